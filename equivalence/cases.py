@@ -1,0 +1,234 @@
+"""Problems as NumPy data: a model, its parameters, a batch, and the random arrays that methods take as arguments.
+
+Every number is representable in float32, so that both precisions solve the same problem.
+"""
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from equivalence import datasets
+
+Params = dict[str, np.ndarray]
+
+
+@dataclass(frozen=True)
+class Case:
+    """One problem. `x` is the batch, or `tokens` and `mask` are where the model starts with an embedding."""
+
+    name: str
+    title: str
+    model: str  # a function of impls.<framework>.models
+    loss: str  # "cross_entropy", or "value" where the model's one output is the loss
+    params: Params
+    labels: np.ndarray  # (B,)
+    x: np.ndarray | None = None  # (B, *S)
+    tokens: np.ndarray | None = None  # (B, T)
+    mask: np.ndarray | None = None  # (B, T)
+    directions: np.ndarray | None = None  # (m, *S): where n is large, claims about all directions use these
+    extra: Params = field(default_factory=dict)  # noise, probes, start, ...: arguments of the methods
+
+    @property
+    def batch(self) -> int:
+        return len(self.labels)
+
+    def tiled(self, copies: int) -> "Case":
+        """The batch repeated, so that one call evaluates a per-sample method with many arguments a sample."""
+
+        def repeat(array: np.ndarray | None) -> np.ndarray | None:
+            return None if array is None else np.concatenate([array] * copies)
+
+        return replace(
+            self,
+            x=repeat(self.x),
+            tokens=repeat(self.tokens),
+            mask=repeat(self.mask),
+            labels=np.concatenate([self.labels] * copies),
+        )
+
+
+REGISTRY: dict[str, Callable[[], Case]] = {}
+
+
+def register(build: Callable[[], Case]) -> Callable[[], Case]:
+    built = functools.cache(build)
+    REGISTRY[build.__name__.replace("_", "-")] = built
+    return built
+
+
+def build(names: list[str]) -> dict[str, Case]:
+    return {name: REGISTRY[name]() for name in names}
+
+
+def float32_exact(array: np.ndarray) -> np.ndarray:
+    """float64 numbers that float32 holds without rounding."""
+    return np.asarray(array, np.float32).astype(np.float64)
+
+
+def with_arguments(case: Case, shape: tuple[int, ...], classes: int, seed: int) -> Case:
+    """Add the arrays that methods take: noise (2, B, *S), probes, a start, soft labels, ..., all standard normal."""
+    rng = np.random.default_rng(seed)
+    batch = (case.batch, *shape)
+    extra = {
+        "noise": 0.1 * rng.standard_normal((2, *batch)),
+        "probes": rng.choice([-1.0, 1.0], (2, *batch)),
+        "class_probes": rng.choice([-1.0, 1.0], (2, case.batch, classes)),
+        "class_weights": rng.uniform(0.5, 2, (case.batch, classes)),
+        "targets": rng.standard_normal((case.batch, classes)),
+        "soft_labels": rng.dirichlet(np.ones(classes), case.batch),
+        "vector": rng.standard_normal(batch),
+        "start": rng.standard_normal(batch),
+    }
+    return replace(case, extra={name: float32_exact(array) for name, array in extra.items()})
+
+
+def quadratic_with(name: str, title: str, spectrum: list[float]) -> Case:
+    """½ xᵀAx + bᵀx with A of the given spectrum in a random basis."""
+    rng = np.random.default_rng(1)
+    n, batch = len(spectrum), 3
+    basis = np.linalg.qr(rng.standard_normal((n, n)))[0]
+    a = float32_exact(basis @ np.diag(spectrum) @ basis.T)
+    case = Case(
+        name=name,
+        title=title,
+        model="quadratic",
+        loss="value",
+        params={"A": (a + a.T) / 2, "b": float32_exact(rng.standard_normal(n))},
+        labels=np.zeros(batch, np.int32),
+        x=float32_exact(rng.standard_normal((batch, n))),
+    )
+    return with_arguments(case, (n,), 1, seed=2)
+
+
+@register
+def quadratic() -> Case:
+    return quadratic_with("quadratic", "quadratic, spectrum 4, 2, 1, -½", [4, 2, 1, -0.5])
+
+
+@register
+def quadratic_negative() -> Case:
+    return quadratic_with("quadratic-negative", "quadratic, spectrum -4, 2, 1, ½", [-4, 2, 1, 0.5])
+
+
+@register
+def quadratic_tied() -> Case:
+    return quadratic_with("quadratic-tied", "quadratic, spectrum 3, 3, 1, ½", [3, 3, 1, 0.5])
+
+
+def dense_params(rng: np.random.Generator, sizes: list[int], gain: float = 1.0) -> Params:
+    params = {}
+    for layer, (inputs, outputs) in enumerate(zip(sizes, sizes[1:], strict=False)):
+        params[f"{layer}.weight"] = float32_exact(gain * rng.standard_normal((outputs, inputs)) / inputs**0.5)
+        params[f"{layer}.bias"] = float32_exact(0.1 * rng.standard_normal(outputs))
+    return params
+
+
+@register
+def softmax() -> Case:
+    rng = np.random.default_rng(3)
+    layer = dense_params(rng, [4, 3], gain=2.0)
+    case = Case(
+        name="softmax",
+        title="softmax regression, 4 inputs, 3 classes",
+        model="linear",
+        loss="cross_entropy",
+        params={"weight": layer["0.weight"], "bias": layer["0.bias"]},
+        labels=np.array([0, 1, 2, 1], np.int32),
+        x=float32_exact(rng.standard_normal((4, 4))),
+    )
+    return with_arguments(case, (4,), 3, seed=4)
+
+
+@register
+def tanh_mlp() -> Case:
+    rng = np.random.default_rng(5)
+    case = Case(
+        name="tanh-mlp",
+        title="tanh network 4-8-8-3",
+        model="mlp",
+        loss="cross_entropy",
+        params=dense_params(rng, [4, 8, 8, 3], gain=1.5),
+        labels=np.array([0, 1, 2, 1], np.int32),
+        x=float32_exact(rng.standard_normal((4, 4))),
+    )
+    return with_arguments(case, (4,), 3, seed=6)
+
+
+def image_directions(rng: np.random.Generator, shape: tuple[int, ...], length: float) -> np.ndarray:
+    """Four random orthogonal directions of the given length, (4, *S)."""
+    basis = np.linalg.qr(rng.standard_normal((int(np.prod(shape)), 4)))[0]
+    return float32_exact(length * basis.T.reshape(4, *shape))
+
+
+def digits_case(name: str, title: str, model: str, params: Params, batch: int) -> Case:
+    images, labels = datasets.digits()
+    case = Case(
+        name=name,
+        title=title,
+        model=model,
+        loss="cross_entropy",
+        params=params,
+        labels=labels[:batch],
+        x=images[:batch].astype(np.float64),
+        directions=image_directions(np.random.default_rng(8), (28, 28), 8.0),
+    )
+    return with_arguments(case, (28, 28), 10, seed=9)
+
+
+def cnn_params(rng: np.random.Generator, channels: tuple[int, int]) -> Params:
+    first, second = channels
+    sizes = {
+        "conv0.weight": ((first, 1, 3, 3), 9),
+        "conv1.weight": ((second, first, 3, 3), 9 * first),
+        "output.weight": ((10, second, 6, 6), 36 * second),
+    }
+    params = {name: rng.standard_normal(shape) / fan_in**0.5 for name, (shape, fan_in) in sizes.items()}
+    params |= {"conv0.bias": np.zeros(first), "conv1.bias": np.zeros(second), "output.bias": np.zeros(10)}
+    return {name: float32_exact(array) for name, array in params.items()}
+
+
+@register
+def digits_mlp() -> Case:
+    params = dense_params(np.random.default_rng(7), [784, 32, 32, 10], gain=1.5)
+    return digits_case("digits-mlp", "4 real digits, tanh network 784-32-32-10", "mlp", params, 4)
+
+
+@register
+def digits_cnn() -> Case:
+    params = cnn_params(np.random.default_rng(10), (4, 8))
+    return digits_case("digits-cnn", "4 real digits, two tanh convolutions", "cnn", params, 4)
+
+
+def text_params(rng: np.random.Generator, vocabulary: int, width: int, channels: int) -> Params:
+    sizes = {
+        "embedding.weight": ((vocabulary, width), 1),
+        "conv3.weight": ((channels, width, 3), 3 * width),
+        "conv5.weight": ((channels, width, 5), 5 * width),
+        "output.weight": ((2, 2 * channels), 2 * channels),
+    }
+    params = {name: rng.standard_normal(shape) / fan_in**0.5 for name, (shape, fan_in) in sizes.items()}
+    params |= {"conv3.bias": np.zeros(channels), "conv5.bias": np.zeros(channels), "output.bias": np.zeros(2)}
+    return {name: float32_exact(array) for name, array in params.items()}
+
+
+@register
+def reviews_text() -> Case:
+    """Four real reviews. The table holds only their characters: the others would get no gradient."""
+    tokens, labels = datasets.reviews().train_tokens[:4, :24], datasets.reviews().train_labels[:4]
+    mask = (tokens != datasets.PADDING).astype(np.float64)
+    known, numbers = np.unique(tokens, return_inverse=True)
+    rng = np.random.default_rng(11)
+    case = Case(
+        name="reviews-text",
+        title="4 real Chinese reviews, embedding and convolutions of width 3 and 5",
+        model="text",
+        loss="cross_entropy",
+        params=text_params(rng, len(known), 8, 8),
+        labels=labels,
+        tokens=numbers.reshape(tokens.shape).astype(np.int32),
+        mask=mask,
+        directions=image_directions(rng, (24, 8), 4.0),
+    )
+    return with_arguments(case, (24, 8), 2, seed=12)

@@ -1,0 +1,50 @@
+"""What a claim is, and the registry: every module in `equivalence/claims` that defines CLAIM."""
+
+import functools
+import importlib
+import pkgutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+from equivalence.problem import Problem
+from equivalence.reference import Reference
+
+Measurement = dict[str, Any]
+Replacement = Callable[[SimpleNamespace], dict[str, Callable]]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One statement of the theory and how to measure it.
+
+    `measure` returns named parts, each a measurement that a judge of its kind decides. `wrong` names planted mistakes:
+    given the methods, each returns replacements; measured with them, on the first case, the claim must fail.
+    """
+
+    id: str
+    title: str
+    formula: str
+    source: str
+    methods: tuple[str, ...]
+    cases: tuple[str, ...]
+    measure: Callable[[Problem, Reference], dict[str, Measurement]]
+    wrong: Mapping[str, Replacement]
+    control: str  # the case on which the wrong variants are measured
+
+
+def swapped(methods: SimpleNamespace, replacement: Replacement) -> SimpleNamespace:
+    """The methods with some replaced."""
+    return SimpleNamespace(**(vars(methods) | replacement(methods)))
+
+
+@functools.cache
+def claims() -> dict[str, Claim]:
+    """All claims by id, in order. Imports no framework."""
+    package = importlib.import_module("equivalence.claims")
+    modules = [importlib.import_module(f"equivalence.claims.{info.name}") for info in pkgutil.iter_modules(package.__path__)]
+    found = [module.CLAIM for module in modules]
+    if not found:
+        raise RuntimeError("equivalence/claims defines no claim: an empty registry proves nothing")
+    return {claim.id: claim for claim in sorted(found, key=lambda claim: (claim.id[0], int(claim.id[1:])))}

@@ -1,0 +1,81 @@
+"""How a claim's kinds are measured: ladders of steps, every sign vector, rounding units."""
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from equivalence.problem import Problem
+
+ROUNDING_UNIT = {"float64": 2.0**-53, "float32": 2.0**-24}
+
+
+def ladder(first: int, last: int) -> np.ndarray:
+    """Powers of two, 2^first down to 2^last."""
+    return 2.0 ** np.arange(first, last - 1, -1)
+
+
+def order(
+    residuals: Callable[[np.ndarray], np.ndarray],
+    steps: np.ndarray,
+    tail: np.ndarray,
+    order: int,
+    coefficient: np.ndarray,
+    scale: float,
+) -> dict[str, Any]:
+    """Measure residual(ε) = c·εᵖ + …; where c is 0 by the oracle, the residual must vanish to rounding instead.
+
+    Args:
+        residuals: steps (S,) -> residual vectors (S, P).
+        steps: the ladder, largest first.
+        tail: steps at which the residual is rounding noise alone.
+        order: p.
+        coefficient: c (P,), computed independently.
+        scale: size of the numbers whose difference the residual is.
+    """
+    vectors = residuals(np.concatenate([steps, tail]))
+    norms = np.linalg.norm(vectors, axis=1)
+    size = float(np.linalg.norm(coefficient))
+    if size <= 1e-9 * scale:
+        return exact(norms[: len(steps)] / np.maximum(steps, 1) ** order, scale, "float64")
+    leading = vectors[: len(steps)] / steps[:, None] ** order
+    extrapolated = 2 * leading[1:] - leading[:-1]  # the next order cancels
+    return {
+        "kind": "order",
+        "order": order,
+        "steps": steps.tolist(),
+        "norms": norms[: len(steps)].tolist(),
+        "tail": norms[len(steps) :].tolist(),
+        "coefficient_errors": (np.linalg.norm(extrapolated - coefficient, axis=1) / size).tolist(),
+        "coefficient": size,
+    }
+
+
+def sweep(
+    problem: Problem, objective: Callable[..., Any], *, values: bool = False, gradients: bool = True
+) -> Callable[[np.ndarray], np.ndarray]:
+    """steps (S,) -> the objective's per-sample values and parameter gradient as vectors (S, P)."""
+
+    def residuals(steps: np.ndarray) -> np.ndarray:
+        value, gradient = problem.evaluate(objective, [(step,) for step in steps])
+        parts = [value.reshape(len(steps), -1)] * values + [gradient] * gradients
+        return np.concatenate(parts, axis=1)
+
+    return residuals
+
+
+def exact(difference: np.ndarray, scale: float, dtype: str) -> dict[str, Any]:
+    """Measure equality to rounding; only the largest difference is kept."""
+    largest = np.abs(difference).max() if np.isfinite(difference).all() else np.nan
+    return {"kind": "exact", "difference": float(largest), "scale": scale, "rounding unit": ROUNDING_UNIT[dtype]}
+
+
+def every(nodes: list[float], n: int) -> np.ndarray:
+    """Every vector of n components out of the nodes, (len(nodes)ⁿ, n), each equally likely."""
+    return np.array(list(itertools.product(nodes, repeat=n)))
+
+
+SIGNS = [-1.0, 1.0]  # mean 0, variance 1, fourth moment 1
+NORMAL = [-(3**0.5), 0.0, 0.0, 0.0, 0.0, 3**0.5]  # Gauss–Hermite of 3 points: a normal's moments up to the fifth
+SKEWED = [2.0, -0.5, -0.5, -0.5, -0.5]  # mean 0, variance 1, third moment 3/2

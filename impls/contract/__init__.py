@@ -1,0 +1,31 @@
+"""The contract: what every framework's implementation must provide, file by file.
+
+Each module here has the name of a module in `impls/torch`, `impls/jax`, `impls/tensorflow`; each function here has a
+counterpart there with the same name, parameters and defaults. The stubs carry the only full docstrings; the
+`checked` decorator copies them to the implementations and checks arguments against them.
+
+Conventions, everywhere
+-----------------------
+- `x` is a batch: (B, *S) floating point. Whatever is perturbed is simply the argument: inputs, a hidden activation, an
+  embedding's output, weights.
+- `loss(x) -> (B,)` and `f(x) -> (B, C)` are closures: labels and parameters are closed over. Sample b of the result
+  depends on sample b of `x` alone. Methods return one number a sample; the caller reduces, never the method.
+- Randomness is an argument (`noise`, `probes`, `start`); only `sampling` draws.
+- Perturbations come back held fixed: no gradient flows through them.
+- A zero gradient gives a zero perturbation and a finite penalty with a zero gradient (0/0 is read as 0).
+- Results have the dtype of `x`. Arithmetic is done in that dtype.
+
+Costs are in forward passes of the whole batch: a forward pass is 1, the gradient with respect to the inputs alone 1,
+the full backward pass (inputs and parameters) 2; a plain training step is therefore 3.
+"""
+
+MODULES = (
+    "losses",
+    "sampling",
+    "norms",
+    "noise",
+    "adversarial",
+    "penalty",
+    "curvature",
+    "virtual_adversarial",
+)

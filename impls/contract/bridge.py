@@ -1,0 +1,56 @@
+"""What each framework's `__init__` provides, so that one harness can drive the three. Methods do not use it.
+
+`MODES` names the ways the framework can run a step, plainest first; `SWEEP_MODE` the one that suits many calls of one
+small function.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from impls.contract.types import Array
+
+
+def configure(*, threads: int, double: bool) -> None:
+    """Set threads, float64 support and full-precision matrix products. Once a process, before any array is made."""
+
+
+def versions() -> dict[str, str]:
+    """Versions of the libraries that compute, by package name."""
+
+
+def devices() -> list[str]:
+    """Devices that can be named: "cpu", and "cuda" where there is a GPU."""
+
+
+def from_numpy(array: np.ndarray, device: str = "cpu") -> Array:
+    """The framework's array with the same values, shape and dtype, on the device."""
+
+
+def to_numpy(array: Array) -> np.ndarray:
+    """A NumPy copy."""
+
+
+def finite(array: Array) -> bool | None:
+    """Whether every value is finite; None while the array is traced and has no values."""
+
+
+def fixed(array: Array) -> Array:
+    """The array without its history: no gradient flows through it."""
+
+
+def gradient(function: Callable[[Array], Array], x: Array) -> Array:
+    """∇ₓ Σ function(x), differentiable again."""
+
+
+def value_and_grad(objective: Callable[..., Array]) -> Callable[..., tuple[Array, dict[str, Array]]]:
+    """objective(params, *arrays) -> array becomes (params, *arrays) -> (that array, ∇ of its mean in params)."""
+
+
+def compiled(step: Callable[..., Any], mode: str) -> Callable[..., Any]:
+    """The step, run in one of MODES. Compilation happens at the first call."""
+
+
+def synchronise(tree: Any) -> None:
+    """Wait until every array in nested tuples and dicts has been computed."""

@@ -1,0 +1,57 @@
+"""Per-sample losses, all twice differentiable."""
+
+from impls.contract.types import Array
+
+
+def cross_entropy(logits: Array, labels: Array) -> Array:
+    """Cross-entropy of softmax(logits) against the labels.
+
+    Σᵢ yᵢ (logsumexp(logits) - logitsᵢ), y one-hot or soft.
+
+    Args:
+        logits: (B, C), unnormalised log-probabilities.
+        labels: (B,) integer class numbers in [0, C), or (B, C) floating-point probabilities that sum to 1.
+
+    Returns:
+        (B,), in nats.
+
+    Raises:
+        ValueError: labels have neither of the two shapes, or the dtype of the other one.
+    """
+
+
+def squared_error(outputs: Array, targets: Array) -> Array:
+    """Squared Euclidean distance, ‖outputs - targets‖² (a sum over the outputs, not a mean; no ½).
+
+    Args:
+        outputs: (B, C).
+        targets: (B, C).
+
+    Returns:
+        (B,).
+    """
+
+
+def kl_divergence(p_logits: Array, q_logits: Array) -> Array:
+    """Kullback–Leibler divergence KL(p‖q) = Σᵢ pᵢ (log pᵢ - log qᵢ), p and q the softmax of their logits.
+
+    Differentiable in both arguments; hold one fixed by stopping its gradient before the call.
+
+    Args:
+        p_logits: (B, C).
+        q_logits: (B, C).
+
+    Returns:
+        (B,), in nats; exactly 0 where the logits are equal.
+    """
+
+
+def entropy(logits: Array) -> Array:
+    """Entropy -Σᵢ pᵢ log pᵢ of p = softmax(logits).
+
+    Args:
+        logits: (B, C).
+
+    Returns:
+        (B,), in nats.
+    """

@@ -1,0 +1,62 @@
+"""JAX's bridge. `import jax` inside this folder means the framework: imports are absolute."""
+
+import jax
+import numpy as np
+
+MODES = ("eager", "jit")
+SWEEP_MODE = "jit"
+
+
+def configure(*, threads, double):
+    jax.config.update("jax_enable_x64", double)  # threads: XLA follows the process's CPU affinity
+    jax.config.update("jax_default_matmul_precision", "highest")
+
+
+def versions():
+    return {"jax": jax.__version__, "jaxlib": jax.lib.__version__}
+
+
+def devices():
+    return ["cpu", "cuda"] if jax.default_backend() == "gpu" else ["cpu"]
+
+
+def from_numpy(array, device="cpu"):
+    return jax.device_put(np.array(array), jax.devices(device)[0])
+
+
+def to_numpy(array):
+    return np.array(array)
+
+
+def finite(array):
+    if isinstance(array, jax.core.Tracer):
+        return None
+    return bool(np.isfinite(np.asarray(array)).all())  # NumPy: jnp would be traced where a step is
+
+
+def fixed(array):
+    return jax.lax.stop_gradient(array)
+
+
+def gradient(function, x):
+    return jax.grad(lambda x: function(x).sum())(x)
+
+
+def value_and_grad(objective):
+    def mean_and_values(params, *arrays):
+        values = objective(params, *arrays)
+        return values.mean(), values
+
+    def step(params, *arrays):
+        grads, values = jax.grad(mean_and_values, has_aux=True)(params, *arrays)
+        return values, grads
+
+    return step
+
+
+def compiled(step, mode):
+    return step if mode == "eager" else jax.jit(step)
+
+
+def synchronise(tree):
+    jax.block_until_ready(tree)

@@ -1,0 +1,30 @@
+import jax
+import jax.numpy as jnp
+
+from impls.checks import checked
+
+
+@checked
+def cross_entropy(logits, labels):
+    log_p = jax.nn.log_softmax(logits, axis=-1)  # (B, C)
+    if labels.ndim == 1:
+        labels = (labels[:, None] == jnp.arange(logits.shape[-1])).astype(logits.dtype)
+    return -(labels * log_p).sum(-1)  # (B,)
+
+
+@checked
+def squared_error(outputs, targets):
+    return jnp.square(outputs - targets).sum(-1)  # (B,)
+
+
+@checked
+def kl_divergence(p_logits, q_logits):
+    log_p = jax.nn.log_softmax(p_logits, axis=-1)  # (B, C)
+    log_q = jax.nn.log_softmax(q_logits, axis=-1)
+    return (jnp.exp(log_p) * (log_p - log_q)).sum(-1)  # (B,)
+
+
+@checked
+def entropy(logits):
+    log_p = jax.nn.log_softmax(logits, axis=-1)  # (B, C)
+    return -(jnp.exp(log_p) * log_p).sum(-1)  # (B,)

@@ -1,0 +1,46 @@
+"""The models as functions of one flat {name: array} dict; names and shapes are the same in the three frameworks."""
+
+import jax
+import jax.numpy as jnp
+
+
+def quadratic(params, x):
+    return (0.5 * jnp.einsum("bi,ij,bj->b", x, params["A"], x) + x @ params["b"])[:, None]  # (B, 1)
+
+
+def linear(params, x):
+    return x.reshape(x.shape[0], -1) @ params["weight"].T + params["bias"]  # (B, C)
+
+
+def mlp(params, x):
+    hidden = x.reshape(x.shape[0], -1)  # (B, n)
+    last = len(params) // 2 - 1
+    for layer in range(last):
+        hidden = jnp.tanh(hidden @ params[f"{layer}.weight"].T + params[f"{layer}.bias"])
+    return hidden @ params[f"{last}.weight"].T + params[f"{last}.bias"]  # (B, C)
+
+
+def cnn(params, x):
+    features = x[:, None]  # (B, 1, 28, 28)
+    for layer in ("conv0", "conv1"):
+        features = jax.lax.conv(features, params[f"{layer}.weight"], (2, 2), "VALID")
+        features = jnp.tanh(features + params[f"{layer}.bias"][:, None, None])
+    return jnp.einsum("bchw,kchw->bk", features, params["output.weight"]) + params["output.bias"]  # (B, C)
+
+
+def embed(params, tokens):
+    return params["embedding.weight"][tokens]  # (B, T, D)
+
+
+def text(params, x, mask):
+    x = (x * mask[:, :, None]).transpose(0, 2, 1)  # (B, D, T), padding at 0 whatever is added to it
+    pooled = []
+    for width in (3, 5):
+        kernel, bias = params[f"conv{width}.weight"], params[f"conv{width}.bias"]
+        hidden = jnp.tanh(jax.lax.conv(x, kernel, (1,), "SAME") + bias[:, None])  # (B, O, T)
+        pooled.append((hidden * mask[:, None]).sum(2) / mask.sum(1)[:, None])  # (B, O)
+    return jnp.concatenate(pooled, 1) @ params["output.weight"].T + params["output.bias"]  # (B, C)
+
+
+def shift(x, directions, coordinates):
+    return x + jnp.einsum("bm,m...->b...", coordinates, directions)  # (B, *S)

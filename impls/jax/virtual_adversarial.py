@@ -1,0 +1,32 @@
+import jax
+import jax.numpy as jnp
+
+from impls.checks import checked
+from impls.jax.curvature import hvp
+from impls.jax.losses import kl_divergence
+from impls.jax.norms import unit
+
+
+@checked
+def vat_perturbation(f, x, start, *, radius, xi=0.01, steps=1, how="finite_difference"):
+    return _perturbation(f, x, jax.lax.stop_gradient(f(x)), start, radius, xi, steps, how)
+
+
+@checked
+def vat_loss(f, x, start, *, radius, xi=0.01, steps=1, how="finite_difference"):
+    clean = jax.lax.stop_gradient(f(x))  # p(x) is held fixed, and shared by the power steps and the loss
+    perturbation = _perturbation(f, x, clean, start, radius, xi, steps, how)
+    return kl_divergence(clean, f(x + perturbation))  # (B,)
+
+
+def _perturbation(f, x, clean, start, radius, xi, steps, how):
+    def divergence(r):
+        return kl_divergence(clean, f(x + r))
+
+    direction = unit(start)
+    for _ in range(steps):
+        if how == "exact":
+            direction = unit(hvp(divergence, jnp.zeros_like(x), direction))
+        else:  # the gradient at r = 0 is 0, so the gradient at ξd is ξHd + O(ξ²)
+            direction = unit(jax.grad(lambda r: divergence(r).sum())(xi * direction))
+    return jax.lax.stop_gradient(radius * direction)

@@ -1,0 +1,70 @@
+"""TensorFlow's bridge. `import tensorflow` inside this folder means the framework: imports are absolute."""
+
+import numpy as np
+import tensorflow as tf
+
+MODES = ("eager", "function", "xla")
+SWEEP_MODE = "function"
+
+
+def configure(*, threads, double):
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(threads)
+    tf.config.experimental.enable_tensor_float_32_execution(False)
+
+
+def versions():
+    return {"tensorflow": tf.__version__}
+
+
+def devices():
+    return ["cpu", "cuda"] if tf.config.list_physical_devices("GPU") else ["cpu"]
+
+
+def from_numpy(array, device="cpu"):
+    with tf.device("GPU:0" if device == "cuda" else "CPU:0"):
+        return tf.identity(tf.convert_to_tensor(np.array(array)))
+
+
+def to_numpy(array):
+    return array.numpy().copy()
+
+
+def finite(array):
+    if not tf.executing_eagerly():
+        return None
+    return bool(tf.reduce_all(tf.math.is_finite(array)))
+
+
+def fixed(array):
+    return tf.stop_gradient(array)
+
+
+def gradient(function, x):
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        total = tf.reduce_sum(function(x))
+    return tape.gradient(total, x)
+
+
+def value_and_grad(objective):
+    def step(params, *arrays):
+        with tf.GradientTape() as tape:
+            tape.watch(params)
+            values = objective(params, *arrays)
+            mean = tf.reduce_mean(values)
+        grads = tape.gradient(mean, params, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        return values, {name: tf.convert_to_tensor(grad) for name, grad in grads.items()}  # a table's may be sparse
+
+    return step
+
+
+def compiled(step, mode):
+    if mode == "eager":
+        return step
+    return tf.function(step, autograph=False, jit_compile=mode == "xla")
+
+
+def synchronise(tree):
+    for leaf in tf.nest.flatten(tree):
+        leaf.numpy()

@@ -1,0 +1,45 @@
+"""The models as functions of one flat {name: array} dict; names and shapes are the same in the three frameworks."""
+
+import tensorflow as tf
+
+
+def quadratic(params, x):
+    return (0.5 * tf.einsum("bi,ij,bj->b", x, params["A"], x) + tf.linalg.matvec(x, params["b"]))[:, None]  # (B, 1)
+
+
+def linear(params, x):
+    return tf.reshape(x, (x.shape[0], -1)) @ tf.transpose(params["weight"]) + params["bias"]  # (B, C)
+
+
+def mlp(params, x):
+    hidden = tf.reshape(x, (x.shape[0], -1))  # (B, n)
+    last = len(params) // 2 - 1
+    for layer in range(last):
+        hidden = tf.tanh(tf.matmul(hidden, params[f"{layer}.weight"], transpose_b=True) + params[f"{layer}.bias"])
+    return tf.matmul(hidden, params[f"{last}.weight"], transpose_b=True) + params[f"{last}.bias"]  # (B, C)
+
+
+def cnn(params, x):
+    features = x[:, :, :, None]  # (B, 28, 28, 1): channels last, the only layout TensorFlow has on a CPU
+    for layer in ("conv0", "conv1"):
+        kernel = tf.transpose(params[f"{layer}.weight"], (2, 3, 1, 0))
+        features = tf.tanh(tf.nn.conv2d(features, kernel, 2, "VALID") + params[f"{layer}.bias"])
+    return tf.einsum("bhwc,kchw->bk", features, params["output.weight"]) + params["output.bias"]  # (B, C)
+
+
+def embed(params, tokens):
+    return tf.gather(params["embedding.weight"], tokens)  # (B, T, D)
+
+
+def text(params, x, mask):
+    x = x * mask[:, :, None]  # (B, T, D), padding at 0 whatever is added to it
+    pooled = []
+    for width in (3, 5):
+        kernel, bias = tf.transpose(params[f"conv{width}.weight"], (2, 1, 0)), params[f"conv{width}.bias"]
+        hidden = tf.tanh(tf.nn.conv1d(x, kernel, 1, "SAME") + bias)  # (B, T, O)
+        pooled.append(tf.reduce_sum(hidden * mask[:, :, None], 1) / tf.reduce_sum(mask, 1)[:, None])  # (B, O)
+    return tf.matmul(tf.concat(pooled, 1), params["output.weight"], transpose_b=True) + params["output.bias"]  # (B, C)
+
+
+def shift(x, directions, coordinates):
+    return x + tf.einsum("bm,m...->b...", coordinates, directions)  # (B, *S)

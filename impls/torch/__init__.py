@@ -1,0 +1,77 @@
+"""PyTorch's bridge. `import torch` inside this folder means the framework: imports are absolute."""
+
+import numpy as np
+import torch
+from torch.fx.experimental.proxy_tensor import make_fx
+
+MODES = ("eager", "compiled")
+SWEEP_MODE = "eager"
+
+
+def configure(*, threads, double):
+    torch.set_num_threads(threads)
+    torch.set_float32_matmul_precision("highest")
+    torch.backends.cudnn.allow_tf32 = False
+
+
+def versions():
+    return {"torch": torch.__version__}
+
+
+def devices():
+    return ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
+
+
+def from_numpy(array, device="cpu"):
+    return torch.from_numpy(np.array(array)).to(device)  # a copy: the two must not share memory
+
+
+def to_numpy(array):
+    return array.detach().cpu().numpy().copy()
+
+
+def finite(array):
+    traced = torch.compiler.is_compiling() or torch.fx.experimental.proxy_tensor.get_proxy_mode() is not None
+    if traced or torch._C._functorch.is_functorch_wrapped_tensor(array):
+        return None
+    return bool(torch.isfinite(array).all())
+
+
+def fixed(array):
+    return array.detach()
+
+
+def gradient(function, x):
+    return torch.func.grad(lambda x: function(x).sum())(x)
+
+
+def value_and_grad(objective):
+    def mean_and_values(params, *arrays):
+        values = objective(params, *arrays)
+        return values.mean(), values
+
+    def step(params, *arrays):
+        grads, values = torch.func.grad(mean_and_values, has_aux=True)(params, *arrays)
+        return values, grads
+
+    return step
+
+
+def compiled(step, mode):
+    """torch.compile refuses a double backward; the graph that make_fx traces has only forward operations left."""
+    if mode == "eager":
+        return step
+    graphs = {}
+
+    def run(*arguments):
+        shapes = str(torch.utils._pytree.tree_map(lambda leaf: (tuple(leaf.shape), leaf.dtype), arguments))
+        if shapes not in graphs:
+            graphs[shapes] = torch.compile(make_fx(step)(*arguments))
+        return graphs[shapes](*arguments)
+
+    return run
+
+
+def synchronise(tree):
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()

@@ -1,0 +1,29 @@
+import torch
+
+from impls.checks import checked
+
+
+@checked
+def cross_entropy(logits, labels):
+    log_p = torch.log_softmax(logits, dim=-1)  # (B, C)
+    if labels.dim() == 1:  # a comparison, not one_hot: that one reads values and cannot be traced
+        labels = (labels[:, None] == torch.arange(logits.shape[-1], device=labels.device)).to(logits.dtype)
+    return -(labels * log_p).sum(-1)  # (B,)
+
+
+@checked
+def squared_error(outputs, targets):
+    return (outputs - targets).square().sum(-1)  # (B,)
+
+
+@checked
+def kl_divergence(p_logits, q_logits):
+    log_p = torch.log_softmax(p_logits, dim=-1)  # (B, C)
+    log_q = torch.log_softmax(q_logits, dim=-1)
+    return (log_p.exp() * (log_p - log_q)).sum(-1)  # (B,)
+
+
+@checked
+def entropy(logits):
+    log_p = torch.log_softmax(logits, dim=-1)  # (B, C)
+    return -(log_p.exp() * log_p).sum(-1)  # (B,)

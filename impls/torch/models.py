@@ -1,0 +1,45 @@
+"""The models as functions of one flat {name: array} dict; names and shapes are the same in the three frameworks."""
+
+import torch
+import torch.nn.functional as F
+
+
+def quadratic(params, x):
+    return (0.5 * torch.einsum("bi,ij,bj->b", x, params["A"], x) + x @ params["b"])[:, None]  # (B, 1)
+
+
+def linear(params, x):
+    return x.reshape(x.shape[0], -1) @ params["weight"].T + params["bias"]  # (B, C)
+
+
+def mlp(params, x):
+    hidden = x.reshape(x.shape[0], -1)  # (B, n)
+    last = len(params) // 2 - 1
+    for layer in range(last):
+        hidden = torch.tanh(hidden @ params[f"{layer}.weight"].T + params[f"{layer}.bias"])
+    return hidden @ params[f"{last}.weight"].T + params[f"{last}.bias"]  # (B, C)
+
+
+def cnn(params, x):
+    features = x[:, None]  # (B, 1, 28, 28)
+    for layer in ("conv0", "conv1"):
+        features = torch.tanh(F.conv2d(features, params[f"{layer}.weight"], params[f"{layer}.bias"], stride=2))
+    return torch.einsum("bchw,kchw->bk", features, params["output.weight"]) + params["output.bias"]  # (B, C)
+
+
+def embed(params, tokens):
+    return params["embedding.weight"][tokens]  # (B, T, D)
+
+
+def text(params, x, mask):
+    x = (x * mask[:, :, None]).transpose(1, 2)  # (B, D, T), padding at 0 whatever is added to it
+    pooled = []
+    for width in (3, 5):
+        kernel, bias = params[f"conv{width}.weight"], params[f"conv{width}.bias"]
+        hidden = torch.tanh(F.conv1d(x, kernel, bias, padding=width // 2))  # (B, O, T)
+        pooled.append((hidden * mask[:, None]).sum(2) / mask.sum(1)[:, None])  # (B, O)
+    return torch.cat(pooled, 1) @ params["output.weight"].T + params["output.bias"]  # (B, C)
+
+
+def shift(x, directions, coordinates):
+    return x + torch.einsum("bm,m...->b...", coordinates, directions)  # (B, *S)
