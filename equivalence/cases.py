@@ -157,9 +157,9 @@ def tanh_mlp() -> Case:
 
 
 def image_directions(rng: np.random.Generator, shape: tuple[int, ...], length: float) -> np.ndarray:
-    """Four random orthogonal directions of the given length, (4, *S)."""
-    basis = np.linalg.qr(rng.standard_normal((int(np.prod(shape)), 4)))[0]
-    return float32_exact(length * basis.T.reshape(4, *shape))
+    """Three random orthogonal directions of the given length, (3, *S)."""
+    basis = np.linalg.qr(rng.standard_normal((int(np.prod(shape)), 3)))[0]
+    return float32_exact(length * basis.T.reshape(3, *shape))
 
 
 def digits_case(name: str, title: str, model: str, params: Params, batch: int) -> Case:

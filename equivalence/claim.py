@@ -5,14 +5,14 @@ import importlib
 import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 from equivalence.problem import Problem
 from equivalence.reference import Reference
 
 Measurement = dict[str, Any]
-Replacement = Callable[[SimpleNamespace], dict[str, Callable]]
+Replacement = Callable[[SimpleNamespace, ModuleType], dict[str, Callable]]
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Claim:
     """One statement of the theory and how to measure it.
 
     `measure` returns named parts, each a measurement that a judge of its kind decides. `wrong` names planted mistakes:
-    given the methods, each returns replacements; measured with them, on the first case, the claim must fail.
+    given the methods and the bridge, each returns replacements; measured with them, on `control`, the claim must fail.
     """
 
     id: str
@@ -34,9 +34,9 @@ class Claim:
     control: str  # the case on which the wrong variants are measured
 
 
-def swapped(methods: SimpleNamespace, replacement: Replacement) -> SimpleNamespace:
+def swapped(methods: SimpleNamespace, replacements: Mapping[str, Callable]) -> SimpleNamespace:
     """The methods with some replaced."""
-    return SimpleNamespace(**(vars(methods) | replacement(methods)))
+    return SimpleNamespace(**(vars(methods) | replacements))
 
 
 @functools.cache

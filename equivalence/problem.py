@@ -43,6 +43,14 @@ class Problem:
         value = np.asarray(value)
         return self.bridge.from_numpy(value.astype(self.dtype) if value.dtype.kind == "f" else value, self.device)
 
+    def in_dtype(self, dtype: str) -> "Problem":
+        """The same problem in another precision."""
+        return Problem(self.case, self.bridge, self.methods, dtype, self.device)
+
+    def tiled(self, copies: int) -> "Problem":
+        """The same problem with its batch repeated: one call evaluates a method with many arguments a sample."""
+        return Problem(self.case.tiled(copies), self.bridge, self.methods, self.dtype, self.device)
+
     def at(self, params: dict[str, Array]) -> Point:
         """The closures at the given parameters. Behind an embedding, x is its output and depends on them."""
         data, model = self.data, getattr(self.models, self.case.model)

@@ -26,16 +26,21 @@ class Reference:
         if directions is None:
             return point
         zeros = np.zeros((self.case.batch, len(directions)))
-        move = (directions, point.x)
+        tokens = self.case.tokens
+        behind = None if tokens is None else lambda x_bar: oracle.embed_vjp(self.case.params, tokens, x_bar)
+        move = (directions, point.x, behind)
         return Point(
             oracle.Coordinates(point.f, *move), oracle.Coordinates(point.loss, *move), zeros, point.labels, point.extra
         )
 
-    def total(self, pulled: tuple[Any, dict[str, Any]], through_x: bool = True) -> np.ndarray:
-        """(x_bar, params_bar) as one gradient over all parameters by sorted name, x's part passed to the embedding."""
+    def total(self, pulled: tuple[Any, dict[str, Any]]) -> np.ndarray:
+        """(x_bar, params_bar) as one gradient over all parameters by sorted name; behind an embedding, x's part too.
+
+        Coordinates pass x's part on by themselves: what they pull back to are coordinates, which nothing lies behind.
+        """
         x_bar, params_bar = pulled
         zeros = {name: np.zeros_like(value) for name, value in self.case.params.items()}
         gradient = zeros | dict(params_bar)
-        if self.case.tokens is not None and through_x:
+        if self.case.tokens is not None and x_bar.shape == self.point.x.shape:
             gradient |= oracle.embed_vjp(self.case.params, self.case.tokens, x_bar)
         return flat(gradient)

@@ -1,0 +1,153 @@
+"""The models and their gradients, derived by hand.
+
+Analytic in x: complex x is allowed, nothing is conjugated. Each `_vjp` returns (x_bar, params_bar), the gradient of
+Σ cotangent·outputs.
+"""
+
+import numpy as np
+
+Params = dict[str, np.ndarray]
+Pulled = tuple[np.ndarray, Params]
+
+
+def quadratic(params: Params, x: np.ndarray) -> np.ndarray:
+    return (0.5 * np.einsum("bi,ij,bj->b", x, params["A"], x) + x @ params["b"])[:, None]  # (B, 1)
+
+
+def quadratic_vjp(params: Params, x: np.ndarray, cotangent: np.ndarray) -> Pulled:
+    a = params["A"]
+    x_bar = cotangent * (x @ (a + a.T) / 2 + params["b"])
+    return x_bar, {"A": 0.5 * np.einsum("b,bi,bj->ij", cotangent[:, 0], x, x), "b": cotangent[:, 0] @ x}
+
+
+def linear(params: Params, x: np.ndarray) -> np.ndarray:
+    return x.reshape(len(x), -1) @ params["weight"].T + params["bias"]  # (B, C)
+
+
+def linear_vjp(params: Params, x: np.ndarray, cotangent: np.ndarray) -> Pulled:
+    x_bar = (cotangent @ params["weight"]).reshape(x.shape)
+    return x_bar, {"weight": cotangent.T @ x.reshape(len(x), -1), "bias": cotangent.sum(0)}
+
+
+def mlp(params: Params, x: np.ndarray) -> np.ndarray:
+    return _layers(params, x)[-1]
+
+
+def _layers(params: Params, x: np.ndarray) -> list[np.ndarray]:
+    """Input, activations and outputs of each layer."""
+    values, last = [x.reshape(len(x), -1)], len(params) // 2 - 1
+    for layer in range(last + 1):
+        affine = values[-1] @ params[f"{layer}.weight"].T + params[f"{layer}.bias"]
+        values.append(affine if layer == last else np.tanh(affine))
+    return values
+
+
+def mlp_vjp(params: Params, x: np.ndarray, cotangent: np.ndarray) -> Pulled:
+    values, params_bar = _layers(params, x), {}
+    for layer in range(len(values) - 2, -1, -1):
+        params_bar[f"{layer}.weight"] = cotangent.T @ values[layer]
+        params_bar[f"{layer}.bias"] = cotangent.sum(0)
+        cotangent = cotangent @ params[f"{layer}.weight"]
+        if layer > 0:
+            cotangent = cotangent * (1 - values[layer] ** 2)  # tanh' = 1 - tanh²
+    return cotangent.reshape(x.shape), params_bar
+
+
+def cnn(params: Params, x: np.ndarray) -> np.ndarray:
+    features = _convolved(params, x)[-1]
+    return np.einsum("bchw,kchw->bk", features, params["output.weight"]) + params["output.bias"]  # (B, C)
+
+
+def _convolved(params: Params, x: np.ndarray) -> list[np.ndarray]:
+    values = [x[:, None]]  # (B, 1, H, W)
+    for layer in ("conv0", "conv1"):
+        values.append(np.tanh(_conv(values[-1], params[f"{layer}.weight"]) + params[f"{layer}.bias"][:, None, None]))
+    return values
+
+
+def cnn_vjp(params: Params, x: np.ndarray, cotangent: np.ndarray) -> Pulled:
+    values = _convolved(params, x)
+    params_bar = {"output.weight": np.einsum("bk,bchw->kchw", cotangent, values[2]), "output.bias": cotangent.sum(0)}
+    bar = np.einsum("bk,kchw->bchw", cotangent, params["output.weight"])
+    for layer in (1, 0):
+        bar = bar * (1 - values[layer + 1] ** 2)
+        params_bar[f"conv{layer}.bias"] = bar.sum((0, 2, 3))
+        bar, params_bar[f"conv{layer}.weight"] = _conv_vjp(values[layer], params[f"conv{layer}.weight"], bar)
+    return bar[:, 0], params_bar
+
+
+def _windows(x: np.ndarray) -> dict[tuple[int, int], tuple[slice, slice]]:
+    """Where each offset of a 3 x 3 kernel of stride 2 reads."""
+    height, width = ((size - 3) // 2 for size in x.shape[2:])
+    return {
+        (i, j): (slice(i, i + 2 * height + 1, 2), slice(j, j + 2 * width + 1, 2)) for i in range(3) for j in range(3)
+    }
+
+
+def _conv(x: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+    return sum(
+        np.einsum("bchw,oc->bohw", x[:, :, rows, columns], kernel[:, :, i, j], optimize=True)
+        for (i, j), (rows, columns) in _windows(x).items()
+    )
+
+
+def _conv_vjp(x: np.ndarray, kernel: np.ndarray, cotangent: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    dtype = np.result_type(x, cotangent)
+    x_bar, kernel_bar = np.zeros(x.shape, dtype), np.zeros(kernel.shape, dtype)
+    for (i, j), (rows, columns) in _windows(x).items():
+        x_bar[:, :, rows, columns] += np.einsum("bohw,oc->bchw", cotangent, kernel[:, :, i, j], optimize=True)
+        kernel_bar[:, :, i, j] = np.einsum("bohw,bchw->oc", cotangent, x[:, :, rows, columns], optimize=True)
+    return x_bar, kernel_bar
+
+
+def embed(params: Params, tokens: np.ndarray) -> np.ndarray:
+    return params["embedding.weight"][tokens]  # (B, T, D)
+
+
+def embed_vjp(params: Params, tokens: np.ndarray, x_bar: np.ndarray) -> Params:
+    """The table's gradient: the sum over the positions of each token."""
+    table_bar = np.zeros(params["embedding.weight"].shape, x_bar.dtype)
+    np.add.at(table_bar, tokens, x_bar)
+    return {"embedding.weight": table_bar}
+
+
+def text(params: Params, x: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    pooled = [_pool(hidden, mask) for hidden in _characters(params, x, mask).values()]
+    return np.concatenate(pooled, 1) @ params["output.weight"].T + params["output.bias"]  # (B, C)
+
+
+def _characters(params: Params, x: np.ndarray, mask: np.ndarray) -> dict[int, np.ndarray]:
+    """Activations (B, T, O) of the convolution of each width."""
+    hidden, length = {}, x.shape[1]
+    for width in (3, 5):
+        padded = _padded(x, mask, width)
+        kernel = params[f"conv{width}.weight"]  # (O, D, width)
+        affine = sum(padded[:, k : k + length] @ kernel[:, :, k].T for k in range(width))
+        hidden[width] = np.tanh(affine + params[f"conv{width}.bias"])
+    return hidden
+
+
+def _padded(x: np.ndarray, mask: np.ndarray, width: int) -> np.ndarray:
+    return np.pad(x * mask[:, :, None], ((0, 0), (width // 2, width // 2), (0, 0)))
+
+
+def _pool(hidden: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    return (hidden * mask[:, :, None]).sum(1) / mask.sum(1)[:, None]  # (B, O)
+
+
+def text_vjp(params: Params, x: np.ndarray, mask: np.ndarray, cotangent: np.ndarray) -> Pulled:
+    hidden, length = _characters(params, x, mask), x.shape[1]
+    pooled = np.concatenate([_pool(value, mask) for value in hidden.values()], 1)
+    params_bar = {"output.weight": cotangent.T @ pooled, "output.bias": cotangent.sum(0)}
+    x_bar = np.zeros(x.shape, np.result_type(x, cotangent))
+    for width, pooled_bar in zip(hidden, np.split(cotangent @ params["output.weight"], 2, axis=1), strict=True):
+        share = (mask / mask.sum(1)[:, None])[:, :, None]  # (B, T, 1)
+        bar = pooled_bar[:, None] * share * (1 - hidden[width] ** 2)  # (B, T, O)
+        kernel, padded = params[f"conv{width}.weight"], _padded(x, mask, width)
+        padded_bar, kernel_bar = np.zeros(padded.shape, x_bar.dtype), np.zeros(kernel.shape, x_bar.dtype)
+        for k in range(width):
+            padded_bar[:, k : k + length] += bar @ kernel[:, :, k]
+            kernel_bar[:, :, k] = np.einsum("bto,btd->od", bar, padded[:, k : k + length])
+        params_bar |= {f"conv{width}.weight": kernel_bar, f"conv{width}.bias": bar.sum((0, 1))}
+        x_bar += padded_bar[:, width // 2 : width // 2 + length] * mask[:, :, None]
+    return x_bar, params_bar
