@@ -1,5 +1,7 @@
 """A case for the oracle: the same closures in NumPy, with hand-derived gradients, and totals over an embedding."""
 
+from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,13 +14,13 @@ from equivalence.problem import Point, flat
 class Reference:
     """The oracle's counterpart of `Problem`; always float64."""
 
-    def __init__(self, case: Case):
+    def __init__(self, case: Case, wrap: Callable[[oracle.Model], oracle.Model] = lambda model: model):
         self.case = case
         x = oracle.embed(case.params, case.tokens) if case.tokens is not None else case.x
-        model = oracle.Model(case.model, case.params, case.mask)
+        model = wrap(oracle.Model(case.model, case.params, case.mask))
         loss = oracle.Loss(model, case.loss, case.labels)
-        extra = type("Extra", (), dict(case.extra))
-        self.point = Point(model, loss, x, case.labels, extra)  # type: ignore[arg-type]
+        extra = SimpleNamespace(**case.extra)
+        self.point = Point(model, loss, x, case.labels, extra)
 
     def low_dimensional(self) -> Point:
         """The point in coordinates along the case's directions, where it has them."""

@@ -21,7 +21,12 @@ def squared_error(outputs, targets):
 def kl_divergence(p_logits, q_logits):
     log_p = jax.nn.log_softmax(p_logits, axis=-1)  # (B, C)
     log_q = jax.nn.log_softmax(q_logits, axis=-1)
-    return (jnp.exp(log_p) * (log_p - log_q)).sum(-1)  # (B,)
+    ratio = log_p - log_q
+    near = jnp.abs(ratio) < 1
+    small = jnp.where(near, ratio, 0)
+    close = jnp.exp(log_p) * (small + jnp.expm1(-small))  # ≥ 0: does not cancel where p is close to q
+    far = jnp.exp(log_p) * ratio + jnp.exp(log_q) - jnp.exp(log_p)  # the same term, where expm1 could overflow
+    return jnp.where(near, close, far).sum(-1)  # (B,)
 
 
 @checked

@@ -20,7 +20,12 @@ def squared_error(outputs, targets):
 def kl_divergence(p_logits, q_logits):
     log_p = tf.nn.log_softmax(p_logits, axis=-1)  # (B, C)
     log_q = tf.nn.log_softmax(q_logits, axis=-1)
-    return tf.reduce_sum(tf.exp(log_p) * (log_p - log_q), -1)  # (B,)
+    ratio = log_p - log_q
+    near = tf.abs(ratio) < 1
+    small = tf.where(near, ratio, tf.zeros_like(ratio))
+    close = tf.exp(log_p) * (small + tf.math.expm1(-small))  # ≥ 0: does not cancel where p is close to q
+    far = tf.exp(log_p) * ratio + tf.exp(log_q) - tf.exp(log_p)  # the same term, where expm1 could overflow
+    return tf.reduce_sum(tf.where(near, close, far), -1)  # (B,)
 
 
 @checked

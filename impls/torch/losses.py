@@ -20,7 +20,12 @@ def squared_error(outputs, targets):
 def kl_divergence(p_logits, q_logits):
     log_p = torch.log_softmax(p_logits, dim=-1)  # (B, C)
     log_q = torch.log_softmax(q_logits, dim=-1)
-    return (log_p.exp() * (log_p - log_q)).sum(-1)  # (B,)
+    ratio = log_p - log_q
+    near = ratio.abs() < 1
+    small = torch.where(near, ratio, 0)
+    close = log_p.exp() * (small + torch.expm1(-small))  # ≥ 0: does not cancel where p is close to q
+    far = log_p.exp() * ratio + log_q.exp() - log_p.exp()  # the same term, where expm1 could overflow
+    return torch.where(near, close, far).sum(-1)  # (B,)
 
 
 @checked
