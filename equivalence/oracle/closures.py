@@ -1,25 +1,27 @@
-"""What methods take, `f(x)` and `loss(x)`, each with its gradient `vjp(x, cotangent) -> (x_bar, params_bar)`."""
+"""What methods take, f(x) and loss(x), each with its gradient `vjp(x, cotangent) -> (x_bar, params_bar)`."""
 
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from equivalence.oracle import models, values
+from equivalence.oracle import losses, models
 from equivalence.oracle.models import Params, Pulled
+
+Array = np.ndarray
 
 
 class Model:
-    """f(x) -> (B, C) for one of the models, at given parameters."""
+    """f(x) -> (B, C): one of the models at given parameters."""
 
-    def __init__(self, name: str, params: Params, mask: np.ndarray | None = None):
+    def __init__(self, name: str, params: Params, mask: Array | None = None):
         self.name, self.params = name, params
         self.masks = () if mask is None else (mask,)
 
-    def __call__(self, x: np.ndarray) -> np.ndarray:
+    def __call__(self, x: Array) -> Array:
         return getattr(models, self.name)(self.params, x, *self.masks)
 
-    def vjp(self, x: np.ndarray, cotangent: np.ndarray) -> Pulled:
+    def vjp(self, x: Array, cotangent: Array) -> Pulled:
         return getattr(models, f"{self.name}_vjp")(self.params, x, *self.masks, cotangent)
 
 
@@ -29,34 +31,34 @@ class LogSoftmax:
     def __init__(self, model: Any):
         self.model = model
 
-    def __call__(self, x: np.ndarray) -> np.ndarray:
-        return values.log_softmax(self.model(x))
+    def __call__(self, x: Array) -> Array:
+        return losses.log_softmax(self.model(x))
 
-    def vjp(self, x: np.ndarray, cotangent: np.ndarray) -> Pulled:
-        p = values.softmax(self.model(x))
+    def vjp(self, x: Array, cotangent: Array) -> Pulled:
+        p = losses.softmax(self.model(x))
         return self.model.vjp(x, cotangent - p * cotangent.sum(1, keepdims=True))
 
 
 class Loss:
     """loss(x) -> (B,): "cross_entropy", "squared_error", or "value", the model's one output itself."""
 
-    def __init__(self, model: Any, loss: str, labels: np.ndarray):
-        self.model, self.loss, self.labels = model, loss, labels
+    def __init__(self, model: Any, loss_name: str, labels: Array):
+        if loss_name not in ("cross_entropy", "squared_error", "value"):
+            raise ValueError(f"loss_name: got {loss_name!r}, expected cross_entropy, squared_error or value")
+        self.model, self.loss_name, self.labels = model, loss_name, labels
 
-    def __call__(self, x: np.ndarray) -> np.ndarray:
+    def __call__(self, x: Array) -> Array:
+        outputs = self.model(x)  # (B, C)
+        return outputs[:, 0] if self.loss_name == "value" else getattr(losses, self.loss_name)(outputs, self.labels)
+
+    def vjp(self, x: Array, cotangent: Array) -> Pulled:
         outputs = self.model(x)
-        return outputs[:, 0] if self.loss == "value" else getattr(values, self.loss)(outputs, self.labels)
+        if self.loss_name == "value":
+            return self.model.vjp(x, cotangent[:, None] * np.eye(1, outputs.shape[1]))
+        bar = getattr(losses, self.loss_name).vjp(outputs, self.labels, cotangent)
+        return self.model.vjp(x, bar[0] if isinstance(bar, tuple) else bar)  # labels are data
 
-    def vjp(self, x: np.ndarray, cotangent: np.ndarray) -> Pulled:
-        outputs = self.model(x)
-        if self.loss == "value":
-            return self.model.vjp(x, cotangent[:, None])
-        if self.loss == "squared_error":
-            return self.model.vjp(x, 2 * cotangent[:, None] * (outputs - self.labels))
-        p, y = values.softmax(outputs), values.one_hot(self.labels, outputs.shape[1])
-        return self.model.vjp(x, cotangent[:, None] * (p - y))
-
-    def grad(self, x: np.ndarray) -> np.ndarray:
+    def grad(self, x: Array) -> Array:
         """∇ₓ of each sample's loss, (B, *S)."""
         return self.vjp(x, np.ones(len(x)))[0]
 
@@ -64,28 +66,36 @@ class Loss:
 class Coordinates:
     """A closure as a function of coordinates c (B, m): x = x0 + Σⱼ cⱼ pⱼ along directions p (m, *S).
 
-    `behind` turns a gradient in x into gradients of parameters that x0 itself depends on (an embedding's table).
+    `x0_vjp` turns a gradient in x into gradients of the parameters that x0 itself depends on (an embedding's table);
+    they are added to the closure's own.
     """
 
     def __init__(
         self,
         closure: Any,
-        directions: np.ndarray,
-        x0: np.ndarray,
-        behind: Callable[[np.ndarray], Params] | None = None,
+        directions: Array,
+        x0: Array,
+        x0_vjp: Callable[[Array], Params] | None = None,
     ):
-        self.closure, self.directions, self.x0, self.behind = closure, directions, x0, behind
+        self.closure, self.directions, self.x0, self.x0_vjp = closure, directions, x0, x0_vjp
 
-    def move(self, c: np.ndarray) -> np.ndarray:
+    def move(self, c: Array) -> Array:
+        """x at the coordinates, (B, *S)."""
         return self.x0 + np.tensordot(c, self.directions, 1)
 
-    def __call__(self, c: np.ndarray) -> np.ndarray:
+    def project(self, x_bar: Array) -> Array:
+        """A gradient in x as one in the coordinates, (B, *S) -> (B, m)."""
+        return x_bar.reshape(len(x_bar), -1) @ self.directions.reshape(len(self.directions), -1).T
+
+    def __call__(self, c: Array) -> Array:
         return self.closure(self.move(c))
 
-    def vjp(self, c: np.ndarray, cotangent: np.ndarray) -> Pulled:
+    def vjp(self, c: Array, cotangent: Array) -> Pulled:
         x_bar, params_bar = self.closure.vjp(self.move(c), cotangent)
-        c_bar = x_bar.reshape(len(c), -1) @ self.directions.reshape(len(self.directions), -1).T
-        return c_bar, params_bar | (self.behind(x_bar) if self.behind else {})
+        behind = self.x0_vjp(x_bar) if self.x0_vjp else {}
+        merged = {name: params_bar.get(name, 0) + behind.get(name, 0) for name in params_bar | behind}
+        return self.project(x_bar), merged
 
-    def grad(self, c: np.ndarray) -> np.ndarray:
-        return self.vjp(c, np.ones(len(c)))[0]
+    def grad(self, c: Array) -> Array:
+        """∇ of each sample's loss in the coordinates, (B, m); only where the closure is a loss."""
+        return self.project(self.closure.grad(self.move(c)))

@@ -5,6 +5,7 @@ Analytic in x: complex x is allowed, nothing is conjugated. Each `_vjp` returns 
 """
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 Params = dict[str, np.ndarray]
 Pulled = tuple[np.ndarray, Params]
@@ -55,7 +56,7 @@ def mlp_vjp(params: Params, x: np.ndarray, cotangent: np.ndarray) -> Pulled:
 
 def cnn(params: Params, x: np.ndarray) -> np.ndarray:
     features = _convolved(params, x)[-1]
-    return np.einsum("bchw,kchw->bk", features, params["output.weight"]) + params["output.bias"]  # (B, C)
+    return np.tensordot(features, params["output.weight"], ((1, 2, 3), (1, 2, 3))) + params["output.bias"]  # (B, C)
 
 
 def _convolved(params: Params, x: np.ndarray) -> list[np.ndarray]:
@@ -67,8 +68,8 @@ def _convolved(params: Params, x: np.ndarray) -> list[np.ndarray]:
 
 def cnn_vjp(params: Params, x: np.ndarray, cotangent: np.ndarray) -> Pulled:
     values = _convolved(params, x)
-    params_bar = {"output.weight": np.einsum("bk,bchw->kchw", cotangent, values[2]), "output.bias": cotangent.sum(0)}
-    bar = np.einsum("bk,kchw->bchw", cotangent, params["output.weight"])
+    params_bar = {"output.weight": np.tensordot(cotangent, values[2], ((0,), (0,))), "output.bias": cotangent.sum(0)}
+    bar = np.tensordot(cotangent, params["output.weight"], 1)
     for layer in (1, 0):
         bar = bar * (1 - values[layer + 1] ** 2)
         params_bar[f"conv{layer}.bias"] = bar.sum((0, 2, 3))
@@ -76,27 +77,22 @@ def cnn_vjp(params: Params, x: np.ndarray, cotangent: np.ndarray) -> Pulled:
     return bar[:, 0], params_bar
 
 
-def _windows(x: np.ndarray) -> dict[tuple[int, int], tuple[slice, slice]]:
-    """Where each offset of a 3 x 3 kernel of stride 2 reads."""
-    height, width = ((size - 3) // 2 for size in x.shape[2:])
-    return {
-        (i, j): (slice(i, i + 2 * height + 1, 2), slice(j, j + 2 * width + 1, 2)) for i in range(3) for j in range(3)
-    }
+def _windows(x: np.ndarray) -> np.ndarray:
+    """What a 3 x 3 kernel of stride 2 sees, a view: (B, C, H, W) -> (B, C, h, w, 3, 3)."""
+    return sliding_window_view(x, (3, 3), axis=(2, 3))[:, :, ::2, ::2]  # type: ignore[call-overload]
 
 
 def _conv(x: np.ndarray, kernel: np.ndarray) -> np.ndarray:
-    return sum(
-        np.einsum("bchw,oc->bohw", x[:, :, rows, columns], kernel[:, :, i, j], optimize=True)
-        for (i, j), (rows, columns) in _windows(x).items()
-    )
+    return np.moveaxis(np.tensordot(_windows(x), kernel, ((1, 4, 5), (1, 2, 3))), 3, 1)  # (B, O, h, w)
 
 
 def _conv_vjp(x: np.ndarray, kernel: np.ndarray, cotangent: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    dtype = np.result_type(x, cotangent)
-    x_bar, kernel_bar = np.zeros(x.shape, dtype), np.zeros(kernel.shape, dtype)
-    for (i, j), (rows, columns) in _windows(x).items():
-        x_bar[:, :, rows, columns] += np.einsum("bohw,oc->bchw", cotangent, kernel[:, :, i, j], optimize=True)
-        kernel_bar[:, :, i, j] = np.einsum("bohw,bchw->oc", cotangent, x[:, :, rows, columns], optimize=True)
+    kernel_bar = np.tensordot(cotangent, _windows(x), ((0, 2, 3), (0, 2, 3)))  # (O, C, 3, 3)
+    windows_bar = np.tensordot(cotangent, kernel, ((1,), (0,)))  # (B, h, w, C, 3, 3)
+    x_bar = np.zeros(x.shape, windows_bar.dtype)
+    height, width = cotangent.shape[2:]
+    for i, j in np.ndindex(3, 3):  # windows overlap: a pixel gets the sum of what all of them pass back
+        x_bar[:, :, i : i + 2 * height : 2, j : j + 2 * width : 2] += np.moveaxis(windows_bar[..., i, j], 3, 1)
     return x_bar, kernel_bar
 
 
@@ -147,7 +143,7 @@ def text_vjp(params: Params, x: np.ndarray, mask: np.ndarray, cotangent: np.ndar
         padded_bar, kernel_bar = np.zeros(padded.shape, x_bar.dtype), np.zeros(kernel.shape, x_bar.dtype)
         for k in range(width):
             padded_bar[:, k : k + length] += bar @ kernel[:, :, k]
-            kernel_bar[:, :, k] = np.einsum("bto,btd->od", bar, padded[:, k : k + length])
+            kernel_bar[:, :, k] = np.tensordot(bar, padded[:, k : k + length], ((0, 1), (0, 1)))
         params_bar |= {f"conv{width}.weight": kernel_bar, f"conv{width}.bias": bar.sum((0, 1))}
         x_bar += padded_bar[:, width // 2 : width // 2 + length] * mask[:, :, None]
     return x_bar, params_bar

@@ -1,0 +1,85 @@
+"""Second derivatives of a per-sample loss with respect to its input.
+
+Values are complex steps of the hand-derived gradient. The gradient of vᵀHv is the second derivative of ℓ's whole
+gradient along v, a circle of Cauchy's; v is made a unit vector first, and its length put into the cotangent.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from equivalence.oracle.along import along
+from equivalence.oracle.models import Pulled
+from equivalence.oracle.norms import l2_norm, unit
+from equivalence.oracle.trees import add, scaled
+
+Array = np.ndarray
+
+
+def hvp(loss: Any, x: Array, vector: Array) -> Array:
+    """H_b v_b of each sample, H = ∇²ₓℓ, (B, *S)."""
+    return along(loss, x, vector, np.ones(len(x)))[0]
+
+
+def hvp_pullback(loss: Any, x: Array, vector: Array) -> Any:
+    """Cotangent (B, *S). By polarisation cᵀHv = mᵀHm - dᵀHd, m = (v + c)/2, d = (v - c)/2, for v, c of one length."""
+
+    def pullback(cotangent: Array) -> Pulled:
+        c, v = unit(cotangent), unit(vector)
+        lengths = l2_norm(cotangent) * l2_norm(vector)  # (B,)
+        plus, minus = (along(loss, x, (v + sign * c) / 2, lengths, order=2) for sign in (1, -1))
+        return add(plus, scaled(-1, minus))
+
+    return pullback
+
+
+def hessian(loss: Any, x: Array) -> Array:
+    """∇²ₓ of each sample's loss, (B, n, n)."""
+    products = [hvp(loss, x, v) for v in _units(x)]
+    return np.stack(products, axis=1).reshape(len(x), len(products), len(products))
+
+
+def _units(x: Array) -> Array:
+    """The n unit vectors, (n, B, *S)."""
+    n = x[0].size
+    return np.broadcast_to(np.eye(n).reshape(n, 1, *x.shape[1:]), (n, *x.shape))
+
+
+def _form(vector: Array, product: Array) -> Array:
+    """vᵀ(Hv) of each sample, (B,)."""
+    return (vector * product).reshape(len(vector), -1).sum(1)
+
+
+def _form_pullback(loss: Any, x: Array, vector: Array, cotangent: Array) -> Pulled:
+    """The gradient of Σ_b c_b v_bᵀH_b v_b, v held fixed."""
+    return along(loss, x, unit(vector), cotangent * l2_norm(vector) ** 2, order=2)
+
+
+def laplacian(loss: Any, x: Array, *, probes: Array | None = None) -> Array:
+    """tr ∇²ₓℓ of each sample, (B,); with probes (K, B, *S) the mean of vᵀHv (Hutchinson 1990)."""
+    vectors = _units(x) if probes is None else probes
+    forms = np.array([_form(v, hvp(loss, x, v)) for v in vectors])  # (K, B)
+    return forms.sum(0) if probes is None else forms.mean(0)
+
+
+def laplacian_pullback(loss: Any, x: Array, *, probes: Array | None = None) -> Any:
+    vectors = _units(x) if probes is None else probes
+    share = 1 if probes is None else 1 / len(probes)
+    return lambda cotangent: scaled(share, add(*(_form_pullback(loss, x, v, cotangent) for v in vectors)))
+
+
+def top_eigenpair(loss: Any, x: Array, start: Array, *, steps: int) -> tuple[Array, Array]:
+    """Dominant eigenvalue (B,) and eigenvector (B, *S) by power iteration (Golub & Van Loan, §7.3)."""
+    vector = unit(start)
+    for _ in range(steps):
+        vector = unit(hvp(loss, x, vector))
+    return _form(vector, hvp(loss, x, vector)), vector
+
+
+def top_eigenpair_pullback(loss: Any, x: Array, start: Array, *, steps: int) -> tuple[Any, Any]:
+    """A pair as the value is: the eigenvalue's, with the vector held fixed, and zeros for the vector."""
+    vector = top_eigenpair(loss, x, start, steps=steps)[1]
+    return (
+        lambda cotangent: _form_pullback(loss, x, vector, cotangent),
+        lambda cotangent: scaled(0, loss.vjp(x, np.zeros(len(x)))),
+    )

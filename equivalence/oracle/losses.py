@@ -1,0 +1,103 @@
+"""Per-sample losses and their gradients. Analytic: the shift that tames the exponentials is real."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray
+
+
+class Differentiable:
+    """A function of arrays with its hand-derived gradient, `vjp(*arrays, cotangent)`."""
+
+    def __init__(self, function: Callable[..., Any], vjp: Callable[..., Any]):
+        functools.update_wrapper(self, function)
+        self.function, self.vjp = function, vjp
+
+    def __call__(self, *arrays: Array) -> Any:
+        return self.function(*arrays)
+
+    def pullback(self) -> "Differentiable":
+        """arrays -> cotangent -> gradients. It keeps the gradient, so that `consistency_loss` takes it as well."""
+        return Differentiable(lambda *arrays: functools.partial(self.vjp, *arrays), self.vjp)
+
+
+def differentiable(vjp: Callable[..., Any]) -> Callable[[Callable[..., Any]], Differentiable]:
+    """Give the function below the gradient."""
+    return lambda function: Differentiable(function, vjp)
+
+
+def log_softmax(logits: Array) -> Array:
+    """Logarithms of the classes' probabilities, (B, C) -> (B, C)."""
+    shifted = logits - logits.real.max(1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(1, keepdims=True))
+
+
+def softmax(logits: Array) -> Array:
+    """The classes' probabilities, (B, C) -> (B, C)."""
+    return np.exp(log_softmax(logits))
+
+
+def one_hot(labels: Array, classes: int) -> Array:
+    """Labels as probabilities (B, C): class numbers (B,) one-hot, soft labels as they are."""
+    return labels if labels.ndim == 2 else np.eye(classes)[labels]
+
+
+def _cross_entropy_vjp(logits: Array, labels: Array, cotangent: Array) -> Array:
+    """Of the logits. Σy stays: soft labels sum to 1 only to the precision that they are stored in."""
+    y = one_hot(labels, logits.shape[1])
+    return cotangent[:, None] * (softmax(logits) * y.sum(1, keepdims=True) - y)
+
+
+@differentiable(_cross_entropy_vjp)
+def cross_entropy(logits: Array, labels: Array) -> Array:
+    """-Σᵢ yᵢ log pᵢ, (B, C), labels (B,) or (B, C) -> (B,)."""
+    return -(one_hot(labels, logits.shape[1]) * log_softmax(logits)).sum(1)
+
+
+def _squared_error_vjp(outputs: Array, targets: Array, cotangent: Array) -> tuple[Array, Array]:
+    outputs_bar = 2 * cotangent[:, None] * (outputs - targets)
+    return outputs_bar, -outputs_bar
+
+
+@differentiable(_squared_error_vjp)
+def squared_error(outputs: Array, targets: Array) -> Array:
+    """‖outputs - targets‖², (B, C), (B, C) -> (B,)."""
+    return ((outputs - targets) ** 2).sum(1)
+
+
+def _kl_divergence_vjp(p_logits: Array, q_logits: Array, cotangent: Array) -> tuple[Array, Array]:
+    p, q = softmax(p_logits), softmax(q_logits)
+    ratio = log_softmax(p_logits) - log_softmax(q_logits)
+    p_bar = p * (ratio - (p * ratio).sum(1, keepdims=True))  # softmax' applied to 1 + log p/q; the 1 drops out
+    return cotangent[:, None] * p_bar, cotangent[:, None] * (q - p)
+
+
+@differentiable(_kl_divergence_vjp)
+def kl_divergence(p_logits: Array, q_logits: Array) -> Array:
+    """KL(p‖q) = Σᵢ pᵢ (log pᵢ - log qᵢ), (B, C), (B, C) -> (B,)."""
+    return (softmax(p_logits) * (log_softmax(p_logits) - log_softmax(q_logits))).sum(1)
+
+
+def _reverse_kl_divergence_vjp(p_logits: Array, q_logits: Array, cotangent: Array) -> tuple[Array, Array]:
+    q_bar, p_bar = _kl_divergence_vjp(q_logits, p_logits, cotangent)
+    return p_bar, q_bar
+
+
+@differentiable(_reverse_kl_divergence_vjp)
+def reverse_kl_divergence(p_logits: Array, q_logits: Array) -> Array:
+    """KL(q‖p), the arguments in the order of `kl_divergence`."""
+    return kl_divergence(q_logits, p_logits)
+
+
+def _entropy_vjp(logits: Array, cotangent: Array) -> Array:
+    p, log_p = softmax(logits), log_softmax(logits)
+    return -cotangent[:, None] * p * (log_p - (p * log_p).sum(1, keepdims=True))
+
+
+@differentiable(_entropy_vjp)
+def entropy(logits: Array) -> Array:
+    """-Σᵢ pᵢ log pᵢ, (B, C) -> (B,)."""
+    return -(softmax(logits) * log_softmax(logits)).sum(1)
