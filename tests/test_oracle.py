@@ -272,6 +272,15 @@ def test_models_are_analytic_in_x(name):
         np.testing.assert_allclose(across, 1j * along, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("size", [1e-5, 1.0, 50.0, 2000.0])
+def test_kl_divergence_keeps_its_digits(size):
+    """Of arguments that differ by ε it is about ε²: to be known to u/ε, where the plain sum leaves u/ε²."""
+    rng = np.random.default_rng(14)
+    a, b = rng.standard_normal((2, 3, 4))
+    p, q = (a, a + size * b) if size <= 1 else (size * a, size * b)
+    assert close(values.kl_divergence(p, q), kl(precise(p), precise(q)), 2e-14 / min(size, 1))
+
+
 def soft(rng, shape):
     return rng.uniform(0.1, 1, shape)  # they do not sum to 1: the formula does not need it
 
@@ -309,6 +318,7 @@ def test_class_numbers_are_one_hot_labels_and_divergences_vanish_at_equal_logits
     a, labels = np.random.default_rng(6).standard_normal((3, 4)), np.array([3, 0, 1])
     np.testing.assert_array_equal(values.cross_entropy(a, labels), values.cross_entropy(a, np.eye(4)[labels]))
     assert (values.kl_divergence(a, a) == 0).all()
+    assert (values.kl_divergence(a, a + 1e-8) >= 0).all()
 
 
 @pytest.mark.parametrize(("name", "loss"), [("quadratic", "value"), ("linear", "value"), ("mlp", "squared_error")])

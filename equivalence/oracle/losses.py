@@ -77,8 +77,12 @@ def _kl_divergence_vjp(p_logits: Array, q_logits: Array, cotangent: Array) -> tu
 
 @differentiable(_kl_divergence_vjp)
 def kl_divergence(p_logits: Array, q_logits: Array) -> Array:
-    """KL(p‖q) = Σᵢ pᵢ (log pᵢ - log qᵢ), (B, C), (B, C) -> (B,)."""
-    return (softmax(p_logits) * (log_softmax(p_logits) - log_softmax(q_logits))).sum(1)
+    """KL(p‖q) = Σᵢ pᵢ (ρᵢ + e^-ρᵢ - 1), ρ = log p - log q, (B, C), (B, C) -> (B,)."""
+    p, q = softmax(p_logits), softmax(q_logits)
+    ratio = log_softmax(p_logits) - log_softmax(q_logits)
+    near = np.abs(ratio.real) < 1  # both forms are the same function; this one keeps its digits where ρ is small
+    small = np.where(near, ratio, 0)
+    return np.where(near, p * (small + np.expm1(-small)), p * ratio + q - p).sum(1)
 
 
 def _reverse_kl_divergence_vjp(p_logits: Array, q_logits: Array, cotangent: Array) -> tuple[Array, Array]:
