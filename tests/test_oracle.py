@@ -481,6 +481,14 @@ def test_hessian_vector_product_and_its_gradient(name):
     assert wrong_blocks(pullbacks.hvp(loss, p.x, v)(c), exact, p.params, p.x) == []
 
 
+def test_a_divergence_may_be_given_in_either_form():
+    p, noise = problem("mlp"), np.ones((1, 2, 3))
+    plain = lambda a, b: lambda c: values.kl_divergence.vjp(a, b, c)  # noqa: E731
+    forms = (values.kl_divergence, pullbacks.kl_divergence, plain)
+    found = [pullbacks.consistency_loss(form, p.f, p.x, noise)(np.ones(2))[0] for form in forms]
+    assert (found[0] == found[1]).all() and (found[0] == found[2]).all()
+
+
 def test_hessian_is_symmetric_and_its_trace_the_laplacian():
     p = problem("mlp")
     loss = oracle.Loss(p.f, "cross_entropy", p.labels)

@@ -17,8 +17,10 @@ from types import SimpleNamespace
 
 from equivalence.oracle import adversarial, curvature, losses, noise, norms, penalty, virtual_adversarial
 from equivalence.oracle.closures import Coordinates, LogSoftmax, Loss, Model
+from equivalence.oracle.curvature import hessian
 from equivalence.oracle.derivative import derivative
 from equivalence.oracle.models import embed, embed_vjp
+from equivalence.oracle.penalty import jacobian
 
 values = SimpleNamespace(
     log_softmax=losses.log_softmax,
@@ -34,11 +36,11 @@ values = SimpleNamespace(
     consistency_loss=noise.consistency_loss,
     fgm=adversarial.fgm,
     input_gradient_penalty=penalty.input_gradient_penalty,
-    jacobian=penalty.jacobian,
+    jacobian=jacobian,
     jacobian_penalty=penalty.jacobian_penalty,
     softmax_weighted_penalty=penalty.softmax_weighted_penalty,
     hvp=curvature.hvp,
-    hessian=curvature.hessian,
+    hessian=hessian,
     laplacian=curvature.laplacian,
     top_eigenpair=curvature.top_eigenpair,
     vat_perturbation=virtual_adversarial.vat_perturbation,
@@ -62,7 +64,19 @@ pullbacks = SimpleNamespace(
     top_eigenpair=curvature.top_eigenpair_pullback,
     vat_perturbation=virtual_adversarial.vat_perturbation_pullback,
     vat_loss=virtual_adversarial.vat_loss_pullback,
-    samples=norms.per_sample,
+    samples=norms.per_sample,  # shapes a cotangent, for those who chain pullbacks
 )
 
-__all__ = ["Coordinates", "LogSoftmax", "Loss", "Model", "derivative", "embed", "embed_vjp", "pullbacks", "values"]
+__all__ = [
+    "Coordinates",
+    "LogSoftmax",
+    "Loss",
+    "Model",
+    "derivative",
+    "embed",
+    "embed_vjp",
+    "hessian",
+    "jacobian",
+    "pullbacks",
+    "values",
+]

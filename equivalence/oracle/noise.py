@@ -29,12 +29,13 @@ def consistency_loss(divergence: Any, f: Any, x: Array, noise: Array) -> Array:
 
 
 def consistency_loss_pullback(divergence: Any, f: Any, x: Array, noise: Array) -> Any:
-    """Through both sides. `divergence` has `vjp(a, b, cotangent) -> (a_bar, b_bar)`."""
+    """Through both sides. `divergence` has `vjp(a, b, cotangent) -> (a_bar, b_bar)`, or is one of `pullbacks`' kind."""
+    vjp = getattr(divergence, "vjp", lambda a, b, cotangent: divergence(a, b)(cotangent))
 
     def pullback(cotangent: Array) -> Pulled:
         clean, parts = f(x), []
         for z in noise:
-            clean_bar, noisy_bar = divergence.vjp(clean, f(x + z), cotangent)
+            clean_bar, noisy_bar = vjp(clean, f(x + z), cotangent)
             parts += [f.vjp(x, clean_bar), f.vjp(x + z, noisy_bar)]
         return scaled(1 / len(noise), add(*parts))
 
