@@ -15,6 +15,7 @@ COEFFICIENT_TOLERANCE = 0.01  # catches a gradient that is 3 % wrong, which no s
 NOISE_MARGIN = 16  # residuals count from 16 × the noise: there the coefficient is known to 6 %, the slope to 0.1
 LEAST_POINTS = 5
 EXACT_UNITS = 64  # rounding units × scale; sums over up to a thousand terms round to some tens of units
+AGREEMENT_UNITS = 32  # rounding units × condition; the largest honest error seen is about half of it
 RATE_TOLERANCE = 0.05
 
 
@@ -123,19 +124,21 @@ def judge_exact(measurement: dict[str, Any]) -> Verdict:
 def judge_unbiased(measurement: dict[str, Any]) -> Verdict:
     """Mean and variance over every possible probe equal their formulas to rounding.
 
-    `estimates` (K, B) one row an equally likely probe; `mean` (B,) and `variance` (B,) what theory says. Detects an
-    error of EXACT_UNITS rounding units in either: any wrong factor.
+    `means`, `variances` (B,) are those of all `probes` estimates, each equally likely; `mean`, `variance` (B,) what
+    theory says; `largest` the largest estimate. Detects an error of EXACT_UNITS rounding units: any wrong factor.
     """
-    estimates = array_of(measurement, "estimates")
-    unit, scale = float(measurement["rounding unit"]), float(np.abs(estimates).max())
-    if len(estimates) < 2 or scale == 0:
-        return Verdict(False, f"{len(estimates)} estimates, the largest {scale}: nothing to average")
-    mean_units = np.abs(estimates.mean(0) - array_of(measurement, "mean")).max() / (unit * scale)
-    variance_units = np.abs(estimates.var(0) - array_of(measurement, "variance")).max() / (unit * scale**2)
-    numbers = {"mean units": float(mean_units), "variance units": float(variance_units)}
-    numbers["probes"] = float(len(estimates))
+    probes, largest = float(measurement["probes"]), float(measurement["largest"])
+    means, variances, mean, variance = (
+        array_of(measurement, name) for name in ("means", "variances", "mean", "variance")
+    )
+    unit = float(measurement["rounding unit"])
+    if probes < 2 or not largest > 0 or not variance.max() > 0:
+        return Verdict(False, f"{probes:g} estimates, the largest {largest}, variance {variance.max()}: shows nothing")
+    mean_units = float(np.abs(means - mean).max() / (unit * largest))
+    variance_units = float(np.abs(variances - variance).max() / (unit * largest**2))
+    numbers = {"mean units": mean_units, "variance units": variance_units, "probes": probes}
     said = f"mean off by {mean_units:.2g}, variance by {variance_units:.2g} rounding units, at most {EXACT_UNITS}"
-    return Verdict(bool(max(mean_units, variance_units) <= EXACT_UNITS), said, numbers)
+    return Verdict(max(mean_units, variance_units) <= EXACT_UNITS, said, numbers)
 
 
 def judge_eigen(measurement: dict[str, Any]) -> Verdict:
@@ -175,10 +178,22 @@ def judge_eigen(measurement: dict[str, Any]) -> Verdict:
 
 
 def judge_bound(measurement: dict[str, Any]) -> Verdict:
-    """`values` are at least `lower`, each; the slack of the tightest is reported."""
+    """`values` are at least `lower`, each; the smallest is reported."""
     values, lower = array_of(measurement, "values"), float(measurement["lower"])
-    slack = float(values.min() - lower)
-    return Verdict(slack >= 0, f"smallest {values.min():.6g}, at least {lower:g}", {"smallest": float(values.min())})
+    smallest = float(values.min())
+    return Verdict(smallest >= lower, f"smallest {smallest:.6g}, at least {lower:g}", {"smallest": smallest})
+
+
+def judge_agreement(measurement: dict[str, Any]) -> Verdict:
+    """Signed errors of value and θ-gradient, in rounding units × (size + condition): at most AGREEMENT_UNITS."""
+    value = float(np.abs(array_of(measurement, "value")).max())
+    gradient = max(
+        float(np.abs(array_of(measurement, "gradient")).max()), float(array_of(measurement, "worst gradient").max())
+    )
+    said = f"value off by {value:.2g}, θ-gradient by {gradient:.2g} rounding units × condition, at most {AGREEMENT_UNITS}"
+    return Verdict(
+        max(value, gradient) <= AGREEMENT_UNITS, said, {"value units": value, "gradient units": gradient}
+    )
 
 
 JUDGES: dict[str, Callable[[dict[str, Any]], Verdict]] = {
@@ -187,4 +202,5 @@ JUDGES: dict[str, Callable[[dict[str, Any]], Verdict]] = {
     "unbiased": judge_unbiased,
     "eigen": judge_eigen,
     "bound": judge_bound,
+    "agreement": judge_agreement,
 }

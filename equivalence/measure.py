@@ -6,8 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from equivalence.problem import Problem
-
 ROUNDING_UNIT = {"float64": 2.0**-53, "float32": 2.0**-24}
 
 
@@ -52,17 +50,23 @@ def order(
     }
 
 
-def sweep(
-    problem: Problem, objective: Callable[..., Any], *, values: bool = False, gradients: bool = True
-) -> Callable[[np.ndarray], np.ndarray]:
-    """steps (S,) -> the objective's per-sample values and parameter gradient as vectors (S, P)."""
+def equal(measured: np.ndarray, expected: np.ndarray, size: float = 0.0) -> dict[str, Any]:
+    """Measure equality of two float64 arrays to rounding, relative to the largest entry or a size that is larger."""
+    return exact(measured - expected, max(float(np.abs(expected).max()), size), "float64")
 
-    def residuals(steps: np.ndarray) -> np.ndarray:
-        value, gradient = problem.evaluate(objective, [(step,) for step in steps])
-        parts = [value.reshape(len(steps), -1)] * values + [gradient] * gradients
-        return np.concatenate(parts, axis=1)
 
-    return residuals
+def enumerated(estimates: np.ndarray, mean: np.ndarray, variance: np.ndarray) -> dict[str, Any]:
+    """Measure that estimates (K, B), one row a possible probe, have the given mean and variance (B,)."""
+    return {
+        "kind": "unbiased",
+        "probes": len(estimates),
+        "largest": float(np.abs(estimates).max()),
+        "means": estimates.mean(0).tolist(),
+        "variances": estimates.var(0).tolist(),
+        "mean": mean.tolist(),
+        "variance": variance.tolist(),
+        "rounding unit": ROUNDING_UNIT["float64"],
+    }
 
 
 def exact(difference: np.ndarray, scale: float, dtype: str) -> dict[str, Any]:

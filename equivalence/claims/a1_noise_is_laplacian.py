@@ -1,12 +1,14 @@
 """Noise on the input adds ½σ² times the loss's Laplacian. Expectations are sums over every noise vector."""
 
+import math
+
+import numpy as np
+
 from equivalence import oracle
 from equivalence.claim import Claim
 from equivalence.measure import NORMAL, SIGNS, SKEWED, every, ladder, order
 
-import numpy as np
-
-STEPS, TAIL = ladder(2, -13), ladder(-26, -28)
+STEPS, TAIL = ladder(1, -13), ladder(-27, -28)
 
 
 def part(problem, reference, nodes, p):
@@ -23,21 +25,21 @@ def part(problem, reference, nodes, p):
         values, gradients = problem.evaluate(residual, [(step, noise) for step in steps])
         return np.concatenate([values, gradients], axis=1)
 
-    def noisy(t):  # the oracle's own noisy loss, whose p-th derivative in σ gives the leading term
+    def noisy(t):  # the oracle's own noisy loss, whose p-th derivative in σ is the leading term
         arguments = (point.loss, point.x, t * noise)
         pulled = oracle.pullbacks.noisy_loss(*arguments)(np.full(batch, 1 / batch))
-        return np.concatenate([oracle.values.noisy_loss(*arguments), reference.total(pulled, through_x=False)])
+        return np.concatenate([oracle.values.noisy_loss(*arguments), reference.total(pulled)])
 
-    coefficient = oracle.derivative(noisy, order=p, radius=0.05) / np.prod(np.arange(1, p + 1))
+    coefficient = oracle.derivative(noisy, order=p, radius=0.05) / math.factorial(p)
     return order(residuals, STEPS, TAIL, p, coefficient, scale=float(np.linalg.norm(noisy(0.0))))
 
 
 def measure(problem, reference):
-    return {
-        "normal noise": part(problem, reference, NORMAL, 4),
-        "signs": part(problem, reference, SIGNS, 4),
-        "skewed noise differs": part(problem, reference, SKEWED, 3),  # "mean 0, variance σ²" alone is not enough
-    }
+    parts = {"signs": part(problem, reference, SIGNS, 4)}
+    if reference.case.directions is None:
+        parts["normal noise"] = part(problem, reference, NORMAL, 4)
+        parts["skewed noise differs"] = part(problem, reference, SKEWED, 3)  # mean 0, variance σ² are not enough
+    return parts
 
 
 CLAIM = Claim(
@@ -46,11 +48,13 @@ CLAIM = Claim(
     formula="E ℓ(x+σz) = ℓ + ½σ²Δℓ + O(σ⁴); O(σ³) where z is skewed",
     source="S0 eq. 3-6; Bishop 1995",
     methods=("noisy_loss", "laplacian"),
-    cases=("quadratic", "softmax", "tanh-mlp", "digits-mlp"),
+    cases=("quadratic", "softmax", "tanh-mlp", "digits-mlp", "reviews-text"),
     measure=measure,
     wrong={
-        "the ½ is dropped": lambda m: {"laplacian": lambda loss, x: 2 * m.laplacian(loss, x)},
-        "noise of one sign": lambda m: {"noisy_loss": lambda loss, x, noise: m.noisy_loss(loss, x, abs(noise))},
+        "the ½ is dropped": lambda m, bridge: {"laplacian": lambda loss, x: 2 * m.laplacian(loss, x)},
+        "noise of one sign": lambda m, bridge: {
+            "noisy_loss": lambda loss, x, noise: m.noisy_loss(loss, x, abs(noise))
+        },
     },
     control="tanh-mlp",
 )
