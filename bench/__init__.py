@@ -1,0 +1,1 @@
+"""Run, time, store and report what `equivalence` measures and what the methods cost."""

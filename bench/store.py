@@ -1,0 +1,202 @@
+"""Records: one JSON object a line, appended and flushed as it comes. What is reported is computed from these alone."""
+
+import hashlib
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import psutil
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+
+ROOT = Path(__file__).parents[1]
+CODE = ("impls", "equivalence", "bench")
+Status = Literal["ok", "wrong", "failed", "timeout", "unsupported", "skipped", "interrupted"]
+
+
+class Base(BaseModel):
+    """What every record says: when it was made, with which code, where."""
+
+    model_config = ConfigDict(extra="forbid")
+    time: str = ""
+    code: str = ""  # hash of the source that measured
+    environment: str = ""  # id of an Environment record
+
+
+class Environment(Base):
+    """The machine and the versions; written once an id."""
+
+    kind: Literal["environment"] = "environment"
+    id: str
+    machine: str
+    cpu: str
+    cores: int
+    memory_gb: float
+    system: str
+    python: str
+    packages: dict[str, str]
+    commit: str
+    dirty: bool
+
+
+class ClaimRecord(Base):
+    """One claim on one case in one framework: measurements by part, to be judged. Or why there are none."""
+
+    kind: Literal["claim"] = "claim"
+    claim: str
+    framework: str
+    case: str
+    wrong: str = ""  # the planted mistake that it was measured with
+    status: Status
+    reason: str = ""
+    seconds: float = 0.0
+    parts: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+    def key(self) -> tuple[str, ...]:
+        return (self.kind, self.claim, self.framework, self.case, self.wrong)
+
+
+class AgreementRecord(Base):
+    """One usage of a method in one framework against the oracle: signed errors in rounding units × condition."""
+
+    kind: Literal["agreement"] = "agreement"
+    usage: str
+    method: str
+    framework: str
+    case: str
+    dtype: str
+    status: Status
+    reason: str = ""
+    measurement: dict[str, Any] = Field(default_factory=dict)
+
+    def key(self) -> tuple[str, ...]:
+        return (self.kind, self.usage, self.framework, self.case, self.dtype)
+
+
+class CostRecord(Base):
+    """One cell: a training step of a method. Times in seconds a step; `plain` were interleaved in the same process."""
+
+    kind: Literal["cost"] = "cost"
+    method: str
+    framework: str
+    mode: str
+    workload: str
+    dtype: str = "float32"
+    device: str = "cpu"
+    batch: int = 0
+    threads: int = 0
+    status: Status
+    reason: str = ""
+    quick: bool = False
+    floor: float = 0.0  # least cost in plain steps
+    error: float = 0.0  # of the step's gradient against the oracle, relative to the largest entry
+    first_call: float = 0.0  # seconds, with compilation
+    steps: list[float] = Field(default_factory=list)  # of the method
+    plain: list[float] = Field(default_factory=list)  # of the plain step beside each
+
+    def key(self) -> tuple[str, ...]:
+        return (self.kind, self.method, self.framework, self.mode, self.workload, self.dtype, self.device)
+
+
+Record = Annotated[Environment | ClaimRecord | AgreementRecord | CostRecord, Field(discriminator="kind")]
+ADAPTER: TypeAdapter[Record] = TypeAdapter(Record)
+
+
+class Store:
+    """The records of one machine: `<out>/<machine>/records.jsonl`."""
+
+    def __init__(self, out: Path):
+        self.environment = describe()
+        self.path = out / self.environment.machine / "records.jsonl"
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.code = code_hash()
+        with self.path.open("a"):  # fails here, before any work, where it cannot be written
+            pass
+        if self.environment.id not in {record.id for record in self.read()[0] if isinstance(record, Environment)}:
+            self.append(self.environment)
+
+    def append(self, record: Any) -> None:
+        """Write one record and flush it: what was measured survives whatever comes next."""
+        record.time = datetime.now(UTC).isoformat(timespec="seconds")
+        record.code, record.environment = self.code, self.environment.id
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(record.model_dump_json() + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def read(self) -> tuple[list[Any], list[str]]:
+        return read(self.path)
+
+
+def read(path: Path) -> tuple[list[Any], list[str]]:
+    """The records of a file, and for each line that is not one, what is wrong with it. The rest is kept."""
+    records, problems = [], []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        try:
+            records.append(ADAPTER.validate_json(line))
+        except ValidationError as error:
+            first = error.errors()[0]
+            problems.append(f"{path}:{number}: not a record, left out: {first['msg']}")
+    return records, problems
+
+
+def latest(records: Iterable[Any]) -> list[Any]:
+    """The last record of each key, in the order of first appearance: a new measurement replaces the one before."""
+    kept: dict[tuple[str, ...], Any] = {}
+    for record in records:
+        if not isinstance(record, Environment):
+            kept[record.key()] = record
+    return list(kept.values())
+
+
+def code_hash() -> str:
+    """Of the Python source that measures: a record made with other code is known by it."""
+    digest = hashlib.sha256()
+    for folder in CODE:
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            digest.update(f"{path.relative_to(ROOT)}\n".encode() + path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def describe() -> Environment:
+    """This machine, with the versions of what computes."""
+    import importlib.metadata
+
+    packages = {}
+    for name in ("torch", "jax", "jaxlib", "tensorflow", "tensorflow-cpu", "numpy", "mlxtend", "snownlp"):
+        try:
+            packages[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    cpu = cpu_name()
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    facts = {
+        "machine": f"{platform.system()}-{platform.machine()}-{cores}-cores".lower(),
+        "cpu": cpu,
+        "cores": cores,
+        "memory_gb": round(psutil.virtual_memory().total / 2**30, 1),
+        "system": f"{platform.system()} {platform.release()}",
+        "python": platform.python_version(),
+        "packages": packages,
+        "commit": git("rev-parse", "--short", "HEAD"),
+        "dirty": bool(git("status", "--porcelain", "--", *CODE)),
+    }
+    identity = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:10]
+    return Environment(id=identity, **facts)
+
+
+def cpu_name() -> str:
+    info = Path("/proc/cpuinfo")
+    names = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line] if info.exists() else []
+    return names[0] if names else platform.processor() or platform.machine()
+
+
+def git(*arguments: str) -> str:
+    try:
+        return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""
