@@ -1,0 +1,60 @@
+"""How a worker process talks to the run that started it: a job on standard input, events as JSON lines on output.
+
+A job is {"framework", "device", "cores", "units": [[number, unit], ...], ...}. Events are {"event": "ready"}, then
+for each unit {"event": "start", "number"} and {"event": "done", "number", "result" | "error", "seconds"}. A worker
+that dies leaves a start without a done: that unit has failed, the others are run by a new worker.
+
+Imports the standard library alone: the environment must be set before anything that computes is imported.
+"""
+
+import json
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+Unit = Any
+Result = dict[str, Any]
+
+
+def serve(start: Callable[[dict[str, Any]], Callable[[Unit], Result]]) -> None:
+    """Read the job, `start` it (import the framework, configure it), then measure unit after unit.
+
+    An exception in a unit is its error, the last lines of it the reason; it does not end the worker.
+    """
+    events = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
+    os.dup2(2, 1)  # what libraries print is not an event
+    job = json.load(sys.stdin)
+    set_environment(job)
+    measure = start(job)
+
+    def say(**event: Any) -> None:
+        events.write(json.dumps(event) + "\n")
+
+    say(event="ready")
+    for number, unit in job["units"]:
+        say(event="start", number=number)
+        began = time.perf_counter()
+        try:
+            said = {"result": measure(unit)}
+        except Exception as error:  # anything that a measured implementation may raise
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            said = {"error": f"{type(error).__name__}: {error} ({os.path.basename(place.filename)}:{place.lineno})"}
+        say(event="done", number=number, seconds=time.perf_counter() - began, **said)
+
+
+def set_environment(job: dict[str, Any]) -> None:
+    """Cores and thread pools, before the first import of a numerical library: XLA follows the affinity alone."""
+    cores = job["cores"]
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, cores)
+    threads = str(len(cores))
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[name] = threads
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    if job["device"] == "cpu":
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
+        os.environ["JAX_PLATFORMS"] = "cpu"
+    os.environ.update(job.get("environment", {}))
