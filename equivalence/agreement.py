@@ -5,6 +5,8 @@ the oracle's own result moves, relative to the movement, when parameters, inputs
 moved at random by a relative amount. An algorithm that rounds at every step cannot do better than a few of these.
 """
 
+import functools
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -60,19 +62,38 @@ def references(usage: Usage, reference: Reference) -> tuple[tuple[np.ndarray, np
     return exact, scales  # type: ignore[return-value]
 
 
-def measure(problem: Problem, reference: Reference, usage: Usage) -> dict[str, Any]:
-    """Signed errors of value and gradient in units of rounding, the largest of each and up to KEPT of them."""
-    measured = problem.evaluate(lambda point: usage.call(problem.methods, point))
-    exact, scales = references(usage, reference)
-    unit = ROUNDING_UNIT[problem.dtype]
+def measure(problem: Problem, reference: Reference, usages: Sequence[Usage]) -> dict[str, dict[str, Any]]:
+    """For each usage the signed errors of value and gradient in units of rounding, or the error that it raised."""
+    calls = {usage.name: functools.partial(usage.call, problem.methods) for usage in usages}
+    try:
+        measured = problem.evaluate_all(calls)
+    except Exception:  # one of them: find out which
+        measured = {}
+    results = {}
+    for usage in usages:
+        try:
+            got = measured.get(usage.name) or problem.evaluate_all({usage.name: calls[usage.name]})[usage.name]
+            results[usage.name] = compare(got, *references(usage, reference), ROUNDING_UNIT[problem.dtype])
+        except Exception as error:  # whatever an implementation raises is its own failure
+            results[usage.name] = {"error": f"{type(error).__name__}: {error}"}
+    return results
+
+
+def compare(
+    got: tuple[np.ndarray, np.ndarray],
+    exact: tuple[np.ndarray, np.ndarray],
+    scales: tuple[float, float],
+    unit: float,
+) -> dict[str, Any]:
+    """Signed errors of value and gradient in units of rounding: the largest of each, and up to KEPT of them."""
     value, gradient = (
-        (np.asarray(got[0], np.float64) - want) / (unit * scale)
-        for got, want, scale in zip(measured, exact, scales, strict=True)
+        (np.asarray(mine, np.float64) - want) / (unit * scale)
+        for mine, want, scale in zip(got, exact, scales, strict=True)
     )
     return {
         "kind": "agreement",
         "value": value.tolist(),
         "gradient": gradient[np.linspace(0, len(gradient) - 1, min(KEPT, len(gradient))).astype(int)].tolist(),
         "worst gradient": float(np.abs(gradient).max()),
-        "condition": [scales[i] / float(np.abs(exact[i]).max() or 1) for i in (0, 1)],
+        "condition": [scale / float(np.abs(want).max() or 1) for want, scale in zip(exact, scales, strict=True)],
     }

@@ -3,7 +3,7 @@
 import functools
 import importlib
 import pkgutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -19,7 +19,7 @@ Replacement = Callable[[SimpleNamespace, ModuleType], dict[str, Callable]]
 class Claim:
     """One statement of the theory and how to measure it.
 
-    `measure` returns named parts, each a measurement that a judge of its kind decides. `wrong` names planted mistakes:
+    `measure` yields named parts, each a measurement that a judge of its kind decides. `wrong` names planted mistakes:
     given the methods and the bridge, each returns replacements; measured with them, on `control`, the claim must fail.
     """
 
@@ -29,7 +29,7 @@ class Claim:
     source: str
     methods: tuple[str, ...]
     cases: tuple[str, ...]
-    measure: Callable[[Problem, Reference], dict[str, Measurement]]
+    measure: Callable[[Problem, Reference], Iterator[tuple[str, Measurement]]]
     wrong: Mapping[str, Replacement]
     control: str  # the case on which the wrong variants are measured
 

@@ -78,6 +78,23 @@ class Problem:
         zeros = self.array(np.zeros((self.case.batch, len(self.case.directions))))  # type: ignore[arg-type]
         return Point(lambda c: point.f(move(c)), lambda c: point.loss(move(c)), zeros, point.labels, point.extra)
 
+    def evaluate_all(
+        self, objectives: dict[str, Callable[[Point], Array]]
+    ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """objective(point) (*shape) and the gradient of its mean in the parameters (P,), by name; compiled as one."""
+
+        def steps(params: dict[str, Array]) -> dict[str, Any]:
+            return {
+                name: self.bridge.value_and_grad(lambda params, call=call: call(self.at(params)))(params)
+                for name, call in objectives.items()
+            }
+
+        results = self.bridge.compiled(steps, self.bridge.SWEEP_MODE)(self.params)
+        return {
+            name: (self.bridge.to_numpy(value), flat({key: self.bridge.to_numpy(g) for key, g in gradient.items()}))
+            for name, (value, gradient) in results.items()
+        }
+
     def evaluate(
         self, objective: Callable[..., Array], arguments: Sequence[Sequence[Any]] = ((),)
     ) -> tuple[np.ndarray, np.ndarray]:

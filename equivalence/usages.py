@@ -27,6 +27,11 @@ class Usage:
     pull: Callable[[Point], Callable[[np.ndarray], Pulled]] | None = None
     logits: bool = False  # needs class outputs
 
+    @property
+    def main(self) -> bool:
+        """Whether it stands for its method: the one that is checked on every case."""
+        return self.name == self.method
+
     def value(self, point: Point) -> np.ndarray:
         """By the oracle, (B,)."""
         return self.call(values, point)
@@ -40,7 +45,7 @@ class Usage:
 
 def attacked(**options: Any) -> Usage:
     """The loss at an FGM perturbation that is held fixed."""
-    name = f"fgm {options.get('norm', 'l2')}" + (" of the tensor" if options.get("scope") == "tensor" else "")
+    name = " ".join(["fgm", *options.values()])
 
     def call(m: SimpleNamespace, p: Point) -> Any:
         return p.loss(p.x + m.fgm(p.loss, p.x, radius=0.5, **options))
@@ -135,7 +140,7 @@ USAGES = (
         lambda m, p: m.l2_norm(m.hvp(p.loss, p.x, p.extra.vector)),
         hvp_pull,
     ),
-    Usage("laplacian probes", "laplacian", lambda m, p: m.laplacian(p.loss, p.x, probes=p.extra.probes)),
+    Usage("laplacian", "laplacian", lambda m, p: m.laplacian(p.loss, p.x, probes=p.extra.probes)),
     Usage("top_eigenpair", "top_eigenpair", lambda m, p: m.top_eigenpair(p.loss, p.x, p.extra.start, steps=2)[0]),
     Usage(
         "vat_perturbation",

@@ -31,15 +31,14 @@ def part(problem, reference, nodes, p):
         return np.concatenate([oracle.values.noisy_loss(*arguments), reference.total(pulled)])
 
     coefficient = oracle.derivative(noisy, order=p, radius=0.05) / math.factorial(p)
-    return order(residuals, STEPS, TAIL, p, coefficient, scale=float(np.linalg.norm(noisy(0.0))))
+    return order(residuals, STEPS, TAIL, p, coefficient, scale=float(np.linalg.norm(noisy(STEPS[0]))))
 
 
 def measure(problem, reference):
-    parts = {"signs": part(problem, reference, SIGNS, 4)}
-    if reference.case.directions is None:
-        parts["normal noise"] = part(problem, reference, NORMAL, 4)
-        parts["skewed noise differs"] = part(problem, reference, SKEWED, 3)  # mean 0, variance σ² are not enough
-    return parts
+    yield "signs", part(problem, reference, SIGNS, 4)
+    if reference.case.model in ("quadratic", "linear"):  # where thousands of noise vectors are cheap
+        yield "normal noise", part(problem, reference, NORMAL, 4)
+        yield "skewed noise differs", part(problem, reference, SKEWED, 3)  # mean 0, variance σ² are not enough
 
 
 CLAIM = Claim(
@@ -48,7 +47,7 @@ CLAIM = Claim(
     formula="E ℓ(x+σz) = ℓ + ½σ²Δℓ + O(σ⁴); O(σ³) where z is skewed",
     source="S0 eq. 3-6; Bishop 1995",
     methods=("noisy_loss", "laplacian"),
-    cases=("quadratic", "softmax", "tanh-mlp", "digits-mlp", "reviews-text"),
+    cases=("quadratic", "softmax", "tanh-mlp", "digits-mlp"),
     measure=measure,
     wrong={
         "the ½ is dropped": lambda m, bridge: {"laplacian": lambda loss, x: 2 * m.laplacian(loss, x)},

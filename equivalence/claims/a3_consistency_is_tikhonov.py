@@ -52,11 +52,10 @@ def measure(problem, reference):
     def reverse_kl(clean, noisy):
         return methods.kl_divergence(noisy, clean)
 
-    return {
-        "squared error": part(problem, reference, methods.squared_error, "squared_error", squared_error_penalty),
-        "KL": part(problem, reference, methods.kl_divergence, "kl_divergence", kl_penalty),
-        "reverse KL": part(problem, reference, reverse_kl, "reverse_kl_divergence", kl_penalty),
-    }
+    yield "squared error", part(problem, reference, methods.squared_error, "squared_error", squared_error_penalty)
+    yield "KL", part(problem, reference, methods.kl_divergence, "kl_divergence", kl_penalty)
+    if reference.case.directions is None:
+        yield "reverse KL", part(problem, reference, reverse_kl, "reverse_kl_divergence", kl_penalty)
 
 
 CLAIM = Claim(
@@ -65,7 +64,7 @@ CLAIM = Claim(
     formula="E D(f(x), f(x+σz)) = ½σ² Σᵢ λᵢ‖∇fᵢ‖² + O(σ⁴): squared error σ²‖J‖², KL either way ½σ² Σᵢ pᵢ‖∇log pᵢ‖²",
     source="S0 eq. 7-8",
     methods=("consistency_loss", "jacobian_penalty", "kl_divergence", "squared_error"),
-    cases=("softmax", "tanh-mlp", "digits-mlp", "digits-cnn", "reviews-text"),
+    cases=("softmax", "tanh-mlp", "reviews-text"),
     measure=measure,
     wrong={
         "λ = 1 for the squared error": lambda m, bridge: {

@@ -5,7 +5,7 @@ from equivalence.first_order import mistakes, residual_gradient
 
 
 def measure(problem, reference):
-    return {"θ-gradient": residual_gradient(problem, reference, norm="l2", factor=1, penalty="l2")}
+    yield "θ-gradient", residual_gradient(problem, reference, norm="l2", factor=1, penalty="l2")
 
 
 CLAIM = Claim(
@@ -14,7 +14,7 @@ CLAIM = Claim(
     formula="∇θℓ(x+εg/‖g‖) = ∇θ(ℓ + ε‖g‖₂) + O(ε²), r held fixed",
     source="S0; Miyato et al. 2017",
     methods=("fgm", "input_gradient_penalty"),
-    cases=("quadratic", "softmax", "tanh-mlp", "digits-mlp", "digits-cnn", "reviews-text"),
+    cases=("softmax", "tanh-mlp", "digits-cnn", "reviews-text"),
     measure=measure,
     wrong=mistakes()
     | {

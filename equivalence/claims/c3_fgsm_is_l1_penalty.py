@@ -5,7 +5,7 @@ from equivalence.first_order import mistakes, residual_gradient
 
 
 def measure(problem, reference):
-    return {"θ-gradient": residual_gradient(problem, reference, norm="linf", factor=1, penalty="l1")}
+    yield "θ-gradient", residual_gradient(problem, reference, norm="linf", factor=1, penalty="l1")
 
 
 CLAIM = Claim(
@@ -14,7 +14,7 @@ CLAIM = Claim(
     formula="∇θℓ(x+ε sign g) = ∇θ(ℓ + ε‖g‖₁) + O(ε²), r held fixed",
     source="S0; Goodfellow et al. 2015",
     methods=("fgm", "input_gradient_penalty"),
-    cases=("quadratic", "softmax", "tanh-mlp", "digits-mlp", "digits-cnn", "reviews-text"),
+    cases=("quadratic", "tanh-mlp", "digits-mlp"),
     measure=measure,
     wrong=mistakes()
     | {

@@ -65,11 +65,9 @@ def not_fixed(problem, reference, size, factor):
 def measure(problem, reference):
     point = reference.point
     size = float(oracle.values.l2_norm(point.loss.grad(point.x)).max())
-    return {
-        "value": value(problem, reference, size),
-        "not fixed, against ½": not_fixed(problem, reference, size, 0.5),
-        "not fixed, against 1": not_fixed(problem, reference, size, 1.0),
-    }
+    yield "value", value(problem, reference, size)
+    yield "not fixed, against ½", not_fixed(problem, reference, size, 0.5)
+    yield "not fixed, against 1", not_fixed(problem, reference, size, 1.0)
 
 
 CLAIM = Claim(

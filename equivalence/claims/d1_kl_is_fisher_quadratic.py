@@ -33,12 +33,10 @@ def measure(problem, reference):
     _, _, other = run(extra["probes"][0])
     expected = fisher_product(point, extra["vector"])
     size = float(np.abs(oracle.values.jacobian(point.f, point.x)).max())
-    return {
-        "value": equal(value, np.zeros_like(value), 1.0),
-        "gradient": equal(slope, np.zeros_like(slope), size),
-        "Hessian": equal(product, expected, size**2),
-        "Hessian along signs": equal(other, fisher_product(point, extra["probes"][0]), size**2),
-    }
+    yield "value", equal(value, np.zeros_like(value), 1.0)
+    yield "gradient", equal(slope, np.zeros_like(slope), size)
+    yield "Hessian", equal(product, expected, size**2)
+    yield "Hessian along signs", equal(other, fisher_product(point, extra["probes"][0]), size**2)
 
 
 CLAIM = Claim(
@@ -47,7 +45,7 @@ CLAIM = Claim(
     formula="KL(p(x)‖p(x+r)) at r = 0: value 0, gradient 0, Hessian Jᵀ(diag p - ppᵀ)J",
     source="Miyato et al. 2018, eq. 6-9",
     methods=("kl_divergence", "hvp"),
-    cases=("softmax", "tanh-mlp", "digits-mlp", "digits-cnn", "reviews-text"),
+    cases=("softmax", "tanh-mlp", "digits-cnn", "reviews-text"),
     measure=measure,
     wrong={
         "averaged over the classes": lambda m, bridge: {

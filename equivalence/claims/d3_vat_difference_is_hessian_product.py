@@ -38,25 +38,27 @@ def expansion(reference):
 
 def measure(problem, reference):
     exact, coefficient = expansion(reference)
-    by_difference, by_product = direction(problem), direction(problem, how="exact")
-    target = by_product().reshape(exact.shape)
+    by_difference = direction(problem)
+    target = direction(problem, how="exact")().reshape(exact.shape)
 
     def residuals(steps):
         return np.stack([step * (by_difference(step).reshape(exact.shape) - target).ravel() for step in steps])
 
-    single = problem.in_dtype("float32")
+    yield "order", order(residuals, STEPS, TAIL, 2, coefficient.ravel(), scale=1.0)
+    yield "exact product", {"kind": "bound", "values": [cosine(target, exact)], "lower": 1 - 1e-14}
+    yield "float32 at the default ξ", in_float32(problem.in_dtype("float32"), exact)
+
+
+def in_float32(problem, exact):
+    """The cosine with the exact direction, at the default ξ and as a function of ξ."""
     steps = 10.0 ** np.arange(-7, 2)
-    cosines = [cosine(direction(single)(xi), exact) for xi in steps]
+    by_difference = direction(problem)
     return {
-        "order": order(residuals, STEPS, TAIL, 2, coefficient.ravel(), scale=1.0),
-        "exact product": {"kind": "bound", "values": [cosine(target, exact)], "lower": 1 - 1e-14},
-        "float32 at the default ξ": {
-            "kind": "bound",
-            "values": [cosine(direction(single)(), exact)],
-            "lower": COSINE,
-            "xi": steps.tolist(),
-            "cosines": cosines,
-        },
+        "kind": "bound",
+        "values": [cosine(direction(problem)(), exact)],
+        "lower": COSINE,
+        "xi": steps.tolist(),
+        "cosines": [cosine(by_difference(xi), exact) for xi in steps],
     }
 
 
@@ -72,7 +74,7 @@ CLAIM = Claim(
     formula="∇ᵣKL at ξd, divided by ξ, is Hd + O(ξ)",
     source="Miyato et al. 2018, eq. 12",
     methods=("vat_perturbation",),
-    cases=("softmax", "tanh-mlp", "digits-mlp", "digits-cnn", "reviews-text"),
+    cases=("tanh-mlp", "digits-mlp", "digits-cnn", "reviews-text"),
     measure=measure,
     wrong={
         "the base point stands at distance 1": lambda m, bridge: {

@@ -76,10 +76,9 @@ def start(point):
 
 
 def measure(problem, reference):
-    parts = {"loss": of_loss(problem, reference)}
+    yield "loss", of_loss(problem, reference)
     if reference.case.loss != "value":
-        parts["divergence"] = of_divergence(problem, reference)
-    return parts
+        yield "divergence", of_divergence(problem, reference)
 
 
 CLAIM = Claim(
