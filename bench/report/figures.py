@@ -1,0 +1,147 @@
+"""Figures from claim records, as SVG text: the same records give the same bytes."""
+
+import io
+import textwrap
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from bench.report.tables import main_case, of_kind
+from bench.store import ClaimRecord
+from equivalence.claim import Claim, claims
+from equivalence.judge import judge
+
+# Frameworks coincide where all is well: the first is drawn widest, the next inside it. Colours are Okabe and Ito's.
+LOOKS = (
+    {"color": "#D55E00", "marker": "o", "markersize": 11, "linewidth": 5.0},
+    {"color": "#56B4E9", "marker": "s", "markersize": 7, "linewidth": 2.8},
+    {"color": "#111111", "marker": "^", "markersize": 3.5, "linewidth": 1.0},
+)
+CASE_LOOKS = tuple(zip(("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#111111", "#E69F00"), "os^Dvx", strict=True))
+STYLE = {
+    "svg.hashsalt": "equireg",  # ids that do not change from run to run
+    "svg.fonttype": "path",  # the same letters wherever it is seen
+    "font.family": "DejaVu Sans",  # comes with matplotlib
+    "font.size": 11,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.fontsize": 9,
+}
+PANEL = (4.6, 4.2)  # inches
+FLOAT32 = "float32 at the default ξ"
+SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+
+
+def figures(records: Iterable[Any]) -> dict[str, str]:
+    """SVG by file name; none for a claim that has nothing to draw."""
+    found = [record for record in of_kind(records, ClaimRecord) if record.status == "ok" and not record.wrong]
+    drawn = {}
+    for claim in claims().values():
+        own = [record for record in found if record.claim == claim.id]
+        drawn[f"{claim.id}.svg"] = order_figure(claim, own)
+        drawn[f"{claim.id}-float32.svg"] = float32_figure(claim, own)
+    return {name: svg for name, svg in drawn.items() if svg}
+
+
+def order_figure(claim: Claim, records: Sequence[ClaimRecord]) -> str:
+    """Residual against step, a panel for each part of kind order, on the main case."""
+    drawable = [record for record in records if any(map(is_curve, record.parts.values()))]
+    case = main_case(drawable)
+    shown = [record for record in drawable if record.case == case]
+    names = dict.fromkeys(name for record in shown for name, part in record.parts.items() if is_curve(part))
+    panels = {name: {r.framework: r.parts[name] for r in shown if is_curve(r.parts.get(name, {}))} for name in names}
+
+    def draw(axes: Sequence[Axes]) -> None:
+        for ax, (name, parts) in zip(axes, panels.items(), strict=True):
+            draw_order(ax, parts)
+            ax.set_title(name, fontsize=11)
+        axes[0].set_ylabel("‖residual‖")
+
+    return svg(f"{claim.id}  {claim.title}, on {case}", len(panels), draw)
+
+
+def is_curve(part: dict[str, Any]) -> bool:
+    """Whether a part has a residual that a logarithmic axis can show; the judge is stricter."""
+    try:
+        steps, norms, tail = (np.asarray(part[name], float) for name in ("steps", "norms", "tail"))
+        floats = float(part["order"]), float(part["coefficient"])
+    except (KeyError, TypeError, ValueError):
+        return False
+    visible = steps.shape == norms.shape and np.isfinite(norms[(norms > 0) & (steps > 0)]).any()
+    return part.get("kind") == "order" and bool(visible) and tail.size > 0 and bool(np.isfinite(floats).all())
+
+
+def draw_order(ax: Axes, parts: dict[str, dict[str, Any]]) -> None:
+    """One panel: a curve for each framework, the law that theory states, and what is rounding noise."""
+    for position, (framework, part) in enumerate(parts.items()):
+        slope = judge(part).numbers.get("slope")
+        label = f"{framework}: slope {slope:.3f}" if slope is not None else f"{framework}: no slope"
+        ax.plot(part["steps"], positive(part["norms"]), label=label, **LOOKS[position % len(LOOKS)])
+    first = next(iter(parts.values()))
+    order, steps = first["order"], np.asarray(first["steps"], float)
+    noise = float(np.nanmax(np.asarray([part["tail"] for part in parts.values()], float)))
+    law = first["coefficient"] * steps**order
+    above = law >= noise / 8
+    exponent = f"{order:g}".translate(SUPERSCRIPTS) if order != 1 else ""
+    ax.plot(steps[above], law[above], "--", color="#CC0077", linewidth=1.5, zorder=5, label=f"theory: c·ε{exponent}")
+    if noise > 0:
+        ax.axhline(noise, color="#777777", linestyle=":", linewidth=1.5, label="rounding noise")
+    ax.set(xscale="log", yscale="log", xlabel="step ε")
+    ax.grid(color="#dddddd", linewidth=0.6)
+    ax.legend(loc="lower right", framealpha=0.9)  # a rising curve is not there
+
+
+def positive(values: Sequence[float]) -> np.ndarray:
+    """A logarithmic axis leaves out what is not."""
+    values = np.asarray(values, float)
+    return np.where(values > 0, values, np.nan)
+
+
+def float32_figure(claim: Claim, records: Sequence[ClaimRecord]) -> str:
+    """What float32 leaves of a finite difference: cosine with the exact direction against ξ; a panel a framework."""
+    shown = [record for record in records if is_sweep(record.parts.get(FLOAT32, {}))]
+    names = list(dict.fromkeys(record.framework for record in shown))
+    looks = dict(zip(dict.fromkeys(record.case for record in shown), CASE_LOOKS * len(shown), strict=False))
+
+    def draw(axes: Sequence[Axes]) -> None:
+        for ax, name in zip(axes, names, strict=True):
+            for record in shown:
+                if record.framework == name:
+                    part, (color, marker) = record.parts[FLOAT32], looks[record.case]
+                    ax.plot(part["xi"], part["cosines"], color=color, marker=marker, label=record.case)
+            lower = next(record.parts[FLOAT32]["lower"] for record in shown if record.framework == name)
+            ax.axhline(lower, color="#777777", linestyle=":", label=f"demanded at the default ξ: {lower:g}")
+            ax.set(xscale="log", xlabel="ξ", ylim=(-1.05, 1.05))
+            ax.set_title(name, fontsize=11)
+            ax.grid(color="#dddddd", linewidth=0.6)
+        axes[0].set_ylabel("cosine with the exact direction, float32")
+        handles, labels = axes[0].get_legend_handles_labels()
+        axes[0].figure.legend(handles, labels, loc="outside lower center", ncols=4)
+
+    return svg(f"{claim.id}  {claim.title}", len(names), draw)
+
+
+def is_sweep(part: dict[str, Any]) -> bool:
+    try:
+        xi, cosines = (np.asarray(part[name], float) for name in ("xi", "cosines"))
+    except (KeyError, TypeError, ValueError):
+        return False
+    return xi.shape == cosines.shape and np.isfinite(cosines[xi > 0]).any() and "lower" in part
+
+
+def svg(title: str, panels: int, draw: Callable[[Sequence[Axes]], None]) -> str:
+    """The text of a figure with panels side by side; empty where there are none."""
+    if not panels:
+        return ""
+    with matplotlib.rc_context(STYLE):
+        width = max(6.4, PANEL[0] * panels)
+        figure = Figure(figsize=(width, PANEL[1]), layout="constrained")
+        figure.suptitle("\n".join(textwrap.wrap(title, int(width * 11))), fontsize=12)
+        draw(figure.subplots(1, panels, squeeze=False)[0])
+        written = io.StringIO()
+        figure.savefig(written, format="svg", metadata={"Date": None, "Creator": None})
+    return written.getvalue()

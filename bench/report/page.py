@@ -1,0 +1,126 @@
+"""The page: `<out>/README.md` and its figures, from the records of every machine under `<out>`."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pandas as pd
+
+from bench.report import tables
+from bench.report.figures import figures
+from bench.store import Environment, code_hash, latest, read
+from equivalence import judge
+from equivalence.claim import claims
+
+TEMPLATES = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
+    autoescape=False,  # Markdown: `text` escapes what comes from records
+)
+SPECIAL = str.maketrans({character: f"\\{character}" for character in "\\|*`[]<"} | {"\n": " "})
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What is known of one machine."""
+
+    name: str
+    records: list[Any]
+    problems: list[str]
+    figures: dict[str, str] = field(default_factory=dict)  # SVG by path below the page
+
+
+def write(out: Path) -> list[str]:
+    """Write the page and its figures; returns what is wrong with the records' files, by line."""
+    machines = [load(path) for path in sorted(out.glob("*/records.jsonl"))]
+    out.mkdir(parents=True, exist_ok=True)
+    for machine in machines:
+        for path, svg in machine.figures.items():
+            (out / path).parent.mkdir(exist_ok=True)
+            (out / path).write_text(svg, encoding="utf-8")
+    (out / "README.md").write_text(render(machines, code_hash()), encoding="utf-8")
+    return [problem for machine in machines for problem in machine.problems]
+
+
+def load(path: Path) -> Machine:
+    """A machine's records; a file that cannot be read at all is a problem, not an end."""
+    name = path.parent.name
+    try:
+        records, problems = read(path)
+    except (OSError, UnicodeError) as error:
+        records, problems = [], [f"{path}: cannot be read: {error}"]
+    problems = [problem.replace(str(path), f"{name}/{path.name}") for problem in problems]
+    drawn = {f"{name}/figures/{figure}": svg for figure, svg in figures(records).items()}
+    return Machine(name, records, problems, drawn)
+
+
+def render(machines: Sequence[Machine], code: str) -> str:
+    """The page as Markdown. The same records and the same code give the same text."""
+    sections = [section(machine, code) for machine in machines or [Machine(tables.NOT_MEASURED, [], [])]]
+    stated = list(claims().values())
+    template = TEMPLATES.get_template("README.md.j2")
+    return template.render(machines=sections, claims=stated, judge=judge, stale=tables.STALE, text=text)
+
+
+def section(machine: Machine, code: str) -> dict[str, Any]:
+    """What the template needs of one machine."""
+    records = machine.records
+    found = latest(records)
+    details = tables.claim_details(records, code), tables.agreement_details(records, code)
+    stale = sum(record.code != code for record in found)
+    return {
+        "name": machine.name,
+        "environments": markdown(environments(records)),
+        "stale": f"{stale} of {len(found)} records" if stale else "",
+        "claims": markdown(tables.claims_table(records, code)),
+        "failures": [markdown(bad) for detail in details if not (bad := not_holding(detail)).empty],
+        "mistakes": markdown(tables.mistakes_table(records, code)),
+        "agreement": markdown(tables.agreement_table(records, code)),
+        "costs": markdown(tables.cost_table(records, code)),
+        "figures": list(machine.figures),
+        "problems": machine.problems,
+    }
+
+
+def not_holding(details: pd.DataFrame) -> pd.DataFrame:
+    return details[~details["result"].str.startswith("holds")] if len(details) else details
+
+
+def environments(records: Sequence[Any]) -> pd.DataFrame:
+    """One row an environment in which a record that counts was made."""
+    columns = ("CPU", "cores", "memory", "system", "Python", "packages", "commit", "records", "made")
+    known = {record.id: record for record in records if isinstance(record, Environment)}
+    counts = Counter(record.environment for record in latest(records))
+    rows = []
+    for name, count in counts.items():
+        days = sorted(record.time[:10] for record in latest(records) if record.environment == name)
+        facts = described(known[name]) if name in known else ["not recorded"] * (len(columns) - 2)
+        rows.append([*facts, str(count), " to ".join(dict.fromkeys((days[0], days[-1])))])
+    return pd.DataFrame(rows, columns=columns)
+
+
+def described(environment: Environment) -> list[str]:
+    packages = ", ".join(f"{name} {version}" for name, version in sorted(environment.packages.items()))
+    commit = (environment.commit or "unknown") + (", with changes" if environment.dirty else "")
+    size = f"{environment.memory_gb:g} GiB"
+    return [environment.cpu, str(environment.cores), size, environment.system, environment.python, packages, commit]
+
+
+def markdown(frame: pd.DataFrame) -> str:
+    """A table, or that there is nothing to show."""
+    if frame.empty:
+        return f"{tables.NOT_MEASURED}\n"
+    rows = [frame.columns, ["---"] * len(frame.columns), *frame.itertuples(index=False)]
+    lines = [[cell if cell == "---" else text(cell) for cell in row] for row in rows]
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def text(value: Any) -> str:
+    """Free of what Markdown would read as markup."""
+    return str(value).translate(SPECIAL)

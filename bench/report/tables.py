@@ -1,0 +1,358 @@
+"""Tables from records: data frames of text, one row a line shown. `skipped` never looks like `holds`.
+
+Every table takes all records of a machine, and may take the hash of the code as it is now: what rests on a record that
+other code made is then marked with STALE.
+"""
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from itertools import combinations
+from typing import Any, TypeVar
+
+import numpy as np
+import pandas as pd
+
+from bench.store import AgreementRecord, ClaimRecord, CostRecord, latest
+from equivalence.claim import Claim, claims
+from equivalence.judge import Verdict, judge, judge_all
+from equivalence.measure import ROUNDING_UNIT
+from equivalence.usages import usages
+from impls import FRAMEWORKS
+
+Judged = ClaimRecord | AgreementRecord
+Kind = TypeVar("Kind", ClaimRecord, AgreementRecord, CostRecord)
+
+NOT_MEASURED = "not measured"
+STALE = "†"
+NONE = "–"
+MAIN_CASE = "tanh-mlp"  # small, and every claim has it
+DTYPES = ("float64", "float32")
+WORST_FIRST = ("FAILS", "wrong", "failed", "timeout", "interrupted", "unsupported", "skipped", "holds")
+
+
+def of_kind(records: Iterable[Any], kind: type[Kind]) -> list[Kind]:
+    """The latest records of one kind."""
+    return [record for record in latest(records) if isinstance(record, kind)]
+
+
+def verdict(record: Judged) -> Verdict:
+    """What the judge says of a record; one without measurements does not hold, for the reason that it states."""
+    if record.status != "ok":
+        return Verdict(False, record.reason or f"{record.status}, no reason recorded")
+    return judge_all(record.parts) if isinstance(record, ClaimRecord) else judge(record.measurement)
+
+
+def outcome(record: Judged) -> str:
+    """holds, FAILS, or the status that stands in the place of a measurement."""
+    if record.status != "ok":
+        return record.status
+    return "holds" if verdict(record).holds else "FAILS"
+
+
+def tally(records: Sequence[Judged], missing: int = 0) -> str:
+    """How many records have which outcome, worst first: "FAILS 2/6, holds 4/6"."""
+    if not records:
+        return NOT_MEASURED
+    counts = Counter(map(outcome, records))
+    cells = [f"{name} {counts[name]}/{len(records)}" for name in WORST_FIRST if counts[name]]
+    return ", ".join(cells + ([f"{NOT_MEASURED} {missing}"] if missing else []))
+
+
+def mark(text: str, records: Iterable[Any], code: str) -> str:
+    """The text, marked where a record that it rests on was made with other code."""
+    return f"{text} {STALE}" if code and any(record.code != code for record in records) else text
+
+
+def worst(values: Iterable[float]) -> float:
+    """The largest; not a number where one of them is none, or there are none."""
+    return float(np.max([*values] or [math.nan]))
+
+
+def frameworks(records: Iterable[Any]) -> list[str]:
+    """Those of the project, then whatever else was recorded."""
+    return list(dict.fromkeys([*FRAMEWORKS, *(record.framework for record in records)]))
+
+
+# Claims
+
+
+def claims_table(records: Iterable[Any], code: str = "") -> pd.DataFrame:
+    """One row a claim, measured or not."""
+    found = of_kind(records, ClaimRecord)
+    columns = frameworks(found)
+    rows = []
+    for claim in claims().values():
+        own = [record for record in found if record.claim == claim.id]
+        honest = [record for record in own if not record.wrong]
+        cells = {name: claim_cell(claim, [r for r in honest if r.framework == name], code) for name in columns}
+        shown = {"mistakes rejected": mistakes_cell(claim, own, code), "measured": mark(headline(honest), honest, code)}
+        rows.append({"claim": claim.id, "what it says": claim.title} | cells | shown)
+    return pd.DataFrame(rows)
+
+
+def claim_cell(claim: Claim, records: Sequence[ClaimRecord], code: str) -> str:
+    missing = set(claim.cases) - {record.case for record in records}
+    return mark(tally(records, len(missing)), records, code)
+
+
+def mistakes_cell(claim: Claim, records: Sequence[ClaimRecord], code: str) -> str:
+    """Rejected of planted: each of the claim's mistakes in each framework that measured the claim."""
+    planted = [record for record in records if record.wrong in claim.wrong]
+    if not planted:
+        return NOT_MEASURED
+    results = Counter(map(rejection, planted))
+    rejected, accepted = results["rejected"], results["ACCEPTED"]
+    total = len(claim.wrong) * len({record.framework for record in records})
+    others = {"ACCEPTED": accepted, NOT_MEASURED: total - rejected - accepted}
+    said = [f"{rejected}/{total}", *(f"{name} {count}" for name, count in others.items() if count)]
+    return mark(", ".join(said), planted, code)
+
+
+def rejection(record: ClaimRecord) -> str:
+    """Only a judged measurement can reject a mistake: a crash shows nothing about the judge."""
+    if record.status != "ok":
+        return record.status
+    return "ACCEPTED" if verdict(record).holds else "rejected"
+
+
+def headline(records: Sequence[ClaimRecord]) -> str:
+    """The worst numbers over the frameworks, on the main case or else the first that was measured."""
+    measured = [record for record in records if record.status == "ok"]
+    case = main_case(measured)
+    by_part: dict[str, list[dict[str, float]]] = defaultdict(list)
+    for record in measured:
+        for name, part in record.parts.items() if record.case == case else ():
+            by_part[name].append(judge(part).numbers)
+    parts = list(by_part.values())
+    return "; ".join(filter(None, (slopes(parts), units(parts), rates(parts)))) or NONE
+
+
+def main_case(records: Sequence[ClaimRecord]) -> str:
+    names = [record.case for record in records]
+    return MAIN_CASE if MAIN_CASE in names or not names else names[0]
+
+
+def slopes(parts: Sequence[Sequence[dict[str, float]]]) -> str:
+    fitted = [found for part in parts if (found := [numbers for numbers in part if "slope" in numbers])]
+    if not fitted:
+        return ""
+    furthest = [max(part, key=lambda numbers: abs(numbers["slope"] - numbers["expected slope"])) for part in fitted]
+    said = ", ".join(f"{numbers['slope']:.3f} ({numbers['expected slope']:g})" for numbers in furthest)
+    off = worst(numbers["coefficient error"] for part in fitted for numbers in part)
+    return f"slope {said}, coefficient off by {off:.2%}"
+
+
+def units(parts: Sequence[Sequence[dict[str, float]]]) -> str:
+    keys = ("units", "mean units", "variance units")
+    found = [numbers[key] for part in parts for numbers in part for key in keys if key in numbers]
+    return f"{worst(found):.2g} rounding units" if found else ""
+
+
+def rates(parts: Sequence[Sequence[dict[str, float]]]) -> str:
+    found = [numbers for part in parts for numbers in part if "rate" in numbers]
+    if not found:
+        return ""
+    furthest = max(found, key=lambda numbers: abs(numbers["rate"] / numbers["expected rate"] - 1))
+    return f"rate {furthest['rate']:.4f} ({furthest['expected rate']:.4f})"
+
+
+def claim_details(records: Iterable[Any], code: str = "") -> pd.DataFrame:
+    """One row a claim, framework and case."""
+    columns = ["claim", "framework", "case", "result", "reason"]
+    rows = [
+        (record.claim, record.framework, record.case, mark(outcome(record), [record], code), verdict(record).reason)
+        for record in of_kind(records, ClaimRecord)
+        if not record.wrong
+    ]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def mistakes_table(records: Iterable[Any], code: str = "") -> pd.DataFrame:
+    """One row a planted mistake: rejected, ACCEPTED, or the status of a record that shows neither."""
+    found = [record for record in of_kind(records, ClaimRecord) if record.wrong]
+    results = {
+        (record.claim, record.wrong, record.framework): mark(rejection(record), [record], code) for record in found
+    }
+    columns = frameworks(found)
+    rows = [
+        {"claim": claim.id, "planted mistake": wrong}
+        | {name: results.get((claim.id, wrong, name), NOT_MEASURED) for name in columns}
+        for claim in claims().values()
+        for wrong in claim.wrong
+    ]
+    return pd.DataFrame(rows, columns=["claim", "planted mistake", *columns])
+
+
+# Agreement
+
+
+def agreement_table(records: Iterable[Any], code: str = "") -> pd.DataFrame:
+    """One row a usage. Cells "value · θ-gradient": the largest errors over the cases, in rounding units × condition."""
+    found = of_kind(records, AgreementRecord)
+    columns = frameworks(found)
+    rows = []
+    for usage in usages():
+        own = [record for record in found if record.usage == usage]
+        cells = {
+            f"{name} {dtype}": units_cell([r for r in own if (r.framework, r.dtype) == (name, dtype)], code)
+            for name in columns
+            for dtype in DTYPES
+        }
+        summary = {
+            "condition": condition(own),
+            "largest error": largest_error(own),
+            "between frameworks": between_frameworks(own),
+            "verdict": mark(tally(own), own, code),
+        }
+        rows.append({"usage": usage} | cells | summary)
+    return pd.DataFrame(rows)
+
+
+def units_cell(records: Sequence[AgreementRecord], code: str) -> str:
+    measured = [record for record in records if record.status == "ok"]
+    if not measured:
+        return tally(records)
+    errors = [unit_errors(record) for record in measured]
+    said = " · ".join(f"{worst(column):.2g}" for column in zip(*errors, strict=True))
+    return mark(said, measured, code)
+
+
+def unit_errors(record: AgreementRecord) -> tuple[float, float]:
+    """Of the value and of the θ-gradient; not a number where the measurement could not be judged."""
+    numbers = verdict(record).numbers
+    return numbers.get("value units", math.nan), numbers.get("gradient units", math.nan)
+
+
+def largest_error(records: Sequence[AgreementRecord]) -> str:
+    measured = {
+        f"{record.framework} {record.dtype} {record.case}": worst(unit_errors(record))
+        for record in records
+        if record.status == "ok"
+    }
+    return largest_entry(measured)
+
+
+def largest_entry(named: dict[str, float]) -> str:
+    """The largest value with its name; one that is not a number counts as the largest."""
+    if not named:
+        return NONE
+    name = max(named, key=lambda name: math.inf if math.isnan(named[name]) else named[name])
+    return f"{named[name]:.2g} ({name})"
+
+
+def condition(records: Sequence[AgreementRecord]) -> str:
+    """How much the usage's result moves, at most, relative to a movement of its inputs."""
+    measured = [numbers(record, "condition") for record in records if record.status == "ok"]
+    return f"{worst(values.max() for values in measured):.2g}" if measured else NONE
+
+
+def between_frameworks(records: Sequence[AgreementRecord]) -> str:
+    """The largest difference of two frameworks on the same case and dtype."""
+    groups: dict[tuple[str, str], list[AgreementRecord]] = defaultdict(list)
+    for record in records:
+        if record.status == "ok":
+            groups[record.case, record.dtype].append(record)
+    differences = {
+        f"{a.framework}, {b.framework}: {dtype} {case}": difference(a, b)
+        for (case, dtype), group in groups.items()
+        for a, b in combinations(group, 2)
+    }
+    return largest_entry(differences)
+
+
+def difference(a: AgreementRecord, b: AgreementRecord) -> float:
+    """Their errors are signed and against the same oracle: subtracted, they are the two frameworks' difference."""
+    pairs = [(numbers(a, name), numbers(b, name)) for name in ("value", "gradient")]
+    if any(left.shape != right.shape for left, right in pairs):
+        return math.nan
+    return worst(np.abs(left - right).max() for left, right in pairs)
+
+
+def numbers(record: AgreementRecord, name: str) -> np.ndarray:
+    """A stored list; not a number where it is missing or holds something else."""
+    try:
+        values = np.asarray(record.measurement.get(name), dtype=float)
+    except (TypeError, ValueError):
+        return np.array([math.nan])
+    return values if values.size else np.array([math.nan])
+
+
+def agreement_details(records: Iterable[Any], code: str = "") -> pd.DataFrame:
+    """One row a usage, framework, case and dtype."""
+    columns = ["usage", "framework", "case", "dtype", "result", "reason"]
+    rows = [
+        (r.usage, r.framework, r.case, r.dtype, mark(outcome(r), [r], code), verdict(r).reason)
+        for r in of_kind(records, AgreementRecord)
+    ]
+    return pd.DataFrame(rows, columns=columns)
+
+
+# Cost
+
+COST_COLUMNS = (
+    "workload", "framework", "mode", "dtype", "device", "method", "ms a step", "× plain", "range", "floor",
+    "efficiency", "first call s", "error", "status",
+)  # fmt: skip
+
+
+def cost_table(records: Iterable[Any], code: str = "") -> pd.DataFrame:
+    """One row a cell, the least possible cost beside the measured one. No time is shown unless the status is ok."""
+    found = of_kind(records, CostRecord)
+    noise = {cell(record): spread(record) for record in found if record.method == "plain"}
+    seen = [list(dict.fromkeys(column)) for column in zip(*map(cell, found), strict=True)]
+    found.sort(key=lambda record: [values.index(value) for values, value in zip(seen, cell(record), strict=True)])
+    rows = [cost_row(record, noise.get(cell(record), 0.0), code) for record in found]
+    return pd.DataFrame(rows, columns=COST_COLUMNS)
+
+
+def cell(record: CostRecord) -> tuple[str, ...]:
+    """What one plain step is the measure for."""
+    return record.workload, record.framework, record.mode, record.dtype, record.device
+
+
+def cost_row(record: CostRecord, noise: float, code: str) -> tuple[str, ...]:
+    said = mark(status(record), [record], code)
+    return (*cell(record), record.method, *times(record, noise), check_error(record), said)
+
+
+def times(record: CostRecord, noise: float) -> tuple[str, ...]:
+    """ms a step, × plain, range, floor, efficiency, first call; ≈ where the range is what a plain step shows itself."""
+    floor = f"{record.floor:.2f}" if record.floor > 0 else NONE
+    ratios = paired_ratios(record)
+    if not ratios.size:
+        return NONE, NONE, NONE, floor, NONE, NONE
+    ratio = float(np.exp(np.log(ratios).mean()))
+    same = "≈ " if spread(record) <= noise else ""
+    return (
+        f"{1e3 * np.median(record.steps):.3g}",
+        f"{same}{ratio:.2f}",
+        f"{ratios.min():.2f}–{ratios.max():.2f}",
+        floor,
+        f"{record.floor / ratio:.0%}" if record.floor > 0 else NONE,
+        f"{record.first_call:.2g}",
+    )
+
+
+def paired_ratios(record: CostRecord) -> np.ndarray:
+    """step/plain of neighbours in time; none where the cell was not timed."""
+    steps, plain = np.array(record.steps), np.array(record.plain)
+    timed = record.status == "ok" and steps.size > 0 and steps.shape == plain.shape
+    return steps / plain if timed and (steps > 0).all() and (plain > 0).all() else np.array([])
+
+
+def spread(record: CostRecord) -> float:
+    """Largest |log ratio|: of the plain step against itself, the noise floor."""
+    return float(np.abs(np.log(paired_ratios(record))).max(initial=0.0))
+
+
+def check_error(record: CostRecord) -> str:
+    """Of the step's gradient, in rounding units of its largest entry."""
+    if record.status not in ("ok", "wrong") or record.dtype not in ROUNDING_UNIT:
+        return NONE
+    return f"{record.error / ROUNDING_UNIT[record.dtype]:.2g}"
+
+
+def status(record: CostRecord) -> str:
+    said = record.status + (", quick" if record.quick else "")
+    return f"{said}: {record.reason}" if record.reason else said

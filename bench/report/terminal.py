@@ -1,0 +1,60 @@
+"""The tables in a terminal, readable at 100 columns; what does not hold stands below in red, with its reason."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import pandas as pd
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from bench.report import tables
+from bench.report.tables import NOT_MEASURED
+
+AGREEMENT_COLUMNS = ["usage", "largest error", "between frameworks", "verdict"]
+COST_COLUMNS = ["step", "ms a step", "× plain", "range", "floor", "efficiency", "first call s", "status"]
+BAD = ("FAILS", "wrong", "failed", "timeout", "interrupted")  # cells say the worst first
+
+
+def print_claims(console: Console, records: Iterable[Any]) -> None:
+    records = list(records)
+    show(console, tables.claims_table(records))
+    complain(console, tables.claim_details(records))
+
+
+def print_agreement(console: Console, records: Iterable[Any]) -> None:
+    records = list(records)
+    show(console, tables.agreement_table(records)[AGREEMENT_COLUMNS])
+    complain(console, tables.agreement_details(records))
+
+
+def print_costs(console: Console, records: Iterable[Any]) -> None:
+    """A table for each workload."""
+    table = tables.cost_table(records)
+    if table.empty:
+        console.print(f"cost: {NOT_MEASURED}")
+    table["step"] = table["framework"] + " " + table["mode"] + ": " + table["method"]
+    for (workload, dtype, device), rows in table.groupby(["workload", "dtype", "device"], sort=False):
+        show(console, rows[COST_COLUMNS], title=f"{workload}, {dtype}, {device}")
+
+
+def show(console: Console, frame: pd.DataFrame, title: str | None = None) -> None:
+    table = Table(*frame.columns, box=box.SIMPLE, title=title, padding=(0, 1, 0, 0), pad_edge=False)
+    for row in frame.itertuples(index=False):
+        table.add_row(*map(coloured, row))
+    console.print(table)
+
+
+def coloured(value: str) -> Text:
+    """Text, not markup: reasons may hold brackets."""
+    if value.startswith(BAD) or "ACCEPTED" in value:
+        return Text(value, style="red")
+    return Text(value, style="yellow" if NOT_MEASURED in value or "skipped" in value else "")
+
+
+def complain(console: Console, details: pd.DataFrame) -> None:
+    """One line for everything that does not hold: what it is, and measured against expected."""
+    for *names, result, reason in details.itertuples(index=False):
+        if result != "holds":
+            console.print(Text(f"{', '.join(names)}: {result}: {reason}", style="red"))

@@ -1,0 +1,265 @@
+"""Reports from records made by hand: what holds, what fails and what is missing never look alike."""
+
+import io
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from bench.report import figures, page, tables, terminal
+from bench.store import AgreementRecord, ClaimRecord, CostRecord, Environment, read
+from equivalence.claim import claims
+
+C1 = claims()["C1"]
+
+
+def power_law(order=2.0, stated=2, coefficient=3.0):
+    steps = 2.0 ** np.arange(0, -10, -1)
+    return {
+        "kind": "order",
+        "order": stated,
+        "steps": steps.tolist(),
+        "norms": (coefficient * steps**order).tolist(),
+        "tail": [1e-15, 2e-15],
+        "coefficient_errors": [1e-4] * 9,
+        "coefficient": coefficient,
+    }
+
+
+def claim_record(case="tanh-mlp", framework="torch", part=None, **options):
+    options = {"status": "ok", "parts": {"θ-gradient": part or power_law()}} | options
+    return ClaimRecord(claim="C1", framework=framework, case=case, **options)
+
+
+def agreement_record(value, framework="torch", **options):
+    measurement = {
+        "kind": "agreement",
+        "value": value,
+        "gradient": [0.5, -0.5],
+        "worst gradient": 0.75,
+        "condition": [3.0, 12.0],
+    }
+    options = {"status": "ok", "measurement": measurement} | options
+    return AgreementRecord(usage="hvp", method="hvp", framework=framework, case="tanh-mlp", dtype="float64", **options)
+
+
+def cost_record(method, ratios, **options):
+    plain = [0.010, 0.011, 0.012]
+    steps = [ratio * time for ratio, time in zip(ratios, plain, strict=True)]
+    options = {"status": "ok", "steps": steps, "plain": plain, "floor": 5 / 3, "error": 2.0**-22} | options
+    return CostRecord(method=method, framework="torch", mode="eager", workload="mlp", **options)
+
+
+def row(table, **where):
+    for column, value in where.items():
+        table = table[table[column] == value]
+    assert len(table) == 1
+    return table.iloc[0]
+
+
+def c1(records, code=""):
+    return row(tables.claims_table(records, code), claim="C1")
+
+
+def of_every_kind():
+    environment = Environment(
+        id="e1", machine="here", cpu="a CPU", cores=2, memory_gb=8, system="Linux", python="3.12",
+        packages={"torch": "2.9"}, commit="abc1234", dirty=True,
+    )  # fmt: skip
+    sweep = {"kind": "bound", "values": [1.0], "lower": 0.99, "xi": [1e-3, 1e-2, 0.1], "cosines": [0.9, 1.0, 0.8]}
+    made = [
+        claim_record(),
+        claim_record(framework="jax", part=power_law(order=1.0)),
+        claim_record(case="softmax", status="timeout", reason="no answer in 120 s", parts={}),
+        claim_record(wrong="the radius is doubled", part=power_law(order=1.0)),
+        ClaimRecord(claim="D3", framework="torch", case="softmax", status="ok", parts={figures.FLOAT32: sweep}),
+        agreement_record([1.0, -2.0]),
+        agreement_record([1.0, 40.0], framework="jax"),
+        cost_record("plain", [0.99, 1.0, 1.02]),
+        cost_record("fgm", [1.8, 2.0, 1.9]),
+    ]
+    for record in made:
+        record.time, record.code, record.environment = "2026-01-02T03:04:05+00:00", "old", "e1"
+    return [environment, *made]
+
+
+def store(out, records, ending=""):
+    path = out / "here" / "records.jsonl"
+    path.parent.mkdir(parents=True)
+    path.write_text("".join(record.model_dump_json() + "\n" for record in records) + ending)
+    return path
+
+
+def printed(show, records):
+    console = Console(file=io.StringIO(), width=100)
+    show(console, records)
+    return console.file.getvalue()
+
+
+def test_holds_fails_crashed_and_missing_are_told_apart():
+    cases = C1.cases
+    records = [claim_record(case) for case in cases]
+    records += [claim_record(case, "jax", power_law(order=1.0 if case in cases[:2] else 2.0)) for case in cases]
+    found = c1(records)
+    assert found["torch"] == f"holds {len(cases)}/{len(cases)}"
+    assert found["jax"] == f"FAILS 2/{len(cases)}, holds {len(cases) - 2}/{len(cases)}"
+    assert found["tensorflow"] == "not measured"
+    crashed = c1([claim_record(case, status="failed", parts={}) for case in cases])
+    assert crashed["torch"] == f"failed {len(cases)}/{len(cases)}"
+
+
+@pytest.mark.parametrize("status", ["failed", "timeout", "skipped", "unsupported", "interrupted", "wrong"])
+def test_no_status_but_ok_looks_like_holding(status):
+    found = c1([claim_record(status=status)])["torch"]
+    assert status in found and "holds" not in found
+
+
+def test_a_case_without_record_shows():
+    assert c1([claim_record()])["torch"] == f"holds 1/1, not measured {len(C1.cases) - 1}"
+
+
+def test_a_new_record_replaces_the_one_before():
+    assert "FAILS" not in c1([claim_record(part=power_law(order=1.0)), claim_record()])["torch"]
+
+
+@pytest.mark.parametrize("nothing", [math.nan, None, math.inf])
+def test_what_is_not_a_number_fails(nothing):
+    part = power_law() | {"norms": [nothing] * 10}
+    record = claim_record(part=part)
+    assert not tables.verdict(record).holds
+    assert c1([record])["torch"].startswith("FAILS 1/1")
+    assert "C1.svg" not in figures.figures([record])
+    agreement = row(tables.agreement_table([agreement_record([nothing])]), usage="hvp")
+    assert agreement["verdict"] == "FAILS 1/1" and "nan" in agreement["torch float64"]
+
+
+def test_the_reason_of_a_failure_is_in_the_details():
+    bad = row(tables.claim_details([claim_record(part=power_law(order=1.0))]), claim="C1")
+    assert bad["result"] == "FAILS" and "order 2" in bad["reason"] and "1.0" in bad["reason"]
+    late = row(tables.claim_details([claim_record(status="timeout", reason="no answer in 120 s")]), claim="C1")
+    assert (late["result"], late["reason"]) == ("timeout", "no answer in 120 s")
+
+
+def test_only_a_judged_measurement_rejects_a_mistake():
+    rejected, accepted, crashed, *left = C1.wrong
+    records = [
+        claim_record(),
+        claim_record(wrong=rejected, part=power_law(order=1.0)),
+        claim_record(wrong=accepted),
+        claim_record(wrong=crashed, status="failed", reason="TypeError: no", parts={}),
+    ]
+    total = len(C1.wrong)
+    assert c1(records)["mistakes rejected"] == f"1/{total}, ACCEPTED 1, not measured {1 + len(left)}"
+    results = tables.mistakes_table(records).set_index(["claim", "planted mistake"])["torch"].loc["C1"]
+    assert results[[rejected, accepted, crashed]].tolist() == ["rejected", "ACCEPTED", "failed"]
+    assert c1([claim_record()])["mistakes rejected"] == "not measured"
+    assert c1(records[1:2])["torch"] == "not measured"  # a mistake says nothing of the method itself
+
+
+def test_headline_is_the_worst_of_the_frameworks():
+    records = [claim_record(), claim_record(framework="jax", part=power_law(order=2.05) | {"coefficient": 3})]
+    assert c1(records)["measured"] == "slope 2.050 (2), coefficient off by 0.01%"
+
+
+def test_two_frameworks_are_compared_by_their_signed_errors():
+    records = [agreement_record([3.0, 1.0]), agreement_record([-2.0, 1.0], "jax")]
+    found = row(tables.agreement_table(records), usage="hvp")
+    assert found["between frameworks"] == "5 (torch, jax: float64 tanh-mlp)"
+    assert (found["torch float64"], found["torch float32"]) == ("3 · 0.75", "not measured")
+    assert (found["condition"], found["verdict"]) == ("12", "holds 2/2")
+
+
+def test_costs_stand_beside_their_floor():
+    records = [cost_record("plain", [0.9, 1.0, 1.1], floor=1.0), cost_record("fgm", [2.0, 2.0, 2.0], quick=True)]
+    table = tables.cost_table(records)
+    fgm, plain = row(table, method="fgm"), row(table, method="plain")
+    shown = fgm[["ms a step", "× plain", "range", "floor", "efficiency", "error", "status"]].tolist()
+    assert shown == ["22", "2.00", "2.00–2.00", "1.67", "83%", "4", "ok, quick"]
+    assert plain["× plain"].startswith("≈")
+
+
+def test_a_ratio_within_the_noise_is_marked():
+    noise = cost_record("plain", [0.9, 1.0, 1.1])
+    assert row(tables.cost_table([noise, cost_record("fgm", [1.0, 1.05, 1.08])]), method="fgm")["× plain"] == "≈ 1.04"
+    assert row(tables.cost_table([noise, cost_record("fgm", [1.0, 1.05, 1.2])]), method="fgm")["× plain"] == "1.08"
+
+
+@pytest.mark.parametrize("status", ["wrong", "failed", "skipped"])
+def test_no_time_is_shown_for_what_is_not_ok(status):
+    found = row(tables.cost_table([cost_record("fgm", [2.0, 2.0, 2.0], status=status, reason="why")]), method="fgm")
+    assert set(found[["ms a step", "× plain", "range", "efficiency", "first call s"]]) == {tables.NONE}
+    assert found["status"] == f"{status}: why"
+
+
+def test_stale_records_are_marked():
+    record = claim_record()
+    record.code = "old"
+    assert c1([record], "new")["torch"].endswith(tables.STALE)
+    assert tables.STALE not in c1([record], "old")["torch"]
+
+
+def test_a_truncated_line_is_reported_and_the_rest_kept(tmp_path):
+    records = [agreement_record([1.0, 2.0]), cost_record("plain", [1.0, 1.0, 1.0])]
+    path = store(tmp_path, records, ending='{"kind": "claim", "cla')
+    assert len(read(path)[0]) == len(records)
+    problems = page.write(tmp_path)
+    number = f"records.jsonl:{len(records) + 1}:"
+    assert len(problems) == 1 and number in problems[0]
+    text = (tmp_path / "README.md").read_text()
+    assert number in text and str(tmp_path) not in text
+
+
+def test_the_page_says_what_was_found(tmp_path):
+    store(tmp_path, of_every_kind())
+    assert page.write(tmp_path) == []
+    text = (tmp_path / "README.md").read_text()
+    for part in ("a CPU", "abc1234, with changes", "torch 2.9", "no answer in 120 s", "FAILS", "timeout", "stale"):
+        assert part in text
+    for figure in ("C1.svg", "D3-float32.svg"):
+        assert f"(here/figures/{figure})" in text and (tmp_path / "here" / "figures" / figure).exists()
+    widths = [line.replace(r"\|", "").count("|") for line in text.splitlines() if line.startswith(("| C1", "| claim"))]
+    assert len(set(widths[:2])) == 1
+
+
+def test_rendering_twice_gives_the_same_bytes(tmp_path):
+    store(tmp_path, of_every_kind())
+    seen = []
+    for _ in range(2):
+        page.write(tmp_path)
+        seen.append({path: path.read_bytes() for path in sorted(tmp_path.rglob("*")) if path.is_file()})
+    assert seen[0] == seen[1] and len(seen[0]) == 4
+
+
+@pytest.mark.parametrize("records", [None, []])
+def test_an_empty_store_says_not_measured(tmp_path, records):
+    if records is not None:
+        store(tmp_path, records)
+    assert page.write(tmp_path) == []
+    text = (tmp_path / "README.md").read_text()
+    assert "not measured" in text and "holds 0" not in text
+    assert all(claim.title.split()[0] in text for claim in claims().values())
+
+
+def test_bytes_that_are_no_text_are_a_problem(tmp_path):
+    store(tmp_path, []).write_bytes(b'{"kind": "\xff\xfe')
+    assert len(page.write(tmp_path)) == 1
+
+
+def test_markup_in_a_reason_stays_text():
+    shown = page.markdown(pd.DataFrame({"reason": ["a | b\n*c* <d> [e](f)"]}))
+    assert shown.count("\n") == 3 and r"a \| b \*c\* \<d> \[e\](f)" in shown
+    assert "[bold]" in printed(terminal.print_claims, [claim_record(status="failed", reason="[bold] no")])
+
+
+def test_the_terminal_shows_failures_with_their_reasons():
+    records = of_every_kind()
+    claims_shown = " ".join(printed(terminal.print_claims, records).split())
+    assert "C1, jax, tanh-mlp: FAILS" in claims_shown and "order 2 on only 0" in claims_shown
+    assert "C1, torch, softmax: timeout: no answer in 120 s" in claims_shown
+    assert "hvp, jax, tanh-mlp, float64: FAILS" in printed(terminal.print_agreement, records)
+    assert "torch eager: fgm" in printed(terminal.print_costs, records)
+    for show in (terminal.print_claims, terminal.print_agreement, terminal.print_costs):
+        assert "not measured" in printed(show, [])
+        assert max(map(len, printed(show, records).splitlines())) <= 100
