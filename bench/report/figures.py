@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from bench.report.tables import main_case, of_kind
+from bench.report.tables import frameworks, main_case, of_kind
 from bench.store import ClaimRecord
 from equivalence.claim import Claim, claims
 from equivalence.judge import judge
@@ -39,6 +39,7 @@ SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 def figures(records: Iterable[Any]) -> dict[str, str]:
     """SVG by file name; none for a claim that has nothing to draw."""
     found = [record for record in of_kind(records, ClaimRecord) if record.status == "ok" and not record.wrong]
+    found.sort(key=lambda record: frameworks(found).index(record.framework))  # each keeps its look
     drawn = {}
     for claim in claims().values():
         own = [record for record in found if record.claim == claim.id]
@@ -119,8 +120,8 @@ def float32_figure(claim: Claim, records: Sequence[ClaimRecord]) -> str:
             ax.set_title(name, fontsize=11)
             ax.grid(color="#dddddd", linewidth=0.6)
         axes[0].set_ylabel("cosine with the exact direction, float32")
-        handles, labels = axes[0].get_legend_handles_labels()
-        axes[0].figure.legend(handles, labels, loc="outside lower center", ncols=4)
+        known = {label: line for ax in axes for line, label in zip(*ax.get_legend_handles_labels(), strict=True)}
+        axes[0].figure.legend(known.values(), known, loc="outside lower center", ncols=3)
 
     return svg(f"{claim.id}  {claim.title}", len(names), draw)
 

@@ -12,6 +12,7 @@ from rich.text import Text
 from bench.report import tables
 from bench.report.tables import NOT_MEASURED
 
+WIDTHS = {"what it says": 24, "mistakes rejected": 9, "measured": 16}  # the frameworks share what is left of 100
 AGREEMENT_COLUMNS = ["usage", "largest error", "between frameworks", "verdict"]
 COST_COLUMNS = ["step", "ms a step", "× plain", "range", "floor", "efficiency", "first call s", "status"]
 BAD = ("FAILS", "wrong", "failed", "timeout", "interrupted")  # cells say the worst first
@@ -40,7 +41,9 @@ def print_costs(console: Console, records: Iterable[Any]) -> None:
 
 
 def show(console: Console, frame: pd.DataFrame, title: str | None = None) -> None:
-    table = Table(*frame.columns, box=box.SIMPLE, title=title, padding=(0, 1, 0, 0), pad_edge=False)
+    table = Table(box=box.SIMPLE, title=title, padding=(0, 1, 0, 0), pad_edge=False)
+    for name in frame.columns:
+        table.add_column(name, width=WIDTHS.get(name))
     for row in frame.itertuples(index=False):
         table.add_row(*map(coloured, row))
     console.print(table)
