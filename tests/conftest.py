@@ -1,0 +1,32 @@
+"""One framework a process: EQUIREG_FRAMEWORK names it; without it, the first installed of torch, jax, tensorflow."""
+
+import os
+
+import pytest
+
+import impls
+
+
+@pytest.fixture(scope="session")
+def framework():
+    """The framework's name. One that was asked for and is missing is an error: a skip would look like a pass."""
+    installed = impls.installed()
+    wanted = os.environ.get("EQUIREG_FRAMEWORK") or next(iter(installed), "one of " + ", ".join(impls.FRAMEWORKS))
+    if wanted not in installed:
+        found = ", ".join(installed) or "none"
+        raise RuntimeError(f"EQUIREG_FRAMEWORK: expected {wanted} to be installed, found {found}")
+    return wanted
+
+
+@pytest.fixture(scope="session")
+def bridge(framework):
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    bridge = impls.load(framework)
+    bridge.configure(threads=2, double=True)
+    return bridge
+
+
+@pytest.fixture(scope="session")
+def methods(framework, bridge):
+    """Every method of the contract; the bridge first, since no array may be made before it is configured."""
+    return impls.methods(framework)

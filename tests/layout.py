@@ -1,0 +1,143 @@
+"""The layout, read as text: what the folders have against what the contract asks for. No framework is imported.
+
+Each function takes the repository's root and returns complaints, so that a broken copy can be held against it.
+"""
+
+import ast
+import functools
+from collections.abc import Iterator
+from pathlib import Path
+
+CONTRACT = Path("impls", "contract")
+BRIDGE_CONSTANTS = {"MODES", "SWEEP_MODE"}
+PACKAGES = {  # what belongs to a framework and may be imported in its folder alone
+    "torch": {"torch", "torchvision", "functorch"},
+    "jax": {"jax", "jaxlib", "flax", "optax"},
+    "tensorflow": {"tensorflow", "keras"},
+}
+
+
+def complaints(root: Path) -> list[str]:
+    """Everything that is wrong with the layout."""
+    found = framework_free(root) + arrows(root)
+    for framework in PACKAGES:
+        found += files(root, framework) + signatures(root, framework) + foreign_imports(root, framework)
+    return found
+
+
+def files(root: Path, framework: str) -> list[str]:
+    """A framework's folder has the contract's files: no more, no less."""
+    wanted, found = stubs(root), {path.stem for path in (root / "impls" / framework).glob("*.py")} - {"__init__"}
+    missing = [f"impls/{framework}: {name}.py is missing" for name in sorted(wanted - found)]
+    return missing + [f"impls/{framework}: {name}.py is not in the contract" for name in sorted(found - wanted)]
+
+
+def signatures(root: Path, framework: str) -> list[str]:
+    """Each function of the contract is there, with its parameters, and no other public name is."""
+    found = against_stub(root, root / CONTRACT / "bridge.py", root / "impls" / framework / "__init__.py")
+    for name in sorted(stubs(root)):
+        path = root / "impls" / framework / f"{name}.py"
+        if path.exists():
+            found += against_stub(root, root / CONTRACT / f"{name}.py", path)
+    return found
+
+
+def against_stub(root: Path, stub: Path, path: Path) -> list[str]:
+    """Complaints about one file."""
+    where, wanted, there = path.relative_to(root), functions(stub), functions(path)
+    constants = BRIDGE_CONSTANTS if stub.stem == "bridge" else set()
+    found = [f"{where}: {name} is missing" for name in sorted((set(wanted) | constants) - public(path))]
+    found += [f"{where}: {name} is not in the contract" for name in sorted(public(path) - set(wanted) - constants)]
+    for name in sorted(set(wanted) & set(there)):
+        expected, got = parameters(wanted[name]), parameters(there[name])
+        if got != expected:
+            found.append(f"{where}: {name}({got}), expected {name}({expected})")
+        if stub.stem not in ("bridge", "models") and not is_checked(there[name]):
+            found.append(f"{where}: {name} is not @checked: wrong arguments would pass")
+    return found
+
+
+def foreign_imports(root: Path, framework: str) -> list[str]:
+    """Nothing of another framework is imported in a framework's folder, nor anything relative to the folder."""
+    other = {name for owner in PACKAGES.keys() - {framework} for name in PACKAGES[owner] | {f"impls.{owner}"}}
+    return importing(root, f"impls/{framework}", other | {"."}, everywhere=True)
+
+
+def framework_free(root: Path) -> list[str]:
+    """Importing these imports no framework; functions may, when they are called."""
+    every = {name for owner in PACKAGES for name in PACKAGES[owner] | {f"impls.{owner}"}}
+    places = ("impls/__init__.py", "impls/checks.py", "impls/contract", "equivalence")
+    return [found for place in places for found in importing(root, place, every, everywhere=False)]
+
+
+def arrows(root: Path) -> list[str]:
+    """Imports point one way: bench → equivalence → impls."""
+    upwards = importing(root, "impls", {"equivalence", "bench", "tests"}, everywhere=True)
+    return upwards + importing(root, "equivalence", {"bench", "tests"}, everywhere=True)
+
+
+def importing(root: Path, place: str, forbidden: set[str], *, everywhere: bool) -> list[str]:
+    """Complaints about imports of forbidden modules in a file or folder, in functions too or at module level alone."""
+    start = root / place
+    found = []
+    for path in [start] if start.is_file() else sorted(start.rglob("*.py")):
+        names = imports(tree(path), everywhere)
+        bad = sorted({owner for name in names for owner in forbidden if f"{name}.".startswith(f"{owner}.")})
+        found += [f"{path.relative_to(root)}: imports {name}" for name in bad]
+    return found
+
+
+def imports(node: ast.AST, everywhere: bool) -> Iterator[str]:
+    """Dotted names that are imported; a relative import begins with dots."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Import):
+            yield from (alias.name for alias in child.names)
+        elif isinstance(child, ast.ImportFrom):
+            module = "." * child.level * 2 + (child.module or "")  # two dots: an empty name, then "."
+            yield from (f"{module}.{alias.name}" for alias in child.names)
+        elif everywhere or not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            yield from imports(child, everywhere)
+
+
+def stubs(root: Path) -> set[str]:
+    """Files that every framework must have."""
+    return {path.stem for path in (root / CONTRACT).glob("*.py")} - {"__init__", "types", "bridge"}
+
+
+def tree(path: Path) -> ast.Module:
+    return parsed(path.read_text(encoding="utf-8"))
+
+
+parsed = functools.cache(ast.parse)  # by text: most files of a broken copy are whole
+
+
+def functions(path: Path) -> dict[str, ast.FunctionDef]:
+    """Public functions at the top of a file."""
+    body = tree(path).body
+    return {node.name: node for node in body if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")}
+
+
+def public(path: Path) -> set[str]:
+    """Every public name that a file defines: functions, classes, assignments. What it imports is not its own."""
+    names = set()
+    for node in tree(path).body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            names |= {
+                leaf.id for leaf in ast.walk(node) if isinstance(leaf, ast.Name) and isinstance(leaf.ctx, ast.Store)
+            }
+    return {name for name in names if not name.startswith("_")}
+
+
+def parameters(function: ast.FunctionDef) -> str:
+    """Names, kinds, order and defaults, as written: `x, *, radius, norm='l2'`."""
+    arguments = function.args
+    for argument in ast.walk(arguments):
+        if isinstance(argument, ast.arg):
+            argument.annotation = None
+    return ast.unparse(arguments)
+
+
+def is_checked(function: ast.FunctionDef) -> bool:
+    return any(isinstance(mark, ast.Name) and mark.id == "checked" for mark in function.decorator_list)
