@@ -1,0 +1,189 @@
+"""The matrix of what is timed: method x framework x mode x workload. Imports no framework."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from bench.workloads import WORKLOADS
+from equivalence.oracle import pullbacks
+from equivalence.oracle.trees import add, scaled
+from equivalence.problem import Point
+from equivalence.usages import Pulled, Usage, attacked
+
+WEIGHT = 0.1  # of a regulariser beside the loss; no cost depends on it
+
+# jax eager is left out: it dispatches operation by operation, and nobody trains with it.
+MODES = {"torch": ("eager", "compiled"), "jax": ("jit",), "tensorflow": ("eager", "function", "xla")}
+QUICK_MODE = {"torch": "eager", "jax": "jit", "tensorflow": "function"}
+QUICK_WORKLOADS = ("digits-mlp",)
+
+
+@dataclass(frozen=True)
+class Method:
+    """One training objective and the least that a step of it can cost.
+
+    Passes are counted in forward passes of the batch: forward 1, gradient of the inputs alone 1, full backward 2.
+    """
+
+    usage: Usage
+    passes: int
+    derivation: str
+
+    @property
+    def name(self) -> str:
+        return self.usage.name
+
+    @property
+    def floor(self) -> Fraction:
+        """In plain training steps, each a forward and a full backward pass: 3."""
+        return Fraction(self.passes, 3)
+
+
+def regularised(name: str, method: str, regulariser: Callable[[Any, Point], Any]) -> Usage:
+    """loss + WEIGHT · regulariser."""
+
+    def call(m: SimpleNamespace, p: Point) -> Any:
+        return p.loss(p.x) + WEIGHT * regulariser(m, p)
+
+    def pull(p: Point) -> Callable[[np.ndarray], Pulled]:
+        pullback = regulariser(pullbacks, p)
+        return lambda c: add(p.loss.vjp(p.x, c), scaled(WEIGHT, pullback(c)))  # type: ignore[attr-defined]
+
+    return Usage(name, method, call, pull)
+
+
+def renamed(name: str, usage: Usage) -> Usage:
+    return Usage(name, usage.method, usage.call, usage.pull)
+
+
+METHODS = {
+    timed.name: timed
+    for timed in (
+        Method(
+            Usage("plain", "cross_entropy", lambda m, p: p.loss(p.x), lambda p: lambda c: p.loss.vjp(p.x, c)),  # type: ignore[attr-defined]
+            1 + 2,
+            "forward 1, backward 2",
+        ),
+        Method(
+            Usage("noise", "noisy_loss", lambda m, p: m.noisy_loss(p.loss, p.x, p.extra.noise)),
+            1 + 2,
+            "forward at the noisy inputs 1, backward 2; the clean loss is not computed",
+        ),
+        Method(
+            regularised(
+                "consistency",
+                "consistency_loss",
+                lambda m, p: m.consistency_loss(m.kl_divergence, p.f, p.x, p.extra.noise),
+            ),
+            2 + 4,
+            "clean forward, shared with the loss, 1, noisy forward 1, backward through both 4",
+        ),
+        Method(
+            renamed("fgm", attacked()),
+            2 + 3,
+            "attack: forward 1, input gradient 1; training on the perturbed inputs: forward 1, backward 2",
+        ),
+        Method(
+            regularised(
+                "gradient_penalty", "input_gradient_penalty", lambda m, p: m.input_gradient_penalty(p.loss, p.x)
+            ),
+            2 + 4,
+            "forward, shared with the loss, 1, input gradient 1, backward through both 4",
+        ),
+        Method(
+            regularised(
+                "jacobian_penalty",
+                "jacobian_penalty",
+                lambda m, p: m.jacobian_penalty(p.f, p.x, probes=p.extra.class_probes),
+            ),
+            2 + 4,
+            "forward, shared with the loss, 1, one probe's input gradient 1, backward through both 4",
+        ),
+        Method(
+            regularised("laplacian", "laplacian", lambda m, p: m.laplacian(p.loss, p.x, probes=p.extra.probes)),
+            4 + 8,
+            "forward, shared with the loss, 1, input gradient 1, the derivative of both along one probe 2, backward"
+            " through the four 8",
+        ),
+        Method(
+            regularised("vat", "vat_loss", lambda m, p: m.vat_loss(p.f, p.x, p.extra.start, radius=0.5)),
+            1 + 2 + 1 + 4,
+            "clean forward, shared with the loss, 1, one power step: forward 1, input gradient 1, perturbed forward 1,"
+            " backward through the clean and the perturbed pass 4",
+        ),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training step, to be timed."""
+
+    method: str
+    framework: str
+    mode: str
+    workload: str
+    dtype: str = "float32"
+    device: str = "cpu"
+
+
+def plan(
+    frameworks: Iterable[str],
+    methods: Iterable[str] | None = None,
+    workloads: Iterable[str] | None = None,
+    device: str = "cpu",
+    quick: bool = False,
+) -> list[Cell]:
+    """The cells to time, those of one process together. None means all; quick: one workload, one mode a framework."""
+    known = QUICK_WORKLOADS if quick and workloads is None else tuple(WORKLOADS)
+    return [
+        Cell(method, framework, mode, workload, device=device)
+        for workload in chosen("workload", workloads, WORKLOADS, known)
+        for framework in chosen("framework", frameworks, MODES, MODES)
+        for mode in ((QUICK_MODE[framework],) if quick else MODES[framework])
+        for method in chosen("method", methods, METHODS, METHODS)
+    ]
+
+
+def chosen(kind: str, names: Iterable[str] | None, known: Iterable[str], default: Iterable[str]) -> list[str]:
+    """The names, in the order of the known ones; the default where none are given."""
+    wanted = list(default if names is None else names)
+    unknown = [name for name in wanted if name not in known]
+    if unknown:
+        raise ValueError(f"{kind}: got {', '.join(unknown)}, expected some of {', '.join(known)}")
+    return [name for name in known if name in wanted]
+
+
+def job(
+    framework: str,
+    mode: str,
+    workload: str,
+    methods: Iterable[str],
+    *,
+    device: str = "cpu",
+    cores: Iterable[int],
+    quick: bool,
+    expected: str,
+    dtype: str = "float32",
+) -> dict[str, Any]:
+    """What `python -m bench.cell` reads: one framework, mode and workload, and a unit for each method.
+
+    `expected` is the file that `bench.expected.expected` wrote for the workload.
+    """
+    return {
+        "framework": framework,
+        "mode": mode,
+        "workload": workload,
+        "dtype": dtype,
+        "device": device,
+        "cores": list(cores),
+        "quick": quick,
+        "expected": str(expected),
+        "units": [[number, method] for number, method in enumerate(methods)],
+        # NumPy only checks: its own idle threads must not take the framework's cores
+        "environment": {"OPENBLAS_NUM_THREADS": "1"},
+    }

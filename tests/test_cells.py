@@ -1,0 +1,170 @@
+"""The matrix of what is timed, and that its steps compute what their names say."""
+
+import json
+import os
+import subprocess
+import sys
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+import bench.cell
+import impls
+from bench.cells import METHODS, MODES, QUICK_MODE, Cell, job, plan
+from bench.expected import Expected, write
+from bench.prepare import prepare
+from bench.store import ROOT
+from bench.workloads import WORKLOADS, one_draw
+from equivalence import cases
+from equivalence.judge import AGREEMENT_UNITS
+
+CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [0]
+SMALL = ("tanh-mlp", "reviews-text")  # the second's inputs depend on parameters
+
+
+@pytest.fixture(scope="module")
+def expected(tmp_path_factory):
+    """By case: the case as it is timed, and what the oracle expects of every method."""
+    found = {}
+    for name in SMALL:
+        case, path = one_draw(cases.REGISTRY[name]()), tmp_path_factory.mktemp("expected") / f"{name}.npz"
+        write(case, METHODS, path)
+        found[name] = case, Expected(path)
+    return found
+
+
+def test_plan_covers_the_matrix_once():
+    cells = plan(impls.FRAMEWORKS)
+    assert len(set(cells)) == len(cells) == len(METHODS) * len(WORKLOADS) * sum(map(len, MODES.values()))
+    assert ("jax", "eager") not in {(cell.framework, cell.mode) for cell in cells}
+
+
+def test_quick_is_a_subset_with_one_workload_and_one_mode_a_framework():
+    quick = plan(impls.FRAMEWORKS, quick=True)
+    assert set(quick) < set(plan(impls.FRAMEWORKS))
+    assert {cell.workload for cell in quick} == {"digits-mlp"}
+    assert {(cell.framework, cell.mode) for cell in quick} == set(QUICK_MODE.items())
+    assert {cell.method for cell in quick} == set(METHODS)
+
+
+def test_what_is_named_is_planned():
+    cells = plan(["jax"], ["vat", "plain"], ["reviews-text"], device="cuda", quick=True)
+    assert [(cell.method, cell.workload, cell.device) for cell in cells] == [
+        ("plain", "reviews-text", "cuda"),
+        ("vat", "reviews-text", "cuda"),
+    ]
+
+
+@pytest.mark.parametrize("names", [{"methods": ["fgsm"]}, {"workloads": ["mnist"]}, {"frameworks": ["theano"]}])
+def test_an_unknown_name_is_an_error_that_says_what_there_is(names):
+    with pytest.raises(ValueError, match="expected some of"):
+        plan(**({"frameworks": impls.FRAMEWORKS} | names))
+
+
+@pytest.mark.parametrize("method", METHODS.values(), ids=lambda method: method.name)
+def test_floors_are_the_sum_of_their_derivation(method):
+    """Every number in the words is one term; "the four 8" names the cost of a backward pass through four."""
+    terms = [int(word.rstrip(",;")) for word in method.derivation.split() if word.rstrip(",;").isdigit()]
+    assert sum(terms) == method.passes
+
+
+def test_floors():
+    assert {name: method.floor for name, method in METHODS.items()} == {
+        "plain": 1,
+        "noise": 1,
+        "consistency": 2,
+        "fgm": Fraction(5, 3),
+        "gradient_penalty": 2,
+        "jacobian_penalty": 2,
+        "laplacian": 4,
+        "vat": Fraction(8, 3),
+    }
+
+
+def test_a_job_numbers_its_methods():
+    said = job("torch", "eager", "digits-mlp", ["plain", "fgm"], cores=[0], quick=True, expected="e.npz")
+    assert said["units"] == [[0, "plain"], [1, "fgm"]]
+
+
+def test_methods_exist_in_the_contract(methods):
+    assert all(hasattr(methods, method.usage.method) for method in METHODS.values())
+
+
+def test_modes_exist_in_the_bridge(framework, bridge):
+    assert set(MODES[framework]) <= set(bridge.MODES)
+    assert QUICK_MODE[framework] in MODES[framework]
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_step_agrees_with_the_oracle(framework, bridge, expected, method, name, dtype):
+    case, want = expected[name]
+    prepared = prepare(Cell(method, framework, QUICK_MODE[framework], name, dtype), case)
+    assert want.units(method, prepared.numpy(prepared.run()), dtype) <= AGREEMENT_UNITS
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_wrong_gradient_is_seen(expected, method):
+    """1 in 1,000 of the largest entry, in one place; then NaN, which must not pass as small."""
+    value, gradient = (expected["tanh-mlp"][1].arrays[f"{method}/{part}"] for part in ("value", "gradient"))
+    want = expected["tanh-mlp"][1]
+    assert want.units(method, (value, gradient), "float32") == 0
+    wrong = gradient.copy()
+    wrong[3] += 1e-3 * np.abs(gradient).max()
+    assert want.units(method, (value, wrong), "float32") > AGREEMENT_UNITS
+    wrong[3] = np.nan
+    assert np.isnan(want.units(method, (value, wrong), "float32"))
+    assert want.units(method, (value[:-1], gradient), "float32") == np.inf
+
+
+def test_methods_differ_by_more_than_the_limit(expected):
+    """A step that forgot its regulariser, or took another's, must not agree."""
+    want = expected["tanh-mlp"][1]
+    for method in METHODS:
+        arrays = tuple(want.arrays[f"{method}/{part}"] for part in ("value", "gradient"))
+        agree = [other for other in METHODS if want.units(other, arrays, "float32") <= AGREEMENT_UNITS]
+        assert agree == [method]
+
+
+def test_a_workload_takes_one_draw_of_each():
+    case = one_draw(cases.REGISTRY["tanh-mlp"]())
+    assert {name: array.shape for name, array in case.extra.items()} == {
+        "noise": (1, 4, 4),
+        "probes": (1, 4, 4),
+        "class_probes": (1, 4, 3),
+        "start": (4, 4),
+    }
+
+
+def test_the_two_steps_take_turns(monkeypatch):
+    monkeypatch.setattr(bench.cell, "SAMPLE_SECONDS", 0.0)  # one call a sample
+    calls = []
+    times = bench.cell.interleaved(lambda: calls.append("A"), lambda: calls.append("B"), 4)
+    warming = 2 * bench.cell.WARM_UP
+    assert "".join(calls[warming:]) == "ABBABAAB"
+    assert [len(one) for one in times] == [4, 4]
+
+
+def test_a_worker_times_what_is_right_and_refuses_what_is_wrong(framework, tmp_path):
+    """The oracle's fgm gradient is falsified in one place: the file says what is expected, so the step is wrong."""
+    path = tmp_path / "expected.npz"
+    write(WORKLOADS["digits-cnn"](), ["fgm"], path)
+    arrays = dict(np.load(path))
+    arrays["fgm/gradient"][3] += 1e-3 * np.abs(arrays["fgm/gradient"]).max()
+    np.savez(path, **arrays)
+    said = job(
+        framework, QUICK_MODE[framework], "digits-cnn", ["plain", "fgm"], cores=CORES, quick=True, expected=str(path)
+    )
+    worker = subprocess.run(
+        [sys.executable, "-m", "bench.cell"], cwd=ROOT, input=json.dumps(said), capture_output=True, text=True
+    )
+    assert worker.returncode == 0, worker.stderr
+    events = [json.loads(line) for line in worker.stdout.splitlines()]
+    plain, fgm = (event["result"] for event in events if event["event"] == "done")
+    assert plain["status"] == "ok"
+    assert len(plain["steps"]) == len(plain["plain"]) == bench.cell.SAMPLES["quick"]
+    assert min(plain["steps"] + plain["plain"] + [plain["first_call"]]) > 0
+    assert (fgm["status"], fgm["batch"], fgm["threads"]) == ("wrong", 128, len(CORES))
+    assert not {"first_call", "steps", "plain"} & set(fgm)
