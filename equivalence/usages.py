@@ -141,7 +141,7 @@ USAGES = (
         hvp_pull,
     ),
     Usage("laplacian", "laplacian", lambda m, p: m.laplacian(p.loss, p.x, probes=p.extra.probes)),
-    Usage("top_eigenpair", "top_eigenpair", lambda m, p: m.top_eigenpair(p.loss, p.x, p.extra.start, steps=2)[0]),
+    Usage("top_eigenpair", "top_eigenpair", lambda m, p: m.top_eigenpair(p.loss, p.x, p.extra.start, steps=1)[0]),
     Usage(
         "vat_perturbation",
         "vat_perturbation",

@@ -17,8 +17,8 @@ def value(problem, reference, size):
     def residual(point, radius):
         g = methods.fgm(point.loss, point.x, radius=1.0, norm="raw")
         penalty = methods.input_gradient_penalty(point.loss, point.x)
-        curvature = (methods.l2_norm(g + methods.hvp(point.loss, point.x, g)) ** 2) / 4
-        curvature = curvature - (methods.l2_norm(g - methods.hvp(point.loss, point.x, g)) ** 2) / 4  # gᵀHg
+        product = methods.hvp(point.loss, point.x, g)
+        curvature = (methods.l2_norm(g + product) ** 2 - methods.l2_norm(g - product) ** 2) / 4  # gᵀHg
         moved = point.loss(point.x + methods.fgm(point.loss, point.x, radius=radius, norm="raw"))
         return moved - point.loss(point.x) - radius * penalty - 0.5 * radius**2 * curvature
 
@@ -76,7 +76,7 @@ CLAIM = Claim(
     formula="ℓ(x+εg) = ℓ + ε‖g‖² + ½ε²gᵀHg + O(ε³); not fixed: ∇θ tends to ∇θ(ℓ+ε‖g‖²), slope 1 against ½, 2 against 1",
     source="S0 eq. 11-16",
     methods=("fgm", "input_gradient_penalty", "hvp"),
-    cases=("quadratic", "softmax", "tanh-mlp", "digits-mlp"),
+    cases=("quadratic", "tanh-mlp", "digits-mlp"),
     measure=measure,
     wrong={
         "the penalty is not squared": lambda m, bridge: {

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from equivalence.oracle.derivative import derivative
-from equivalence.oracle.losses import kl_divergence, softmax
+from equivalence.oracle.losses import kl_divergence, softmax_change
 from equivalence.oracle.models import Pulled
 from equivalence.oracle.norms import unit
 from equivalence.oracle.trees import scaled
@@ -37,7 +37,7 @@ def vat_perturbation(
 
 def _divergence_gradient(f: Any, x: Array, r: Array) -> Array:
     """∇ᵣ KL(p(x)‖p(x+r)), p(x) fixed: the model's gradient of q - p."""
-    return f.vjp(x + r, softmax(f(x + r)) - softmax(f(x)))[0]
+    return f.vjp(x + r, softmax_change(f(x), f(x + r)))[0]
 
 
 def vat_perturbation_pullback(f: Any, x: Array, start: Array, **options: Any) -> Any:
@@ -55,6 +55,6 @@ def vat_loss_pullback(f: Any, x: Array, start: Array, **options: Any) -> Any:
 
     def pullback(cotangent: Array) -> Pulled:
         moved = x + vat_perturbation(f, x, start, **options)
-        return f.vjp(moved, cotangent[:, None] * (softmax(f(moved)) - softmax(f(x))))
+        return f.vjp(moved, cotangent[:, None] * softmax_change(f(x), f(moved)))
 
     return pullback
