@@ -222,6 +222,22 @@ def test_vat_of_a_constant_model_is_zero(bridge, methods, p, how):
     assert all(not bridge.to_numpy(gradient).any() for gradient in gradients.values())
 
 
+IGNORING_X = {
+    "fgm": lambda m, p, f, loss: m.fgm(loss, p.x, radius=1.0),
+    "input_gradient_penalty": lambda m, p, f, loss: m.input_gradient_penalty(loss, p.x),
+    "jacobian_penalty": lambda m, p, f, loss: m.jacobian_penalty(f, p.x),
+    "hvp": lambda m, p, f, loss: m.hvp(loss, p.x, p.other),
+    "laplacian": lambda m, p, f, loss: m.laplacian(loss, p.x),
+    "vat_perturbation": lambda m, p, f, loss: m.vat_perturbation(f, p.x, p.other, radius=1.0),
+}
+
+
+@pytest.mark.parametrize("call", IGNORING_X.values(), ids=IGNORING_X)
+def test_function_that_ignores_x_has_gradient_zero(bridge, methods, p, call):
+    result = call(methods, p, lambda x: p.logits, lambda x: p.logits[:, 0])
+    assert not bridge.to_numpy(result).any()
+
+
 def test_one_zero_sample_does_not_touch_the_others(bridge, methods, p):
     x = np.array(bridge.to_numpy(p.x))
     x[1] = 0  # where ½‖x‖² has gradient 0

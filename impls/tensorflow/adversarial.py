@@ -10,7 +10,7 @@ def fgm(loss, x, *, radius, norm="l2", scope="sample"):
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(x)
         total = tf.reduce_sum(loss(x))
-    gradient = tape.gradient(total, x)  # (B, *S)
+    gradient = tape.gradient(total, x, unconnected_gradients="zero")  # (B, *S)
     if norm == "l2":
         gradient = unit(gradient, scope=scope)
     elif norm == "linf":

@@ -10,8 +10,8 @@ def hvp(loss, x, vector):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(x)
             total = tf.reduce_sum(loss(x))  # rows of the batch do not mix
-        gradient = tape.gradient(total, x)  # (B, *S)
-    return accumulator.jvp(gradient, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        gradient = tape.gradient(total, x, unconnected_gradients="zero")  # (B, *S)
+    return accumulator.jvp(gradient, unconnected_gradients="zero")
 
 
 @checked

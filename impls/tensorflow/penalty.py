@@ -9,7 +9,7 @@ def input_gradient_penalty(loss, x, *, norm="l2_squared"):
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(x)
         total = tf.reduce_sum(loss(x))
-    gradient = tape.gradient(total, x)  # (B, *S)
+    gradient = tape.gradient(total, x, unconnected_gradients="zero")  # (B, *S)
     if norm == "l2_squared":
         return tf.reduce_sum(tf.square(tf.reshape(gradient, (x.shape[0], -1))), 1)  # (B,)
     if norm == "l2":
@@ -32,5 +32,8 @@ def jacobian_penalty(f, x, *, weights=None, probes=None):
 
 
 def _squared_norms(tape, outputs, x, rows):
-    gradients = tf.vectorized_map(lambda row: tape.gradient(outputs, x, output_gradients=row), rows)  # (K, B, *S)
+    def vjp(row):
+        return tape.gradient(outputs, x, row, unconnected_gradients="zero")
+
+    gradients = tf.vectorized_map(vjp, rows)  # (K, B, *S)
     return tf.reduce_sum(tf.square(tf.reshape(gradients, (*rows.shape[:2], -1))), 2)  # (K, B)

@@ -31,5 +31,5 @@ def _perturbation(f, x, clean, start, radius, xi, steps, how):
                 r = xi * direction
                 tape.watch(r)
                 total = tf.reduce_sum(divergence(r))
-            direction = unit(tape.gradient(total, r))
+            direction = unit(tape.gradient(total, r, unconnected_gradients="zero"))
     return tf.stop_gradient(radius * direction)
