@@ -59,22 +59,30 @@ def run(jobs: list[Job], slots: list[list[int]], say: Callable[[Any], None]) -> 
     for slot in slots:
         free.put(slot)
     heard: queue.Queue[Any] = queue.Queue()
+    stop = threading.Event()
 
     def work(job: Job) -> None:
         cores = free.get()
         try:
             for event in execute(job, cores):
                 heard.put(event)
+                if stop.is_set():
+                    return
         finally:
             free.put(cores)
 
     with ThreadPoolExecutor(len(slots)) as pool:
         futures = [pool.submit(work, job) for job in jobs]
         left = sum(len(job.units) for job in jobs)
-        while left:
-            event = heard.get()
-            left -= isinstance(event, Outcome)
-            say(event)
+        try:
+            while left:
+                event = heard.get()
+                left -= isinstance(event, Outcome)
+                say(event)
+        except BaseException:
+            stop.set()  # workers in hand end with their unit, no other starts
+            pool.shutdown(cancel_futures=True)
+            raise
         for future in futures:
             future.result()
 

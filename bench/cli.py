@@ -1,0 +1,221 @@
+"""The command line: `python -m bench verify | time | report | list | run`."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from bench import arguments, cells, timing, verify
+from bench.report import page, tables, terminal
+from bench.run import Job, Outcome, run
+from bench.store import Store
+from equivalence.cases import REGISTRY
+from equivalence.claim import claims
+from equivalence.usages import USAGES
+
+app = typer.Typer(help="Are perturbations penalties? Measured, timed and reported.", no_args_is_help=True)
+console = Console(width=None if os.isatty(1) else 100)
+
+Frameworks = Annotated[list[str] | None, typer.Option("--framework", help="torch, jax or tensorflow; repeatable.")]
+Claims = Annotated[list[str] | None, typer.Option("--claim", help="A claim's id, F for agreement; repeatable.")]
+Methods = Annotated[list[str] | None, typer.Option("--method", help="A method; repeatable.")]
+Workloads = Annotated[list[str] | None, typer.Option("--workload", help="A workload or case; repeatable.")]
+Device = Annotated[str, typer.Option(help="cpu or cuda.")]
+Json = Annotated[Path | None, typer.Option("--json", help="Write the records of this run to a file.")]
+Out = Annotated[Path, typer.Option(help="Folder of records and reports.")]
+Quick = Annotated[bool, typer.Option("--quick", help="One workload, one mode a framework, few samples.")]
+RESULTS = Path("results")
+
+
+@app.command("verify")
+def verify_command(
+    framework: Frameworks = None,
+    claim: Claims = None,
+    method: Methods = None,
+    workload: Workloads = None,
+    device: Device = "cpu",
+    json: Json = None,
+    out: Out = RESULTS,
+) -> None:
+    """Measure the claims and the frameworks' agreement with the oracle. Exit status 1 where something does not hold."""
+    store = prepared(out, json)
+    records = verified(store, framework, claim, method, workload, device)
+    finish(store, records, json)
+
+
+@app.command("time")
+def time_command(
+    framework: Frameworks = None,
+    method: Methods = None,
+    workload: Workloads = None,
+    device: Device = "cpu",
+    quick: Quick = False,
+    json: Json = None,
+    out: Out = RESULTS,
+) -> None:
+    """Time training steps, each checked against the oracle first. Exit status 1 where a cell has no time."""
+    store = prepared(out, json)
+    records = timed(store, framework, method, workload, device, quick)
+    finish(store, records, json)
+
+
+@app.command("report")
+def report_command(out: Out = RESULTS) -> None:
+    """Write tables and figures from the records alone."""
+    problems = page.write(arguments.writable(out, folder=True))
+    for problem in problems:
+        console.print(f"[yellow]{problem}[/yellow]", highlight=False)
+    console.print(f"report: {out / 'README.md'}")
+    raise typer.Exit(1 if problems else 0)
+
+
+@app.command("list")
+def list_command() -> None:
+    """Name the claims, methods, cases and workloads."""
+    table = Table(box=None, title="claims", title_justify="left")
+    for claim in claims().values():
+        table.add_row(claim.id, claim.title)
+    table.add_row(verify.AGREEMENT, "Every method agrees with the oracle, in value and parameter gradient")
+    console.print(table)
+    for title, names in (
+        ("methods to verify", verify_methods()),
+        ("methods to time", cells.METHODS),
+        ("cases", REGISTRY),
+        ("workloads", cells.WORKLOADS),
+        ("frameworks installed", arguments.impls.installed()),
+    ):
+        console.print(f"{title}: {', '.join(names)}", highlight=False)
+
+
+@app.command("run")
+def run_command(framework: Frameworks = None, device: Device = "cpu", json: Json = None, out: Out = RESULTS) -> None:
+    """Verify, time quickly, report."""
+    store = prepared(out, json)
+    records = verified(store, framework, None, None, None, device)
+    records += timed(store, framework, None, None, device, quick=True)
+    store.compact()
+    page.write(out)
+    console.print(f"report: {out / 'README.md'}")
+    finish(store, records, json)
+
+
+def verify_methods() -> list[str]:
+    """Methods that some claim or usage measures."""
+    named = [usage.method for usage in USAGES] + [name for claim in claims().values() for name in claim.methods]
+    return sorted(set(named))
+
+
+def prepared(out: Path, json: Path | None) -> Store:
+    """The store, and everything that can be refused before any work."""
+    arguments.data()
+    if json:
+        arguments.writable(json, folder=False)
+    return Store(arguments.writable(out, folder=True))
+
+
+def verified(
+    store: Store,
+    framework: list[str] | None,
+    claim: list[str] | None,
+    method: list[str] | None,
+    workload: list[str] | None,
+    device: str,
+) -> list[Any]:
+    """Measure, store, print; the records of this run."""
+    chosen = arguments.frameworks(framework, console)
+    ids = set(arguments.known("claim", claim, [*claims(), verify.AGREEMENT]) or [*claims(), verify.AGREEMENT])
+    methods = set(arguments.known("method", method, verify_methods()))
+    cases = set(arguments.known("workload", workload, REGISTRY))
+    arguments.device(device, chosen)
+    slots = [[core] for core in cores()]
+    jobs = verify.jobs(chosen, ids, methods, cases, device, len(slots))
+    if not jobs:
+        raise arguments.refuse("nothing to measure: no claim uses these methods on these workloads")
+    records = measured(jobs, slots, store, verify.records)
+    terminal.print_claims(console, records)
+    if any(record.kind == "agreement" for record in records):
+        terminal.print_agreement(console, records)
+    return records
+
+
+def timed(
+    store: Store,
+    framework: list[str] | None,
+    method: list[str] | None,
+    workload: list[str] | None,
+    device: str,
+    quick: bool,
+) -> list[Any]:
+    """Time, store, print; the records of this run."""
+    chosen = arguments.frameworks(framework, console)
+    methods = arguments.known("method", method, cells.METHODS)
+    methods = list(dict.fromkeys(["plain", *methods])) if methods else list(cells.METHODS)  # plain: the noise floor
+    workloads = arguments.known("workload", workload, cells.WORKLOADS)
+    planned = cells.plan(chosen, methods, workloads or None, arguments.device(device, chosen), quick)
+    with console.status("the oracle computes what the steps must give"):
+        expected = timing.expectations(list(dict.fromkeys(cell.workload for cell in planned)), methods)
+        files = expected.__enter__()
+    try:
+        records = measured(
+            timing.jobs(planned, files, quick), [cores()], store, lambda outcome: [timing.record(outcome)]
+        )
+    finally:
+        expected.__exit__(None, None, None)
+    terminal.print_costs(console, records)
+    return records
+
+
+def measured(
+    jobs: list[Job], slots: list[list[int]], store: Store, records_of: Callable[[Outcome], list[Any]]
+) -> list[Any]:
+    """Run the jobs with a progress bar; every record is stored as it comes."""
+    records: list[Any] = []
+    columns = (TextColumn("{task.description:42.42}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("starting", total=sum(len(job.units) for job in jobs))
+
+        def say(event: Any) -> None:
+            if not isinstance(event, Outcome):
+                progress.update(task, description=f"{event.job.framework} {described(event.unit)}")
+                return
+            progress.advance(task)
+            for record in records_of(event):
+                store.append(record)
+                records.append(record)
+
+        run(jobs, slots, say)
+    return records
+
+
+def described(unit: Any) -> str:
+    return unit if isinstance(unit, str) else " ".join(str(part) for part in unit[1:4] if isinstance(part, str))
+
+
+def cores() -> list[int]:
+    """The cores that this process may use."""
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
+
+
+def finish(store: Store, records: list[Any], path: Path | None) -> None:
+    """Write the records where asked; exit status 1 where something does not hold."""
+    store.compact()
+    if path:
+        path.write_text(json.dumps([record.model_dump() for record in records], indent=1) + "\n", encoding="utf-8")
+    raise typer.Exit(0 if records and all(map(passes, records)) else 1)
+
+
+def passes(record: Any) -> bool:
+    """Measured and right; with a mistake planted, measured and rejected."""
+    if record.kind == "cost":
+        return record.status == "ok"
+    if getattr(record, "wrong", ""):
+        return record.status == "ok" and not tables.verdict(record).holds
+    return tables.verdict(record).holds
+
+
