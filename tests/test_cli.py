@@ -1,0 +1,151 @@
+"""The command line: exit statuses, bad input before any work, and what is left behind."""
+
+import ast
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import impls
+from bench import arguments, verify
+from bench.cli import app, passes, verify_methods
+from bench.run import Job, Outcome
+from bench.store import AgreementRecord, ClaimRecord, Store, read
+from equivalence.claim import claims
+from impls.contract import MODULES
+
+CONTRACT = Path(impls.__file__).parent / "contract"
+RUNNER = CliRunner()
+
+
+def functions(path):
+    return [node.name for node in ast.parse(path.read_text()).body if isinstance(node, ast.FunctionDef)]
+
+
+def invoke(*words):
+    return RUNNER.invoke(app, [str(word) for word in words])
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "nearest"),
+    [
+        ("--framework", "pytorch", "torch"),
+        ("--claim", "C11", "C1"),
+        ("--method", "fgsm", "fgm"),
+        ("--workload", "digit-mlp", "digits-mlp"),
+        ("--device", "tpu", "cpu"),
+    ],
+)
+def test_unknown_names_get_the_nearest(option, value, nearest, tmp_path):
+    said = invoke("verify", option, value, "--out", tmp_path)
+    assert said.exit_code == 2
+    assert value in said.output and nearest in said.output
+    assert not (tmp_path / "README.md").exists()
+
+
+def test_an_unknown_workload_of_time_is_refused(tmp_path):
+    said = invoke("time", "--workload", "tanh-mlp", "--out", tmp_path)
+    assert said.exit_code == 2 and "digits-mlp" in said.output
+
+
+def test_cuda_without_one_says_what_was_found(tmp_path, framework, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    said = invoke("verify", "--framework", framework, "--device", "cuda", "--out", tmp_path)
+    assert said.exit_code == 2 and f"{framework} finds cpu" in said.output
+
+
+def test_an_output_that_cannot_be_written_is_refused_before_any_work(tmp_path):
+    file = tmp_path / "file"
+    file.write_text("")
+    for options in (("--out", file / "results"), ("--out", tmp_path / "ok", "--json", tmp_path)):
+        said = invoke("verify", *options)
+        assert said.exit_code == 2 and "cannot be written" in said.output
+    assert file.read_text() == ""
+
+
+def test_a_framework_that_is_not_installed_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(impls, "installed", lambda: ["jax"])
+    said = invoke("verify", "--framework", "torch", "--out", tmp_path)
+    assert said.exit_code == 2 and "pip install torch" in said.output
+
+
+def test_a_name_is_known_whatever_its_case():
+    assert arguments.known("claim", ["c1", "f"], [*claims(), "F"]) == ["C1", "F"]
+
+
+def test_verify_measures_stores_and_judges(tmp_path, framework):
+    said = invoke(
+        "verify", "--framework", framework, "--claim", "C1", "--workload", "tanh-mlp",
+        "--out", tmp_path, "--json", tmp_path / "records.json",
+    )  # fmt: skip
+    assert said.exit_code == 0, said.output
+    assert "holds 1/1" in said.output
+    stored, problems = read(next(tmp_path.glob("*/records.jsonl")))
+    measured = [record for record in stored if record.kind == "claim"]
+    assert not problems
+    assert {record.wrong for record in measured} == {"", *claims()["C1"].wrong}
+    assert len(json.loads((tmp_path / "records.json").read_text())) == len(measured)
+    assert invoke("report", "--out", tmp_path).exit_code == 0
+    assert "C1" in (tmp_path / "README.md").read_text()
+
+
+def test_every_claim_has_a_unit_in_every_framework():
+    jobs = verify.jobs(["torch", "jax"], {*claims(), "F"}, set(), set(), "cpu", slots=2)
+    for framework in ("torch", "jax"):
+        units = [unit for job in jobs if job.framework == framework for unit in job.units]
+        assert {unit[1] for unit in units if unit[0] == "claim"} == set(claims())
+        assert {unit[2] for unit in units if unit[0] == "agreement"} == {"float64", "float32"}
+    assert sum(unit[0] == "claim" and bool(unit[3]) for job in jobs for unit in job.units) == sum(
+        len(claim.wrong) for claim in claims().values()
+    )
+
+
+def test_every_method_that_computes_is_verified():
+    contract = {name for module in MODULES for name in functions(CONTRACT / f"{module}.py")}
+    drawn_or_within = {"rademacher", "gaussian", "l2_norm", "unit"}  # tested by themselves; within the others
+    assert contract - drawn_or_within <= set(verify_methods())
+
+
+def test_what_passes_and_what_does_not():
+    right = {"kind": "exact", "difference": 0.0, "scale": 1.0, "rounding unit": 1e-16}
+    wrong = right | {"difference": 1.0}
+    common = {"claim": "C1", "framework": "torch", "case": "tanh-mlp"}
+    assert passes(ClaimRecord(**common, status="ok", parts={"a": right}))
+    assert not passes(ClaimRecord(**common, status="ok", parts={"a": wrong}))
+    assert not passes(ClaimRecord(**common, status="failed", reason="it died"))
+    assert not passes(ClaimRecord(**common, status="ok", parts={}))
+    assert passes(ClaimRecord(**common, wrong="radius doubled", status="ok", parts={"a": wrong}))
+    assert not passes(ClaimRecord(**common, wrong="radius doubled", status="ok", parts={"a": right}))
+    assert not passes(ClaimRecord(**common, wrong="radius doubled", status="failed", reason="it died"))
+
+
+def test_a_usage_that_raises_is_a_failure_of_its_own():
+    job = Job("equivalence.worker", "torch", {}, [])
+    unit = ["agreement", "tanh-mlp", "float64", ["fgm", "hvp"]]
+    outcome = Outcome(job, unit, "ok", result={"fgm": {"error": "ValueError: no"}, "hvp": {"kind": "agreement"}})
+    fgm, hvp = verify.records(outcome)
+    assert isinstance(fgm, AgreementRecord) and fgm.status == "failed" and "no" in fgm.reason
+    assert hvp.status == "ok"
+
+
+def test_a_torn_line_is_reported_and_costs_itself_alone(tmp_path):
+    store = Store(tmp_path)
+    record = ClaimRecord(claim="C1", framework="torch", case="tanh-mlp", status="ok")
+    store.append(record)
+    with store.path.open("ab") as file:
+        file.write(store.path.read_bytes()[:40])  # a write that was cut off
+    store.append(record.model_copy(update={"case": "softmax"}))
+    records, problems = store.read()
+    assert [record.case for record in records if record.kind == "claim"] == ["tanh-mlp", "softmax"]
+    assert len(problems) == 1 and ":3:" in problems[0]
+    said = invoke("report", "--out", tmp_path)
+    assert said.exit_code == 1 and ":3:" in said.output.replace("\n", "")
+
+
+def test_compacting_keeps_the_last_of_each(tmp_path):
+    store = Store(tmp_path)
+    for status in ("failed", "ok"):
+        store.append(ClaimRecord(claim="C1", framework="torch", case="softmax", status=status))
+    store.compact()
+    assert [record.status for record in store.read()[0] if record.kind == "claim"] == ["ok"]
