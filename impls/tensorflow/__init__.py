@@ -8,6 +8,7 @@ SWEEP_MODE = "function"
 
 
 def configure(*, threads, double):
+    tf.get_logger().setLevel("ERROR")  # a sweep over many small functions is not the retracing that it warns of
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)
     tf.config.experimental.enable_tensor_float_32_execution(False)
