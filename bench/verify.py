@@ -18,7 +18,9 @@ AGREEMENT_CASES = {  # both precisions where compiling is quick
     "reviews-text": ("float64",),
 }
 EVERY_USAGE = ("tanh-mlp",)  # elsewhere one usage a method
-FAST_COMPILATION = {"XLA_FLAGS": "--xla_backend_optimization_level=0"}  # a check waits for the compiler, not the code
+FAST_COMPILATION = {  # a check waits for the compiler, not for what it makes
+    "XLA_FLAGS": "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
+}
 
 
 def units(chosen: set[str], methods: set[str], cases: set[str], mistakes: bool) -> list[Any]:
