@@ -217,5 +217,3 @@ def passes(record: Any) -> bool:
     if getattr(record, "wrong", ""):
         return record.status == "ok" and not tables.verdict(record).holds
     return tables.verdict(record).holds
-
-

@@ -107,7 +107,7 @@ class Worker:
 
     def __init__(self, job: Job, units: list[tuple[int, Any]], cores: list[int]):
         self.job = job
-        self.errors = tempfile.TemporaryFile()
+        self.errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed where the worker ends
         self.process = subprocess.Popen(
             [sys.executable, "-m", job.module],
             cwd=ROOT,

@@ -134,7 +134,7 @@ class Store:
             os.fsync(file.fileno())
 
     def compact(self) -> None:
-        """Leave out what a later record has replaced, and environments that no record names; keep a file with damage."""
+        """Leave out what a later record has replaced, and environments without records; keep a file with damage."""
         records, problems = self.read()
         if problems:
             return

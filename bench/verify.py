@@ -17,7 +17,7 @@ AGREEMENT_CASES = {  # both precisions where compiling is quick
     "digits-cnn": ("float32",),
     "reviews-text": ("float64",),
 }
-EVERY_USAGE = ("tanh-mlp",)  # elsewhere one usage a method
+EVERY_USAGE = ("tanh-mlp", "float64")  # elsewhere one usage a method
 FAST_COMPILATION = {  # a check waits for the compiler, not for what it makes
     "XLA_FLAGS": "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
 }
@@ -45,15 +45,16 @@ def agreement_units(chosen: set[str], methods: set[str], cases: set[str]) -> Ite
         if cases and name not in cases:
             continue
         classes = REGISTRY[name]().loss != "value"
-        names = [
-            usage.name
-            for usage in USAGES
-            if (usage.main or name in EVERY_USAGE)
-            and (classes or not usage.logits)
-            and (not methods or usage.method in methods)
-        ]
-        if names:
-            yield from (["agreement", name, dtype, names] for dtype in dtypes)
+        for dtype in dtypes:
+            names = [
+                usage.name
+                for usage in USAGES
+                if (usage.main or (name, dtype) == EVERY_USAGE)
+                and (classes or not usage.logits)
+                and (not methods or usage.method in methods)
+            ]
+            if names:
+                yield ["agreement", name, dtype, names]
 
 
 def jobs(
@@ -61,12 +62,12 @@ def jobs(
 ) -> list[Job]:
     """At least one job a framework; where there are more slots than frameworks, the units are dealt out.
 
-    Planted mistakes are measured in one framework, the quickest: what they test is the judge, which is the same for all.
+    Planted mistakes are measured in one framework, the quickest: they test the judge, which is the same for all.
     """
     arguments = {"device": device, "environment": FAST_COMPILATION}
     slowest_first = sorted(frameworks, key=["tensorflow", "jax", "torch"].index)  # to start and to compile
     shares = max(1, slots // len(frameworks))
-    planned = []
+    planned: list[Job] = []
     for framework in slowest_first:
         all_units = units(chosen, methods, cases, mistakes=framework == slowest_first[-1])
         dealt = [all_units[share::shares] for share in range(shares)]

@@ -23,7 +23,7 @@ KEPT = 32  # signed errors that are stored, so that two frameworks can be compar
 
 
 class Shaken(oracle.Model):
-    """A model whose outputs are off by a fresh random amount at every evaluation, at least that of a softmax of them."""
+    """A model whose outputs are off by a fresh random amount at every evaluation, at least a softmax's own."""
 
     def __init__(self, model: oracle.Model, rng: np.random.Generator):
         super().__init__(model.name, model.params, *model.masks)

@@ -4,6 +4,7 @@ Every number is representable in float32, so that both precisions solve the same
 """
 
 import functools
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
@@ -119,7 +120,7 @@ def quadratic_tied() -> Case:
 
 def dense_params(rng: np.random.Generator, sizes: list[int], gain: float = 1.0) -> Params:
     params = {}
-    for layer, (inputs, outputs) in enumerate(zip(sizes, sizes[1:], strict=False)):
+    for layer, (inputs, outputs) in enumerate(itertools.pairwise(sizes)):
         params[f"{layer}.weight"] = float32_exact(gain * rng.standard_normal((outputs, inputs)) / inputs**0.5)
         params[f"{layer}.bias"] = float32_exact(0.1 * rng.standard_normal(outputs))
     return params

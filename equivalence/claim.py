@@ -34,7 +34,7 @@ class Claim:
     control: str  # the case on which the wrong variants are measured
 
 
-def swapped(methods: SimpleNamespace, replacements: Mapping[str, Callable]) -> SimpleNamespace:
+def swapped(methods: SimpleNamespace, replacements: dict[str, Callable]) -> SimpleNamespace:
     """The methods with some replaced."""
     return SimpleNamespace(**(vars(methods) | replacements))
 
@@ -43,7 +43,9 @@ def swapped(methods: SimpleNamespace, replacements: Mapping[str, Callable]) -> S
 def claims() -> dict[str, Claim]:
     """All claims by id, in order. Imports no framework."""
     package = importlib.import_module("equivalence.claims")
-    modules = [importlib.import_module(f"equivalence.claims.{info.name}") for info in pkgutil.iter_modules(package.__path__)]
+    modules = [
+        importlib.import_module(f"equivalence.claims.{info.name}") for info in pkgutil.iter_modules(package.__path__)
+    ]
     found = [module.CLAIM for module in modules]
     if not found:
         raise RuntimeError("equivalence/claims defines no claim: an empty registry proves nothing")

@@ -132,7 +132,7 @@ def judge_unbiased(measurement: dict[str, Any]) -> Verdict:
         array_of(measurement, name) for name in ("means", "variances", "mean", "variance")
     )
     unit = float(measurement["rounding unit"])
-    if probes < 2 or not largest > 0 or not variance.max() > 0:
+    if not probes >= 2 or not largest > 0 or not variance.max() > 0:
         return Verdict(False, f"{probes:g} estimates, the largest {largest}, variance {variance.max()}: shows nothing")
     mean_units = float(np.abs(means - mean).max() / (unit * largest))
     variance_units = float(np.abs(variances - variance).max() / (unit * largest**2))
@@ -171,7 +171,9 @@ def judge_eigen(measurement: dict[str, Any]) -> Verdict:
     }
     said = f"rate {numbers['rate']:.4f} a step, expected {numbers['expected rate']:.4f}"
     if rate_error > RATE_TOLERANCE or missed:
-        return Verdict(False, f"{said}; a step is off by {rate_error:.1%}, {missed} angles are on the wrong side", numbers)
+        return Verdict(
+            False, f"{said}; a step is off by {rate_error:.1%}, {missed} angles are on the wrong side", numbers
+        )
     if (residuals > 4 * left).any() or (value_error > 4 * left).any():
         return Verdict(False, f"{said}; residual {residuals.max():.1e} where {left.max():.1e} was expected", numbers)
     return Verdict(True, f"{said}; residual {residuals.max():.1e}", numbers)
@@ -190,10 +192,10 @@ def judge_agreement(measurement: dict[str, Any]) -> Verdict:
     gradient = max(
         float(np.abs(array_of(measurement, "gradient")).max()), float(array_of(measurement, "worst gradient").max())
     )
-    said = f"value off by {value:.2g}, θ-gradient by {gradient:.2g} rounding units × condition, at most {AGREEMENT_UNITS}"
-    return Verdict(
-        max(value, gradient) <= AGREEMENT_UNITS, said, {"value units": value, "gradient units": gradient}
+    said = (
+        f"value off by {value:.2g}, θ-gradient by {gradient:.2g} rounding units × condition, at most {AGREEMENT_UNITS}"
     )
+    return Verdict(max(value, gradient) <= AGREEMENT_UNITS, said, {"value units": value, "gradient units": gradient})
 
 
 JUDGES: dict[str, Callable[[dict[str, Any]], Verdict]] = {

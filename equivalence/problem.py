@@ -1,7 +1,7 @@
 """A case brought to life in one framework: closures over parameters, and compiled sweeps over them."""
 
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -79,7 +79,7 @@ class Problem:
         return Point(lambda c: point.f(move(c)), lambda c: point.loss(move(c)), zeros, point.labels, point.extra)
 
     def evaluate_all(
-        self, objectives: dict[str, Callable[[Point], Array]]
+        self, objectives: Mapping[str, Callable[[Point], Array]]
     ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
         """objective(point) (*shape) and the gradient of its mean in the parameters (P,), by name; compiled as one."""
 
@@ -124,7 +124,9 @@ class Problem:
 
         def on_numpy(*arguments: Any) -> Any:
             result = run(self.params, *map(self.array, arguments))
-            return tuple(map(self.bridge.to_numpy, result)) if isinstance(result, tuple) else self.bridge.to_numpy(result)
+            return (
+                tuple(map(self.bridge.to_numpy, result)) if isinstance(result, tuple) else self.bridge.to_numpy(result)
+            )
 
         return on_numpy
 

@@ -38,7 +38,7 @@ def serve(start: Callable[[dict[str, Any]], Callable[[Unit], Result]]) -> None:
         say(event="start", number=number)
         began = time.perf_counter()
         try:
-            said = {"result": measure(unit)}
+            said: dict[str, Any] = {"result": measure(unit)}
         except Exception as error:  # anything that a measured implementation may raise
             place = traceback.extract_tb(error.__traceback__)[-1]
             said = {"error": f"{type(error).__name__}: {error} ({os.path.basename(place.filename)}:{place.lineno})"}

@@ -94,9 +94,15 @@ def hvp_pull(p: Point) -> Callable[[np.ndarray], Pulled]:
     return pullback
 
 
+def loss_pull(p: Point) -> Callable[[np.ndarray], Pulled]:
+    return lambda c: p.loss.vjp(p.x, c)  # type: ignore[attr-defined]
+
+
 USAGES = (
-    Usage("cross_entropy", "cross_entropy", lambda m, p: p.loss(p.x), lambda p: lambda c: p.loss.vjp(p.x, c), True),
-    of_outputs("cross_entropy soft labels", "cross_entropy", lambda m, out, p: m.cross_entropy(out, p.extra.soft_labels)),
+    Usage("cross_entropy", "cross_entropy", lambda m, p: p.loss(p.x), loss_pull, True),
+    of_outputs(
+        "cross_entropy soft labels", "cross_entropy", lambda m, out, p: m.cross_entropy(out, p.extra.soft_labels)
+    ),
     of_outputs("squared_error", "squared_error", lambda m, out, p: m.squared_error(out, p.extra.targets)),
     Usage(
         "kl_divergence",

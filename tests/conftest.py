@@ -5,6 +5,7 @@ import os
 import pytest
 
 import impls
+from bench.verify import FAST_COMPILATION
 
 
 @pytest.fixture(scope="session")
@@ -21,6 +22,7 @@ def framework():
 @pytest.fixture(scope="session")
 def bridge(framework):
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("XLA_FLAGS", FAST_COMPILATION["XLA_FLAGS"])
     bridge = impls.load(framework)
     bridge.configure(threads=2, double=True)
     return bridge

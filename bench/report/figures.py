@@ -16,13 +16,13 @@ from equivalence.claim import Claim, claims
 from equivalence.judge import judge
 
 # Frameworks coincide where all is well: the first is drawn widest, the next inside it. Colours are Okabe and Ito's.
-LOOKS = (
+LOOKS: tuple[dict[str, Any], ...] = (
     {"color": "#D55E00", "marker": "o", "markersize": 11, "linewidth": 5.0},
     {"color": "#56B4E9", "marker": "s", "markersize": 7, "linewidth": 2.8},
     {"color": "#111111", "marker": "^", "markersize": 3.5, "linewidth": 1.0},
 )
 CASE_LOOKS = tuple(zip(("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#111111", "#E69F00"), "os^Dvx", strict=True))
-STYLE = {
+STYLE: Any = {
     "svg.hashsalt": "equireg",  # ids that do not change from run to run
     "svg.fonttype": "path",  # the same letters wherever it is seen
     "font.family": "DejaVu Sans",  # comes with matplotlib
@@ -96,9 +96,9 @@ def draw_order(ax: Axes, parts: dict[str, dict[str, Any]]) -> None:
     ax.legend(loc="lower right", framealpha=0.9)  # a rising curve is not there
 
 
-def positive(values: Sequence[float]) -> np.ndarray:
+def positive(numbers: Sequence[float]) -> np.ndarray:
     """A logarithmic axis leaves out what is not."""
-    values = np.asarray(values, float)
+    values = np.asarray(numbers, float)
     return np.where(values > 0, values, np.nan)
 
 

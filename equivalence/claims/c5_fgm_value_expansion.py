@@ -46,9 +46,7 @@ def not_fixed(problem, reference, size, factor):
         return moved - point.loss(point.x) - factor * radius * penalty
 
     def along(direction, order):
-        return oracle.derivative(
-            lambda t: reference.total(point.loss.vjp(point.x + t * direction, mean)), order=order
-        )
+        return oracle.derivative(lambda t: reference.total(point.loss.vjp(point.x + t * direction, mean)), order=order)
 
     p = 1 if factor == 0.5 else 2
     coefficient = along(gradient, 1) if p == 1 else along(gradient, 2) / 2 + along(curved, 1) / size
@@ -82,9 +80,7 @@ CLAIM = Claim(
         "the penalty is not squared": lambda m, bridge: {
             "input_gradient_penalty": lambda loss, x: m.input_gradient_penalty(loss, x, norm="l2")
         },
-        "the curvature lacks a factor": lambda m, bridge: {
-            "hvp": lambda loss, x, vector: m.hvp(loss, x, vector) / 2
-        },
+        "the curvature lacks a factor": lambda m, bridge: {"hvp": lambda loss, x, vector: m.hvp(loss, x, vector) / 2},
         "the radius is doubled": lambda m, bridge: {
             "fgm": lambda loss, x, radius, **options: m.fgm(loss, x, radius=2 * radius, **options)
         },

@@ -44,13 +44,12 @@ def part(turn, start, hessians):
 
 
 def of_loss(problem, reference):
-    """`top_eigenpair` on the loss's Hessian, one step at a time; the eigenvalue is that at the vector it came with."""
+    """`top_eigenpair` on the loss's Hessian, one step at a time."""
     point = reference.low_dimensional()
 
     def turn(point, vector):
         point = problem.low_dimensional(point)
-        vector = problem.methods.top_eigenpair(point.loss, point.x, vector, steps=1)[1]
-        return problem.methods.top_eigenpair(point.loss, point.x, vector, steps=0)
+        return problem.methods.top_eigenpair(point.loss, point.x, vector, steps=1)
 
     return part(problem.compile(turn), start(point), oracle.values.hessian(point.loss, point.x))
 

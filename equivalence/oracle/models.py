@@ -79,7 +79,7 @@ def cnn_vjp(params: Params, x: np.ndarray, cotangent: np.ndarray) -> Pulled:
 
 def _windows(x: np.ndarray) -> np.ndarray:
     """What a 3 x 3 kernel of stride 2 sees, a view: (B, C, H, W) -> (B, C, h, w, 3, 3)."""
-    return sliding_window_view(x, (3, 3), axis=(2, 3))[:, :, ::2, ::2]  # type: ignore[call-overload]
+    return sliding_window_view(x, (3, 3), axis=(2, 3))[:, :, ::2, ::2]
 
 
 def _conv(x: np.ndarray, kernel: np.ndarray) -> np.ndarray:

@@ -26,12 +26,16 @@ def vat_perturbation(
     """Power iteration on ∇²ᵣ KL(p(x)‖p(x+r)) at 0, p(x) fixed, (B, *S) (their eq. 12)."""
     if np.iscomplexobj(x):  # the exact product is a derivative: within another one it would silently be constant
         raise TypeError("x: got complex numbers, expected real ones: derivatives do not nest")
+
+    def product(vector: Array) -> Array:
+        return derivative(lambda t: _divergence_gradient(f, x, t * vector))
+
+    def difference(vector: Array) -> Array:  # the gradient at r = 0 is 0, so no second gradient is subtracted
+        return _divergence_gradient(f, x, xi * vector)
+
     direction = unit(start)
     for _ in range(steps):
-        if how == "exact":
-            direction = unit(derivative(lambda t, d=direction: _divergence_gradient(f, x, t * d)))
-        else:  # the gradient at r = 0 is 0, so no second gradient is subtracted
-            direction = unit(_divergence_gradient(f, x, xi * direction))
+        direction = unit(product(direction) if how == "exact" else difference(direction))
     return radius * direction
 
 

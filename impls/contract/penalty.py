@@ -5,9 +5,7 @@ from typing import Literal
 from impls.contract.types import Array, Loss, Model
 
 
-def input_gradient_penalty(
-    loss: Loss, x: Array, *, norm: Literal["l2_squared", "l2", "l1"] = "l2_squared"
-) -> Array:
+def input_gradient_penalty(loss: Loss, x: Array, *, norm: Literal["l2_squared", "l2", "l1"] = "l2_squared") -> Array:
     """Norm of the loss's input gradient, differentiable in the parameters: ‖∇ₓℓ‖², ‖∇ₓℓ‖₂ or ‖∇ₓℓ‖₁.
 
     No factor is applied: FGM with "raw", "l2", "linf" corresponds to ½ε, ε, ε times this
@@ -26,9 +24,7 @@ def input_gradient_penalty(
     """
 
 
-def jacobian_penalty(
-    f: Model, x: Array, *, weights: Array | None = None, probes: Array | None = None
-) -> Array:
+def jacobian_penalty(f: Model, x: Array, *, weights: Array | None = None, probes: Array | None = None) -> Array:
     """Weighted squared Frobenius norm of the Jacobian, Σᵢ wᵢ‖∇fᵢ‖², exact or estimated by probes.
 
     With probes η of mean 0 and covariance I, E‖Σᵢ ηᵢ√wᵢ∇fᵢ‖² is that sum (Hutchinson 1990; Hoffman et al. 2019).
