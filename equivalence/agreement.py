@@ -18,7 +18,7 @@ from equivalence.problem import Problem
 from equivalence.reference import Reference
 from equivalence.usages import Usage
 
-MOVEMENT, MOVES = 1e-6, 4
+MOVEMENT, MOVES = 1e-6, 2
 KEPT = 32  # signed errors that are stored, so that two frameworks can be compared without either of them
 
 

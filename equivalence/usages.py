@@ -25,7 +25,6 @@ class Usage:
     method: str
     call: Callable[[Any, Point], Any]
     pull: Callable[[Point], Callable[[np.ndarray], Pulled]] | None = None
-    logits: bool = False  # needs class outputs
 
     @property
     def main(self) -> bool:
@@ -66,7 +65,7 @@ def of_outputs(name: str, method: str, call: Callable[[Any, Any, Point], Any]) -
 
         return pullback
 
-    return Usage(name, method, lambda m, p: call(m, p.f(p.x), p), pull, logits=True)
+    return Usage(name, method, lambda m, p: call(m, p.f(p.x), p), pull)
 
 
 def divergence_pull(p: Point) -> Callable[[np.ndarray], Pulled]:
@@ -99,7 +98,7 @@ def loss_pull(p: Point) -> Callable[[np.ndarray], Pulled]:
 
 
 USAGES = (
-    Usage("cross_entropy", "cross_entropy", lambda m, p: p.loss(p.x), loss_pull, True),
+    Usage("cross_entropy", "cross_entropy", lambda m, p: p.loss(p.x), loss_pull),
     of_outputs(
         "cross_entropy soft labels", "cross_entropy", lambda m, out, p: m.cross_entropy(out, p.extra.soft_labels)
     ),
@@ -109,7 +108,6 @@ USAGES = (
         "kl_divergence",
         lambda m, p: m.kl_divergence(p.f(p.x), p.f(p.x + p.extra.noise[0])),
         divergence_pull,
-        True,
     ),
     of_outputs("entropy", "entropy", lambda m, out, p: m.entropy(out)),
     Usage("noisy_loss", "noisy_loss", lambda m, p: m.noisy_loss(p.loss, p.x, p.extra.noise)),
@@ -117,7 +115,6 @@ USAGES = (
         "consistency_loss",
         "consistency_loss",
         lambda m, p: m.consistency_loss(m.kl_divergence, p.f, p.x, p.extra.noise),
-        logits=True,
     ),
     attacked(),
     attacked(norm="linf"),
@@ -153,14 +150,12 @@ USAGES = (
         "vat_perturbation",
         lambda m, p: p.loss(p.x + m.vat_perturbation(p.f, p.x, p.extra.start, radius=0.5)),
         perturbed_pull,
-        True,
     ),
-    Usage("vat_loss", "vat_loss", lambda m, p: m.vat_loss(p.f, p.x, p.extra.start, radius=0.5), logits=True),
+    Usage("vat_loss", "vat_loss", lambda m, p: m.vat_loss(p.f, p.x, p.extra.start, radius=0.5)),
     Usage(
         "vat_loss exact",
         "vat_loss",
         lambda m, p: m.vat_loss(p.f, p.x, p.extra.start, radius=0.5, how="exact"),
-        logits=True,
     ),
 )
 

@@ -4,7 +4,10 @@ from impls.contract.types import Array, Loss
 
 
 def hvp(loss: Loss, x: Array, vector: Array) -> Array:
-    """Hessian-vector product of each sample, H_b v_b with H_b = ∇²ₓℓ_b (Pearlmutter 1994), forward over reverse.
+    """Hessian-vector product of each sample, H_b v_b with H_b = ∇²ₓℓ_b (Pearlmutter 1994).
+
+    The gradient's derivative along the vector (forward over reverse), or the gradient of gradient·vector (reverse over
+    reverse), whichever the framework does better.
 
     Args:
         loss: x (B, *S) -> (B,), twice differentiable.
