@@ -15,6 +15,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
+LONGEST = 500  # characters of an error: some libraries print whole graphs
 Unit = Any
 Result = dict[str, Any]
 
@@ -41,7 +42,8 @@ def serve(start: Callable[[dict[str, Any]], Callable[[Unit], Result]]) -> None:
             said: dict[str, Any] = {"result": measure(unit)}
         except Exception as error:  # anything that a measured implementation may raise
             place = traceback.extract_tb(error.__traceback__)[-1]
-            said = {"error": f"{type(error).__name__}: {error} ({os.path.basename(place.filename)}:{place.lineno})"}
+            reason = f"{type(error).__name__}: {error}"[:LONGEST]
+            said = {"error": f"{reason} ({os.path.basename(place.filename)}:{place.lineno})"}
         say(event="done", number=number, seconds=time.perf_counter() - began, **said)
 
 

@@ -50,6 +50,10 @@ def check(name: str, annotation: Any, given: dict[str, Any], finite: Callable) -
         check_shape(name, value, ("K", *given["x"].shape))
     elif name == "probes" and value is not None:
         check_shape(name, value, ("K", given["x"].shape[0], "C"))
+    elif name == "weights" and value is not None:
+        check_shape(name, value, (given["x"].shape[0], "C"))
+    elif name == "seed":
+        check_count(name, value, lowest=0)
     elif name == "labels":
         check_labels(value, given["logits"])
     elif name in ("targets", "q_logits"):
@@ -67,7 +71,9 @@ def check_scale(name: str, value: Any) -> None:
         lowest = "> 0" if name == "xi" else "≥ 0"
         if not (math.isfinite(value) and (value > 0 or (value == 0 and name == "radius"))):
             raise ValueError(f"{name}: got {value}, expected a finite number {lowest}")
-    elif len(getattr(value, "shape", ())) != 0:
+    elif not hasattr(value, "shape"):
+        raise TypeError(f"{name}: got {value!r}, expected a number or a scalar array")
+    elif len(value.shape) != 0:
         raise ValueError(f"{name}: got an array of shape {tuple(value.shape)}, expected a number or a scalar")
 
 
@@ -104,6 +110,8 @@ def check_batch(name: str, value: Any, finite: Callable) -> None:
 
 def check_shape(name: str, value: Any, expected: tuple) -> None:
     """Sizes must agree; a letter in `expected` stands for any size ≥ 1."""
+    if not hasattr(value, "shape"):
+        raise TypeError(f"{name}: got a {type(value).__name__}, expected an array of shape {expected}")
     shape = tuple(value.shape)
     agree = len(shape) == len(expected) and all(
         size is None or want is None or (size >= 1 if isinstance(want, str) else size == want)

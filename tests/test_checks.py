@@ -54,6 +54,15 @@ def zeros(*shape):
 REFUSED = {
     "negative radius": (lambda m, p: m.fgm(p.loss, p.x, radius=-1.0), "radius", "-1.0", "≥ 0"),
     "infinite radius": (lambda m, p: m.fgm(p.loss, p.x, radius=float("inf")), "radius", "inf", "finite"),
+    "radius in words": (lambda m, p: m.fgm(p.loss, p.x, radius="big"), "radius", "'big'", "a number"),
+    "weights of the classes alone": (
+        lambda m, p: m.jacobian_penalty(p.f, p.x, weights=p.array(zeros(2))),
+        "weights",
+        "(2,)",
+        "(3, C)",
+    ),
+    "noise in a list": (lambda m, p: m.noisy_loss(p.loss, p.x, [1.0]), "noise", "list", "an array"),
+    "negative seed": (lambda m, p: m.rademacher(-1, (2,), like=p.x), "seed", "-1", "≥ 0"),
     "radius a sample": (lambda m, p: m.fgm(p.loss, p.x, radius=p.array(zeros(BATCH))), "radius", "(3,)", "a number"),
     "unknown norm": (lambda m, p: m.fgm(p.loss, p.x, radius=1.0, norm="l3"), "norm", "'l3'", "'l2', 'linf', 'raw'"),
     "unknown scope": (lambda m, p: m.fgm(p.loss, p.x, radius=1.0, scope="batch"), "scope", "'batch'", "'tensor'"),
