@@ -95,7 +95,7 @@ class CostRecord(Base):
     reason: str = ""
     quick: bool = False
     floor: float = 0.0  # least cost in plain steps
-    error: float = 0.0  # of the step's gradient against the oracle, relative to the largest entry
+    error: float = 0.0  # largest of the step's value and gradient against the oracle, rounding units × condition
     first_call: float = 0.0  # seconds, with compilation
     steps: list[float] = Field(default_factory=list)  # of the method
     plain: list[float] = Field(default_factory=list)  # of the plain step beside each
@@ -198,7 +198,7 @@ def describe() -> Environment:
         "cpu": cpu,
         "cores": cores,
         "memory_gb": round(psutil.virtual_memory().total / 2**30, 1),
-        "system": f"{platform.system()} {platform.release()}",
+        "system": f"{platform.system()} {platform.release().partition('-')[0]}",
         "python": platform.python_version(),
         "packages": packages,
         "commit": git("rev-parse", "--short", "HEAD"),

@@ -347,10 +347,10 @@ def spread(record: CostRecord) -> float:
 
 
 def check_error(record: CostRecord) -> str:
-    """Of the step's gradient, in rounding units of its largest entry."""
+    """Of the step's value and gradient, in rounding units × condition."""
     if record.status not in ("ok", "wrong") or record.dtype not in ROUNDING_UNIT:
         return NONE
-    return f"{record.error / ROUNDING_UNIT[record.dtype]:.2g}"
+    return f"{record.error:.2g}"
 
 
 def status(record: CostRecord) -> str:
