@@ -48,7 +48,7 @@ def agreement_record(value, framework="torch", **options):
 def cost_record(method, ratios, **options):
     plain = [0.010, 0.011, 0.012]
     steps = [ratio * time for ratio, time in zip(ratios, plain, strict=True)]
-    options = {"status": "ok", "steps": steps, "plain": plain, "floor": 5 / 3, "error": 2.0**-22} | options
+    options = {"status": "ok", "steps": steps, "plain": plain, "floor": 5 / 3, "error": 4.0} | options
     return CostRecord(method=method, framework="torch", mode="eager", workload="mlp", **options)
 
 
