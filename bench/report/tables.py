@@ -97,13 +97,13 @@ def claim_cell(claim: Claim, records: Sequence[ClaimRecord], code: str) -> str:
 
 
 def mistakes_cell(claim: Claim, records: Sequence[ClaimRecord], code: str) -> str:
-    """Rejected of planted: each of the claim's mistakes in each framework that measured the claim."""
+    """Rejected of planted: each of the claim's mistakes in each framework that measured some (one is enough)."""
     planted = [record for record in records if record.wrong in claim.wrong]
     if not planted:
         return NOT_MEASURED
     results = Counter(map(rejection, planted))
     rejected, accepted = results["rejected"], results["ACCEPTED"]
-    total = len(claim.wrong) * len({record.framework for record in records})
+    total = len(claim.wrong) * len({record.framework for record in planted})
     others = {"ACCEPTED": accepted, NOT_MEASURED: total - rejected - accepted}
     said = [f"{rejected}/{total}", *(f"{name} {count}" for name, count in others.items() if count)]
     return mark(", ".join(said), planted, code)
@@ -158,12 +158,17 @@ def rates(parts: Sequence[Sequence[dict[str, float]]]) -> str:
 
 
 def claim_details(records: Iterable[Any], code: str = "") -> pd.DataFrame:
-    """One row a claim, framework and case."""
+    """One row a claim, framework and case, and one a planted mistake that was not rejected."""
     columns = ["claim", "framework", "case", "result", "reason"]
     rows = [
         (record.claim, record.framework, record.case, mark(outcome(record), [record], code), verdict(record).reason)
         for record in of_kind(records, ClaimRecord)
         if not record.wrong
+    ]
+    rows += [
+        (record.claim, record.framework, f"{record.case}, planted: {record.wrong}", rejection(record), record.reason)
+        for record in of_kind(records, ClaimRecord)
+        if record.wrong and rejection(record) != "rejected"
     ]
     return pd.DataFrame(rows, columns=columns)
 
