@@ -46,7 +46,7 @@ CLAIM = Claim(
     id="A1",
     title="Noise of variance σ² on the input adds ½σ² times the Laplacian of the loss",
     formula="E ℓ(x+σz) = ℓ + ½σ²Δℓ + O(σ⁴); O(σ³) where z is skewed",
-    source="S0 eq. 3-6; Bishop 1995",
+    source="Su, 泛化性乱弹, eq. 3-6; Bishop 1995",
     methods=("noisy_loss", "laplacian"),
     cases=("quadratic", "softmax", "tanh-mlp", "digits-mlp"),
     measure=measure,

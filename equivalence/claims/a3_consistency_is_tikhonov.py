@@ -62,7 +62,7 @@ CLAIM = Claim(
     id="A3",
     title="Consistency under noise is a Tikhonov penalty on the outputs' gradients",
     formula="E D(f(x), f(x+σz)) = ½σ² Σᵢ λᵢ‖∇fᵢ‖² + O(σ⁴): squared error σ²‖J‖², KL either way ½σ² Σᵢ pᵢ‖∇log pᵢ‖²",
-    source="S0 eq. 7-8",
+    source="Su, 泛化性乱弹, eq. 7-8",
     methods=("consistency_loss", "jacobian_penalty", "kl_divergence", "squared_error"),
     cases=("softmax", "tanh-mlp", "reviews-text"),
     measure=measure,

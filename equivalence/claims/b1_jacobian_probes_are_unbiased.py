@@ -59,7 +59,7 @@ CLAIM = Claim(
     id="B1",
     title="Hutchinson's estimator of the Jacobian's squared norm is unbiased, with the variance that theory gives",
     formula="E‖Σᵢ ηᵢ√wᵢ∇fᵢ‖² = Σᵢ wᵢ‖∇fᵢ‖²; variance 2(‖A‖² - Σaᵢᵢ²) for signs, 2‖A‖² for normal probes",
-    source="S0 eq. 9; Hutchinson 1990",
+    source="Su, 泛化性乱弹, eq. 9; Hutchinson 1990",
     methods=("jacobian_penalty",),
     cases=("softmax", "tanh-mlp", "digits-mlp"),
     measure=measure,

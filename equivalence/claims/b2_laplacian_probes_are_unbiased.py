@@ -63,7 +63,7 @@ CLAIM = Claim(
     id="B2",
     title="Hutchinson's estimator of the Laplacian is unbiased, with the variance that theory gives, also after ∇θ",
     formula="E vᵀHv = tr H = Δℓ; variance 2(‖H‖² - ΣHᵢᵢ²) for signs, 2‖H‖² for normal probes",
-    source="S0; Hutchinson 1990",
+    source="Su, 泛化性乱弹; Hutchinson 1990",
     methods=("laplacian",),
     cases=("softmax", "tanh-mlp", "digits-mlp"),
     measure=measure,

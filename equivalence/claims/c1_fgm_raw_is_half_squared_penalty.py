@@ -12,7 +12,7 @@ CLAIM = Claim(
     id="C1",
     title="FGM with r = εg is the penalty ½ε‖g‖²",
     formula="∇θℓ(x+εg) = ∇θ(ℓ + ½ε‖g‖²) + O(ε²), r held fixed",
-    source="S0 eq. 11, 14-16",
+    source="Su, 泛化性乱弹, eq. 11, 14-16",
     methods=("fgm", "input_gradient_penalty"),
     cases=("quadratic", "softmax", "tanh-mlp", "digits-cnn", "reviews-text"),
     measure=measure,

@@ -12,7 +12,7 @@ CLAIM = Claim(
     id="C2",
     title="FGM on the L2 ball is the penalty ε‖g‖₂",
     formula="∇θℓ(x+εg/‖g‖) = ∇θ(ℓ + ε‖g‖₂) + O(ε²), r held fixed",
-    source="S0; Miyato et al. 2017",
+    source="Su, 泛化性乱弹; Miyato et al. 2017",
     methods=("fgm", "input_gradient_penalty"),
     cases=("tanh-mlp", "digits-mlp", "reviews-text"),
     measure=measure,

@@ -12,7 +12,7 @@ CLAIM = Claim(
     id="C3",
     title="FGSM is the penalty ε‖g‖₁",
     formula="∇θℓ(x+ε sign g) = ∇θ(ℓ + ε‖g‖₁) + O(ε²), r held fixed",
-    source="S0; Goodfellow et al. 2015",
+    source="Su, 泛化性乱弹; Goodfellow et al. 2015",
     methods=("fgm", "input_gradient_penalty"),
     cases=("quadratic", "tanh-mlp", "digits-mlp"),
     measure=measure,

@@ -72,7 +72,7 @@ CLAIM = Claim(
     id="C5",
     title="The loss at x+εg to second order; with g not held fixed, training doubles the penalty",
     formula="ℓ(x+εg) = ℓ + ε‖g‖² + ½ε²gᵀHg + O(ε³); not fixed: ∇θ tends to ∇θ(ℓ+ε‖g‖²), slope 1 against ½, 2 against 1",
-    source="S0 eq. 11-16",
+    source="Su, 泛化性乱弹, eq. 11-16",
     methods=("fgm", "input_gradient_penalty", "hvp"),
     cases=("quadratic", "tanh-mlp", "digits-mlp"),
     measure=measure,
