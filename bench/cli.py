@@ -1,5 +1,6 @@
 """The command line: `python -m bench verify | time | report | list | run`."""
 
+import contextlib
 import json
 import os
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from rich.table import Table
 from bench import arguments, cells, timing, verify
 from bench.report import page, tables, terminal
 from bench.run import Job, Outcome, run
-from bench.store import Store
+from bench.store import Store, cores
 from equivalence.cases import REGISTRY
 from equivalence.claim import claims
 from equivalence.usages import USAGES
@@ -46,7 +47,8 @@ def verify_command(
     """Measure the claims and the frameworks' agreement with the oracle. Exit status 1 where something does not hold."""
     store = prepared(out, json)
     records = verified(store, framework, claim, method, workload, device)
-    finish(store, records, json)
+    store.compact()
+    finish(records, json)
 
 
 @app.command("time")
@@ -62,7 +64,8 @@ def time_command(
     """Time training steps, each checked against the oracle first. Exit status 1 where a cell has no time."""
     store = prepared(out, json)
     records = timed(store, framework, method, workload, device, quick)
-    finish(store, records, json)
+    store.compact()
+    finish(records, json)
 
 
 @app.command("report")
@@ -102,7 +105,7 @@ def run_command(framework: Frameworks = None, device: Device = "cpu", json: Json
     store.compact()
     page.write(out)
     console.print(f"report: {out / 'README.md'}")
-    finish(store, records, json)
+    finish(records, json)
 
 
 def verify_methods() -> list[str]:
@@ -158,15 +161,12 @@ def timed(
     methods = list(dict.fromkeys(["plain", *methods])) if methods else list(cells.METHODS)  # plain: the noise floor
     workloads = arguments.known("workload", workload, cells.WORKLOADS)
     planned = cells.plan(chosen, methods, workloads or None, arguments.device(device, chosen), quick)
-    with console.status("the oracle computes what the steps must give"):
-        expected = timing.expectations(list(dict.fromkeys(cell.workload for cell in planned)), methods)
-        files = expected.__enter__()
-    try:
-        records = measured(
-            timing.jobs(planned, files, quick), [cores()], store, lambda outcome: [timing.record(outcome)]
-        )
-    finally:
-        expected.__exit__(None, None, None)
+    used = list(dict.fromkeys(cell.workload for cell in planned))
+    with contextlib.ExitStack() as stack:
+        with console.status("the oracle computes what the steps must give"):
+            files = stack.enter_context(timing.expectations(used, methods))
+        jobs = timing.jobs(planned, files, quick)
+        records = measured(jobs, [cores()], store, lambda outcome: [timing.record(outcome)])
     terminal.print_costs(console, records)
     return records
 
@@ -197,14 +197,8 @@ def described(unit: Any) -> str:
     return unit if isinstance(unit, str) else " ".join(str(part) for part in unit[1:4] if isinstance(part, str))
 
 
-def cores() -> list[int]:
-    """The cores that this process may use."""
-    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
-
-
-def finish(store: Store, records: list[Any], path: Path | None) -> None:
+def finish(records: list[Any], path: Path | None) -> None:
     """Write the records where asked; exit status 1 where something does not hold."""
-    store.compact()
     if path:
         path.write_text(json.dumps([record.model_dump() for record in records], indent=1) + "\n", encoding="utf-8")
     raise typer.Exit(0 if records and all(map(passes, records)) else 1)

@@ -95,7 +95,7 @@ def execute(job: Job, cores: list[int]) -> Iterator[Started | Outcome]:
             yield from worker.events()
         if worker.current is not None:
             yield Outcome(job, job.units[worker.current], *worker.obituary())
-        elif worker.done == 0:  # it never came to a unit: another one would not either
+        elif not worker.seen:  # it never came to a unit: another one would not either
             for _, unit in waiting:
                 yield Outcome(job, unit, *worker.obituary())
             return
@@ -120,7 +120,6 @@ class Worker:
         self.message = json.dumps({**job.arguments, "framework": job.framework, "cores": cores, "units": units})
         self.current: int | None = None
         self.seen: set[int] = set()
-        self.done = 0
         self.timed_out = False
 
     def __enter__(self) -> "Worker":
@@ -168,7 +167,6 @@ class Worker:
             yield Started(self.job, unit, self.process.pid)
         else:
             self.current = None
-            self.done += 1
             status: Status = "failed" if "error" in event else "ok"
             yield Outcome(self.job, unit, status, event.get("error", ""), event["seconds"], event.get("result", {}))
 

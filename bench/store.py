@@ -191,12 +191,11 @@ def describe() -> Environment:
             packages[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
-    cpu = cpu_name()
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    count = len(cores())
     facts = {
-        "machine": f"{platform.system()}-{platform.machine()}-{cores}-cores".lower(),
-        "cpu": cpu,
-        "cores": cores,
+        "machine": f"{platform.system()}-{platform.machine()}-{count}-cores".lower(),
+        "cpu": cpu_name(),
+        "cores": count,
         "memory_gb": round(psutil.virtual_memory().total / 2**30, 1),
         "system": f"{platform.system()} {platform.release().partition('-')[0]}",
         "python": platform.python_version(),
@@ -206,6 +205,11 @@ def describe() -> Environment:
     }
     identity = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:10]
     return Environment(id=identity, **facts)
+
+
+def cores() -> list[int]:
+    """The cores that this process may use."""
+    return sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else list(range(os.cpu_count() or 1))
 
 
 def cpu_name() -> str:

@@ -6,7 +6,7 @@ from typing import Any
 from bench.run import Job, Outcome
 from bench.store import AgreementRecord, ClaimRecord
 from equivalence.claim import claims
-from equivalence.usages import USAGES
+from equivalence.usages import USAGES, usages
 
 AGREEMENT = "F"
 AGREEMENT_CASES = {  # all have class outputs; both precisions where compiling is quick
@@ -95,11 +95,10 @@ def records(outcome: Outcome) -> list[ClaimRecord | AgreementRecord]:
 
 def agreement_record(outcome: Outcome, case: str, dtype: str, name: str) -> AgreementRecord:
     measurement = outcome.result.get(name, {})
-    method = next(usage.method for usage in USAGES if usage.name == name)
     failed = measurement.get("error")
     return AgreementRecord(
         usage=name,
-        method=method,
+        method=usages()[name].method,
         framework=outcome.job.framework,
         case=case,
         dtype=dtype,
