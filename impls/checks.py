@@ -1,8 +1,9 @@
 """Arguments checked against the contract, in one place for all frameworks.
 
-`@checked` stands over every implementation. It finds the stub of the same name, takes its docstring, and checks what
-is passed before the body runs. Values are looked at only when they are concrete (a traced step pays nothing); shapes
-and dtypes are always looked at. A reader who copies a body leaves the decorator behind.
+`@checked` stands over every implementation. It finds the stub of the same name, takes its docstring, and holds what is
+passed against the stub's annotations before the body runs, and what closures return when they are called. Values are
+looked at only when they are concrete (a traced step pays nothing); shapes and dtypes are always looked at. A reader who
+copies a body leaves the decorator behind.
 """
 
 import functools
@@ -10,8 +11,11 @@ import importlib
 import inspect
 import math
 import sys
+import types
 from collections.abc import Callable
-from typing import Any, Literal, get_args, get_origin
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from impls.contract.types import Count, Interval, Returns, Shape, Tree
 
 
 def checked(function: Callable) -> Callable:
@@ -19,118 +23,211 @@ def checked(function: Callable) -> Callable:
     package, _, module = function.__module__.rpartition(".")
     stub = getattr(importlib.import_module(f"impls.contract.{module}"), function.__name__)
     signature = inspect.signature(stub)
+    rules = {name: rule(parameter.annotation) for name, parameter in signature.parameters.items()}
 
     @functools.wraps(function)
     def method(*args: Any, **kwargs: Any) -> Any:
         bound = signature.bind(*args, **kwargs)
         bound.apply_defaults()
-        given, finite = bound.arguments, sys.modules[package].finite
-        for name in sorted(signature.parameters, key=lambda name: name != "x"):  # the others are held against x
-            given[name] = check(name, signature.parameters[name].annotation, given, finite)
-        return function(*bound.args, **bound.kwargs)
+        call = Call(bound.arguments, sys.modules[package])
+        for name, value in bound.arguments.items():
+            bound.arguments[name] = call.check(name, value, rules[name])
+        result = function(*bound.args, **bound.kwargs)
+        call.check_result(result)
+        return result
 
     method.__doc__ = stub.__doc__
     return method
 
 
-def check(name: str, annotation: Any, given: dict[str, Any], finite: Callable) -> Any:
-    """Check one argument; closures come back wrapped so that what they return is checked too."""
-    value = given[name]
-    if get_origin(annotation) is Literal and value not in get_args(annotation):
-        raise ValueError(f"{name}: got {value!r}, expected one of {', '.join(map(repr, get_args(annotation)))}")
-    if name in ("radius", "xi"):
-        check_scale(name, value)
-    elif name == "steps":
-        check_count(name, value, lowest=1 if "xi" in given else 0)
-    elif name == "x":
-        check_batch(name, value, finite)
-    elif name in ("vector", "start"):
-        check_shape(name, value, tuple(given["x"].shape))
-    elif name == "noise" or (name == "probes" and "loss" in given and value is not None):
-        check_shape(name, value, ("K", *given["x"].shape))
-    elif name == "probes" and value is not None:
-        check_shape(name, value, ("K", given["x"].shape[0], "C"))
-    elif name == "weights" and value is not None:
-        check_shape(name, value, (given["x"].shape[0], "C"))
-    elif name == "seed":
-        check_count(name, value, lowest=0)
-    elif name == "labels":
-        check_labels(value, given["logits"])
-    elif name in ("targets", "q_logits"):
-        check_shape(name, value, tuple(next(iter(given.values())).shape))
-    elif name == "loss":
-        return returning(name, value, (given["x"].shape[0],))
-    elif name == "f":
-        return returning(name, value, (given["x"].shape[0], "C"))
-    return value
+def rule(annotation: Any) -> Any:
+    """What an annotation asks for: a Literal, or what stands in an Annotated; a pair with None for an option."""
+    if get_origin(annotation) in (Union, types.UnionType):
+        return next(rule(part) for part in get_args(annotation) if part is not type(None)), None
+    return annotation if get_origin(annotation) is Literal else getattr(annotation, "__metadata__", (None,))[-1]
 
 
-def check_scale(name: str, value: Any) -> None:
-    """A size: a finite number, not negative (ξ: positive). A traced scalar passes."""
-    if isinstance(value, (int, float)):
-        lowest = "> 0" if name == "xi" else "≥ 0"
-        if not (math.isfinite(value) and (value > 0 or (value == 0 and name == "radius"))):
-            raise ValueError(f"{name}: got {value}, expected a finite number {lowest}")
+class Call:
+    """One call's arguments, and the sizes that the letters of its shapes stand for so far."""
+
+    def __init__(self, given: dict[str, Any], bridge: Any):
+        self.given, self.bridge = given, bridge
+        self.sizes: dict[str, Any] = {}
+        self.closures: dict[str, Callable] = {}
+
+    def check(self, name: str, value: Any, wanted: Any) -> Any:
+        """Check one argument; closures come back wrapped so that what they return is checked too."""
+        if isinstance(wanted, tuple):
+            return value if value is None else self.check(name, value, wanted[0])
+        if get_origin(wanted) is Literal and value not in get_args(wanted):
+            raise ValueError(f"{name}: got {value!r}, expected one of {', '.join(map(repr, get_args(wanted)))}")
+        if isinstance(wanted, Returns):
+            return self.returning(name, value, wanted.sizes)
+        if isinstance(wanted, Shape):
+            self.check_array(name, value, wanted)
+        elif isinstance(wanted, Interval):
+            check_number(name, value, wanted)
+        elif isinstance(wanted, Count):
+            check_count(name, value, wanted.lowest)
+        elif isinstance(wanted, Tree):
+            self.check_tree(name, value, wanted.copies)
+        elif get_origin(wanted) is Annotated:
+            self.check_each(name, value, rule(wanted))
+        elif wanted == "labels":
+            self.check_labels(name, value)
+        elif wanted == "bounds":
+            self.check_bounds(name, value)
+        return value
+
+    def check_array(self, name: str, value: Any, wanted: Shape) -> None:
+        """Shape and dtype; where there are values and the contract asks for it, their range too."""
+        if not hasattr(value, "shape") or not hasattr(value, "dtype"):
+            raise TypeError(f"{name}: got a {type(value).__name__}, expected an array ({wanted.sizes}), floating point")
+        if wanted.kind == "floating" and "float" not in str(value.dtype):
+            raise TypeError(
+                f"{name}: got {value.dtype}, expected floating point. Perturbations need real inputs; for integer"
+                " tokens perturb the embedding's output"
+            )
+        self.check_shape(name, value, wanted.sizes)
+        finite = self.bridge.finite(value) if wanted.finite or wanted.lowest > -math.inf else None
+        if finite is False:
+            raise ValueError(f"{name}: got NaN or infinity among its values, expected finite numbers")
+        if finite and wanted.lowest > -math.inf and (lowest := self.bridge.to_numpy(value).min()) < wanted.lowest:
+            raise ValueError(f"{name}: got {lowest} among its values, expected numbers ≥ {wanted.lowest}")
+
+    def check_shape(self, name: str, value: Any, sizes: str) -> None:
+        """Sizes must agree with what the letters stand for; one that is new takes any size ≥ 1."""
+        letters, shape = sizes.split(), tuple(value.shape)
+        expected = [size for letter in letters for size in self.known(letter)]
+        agree, rest = True, list(shape)
+        for letter in letters:  # at most one *, and last
+            if letter.startswith("*"):
+                found, rest = tuple(rest), []
+                agree &= 0 not in found and self.sizes.get(letter, found) == found
+            elif rest:
+                found = rest.pop(0)
+                known = self.sizes.get(letter)
+                agree &= found is None or (found >= 1 if known is None else found == known)
+            else:
+                agree = False
+                break
+            if found is not None:
+                self.sizes.setdefault(letter, found)
+        if not agree or rest:
+            at_least = ", at least one of each" if 0 in shape else ""
+            raise ValueError(f"{name}: got shape {shape}, expected ({', '.join(map(str, expected))}){at_least}")
+
+    def known(self, letter: str) -> list[Any]:
+        """What a letter stands for, to be read by people."""
+        found = self.sizes.get(letter, letter)
+        return list(found) if isinstance(found, tuple) else [found]
+
+    def check_labels(self, name: str, value: Any) -> None:
+        """Class numbers (B,) or probabilities (B, C); integers taken as one-hot would be a wrong loss, silently."""
+        like = self.given["logits"] if "logits" in self.given else self.given["like"]
+        classes = like.shape[-1]
+        if len(value.shape) == 1 and "int" in str(value.dtype):
+            self.sizes.setdefault("B", like.shape[0])
+            self.check_shape(name, value, "B")
+            if self.bridge.finite(like) is not None and self.bridge.finite(value) is not None:
+                numbers = self.bridge.to_numpy(value)
+                if numbers.min() < 0 or numbers.max() >= classes:
+                    found = f"{numbers.min()} to {numbers.max()}"
+                    raise ValueError(f"{name}: got class numbers {found}, expected 0 to {classes - 1}")
+        elif len(value.shape) == 2 and "float" in str(value.dtype):
+            self.sizes.update(B=like.shape[0], C=classes)
+            self.check_shape(name, value, "B C")
+        else:
+            raise ValueError(
+                f"{name}: got shape {tuple(value.shape)} of {value.dtype}, expected (B,) integer class numbers or"
+                " (B, C) floating-point probabilities"
+            )
+
+    def check_tree(self, name: str, value: Any, copies: bool) -> None:
+        """A dict of floating-point arrays; K copies of each of `params`."""
+        if not isinstance(value, dict) or not value:
+            raise TypeError(f"{name}: got {value!r:.60}, expected a dict of arrays by name")
+        params = self.given["params"] if copies else value
+        if value.keys() != params.keys():
+            raise ValueError(f"{name}: got {', '.join(sorted(value))}, expected {', '.join(sorted(params))}")
+        for key, array in value.items():
+            if copies:
+                self.sizes[f"*{key}"] = tuple(params[key].shape)
+            self.check_array(f"{name}[{key!r}]", array, Shape(f"K *{key}" if copies else f"*{key}", finite=not copies))
+
+    def check_each(self, name: str, value: Any, wanted: Shape) -> None:
+        """A sequence of arrays, letters anew for each; those of one layer share the first size."""
+        if not isinstance(value, list | tuple) or not value:
+            raise TypeError(f"{name}: got {value!r:.60}, expected a list of arrays, one a layer")
+        if name != "weights" and len(value) != len(self.given["weights"]):
+            raise ValueError(f"{name}: got {len(value)} arrays, expected {len(self.given['weights'])}, one a layer")
+        for layer, array in enumerate(value):
+            self.sizes = {} if name == "weights" else {"O": self.given["weights"][layer].shape[0]}
+            self.check_array(f"{name}[{layer}]", array, wanted)
+
+    def check_bounds(self, name: str, value: Any) -> None:
+        """A lowest and a highest number, between which x lies already."""
+        if value is None:
+            return
+        if not isinstance(value, tuple) or len(value) != 2 or not value[0] < value[1]:
+            raise ValueError(f"{name}: got {value!r}, expected a pair of numbers, the lower one first")
+        x = self.given["x"]
+        if self.bridge.finite(x) is not None:
+            numbers = self.bridge.to_numpy(x)
+            if numbers.min() < value[0] or numbers.max() > value[1]:
+                found = f"{numbers.min():.4g} to {numbers.max():.4g}"
+                raise ValueError(f"x: got values from {found}, expected them within the bounds {value}")
+
+    def returning(self, name: str, closure: Callable, sizes: str) -> Callable:
+        """The closure, with the shape of its result checked: a reduced loss would scale every gradient by 1/B."""
+        if not callable(closure):
+            raise TypeError(f"{name}: got {closure!r:.60}, expected a function of arrays that returns ({sizes})")
+        self.closures[name] = closure
+
+        @functools.wraps(closure)
+        def checked_closure(*arrays: Any) -> Any:
+            result = closure(*arrays)
+            try:
+                if not hasattr(result, "shape"):
+                    raise ValueError(f"what {name}(x) returned: got a {type(result).__name__}, expected ({sizes})")
+                self.check_shape(f"what {name}(x) returned", result, sizes)
+            except ValueError as error:
+                raise ValueError(f"{error}: one result a sample, not reduced over the batch") from None
+            return result
+
+        return checked_closure
+
+    def check_result(self, result: Any) -> None:
+        """NaN from finite arguments comes out of a closure: say so before it reaches an optimiser."""
+        arrays = result if isinstance(result, tuple) else (result,)
+        if self.closures and any(self.bridge.finite(array) is False for array in arrays):
+            names = " or ".join(self.closures)
+            raise ValueError(
+                f"{names}: got NaN or infinity from it or its derivatives, expected finite numbers where all arguments"
+                " are finite. Too large a step, or an operation without a derivative at these values"
+            )
+
+
+def check_number(name: str, value: Any, wanted: Interval) -> None:
+    """A number within the interval. A traced scalar passes."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        above = value > wanted.lowest if wanted.open == "low" else value >= wanted.lowest
+        below = value < wanted.highest if wanted.open == "high" else value <= wanted.highest
+        if not (math.isfinite(value) and above and below):
+            raise ValueError(f"{name}: got {value}, expected a finite number{said(wanted)}")
     elif not hasattr(value, "shape"):
         raise TypeError(f"{name}: got {value!r}, expected a number or a scalar array")
     elif len(value.shape) != 0:
         raise ValueError(f"{name}: got an array of shape {tuple(value.shape)}, expected a number or a scalar")
 
 
+def said(wanted: Interval) -> str:
+    """An interval in symbols."""
+    low = f" {'>' if wanted.open == 'low' else '≥'} {wanted.lowest:g}" if wanted.lowest > -math.inf else ""
+    high = f" {'<' if wanted.open == 'high' else '≤'} {wanted.highest:g}" if wanted.highest < math.inf else ""
+    return low + (" and" if low and high else "") + high
+
+
 def check_count(name: str, value: Any, lowest: int) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < lowest:
         raise ValueError(f"{name}: got {value!r}, expected a whole number ≥ {lowest}")
-
-
-def check_labels(value: Any, logits: Any) -> None:
-    """Class numbers (B,) or probabilities (B, C); integers taken as one-hot would be a wrong loss without an error."""
-    if len(value.shape) == 1 and "int" in str(value.dtype):
-        check_shape("labels", value, (logits.shape[0],))
-    elif len(value.shape) == 2 and "float" in str(value.dtype):
-        check_shape("labels", value, tuple(logits.shape))
-    else:
-        raise ValueError(
-            f"labels: got shape {tuple(value.shape)} of {value.dtype}, expected (B,) integer class numbers or"
-            " (B, C) floating-point probabilities"
-        )
-
-
-def check_batch(name: str, value: Any, finite: Callable) -> None:
-    """The array that is perturbed: (B, *S), floating point, not empty, finite."""
-    if "float" not in str(getattr(value, "dtype", type(value).__name__ + " without a dtype")):
-        raise TypeError(
-            f"{name}: got {getattr(value, 'dtype', type(value))}, expected floating point. Perturbations need real"
-            " inputs; for integer tokens perturb the embedding's output"
-        )
-    if len(value.shape) == 0 or 0 in tuple(value.shape):
-        raise ValueError(f"{name}: got shape {tuple(value.shape)}, expected (B, *S) with at least one sample")
-    if finite(value) is False:
-        raise ValueError(f"{name}: got NaN or infinity among its values, expected finite numbers")
-
-
-def check_shape(name: str, value: Any, expected: tuple) -> None:
-    """Sizes must agree; a letter in `expected` stands for any size ≥ 1."""
-    if not hasattr(value, "shape"):
-        raise TypeError(f"{name}: got a {type(value).__name__}, expected an array of shape {expected}")
-    shape = tuple(value.shape)
-    agree = len(shape) == len(expected) and all(
-        size is None or want is None or (size >= 1 if isinstance(want, str) else size == want)
-        for size, want in zip(shape, expected, strict=True)
-    )
-    if not agree:
-        raise ValueError(f"{name}: got shape {shape}, expected ({', '.join(map(str, expected))})")
-
-
-def returning(name: str, closure: Callable, expected: tuple) -> Callable:
-    """The closure, with the shape of its result checked: a reduced loss would scale every gradient by 1/B."""
-
-    @functools.wraps(closure)
-    def checked_closure(x: Any) -> Any:
-        result = closure(x)
-        try:
-            check_shape(f"what {name}(x) returned", result, expected)
-        except ValueError as error:
-            raise ValueError(f"{error}: one result a sample, not reduced over the batch") from None
-        return result
-
-    return checked_closure

@@ -12,6 +12,7 @@ Conventions, everywhere
   depends on sample b of `x` alone. Methods return one number a sample; the caller reduces, never the method.
 - Randomness is an argument (`noise`, `probes`, `start`); only `sampling` draws.
 - Perturbations come back held fixed: no gradient flows through them.
+- What is not a batch says so: an embedding's table is (V, D), a network's parameters are {name: array}.
 - A zero gradient gives a zero perturbation and a finite penalty with a zero gradient (0/0 is read as 0).
 - Results have the dtype of `x`. Arithmetic is done in that dtype.
 
@@ -28,4 +29,7 @@ MODULES = (
     "penalty",
     "curvature",
     "virtual_adversarial",
+    "embedding",
+    "lipschitz",
+    "parameter",
 )

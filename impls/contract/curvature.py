@@ -1,9 +1,11 @@
 """Second derivatives of a per-sample loss with respect to its input."""
 
-from impls.contract.types import Array, Loss
+from typing import Literal
+
+from impls.contract.types import Array, Batch, Draws, Loss, Same, StepsOrNone
 
 
-def hvp(loss: Loss, x: Array, vector: Array) -> Array:
+def hvp(loss: Loss, x: Batch, vector: Same) -> Array:
     """Hessian-vector product of each sample, H_b v_b with H_b = ∇²ₓℓ_b (Pearlmutter 1994).
 
     The gradient's derivative along the vector (forward over reverse), or the gradient of gradient·vector (reverse over
@@ -21,8 +23,12 @@ def hvp(loss: Loss, x: Array, vector: Array) -> Array:
     """
 
 
-def laplacian(loss: Loss, x: Array, *, probes: Array | None = None) -> Array:
+def laplacian(loss: Loss, x: Batch, *, how: Literal["hvp", "forward"] = "hvp", probes: Draws | None = None) -> Array:
     """Laplacian Δℓ = tr ∇²ₓℓ of each sample, exact or by Hutchinson's estimator, differentiable in the parameters.
+
+    "hvp" sums vᵀ(Hv) over Hessian-vector products. "forward" propagates second derivatives forwards without a backward
+    pass (Taylor mode): along each vector by nested forward derivatives, and for the exact sum, where a library does
+    so, all of it at once (JAX: folx, the forward Laplacian of Li et al. 2024).
 
     With probes v of mean 0 and covariance I, E vᵀHv = tr H. The variance of one probe is 2(‖H‖²_F - ΣHᵢᵢ²) for
     Rademacher, 2‖H‖²_F for Gaussian probes.
@@ -30,31 +36,36 @@ def laplacian(loss: Loss, x: Array, *, probes: Array | None = None) -> Array:
     Args:
         loss: x (B, *S) -> (B,), three times differentiable if the result is to be trained on.
         x: (B, *S), n numbers a sample.
+        how: the way.
         probes: (K, B, *S), averaged; None for the exact sum over n unit vectors (memory n times that of x).
 
     Returns:
         (B,).
 
     Cost: one Hessian-vector product a probe, 4K (exact: 4n); with its backward pass 12K.
-    Floor of a training step 4K plain steps (the forward pass is shared with the loss).
+    Floor of a training step 4K plain steps (the forward pass is shared with the loss). Forward: 3 a vector.
     """
 
 
-def top_eigenpair(loss: Loss, x: Array, start: Array, *, steps: int) -> tuple[Array, Array]:
-    """Dominant eigenpair of each sample's Hessian by power iteration (Golub & Van Loan, §7.3).
+def top_eigenpair(
+    loss: Loss, x: Batch, start: Same, *, steps: StepsOrNone, how: Literal["power", "lanczos"] = "power"
+) -> tuple[Array, Array]:
+    """Dominant eigenpair of each sample's Hessian by power iteration or by Lanczos (Golub & Van Loan, §7.3, §10.1).
 
-    Converges to the eigenvalue of largest magnitude, with its sign; tan of the angle to its eigenvector shrinks by
-    |λ₂/λ₁| a step.
+    Both converge to the eigenvalue of largest magnitude, with its sign. Power iteration: tan of the angle to its
+    eigenvector shrinks by |λ₂/λ₁| a step. Lanczos takes the best vector of the whole Krylov space that the same
+    products span, with every new one made orthogonal to all before (twice); exact after n of them.
 
     Args:
         loss: x (B, *S) -> (B,), twice differentiable.
         x: (B, *S).
         start: (B, *S), not orthogonal to the eigenvector sought; any length.
-        steps: number of Hessian-vector products that turn the vector, ≥ 0.
+        steps: number of Hessian-vector products before the last, ≥ 0.
+        how: the iteration. Lanczos keeps steps + 1 vectors.
 
     Returns:
         eigenvalue (B,), the Rayleigh quotient uᵀHu, differentiable with u fixed (its exact derivative at an
         eigenvector), and eigenvector u (B, *S) of norm 1, held fixed.
 
-    Cost: steps + 1 Hessian-vector products.
+    Cost: steps + 1 Hessian-vector products; Lanczos one more.
     """

@@ -1,9 +1,9 @@
 """Per-sample losses, all twice differentiable."""
 
-from impls.contract.types import Array
+from impls.contract.types import Array, Labels, Outputs
 
 
-def cross_entropy(logits: Array, labels: Array) -> Array:
+def cross_entropy(logits: Outputs, labels: Labels) -> Array:
     """Cross-entropy of softmax(logits) against the labels.
 
     Σᵢ yᵢ (logsumexp(logits) - logitsᵢ), y one-hot or soft.
@@ -20,7 +20,7 @@ def cross_entropy(logits: Array, labels: Array) -> Array:
     """
 
 
-def squared_error(outputs: Array, targets: Array) -> Array:
+def squared_error(outputs: Outputs, targets: Outputs) -> Array:
     """Squared Euclidean distance, ‖outputs - targets‖² (a sum over the outputs, not a mean; no ½).
 
     Args:
@@ -32,7 +32,7 @@ def squared_error(outputs: Array, targets: Array) -> Array:
     """
 
 
-def kl_divergence(p_logits: Array, q_logits: Array) -> Array:
+def kl_divergence(p_logits: Outputs, q_logits: Outputs) -> Array:
     """Kullback–Leibler divergence KL(p‖q) = Σᵢ pᵢ (log pᵢ - log qᵢ), p and q the softmax of their logits.
 
     Computed as Σᵢ pᵢ (ρᵢ + e^-ρᵢ - 1), ρ = log p - log q, which is the same since p and q sum to 1: its terms are ≥ 0
@@ -50,7 +50,7 @@ def kl_divergence(p_logits: Array, q_logits: Array) -> Array:
     """
 
 
-def entropy(logits: Array) -> Array:
+def entropy(logits: Outputs) -> Array:
     """Entropy -Σᵢ pᵢ log pᵢ of p = softmax(logits).
 
     Args:

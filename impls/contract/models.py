@@ -3,9 +3,7 @@
 Smooth throughout (tanh, mean pooling), because the theorems that they are used for are about smooth losses.
 """
 
-from impls.contract.types import Array
-
-Params = dict[str, Array]
+from impls.contract.types import Array, Params
 
 
 def quadratic(params: Params, x: Array) -> Array:

@@ -2,29 +2,47 @@
 
 from typing import Literal
 
-from impls.contract.types import Array, Loss, Model
+from impls.contract.types import Array, Batch, ClassProbes, Loss, Mix, Model, Positive, Same, Scale, Weights
 
 
-def input_gradient_penalty(loss: Loss, x: Array, *, norm: Literal["l2_squared", "l2", "l1"] = "l2_squared") -> Array:
+def input_gradient_penalty(
+    loss: Loss,
+    x: Batch,
+    *,
+    norm: Literal["l2_squared", "l2", "l1"] = "l2_squared",
+    how: Literal["double_backward", "forward_over_reverse", "finite_difference"] = "double_backward",
+    xi: Positive = 0.01,
+) -> Array:
     """Norm of the loss's input gradient, differentiable in the parameters: ‖∇ₓℓ‖², ‖∇ₓℓ‖₂ or ‖∇ₓℓ‖₁.
 
     No factor is applied: FGM with "raw", "l2", "linf" corresponds to ½ε, ε, ε times this
     (Drucker & LeCun 1992; Ross & Doshi-Velez 2018).
 
+    The value is the same in each way; they differ in how its gradient comes about. With N the norm, g = ∇ₓℓ and
+    d = ∂N/∂g held fixed, ∇N = ∇⟨∇ₓℓ, d⟩: the gradient of the loss's derivative along d.
+
+    - "double_backward" differentiates through the backward pass.
+    - "forward_over_reverse" finds g by a backward pass, then takes the derivative along d in forward mode.
+    - "finite_difference" takes it as (ℓ(x + ξu) - ℓ(x - ξu))·‖d‖/2ξ, u = d/‖d‖: first derivatives alone, so that it
+      works where nothing can be differentiated twice; its error is O(ξ²), its rounding error O(u/ξ).
+
     Args:
-        loss: x (B, *S) -> (B,), twice differentiable.
+        loss: x (B, *S) -> (B,), twice differentiable (finite difference: once).
         x: (B, *S).
         norm: which norm of the gradient.
+        how: the way to the gradient.
+        xi: step of the difference, > 0, in units of x.
 
     Returns:
         (B,); "l2" has gradient 0 where the norm is 0.
 
     Cost: 2 (forward, input gradient) and their backward pass 4: training step 6, floor 2 plain steps (the loss is
-    shared with the penalty's own forward pass).
+    shared with the penalty's own forward pass). Forward over reverse: 2, then 2 along d and 4 backward: 8. Finite
+    difference: 2, two forward passes and their backward passes 6, beside the loss 3: 11.
     """
 
 
-def jacobian_penalty(f: Model, x: Array, *, weights: Array | None = None, probes: Array | None = None) -> Array:
+def jacobian_penalty(f: Model, x: Batch, *, weights: Weights | None = None, probes: ClassProbes | None = None) -> Array:
     """Weighted squared Frobenius norm of the Jacobian, Σᵢ wᵢ‖∇fᵢ‖², exact or estimated by probes.
 
     With probes η of mean 0 and covariance I, E‖Σᵢ ηᵢ√wᵢ∇fᵢ‖² is that sum (Hutchinson 1990; Hoffman et al. 2019).
@@ -41,4 +59,46 @@ def jacobian_penalty(f: Model, x: Array, *, weights: Array | None = None, probes
 
     Cost: exact 1 + C, with K probes 1 + K, and their backward pass twice that: floor (1+K) plain steps with K
     probes, (1+C) exact (the forward pass is shared with the loss).
+    """
+
+
+def tikhonov_penalty(
+    divergence: Literal["squared_error", "kl_divergence"], f: Model, x: Batch, *, probes: ClassProbes | None = None
+) -> Array:
+    """What small noise makes of a consistency loss: Σᵢ λᵢ‖∇fᵢ‖², exact or estimated by probes.
+
+    E D(f(x), f(x+σz)) = ½σ² times this + O(σ⁴) for noise of mean 0 and variance σ², λᵢ = ∂²D/∂fᵢ² (Bishop 1995). For
+    the squared error of the outputs λ = 2; for KL(p‖q) or KL(q‖p) of softmax(f) it is Σᵢ pᵢ‖∇log pᵢ‖², λᵢ = 1/pᵢ.
+
+    Args:
+        divergence: which λ.
+        f: x (B, *S) -> (B, C), for "kl_divergence" logits.
+        x: (B, *S).
+        probes: (K, B, C), of mean 0 and covariance I, averaged; None for the exact sum over the C rows.
+
+    Returns:
+        (B,).
+
+    Cost: that of `jacobian_penalty`.
+    """
+
+
+def wgan_gradient_penalty(critic: Loss, real: Batch, fake: Same, mix: Mix, *, target: Scale = 1.0) -> Array:
+    """(‖∇critic(x̂)‖₂ - target)² at x̂ = mix·real + (1 - mix)·fake (Gulrajani et al. 2017, eq. 3).
+
+    No factor is applied. target=1 is WGAN-GP; target=0 centres at zero, and with mix=1 is R1, ‖∇critic(real)‖²
+    (Mescheder et al. 2018, eq. 9).
+
+    Args:
+        critic: x (B, *S) -> (B,), twice differentiable; sample b of the result depends on sample b alone, so no batch
+            normalisation.
+        real: (B, *S).
+        fake: (B, *S), held fixed by the caller when it comes from a generator.
+        mix: (B,), one weight a sample in [0, 1], uniform (`uniform`).
+        target: norm at which the penalty is 0, ≥ 0.
+
+    Returns:
+        (B,); finite, with a gradient of 0 from a sample whose critic gradient is 0.
+
+    Cost: that of `input_gradient_penalty`, the interpolates' forward pass not shared.
     """

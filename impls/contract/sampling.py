@@ -1,31 +1,73 @@
-"""Random arrays. The only functions that draw; the seed is an argument, the global random state is left alone."""
+"""Random arrays. The only functions that draw; the seed is an argument, the global random state is left alone.
 
-from impls.contract.types import Array
+`seed` is a non-negative integer: the same seed gives the same numbers in the same framework and version. `like` is an
+array whose dtype and device the result takes.
+"""
+
+from typing import Literal
+
+from impls.contract.types import Array, Rate, Seed
 
 
-def rademacher(seed: int, shape: tuple[int, ...], *, like: Array) -> Array:
+def rademacher(seed: Seed, shape: tuple[int, ...], *, like: Array) -> Array:
     """Independent signs, ±1 with probability ½ each: mean 0, variance 1, fourth moment 1.
 
     The probe of least variance for a trace among independent ones (Hutchinson 1990).
-
-    Args:
-        seed: a non-negative integer; the same seed gives the same signs in the same framework and version.
-        shape: shape of the result.
-        like: an array whose dtype and device the result takes.
 
     Returns:
         array of `shape`.
     """
 
 
-def gaussian(seed: int, shape: tuple[int, ...], *, like: Array) -> Array:
+def gaussian(seed: Seed, shape: tuple[int, ...], *, like: Array) -> Array:
     """Independent standard normal numbers: mean 0, variance 1, fourth moment 3.
-
-    Args:
-        seed: a non-negative integer; the same seed gives the same numbers in the same framework and version.
-        shape: shape of the result.
-        like: an array whose dtype and device the result takes.
 
     Returns:
         array of `shape`.
+    """
+
+
+def uniform(seed: Seed, shape: tuple[int, ...], *, like: Array) -> Array:
+    """Independent numbers uniform in [0, 1): mean ½, variance 1/12. WGAN-GP's mixing weights are (B,) of them.
+
+    Returns:
+        array of `shape`.
+    """
+
+
+def uniform_sphere(seed: Seed, shape: tuple[int, ...], *, like: Array) -> Array:
+    """For each sample a point uniform on the unit sphere, ‖z‖₂ = 1 (Muller 1959): mean 0, covariance I/n.
+
+    Args:
+        shape: (B, *S), n numbers a sample, n ≥ 1.
+
+    Returns:
+        (B, *S).
+    """
+
+
+def uniform_ball(seed: Seed, shape: tuple[int, ...], *, like: Array, norm: Literal["l2", "linf", "l1"] = "l2") -> Array:
+    """For each sample a point uniform in the unit ball of the norm: what PGD starts from, times the radius.
+
+    "l2": n coordinates of a point on the sphere in n + 2 dimensions (Voelker et al. 2017); "linf": every component uniform in (-1, 1); "l1": exponential variables
+    with random signs, divided by the sum of n + 1 of them (Barthe et al. 2005).
+
+    Args:
+        shape: (B, *S), n numbers a sample, n ≥ 1.
+        norm: of the ball.
+
+    Returns:
+        (B, *S), ‖z‖ ≤ 1 a sample; ‖z‖ is distributed as U^{1/n}.
+    """
+
+
+def dropout_mask(seed: Seed, shape: tuple[int, ...], *, rate: Rate, like: Array) -> Array:
+    """Inverted dropout (Srivastava et al. 2014, §10): 0 with probability `rate`, else 1/(1-rate); mean 1.
+
+    Args:
+        shape: that of what is multiplied.
+        rate: share that is dropped, in [0, 1).
+
+    Returns:
+        array of `shape`, of variance rate/(1-rate).
     """

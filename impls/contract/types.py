@@ -1,9 +1,82 @@
-"""Names for what the contract's functions take; the arrays are each framework's own."""
+"""Names for what the contract's functions take. An annotation says what `impls.checks` holds an argument against."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
 
-Array = Any
-Loss = Callable[[Array], Array]
-Model = Callable[[Array], Array]
-Divergence = Callable[[Array, Array], Array]
+Array = Any  # each framework's own
+
+
+@dataclass(frozen=True)
+class Shape:
+    """Sizes by letter: a letter stands for one size throughout a call, `*S` for any number of axes."""
+
+    sizes: str
+    kind: str = "floating"  # "any" where integers will do
+    finite: bool = False  # the values are looked at where there are any: an array that is traced has none
+    lowest: float = float("-inf")  # likewise
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A finite number, or an array of shape () that is traced."""
+
+    lowest: float = float("-inf")
+    highest: float = float("inf")
+    open: str = ""  # ends that do not belong to it: "low", "high"
+
+
+@dataclass(frozen=True)
+class Count:
+    """A whole number."""
+
+    lowest: int
+
+
+@dataclass(frozen=True)
+class Returns:
+    """A closure, and the shape of what it returns."""
+
+    sizes: str
+
+
+@dataclass(frozen=True)
+class Tree:
+    """{name: array}; with `copies`, {name: (K, *shape)} for the arrays of `params`."""
+
+    copies: bool = False
+
+
+Batch = Annotated[Array, Shape("B *S", finite=True)]  # what is perturbed
+Same = Annotated[Array, Shape("B *S")]
+Draws = Annotated[Array, Shape("K B *S")]
+Sequences = Annotated[Array, Shape("B T D", finite=True)]
+Padding = Annotated[Array, Shape("B T")]
+Mix = Annotated[Array, Shape("B", lowest=0)]
+Outputs = Annotated[Array, Shape("B C")]
+Weights = Annotated[Array, Shape("B C", lowest=0)]
+Labels = Annotated[Array, "labels"]
+ClassProbes = Annotated[Array, Shape("K B C")]
+Table = Annotated[Array, Shape("V D", finite=True)]
+Frequencies = Annotated[Array, Shape("V", finite=True, lowest=0)]
+Matrix = Annotated[Array, Shape("O *I", finite=True)]
+Vector = Annotated[Array, Shape("O")]
+Numbers = Annotated[Array, Shape("*S")]
+Matrices = Annotated[Sequence[Array], Matrix]
+Vectors = Annotated[Sequence[Array], Vector]
+Params = Annotated[dict[str, Array], Tree()]
+ParamDraws = Annotated[dict[str, Array], Tree(copies=True)]
+
+Loss = Annotated[Callable[[Array], Array], Returns("B")]
+Model = Annotated[Callable[[Array], Array], Returns("B C")]
+Divergence = Annotated[Callable[[Array, Array], Array], Returns("B")]
+
+Scale = Annotated[float, Interval(0)]
+Positive = Annotated[float, Interval(0, open="low")]
+Share = Annotated[float, Interval(0, 1)]
+Rate = Annotated[float, Interval(0, 1, open="high")]
+Real = Annotated[float, Interval()]
+Seed = Annotated[int, Count(0)]
+Steps = Annotated[int, Count(1)]
+StepsOrNone = Annotated[int, Count(0)]
+Bounds = Annotated[tuple[float, float] | None, "bounds"]

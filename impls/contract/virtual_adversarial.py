@@ -2,20 +2,23 @@
 
 from typing import Literal
 
-from impls.contract.types import Array, Model
+from impls.contract.types import Array, Batch, Model, Positive, Same, Scale, Steps
 
 
 def vat_perturbation(
     f: Model,
-    x: Array,
-    start: Array,
+    x: Batch,
+    start: Same,
     *,
-    radius: float,
-    xi: float = 0.01,
-    steps: int = 1,
+    radius: Scale,
+    xi: Positive = 0.01,
+    steps: Steps = 1,
     how: Literal["finite_difference", "exact"] = "finite_difference",
 ) -> Array:
     """The perturbation that changes the prediction most: radius times the top eigenvector of KL's Hessian at r = 0.
+
+    f is called several times and must be the same function each time: a dropout mask is closed over, so that every pass
+    shares it. With masks that differ the KL does not vanish at r = 0.
 
     Power iteration d ← unit(Hd) with H = ∇²ᵣ KL(p(x)‖p(x+r)) at 0, p(x) fixed. "finite_difference" uses
     Hd ≈ ∇ᵣKL|_{ξd} / ξ (their eq. 12; the gradient at 0 is 0), "exact" a Hessian-vector product.
@@ -26,7 +29,8 @@ def vat_perturbation(
         start: (B, *S), random, symmetric about 0; any length (it is normalised a sample).
         radius: length of the result, ≥ 0, in units of x.
         xi: step of the difference, > 0, in units of x. Its error is O(ξ), its rounding error O(u/ξ): the 1e-6 of
-            some published codes is too small for float32.
+            some published codes is too small for float32: the direction's cosine with the exact one is 0.1 there on
+            real digits, 1.00 from 1e-3 to 1 (claim D3 measures it).
         steps: power iterations, ≥ 1.
         how: difference or exact product.
 
@@ -39,22 +43,25 @@ def vat_perturbation(
 
 def vat_loss(
     f: Model,
-    x: Array,
-    start: Array,
+    x: Batch,
+    start: Same,
     *,
-    radius: float,
-    xi: float = 0.01,
-    steps: int = 1,
+    radius: Scale,
+    xi: Positive = 0.01,
+    steps: Steps = 1,
     how: Literal["finite_difference", "exact"] = "finite_difference",
+    entropy_weight: Scale = 0.0,
 ) -> Array:
     """Local distributional smoothness KL(p(x)‖p(x+r)) at the virtual adversarial r, p(x) fixed (their eq. 5-6).
 
     Args:
-        as for `vat_perturbation`.
+        as for `vat_perturbation`, and
+        entropy_weight: ≥ 0, of the entropy of p(x) that is added, through which gradients flow (their §4.2: VAT+EntMin
+            has 1).
 
     Returns:
-        (B,), in nats, ≥ 0. Gradients flow through p(x+r) only.
+        (B,), in nats, ≥ 0. Gradients flow through p(x+r) only, and through the entropy's p(x).
 
     Cost: clean logits 1 (shared with the loss), one power step by differences 2, the perturbed pass 1, backward
-    through the clean and the perturbed pass 4: training step 8, floor 8/3 plain steps.
+    through the clean and the perturbed pass 4: training step 8, floor 8/3 plain steps. The entropy costs none.
     """

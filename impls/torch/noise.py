@@ -12,3 +12,15 @@ def noisy_loss(loss, x, noise):
 def consistency_loss(divergence, f, x, noise):
     clean = f(x)  # (B, C)
     return torch.func.vmap(lambda z: divergence(clean, f(x + z)))(noise).mean(0)  # (K, B) -> (B,)
+
+
+@checked
+def dropout_loss(loss, x, masks):
+    return torch.func.vmap(lambda mask: loss(x * mask))(masks).mean(0)  # (K, B) -> (B,)
+
+
+@checked
+def smooth_labels(labels, *, smoothing, like):
+    if labels.dim() == 1:
+        labels = labels[:, None] == torch.arange(like.shape[-1], device=labels.device)
+    return (1 - smoothing) * labels.to(like.dtype) + smoothing / like.shape[-1]  # (B, C)

@@ -19,3 +19,31 @@ def unit(x, *, scope="sample"):
     rows = rows / torch.where(largest == 0, 1, largest)  # squares of 1e-30 would vanish in float32
     norm = rows.square().sum(1, keepdim=True).sqrt()
     return (rows / torch.where(norm == 0, 1, norm)).reshape(x.shape)
+
+
+@checked
+def steepest(x, *, norm="l2", scope="sample"):
+    if norm == "l2":
+        return unit(x, scope=scope)
+    if norm == "linf":
+        return torch.sign(x)
+    if norm == "raw":
+        return x
+    rows = x.reshape(x.shape[0] if scope == "sample" else 1, -1).abs()
+    largest = (rows == rows.amax(1, keepdim=True)).to(x.dtype)
+    return torch.sign(x) * (largest / largest.sum(1, keepdim=True)).reshape(x.shape)
+
+
+@checked
+def project(x, *, radius, norm="l2"):
+    rows = x.reshape(x.shape[0], -1)  # (B, n)
+    if norm == "linf":
+        return torch.clamp(x, -radius, radius)
+    if norm == "l2":
+        length = l2_norm(x)[:, None]
+        inside = length <= radius
+        return (rows * torch.where(inside, 1, radius / torch.where(inside, 1, length))).reshape(x.shape)
+    largest = rows.abs().sort(1, descending=True).values
+    count = torch.arange(1, rows.shape[1] + 1, dtype=x.dtype, device=x.device)
+    threshold = ((largest.cumsum(1) - radius) / count).amax(1, keepdim=True).clamp(min=0)  # 0 inside the ball
+    return (torch.sign(rows) * (rows.abs() - threshold).clamp(min=0)).reshape(x.shape)

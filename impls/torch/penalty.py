@@ -1,17 +1,32 @@
 import torch
 
 from impls.checks import checked
-from impls.torch.norms import l2_norm
+from impls.torch.norms import l2_norm, unit
 
 
 @checked
-def input_gradient_penalty(loss, x, *, norm="l2_squared"):
+def input_gradient_penalty(loss, x, *, norm="l2_squared", how="double_backward", xi=0.01):
     gradient = torch.func.grad(lambda x: loss(x).sum())(x)  # (B, *S)
+    if how != "double_backward":
+        gradient = gradient.detach()
+    penalty, direction = _norm_and_slope(gradient, norm)
+    if how == "double_backward":
+        return penalty  # (B,)
+    if how == "forward_over_reverse":
+        along = torch.func.jvp(loss, (x,), (direction,))[1]
+    else:
+        u, length = unit(direction), l2_norm(direction)
+        along = (loss(x + xi * u) - loss(x - xi * u)) * length / (2 * xi)
+    return penalty + (along - along.detach())  # the norm's value, the derivative's gradient
+
+
+def _norm_and_slope(gradient, norm):
+    fixed, batch = gradient.detach(), gradient.shape[0]
     if norm == "l2_squared":
-        return gradient.reshape(x.shape[0], -1).square().sum(1)  # (B,)
+        return gradient.reshape(batch, -1).square().sum(1), 2 * fixed  # (B,), (B, *S)
     if norm == "l2":
-        return l2_norm(gradient)
-    return (gradient * gradient.sign()).reshape(x.shape[0], -1).sum(1)  # |g|, of slope 0 at 0
+        return l2_norm(gradient), unit(fixed)
+    return (gradient * fixed.sign()).reshape(batch, -1).sum(1), fixed.sign()  # |g|, of slope 0 at 0
 
 
 @checked
@@ -29,3 +44,24 @@ def jacobian_penalty(f, x, *, weights=None, probes=None):
 def _squared_norms(vjp, rows):
     gradients = torch.func.vmap(lambda row: vjp(row)[0])(rows)  # (K, B, *S)
     return gradients.reshape(*rows.shape[:2], -1).square().sum(2)  # (K, B)
+
+
+@checked
+def tikhonov_penalty(divergence, f, x, *, probes=None):
+    if divergence == "squared_error":
+        return 2 * jacobian_penalty(f, x, probes=probes)
+
+    def log_p(x):
+        return torch.log_softmax(f(x), dim=-1)  # (B, C)
+
+    if probes is None:
+        return jacobian_penalty(log_p, x, weights=log_p(x).exp())
+    return jacobian_penalty(log_p, x, probes=probes * (log_p(x) / 2).exp())  # no √p: its slope at p = 0 is infinite
+
+
+@checked
+def wgan_gradient_penalty(critic, real, fake, mix, *, target=1.0):
+    mix = mix.reshape(-1, *[1] * (real.dim() - 1))  # one weight a sample
+    between = mix * real + (1 - mix) * fake
+    gradient = torch.func.grad(lambda x: critic(x).sum())(between)  # (B, *S)
+    return (l2_norm(gradient) - target).square()  # (B,)

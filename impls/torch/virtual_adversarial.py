@@ -2,7 +2,7 @@ import torch
 
 from impls.checks import checked
 from impls.torch.curvature import hvp
-from impls.torch.losses import kl_divergence
+from impls.torch.losses import entropy, kl_divergence
 from impls.torch.norms import unit
 
 
@@ -13,11 +13,14 @@ def vat_perturbation(f, x, start, *, radius, xi=0.01, steps=1, how="finite_diffe
 
 
 @checked
-def vat_loss(f, x, start, *, radius, xi=0.01, steps=1, how="finite_difference"):
+def vat_loss(f, x, start, *, radius, xi=0.01, steps=1, how="finite_difference", entropy_weight=0.0):
+    with torch.set_grad_enabled(entropy_weight != 0 and torch.is_grad_enabled()):
+        logits = f(x)
+    clean = logits.detach()  # p(x) is held fixed, and shared by the power steps and the loss
     with torch.no_grad():
-        clean = f(x).detach()  # p(x) is held fixed, and shared by the power steps and the loss
         perturbation = _perturbation(f, x, clean, start, radius, xi, steps, how)
-    return kl_divergence(clean, f(x + perturbation))  # (B,)
+    loss = kl_divergence(clean, f(x + perturbation))  # (B,)
+    return loss if entropy_weight == 0 else loss + entropy_weight * entropy(logits)
 
 
 def _perturbation(f, x, clean, start, radius, xi, steps, how):

@@ -1,0 +1,29 @@
+import torch
+
+from impls.checks import checked
+from impls.torch.norms import steepest
+
+
+@checked
+def normalize_embedding(table, frequencies):
+    share = frequencies / frequencies.sum()
+    shifted = table - table[:1]  # a component that does not vary is then exactly 0
+    centred = shifted - share @ shifted  # (V, D)
+    variance = share @ centred.square()  # (D,)
+    return centred / torch.where(variance > 0, variance, 1).sqrt()
+
+
+@checked
+def perturb_table(loss, table, *, radius, norm="l2"):
+    with torch.no_grad():
+        gradient = torch.func.grad(lambda table: loss(table).sum())(table)  # (V, D)
+    if gradient.is_sparse:
+        gradient = gradient.to_dense()  # adds up what repeated tokens get
+    return (radius * steepest(gradient, norm=norm, scope="tensor")).detach()
+
+
+@checked
+def perturb_output(loss, x, mask, *, radius, norm="l2", scope="sample"):
+    with torch.no_grad():
+        gradient = torch.func.grad(lambda x: loss(x).sum())(x)  # (B, T, D)
+    return (radius * steepest(gradient * mask[:, :, None], norm=norm, scope=scope)).detach()
