@@ -22,8 +22,9 @@ def checked(function: Callable) -> Callable:
     """Wrap a method so that a wrong argument raises an error that names it, what came and what was expected."""
     package, _, module = function.__module__.rpartition(".")
     stub = getattr(importlib.import_module(f"impls.contract.{module}"), function.__name__)
-    signature = inspect.signature(stub)
-    rules = {name: rule(parameter.annotation) for name, parameter in signature.parameters.items()}
+    signature = inspect.signature(function)  # the stub's, but for what a framework's idiom puts before the options
+    asked = inspect.signature(stub).parameters
+    rules = {name: rule(asked[name].annotation) if name in asked else None for name in signature.parameters}
 
     @functools.wraps(function)
     def method(*args: Any, **kwargs: Any) -> Any:
@@ -36,7 +37,7 @@ def checked(function: Callable) -> Callable:
         call.check_result(result)
         return result
 
-    method.__doc__ = stub.__doc__
+    method.__doc__ = function.__doc__ or stub.__doc__
     return method
 
 
