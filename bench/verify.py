@@ -5,17 +5,20 @@ from typing import Any
 
 from bench.run import Job, Outcome
 from bench.store import AgreementRecord, ClaimRecord
+from equivalence.cases import build
 from equivalence.claim import claims
 from equivalence.usages import USAGES, usages
 
 AGREEMENT = "F"
 AGREEMENT_CASES = {  # all have class outputs; both precisions where compiling is quick
     "tanh-mlp": ("float64", "float32"),
+    "one-sample": ("float64", "float32"),
+    "flat-sample": ("float64", "float32"),
     "digits-mlp": ("float32",),
     "digits-cnn": ("float64",),
     "reviews-text": ("float64",),
 }
-EVERY_USAGE = ("tanh-mlp", "float64")  # elsewhere one usage a method
+EVERY_USAGE = {("tanh-mlp", "float64"), ("flat-sample", "float32")}  # elsewhere one usage a method
 FAST_COMPILATION = {  # a check waits for the compiler, not for what it makes
     "XLA_FLAGS": "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
 }
@@ -42,11 +45,12 @@ def agreement_units(chosen: set[str], methods: set[str], cases: set[str]) -> Ite
     for name, dtypes in AGREEMENT_CASES.items():
         if cases and name not in cases:
             continue
+        fitting = [usage for usage in USAGES if usage.applies(build([name])[name])]
         for dtype in dtypes:
             names = [
                 usage.name
-                for usage in USAGES
-                if (usage.main or (name, dtype) == EVERY_USAGE) and (not methods or usage.method in methods)
+                for usage in fitting
+                if (usage.main or (name, dtype) in EVERY_USAGE) and (not methods or usage.method in methods)
             ]
             if names:
                 yield ["agreement", name, dtype, names]

@@ -6,6 +6,7 @@ import pytest
 
 import impls
 from bench.verify import FAST_COMPILATION
+from tests.points import point
 
 
 @pytest.fixture(scope="session")
@@ -32,3 +33,9 @@ def bridge(framework):
 def methods(framework, bridge):
     """Every method of the contract; the bridge first, since no array may be made before it is configured."""
     return impls.methods(framework)
+
+
+@pytest.fixture(scope="session")
+def p(bridge, methods):
+    """The small problem of `tests.points`."""
+    return point(bridge)
