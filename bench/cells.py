@@ -64,7 +64,7 @@ METHODS = {
     timed.name: timed
     for timed in (
         Method(
-            Usage("plain", "cross_entropy", lambda m, p: p.loss(p.x), lambda p: lambda c: p.loss.vjp(p.x, c)),  # type: ignore[attr-defined]
+            Usage("plain", "cross_entropy", lambda m, p: p.loss(p.x), lambda p: lambda c: p.loss.vjp(p.x, c)),
             1 + 2,
             "forward 1, backward 2",
         ),

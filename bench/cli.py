@@ -24,7 +24,9 @@ app = typer.Typer(help="Are perturbations penalties? Measured, timed and reporte
 console = Console(width=None if os.isatty(1) else 100)
 
 Frameworks = Annotated[list[str] | None, typer.Option("--framework", help="torch, jax or tensorflow; repeatable.")]
-Claims = Annotated[list[str] | None, typer.Option("--claim", help="A claim's id, F for agreement; repeatable.")]
+Claims = Annotated[
+    list[str] | None, typer.Option("--claim", help="A claim's id, F for agreement, L for own losses; repeatable.")
+]
 Methods = Annotated[list[str] | None, typer.Option("--method", help="A method; repeatable.")]
 Workloads = Annotated[list[str] | None, typer.Option("--workload", help="A workload or case; repeatable.")]
 Device = Annotated[str, typer.Option(help="cpu or cuda.")]
@@ -85,6 +87,7 @@ def list_command() -> None:
     for claim in claims().values():
         table.add_row(claim.id, claim.title)
     table.add_row(verify.AGREEMENT, "Every method agrees with the oracle, in value and parameter gradient")
+    table.add_row(verify.OWN_LOSSES, "Which of the frameworks' own losses can be differentiated twice")
     console.print(table)
     for title, names in (
         ("methods to verify", verify_methods()),
@@ -132,7 +135,8 @@ def verified(
 ) -> list[Any]:
     """Measure, store, print; the records of this run."""
     chosen = arguments.frameworks(framework, console)
-    ids = set(arguments.known("claim", claim, [*claims(), verify.AGREEMENT]) or [*claims(), verify.AGREEMENT])
+    known = [*claims(), verify.AGREEMENT, verify.OWN_LOSSES]
+    ids = set(arguments.known("claim", claim, known) or known)
     methods = set(arguments.known("method", method, verify_methods()))
     cases = set(arguments.known("workload", workload, REGISTRY))
     arguments.device(device, chosen)
@@ -144,6 +148,8 @@ def verified(
     terminal.print_claims(console, records)
     if any(record.kind == "agreement" for record in records):
         terminal.print_agreement(console, records)
+    if any(record.kind == "own loss" for record in records):
+        terminal.print_own_losses(console, records)
     return records
 
 
@@ -206,7 +212,7 @@ def finish(records: list[Any], path: Path | None) -> None:
 
 def passes(record: Any) -> bool:
     """Measured and right; with a mistake planted, measured and rejected."""
-    if record.kind == "cost":
+    if record.kind in ("cost", "own loss"):
         return record.status == "ok"
     if getattr(record, "wrong", ""):
         return record.status == "ok" and not tables.verdict(record).holds

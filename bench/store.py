@@ -79,6 +79,20 @@ class AgreementRecord(Base):
         return (self.kind, self.usage, self.framework, self.case, self.dtype)
 
 
+class OwnLossRecord(Base):
+    """One of a framework's own losses: whether its derivatives are right. A fact about the framework, not a claim."""
+
+    kind: Literal["own loss"] = "own loss"
+    loss: str
+    framework: str
+    status: Status
+    reason: str = ""
+    derivatives: dict[str, str] = Field(default_factory=dict)
+
+    def key(self) -> tuple[str, ...]:
+        return (self.kind, self.loss, self.framework)
+
+
 class CostRecord(Base):
     """One cell: a training step of a method. Times in seconds a step; `plain` were interleaved in the same process."""
 
@@ -104,7 +118,9 @@ class CostRecord(Base):
         return (self.kind, self.method, self.framework, self.mode, self.workload, self.dtype, self.device)
 
 
-Record = Annotated[Environment | ClaimRecord | AgreementRecord | CostRecord, Field(discriminator="kind")]
+Record = Annotated[
+    Environment | ClaimRecord | AgreementRecord | OwnLossRecord | CostRecord, Field(discriminator="kind")
+]
 ADAPTER: TypeAdapter[Record] = TypeAdapter(Record)
 
 

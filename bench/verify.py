@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from bench.run import Job, Outcome
-from bench.store import AgreementRecord, ClaimRecord
+from bench.store import AgreementRecord, ClaimRecord, OwnLossRecord
 from equivalence.cases import build
 from equivalence.claim import claims
 from equivalence.usages import USAGES, usages
 
-AGREEMENT = "F"
+AGREEMENT, OWN_LOSSES = "F", "L"
 AGREEMENT_CASES = {  # all have class outputs; both precisions where compiling is quick
     "tanh-mlp": ("float64", "float32"),
     "one-sample": ("float64", "float32"),
@@ -26,7 +26,8 @@ FAST_COMPILATION = {  # a check waits for the compiler, not for what it makes
 
 def units(chosen: set[str], methods: set[str], cases: set[str], mistakes: bool) -> list[Any]:
     """Everything to measure in one framework; empty sets of methods or cases stand for all of them."""
-    return [*agreement_units(chosen, methods, cases), *claim_units(chosen, methods, cases, mistakes)]
+    found = [*agreement_units(chosen, methods, cases), *claim_units(chosen, methods, cases, mistakes)]
+    return [*found, ["own losses"]] if OWN_LOSSES in chosen and not methods and not cases else found
 
 
 def claim_units(chosen: set[str], methods: set[str], cases: set[str], mistakes: bool) -> Iterator[Any]:
@@ -75,8 +76,8 @@ def jobs(
     return planned
 
 
-def records(outcome: Outcome) -> list[ClaimRecord | AgreementRecord]:
-    """What an outcome says, in records: one for a claim, one a usage for agreement."""
+def records(outcome: Outcome) -> list[ClaimRecord | AgreementRecord | OwnLossRecord]:
+    """What an outcome says, in records: one for a claim, one a usage for agreement, one a loss."""
     kind, *unit = outcome.unit
     framework, status, reason = outcome.job.framework, outcome.status, outcome.reason
     if kind == "claim":
@@ -92,6 +93,12 @@ def records(outcome: Outcome) -> list[ClaimRecord | AgreementRecord]:
                 seconds=outcome.seconds,
                 parts=outcome.result,
             )
+        ]
+    if kind == "own losses":
+        found = outcome.result or {"all": {}}
+        return [
+            OwnLossRecord(loss=loss, framework=framework, status=status, reason=reason, derivatives=derivatives)
+            for loss, derivatives in found.items()
         ]
     case, dtype, names = unit
     return [agreement_record(outcome, case, dtype, name) for name in names]

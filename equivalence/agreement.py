@@ -92,7 +92,7 @@ def compare(
     )
     return {
         "kind": "agreement",
-        "value": value.tolist(),
+        "value": np.ravel(value).tolist(),
         "gradient": gradient[np.linspace(0, len(gradient) - 1, min(KEPT, len(gradient))).astype(int)].tolist(),
         "worst gradient": float(np.abs(gradient).max()),
         "condition": [scale / float(np.abs(want).max() or 1) for want, scale in zip(exact, scales, strict=True)],

@@ -35,6 +35,18 @@ class Case:
     def batch(self) -> int:
         return len(self.labels)
 
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """A box that holds every input, some of them on its edge, for methods that stay in one."""
+        x = self.params["embedding.weight"] if self.x is None else self.x
+        return float(np.floor(x.min())), float(np.ceil(x.max()))
+
+    @property
+    def table(self) -> str | None:
+        """The parameter that stands for an embedding's table: its name, or the first matrix there is."""
+        matrices = [name for name, value in sorted(self.params.items()) if value.ndim == 2]
+        return "embedding.weight" if "embedding.weight" in self.params else next(iter(matrices), None)
+
     def tiled(self, copies: int) -> "Case":
         """The batch repeated, so that one call evaluates a per-sample method with many arguments a sample."""
 
@@ -69,7 +81,10 @@ def float32_exact(array: np.ndarray) -> np.ndarray:
 
 
 def with_arguments(case: Case, shape: tuple[int, ...], classes: int, seed: int) -> Case:
-    """Add the arrays that methods take: noise (2, B, *S), probes, a start, soft labels, ..., all standard normal."""
+    """Add the arrays that methods take: noise (2, B, *S), probes, a start, soft labels, ..., most standard normal.
+
+    For the parameters: "noise NAME" (2, *shape), for matrices and kernels "u NAME", the start of a power iteration.
+    """
     rng = np.random.default_rng(seed)
     batch = (case.batch, *shape)
     extra = {
@@ -81,7 +96,19 @@ def with_arguments(case: Case, shape: tuple[int, ...], classes: int, seed: int) 
         "soft_labels": rng.dirichlet(np.ones(classes), case.batch),
         "vector": rng.standard_normal(batch),
         "start": rng.standard_normal(batch),
+        "masks": rng.choice([0.0, 2.0], (2, *batch)),  # inverted dropout of rate ½
+        "mix": rng.uniform(size=case.batch),
     }
+    for name, value in sorted(case.params.items()):
+        extra[f"noise {name}"] = 0.05 * rng.standard_normal((2, *value.shape))
+        if value.ndim > 1:
+            extra[f"u {name}"] = rng.standard_normal(len(value))
+    if case.table:
+        extra["frequencies"] = rng.uniform(0.5, 2, len(case.params[case.table]))
+    if len(shape) == 2:
+        extra["padding"] = (
+            (np.arange(shape[0]) < shape[0] - 2) * np.ones((case.batch, 1)) if case.mask is None else case.mask
+        )
     return replace(case, extra={name: float32_exact(array) for name, array in extra.items()})
 
 
@@ -155,6 +182,42 @@ def tanh_mlp() -> Case:
         x=float32_exact(rng.standard_normal((4, 4))),
     )
     return with_arguments(case, (4,), 3, seed=6)
+
+
+@register
+def one_sample() -> Case:
+    """The smallest batch there is, with inputs of four dimensions."""
+    rng = np.random.default_rng(13)
+    case = Case(
+        name="one-sample",
+        title="a batch of one, inputs 2 x 1 x 3 x 2, 2 classes, tanh network",
+        model="mlp",
+        loss="cross_entropy",
+        params=dense_params(rng, [12, 5, 2], gain=1.5),
+        labels=np.array([1], np.int32),
+        x=float32_exact(rng.standard_normal((1, 2, 1, 3, 2))),
+    )
+    return with_arguments(case, (2, 1, 3, 2), 2, seed=14)
+
+
+@register
+def flat_sample() -> Case:
+    """One sample of seven saturates every tanh: its gradients are exactly 0, and must disturb no other's."""
+    rng = np.random.default_rng(15)
+    params, x = dense_params(rng, [12, 8, 10]), float32_exact(rng.standard_normal((7, 2, 3, 2)))
+    corners = rng.choice([-1.0, 1.0], (64, 12))
+    furthest = np.abs(corners @ params["0.weight"].T).min(1).argmax()  # no unit is left near 0
+    x[3] = 256 * corners[furthest].reshape(2, 3, 2)
+    case = Case(
+        name="flat-sample",
+        title="a batch of seven, one with zero gradient, inputs 2 x 3 x 2, 10 classes, tanh network",
+        model="mlp",
+        loss="cross_entropy",
+        params=params,
+        labels=np.array([0, 1, 2, 3, 7, 8, 9], np.int32),
+        x=x,
+    )
+    return with_arguments(case, (2, 3, 2), 10, seed=16)
 
 
 def image_directions(rng: np.random.Generator, shape: tuple[int, ...], length: float) -> np.ndarray:

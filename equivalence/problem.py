@@ -2,7 +2,7 @@
 
 import importlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -15,13 +15,32 @@ Array = Any
 
 @dataclass(frozen=True)
 class Point:
-    """What methods are called with at given parameters: closures, the batch, and the case's extra arrays."""
+    """What methods are called with at given parameters: closures, the batch, and the case's extra arrays.
+
+    `of_params` is the loss as a function of all parameters, `of_table` of the one that stands for a table.
+    """
 
     f: Callable[[Array], Array]
     loss: Callable[[Array], Array]
     x: Array
     labels: Array
     extra: SimpleNamespace
+    case: Case
+    params: Mapping[str, Array]
+    of_params: Callable[[Mapping[str, Array]], Array]
+    of_table: Callable[[Array], Array]
+
+    @property
+    def table(self) -> Array:
+        return self.params[str(self.case.table)]
+
+    def drawn(self, prefix: str) -> dict[str, Array]:
+        """The extra arrays that belong to parameters, by the parameters' names."""
+        return {
+            name: getattr(self.extra, f"{prefix} {name}")
+            for name in self.params
+            if hasattr(self.extra, f"{prefix} {name}")
+        }
 
 
 class Problem:
@@ -51,7 +70,7 @@ class Problem:
         """The same problem with its batch repeated: one call evaluates a method with many arguments a sample."""
         return Problem(self.case.tiled(copies), self.bridge, self.methods, self.dtype, self.device)
 
-    def at(self, params: dict[str, Array]) -> Point:
+    def at(self, params: Mapping[str, Array]) -> Point:
         """The closures at the given parameters. Behind an embedding, x is its output and depends on them."""
         data, model = self.data, getattr(self.models, self.case.model)
         x = self.models.embed(params, data["tokens"]) if "tokens" in data else data["x"]
@@ -64,7 +83,14 @@ class Problem:
             outputs = f(x)
             return outputs[:, 0] if self.case.loss == "value" else self.methods.cross_entropy(outputs, data["labels"])
 
-        return Point(f, loss, x, data["labels"], self.extra)
+        def of_params(params: Mapping[str, Array]) -> Array:
+            moved = self.at(params)
+            return moved.loss(moved.x)
+
+        def of_table(table: Array) -> Array:
+            return of_params({**params, str(self.case.table): table})
+
+        return Point(f, loss, x, data["labels"], self.extra, self.case, params, of_params, of_table)
 
     def low_dimensional(self, point: Point) -> Point:
         """The same point as a function of coordinates (B, m) along the case's directions, where it has them."""
@@ -76,7 +102,7 @@ class Problem:
             return self.models.shift(point.x, directions, c)
 
         zeros = self.array(np.zeros((self.case.batch, len(self.case.directions))))  # type: ignore[arg-type]
-        return Point(lambda c: point.f(move(c)), lambda c: point.loss(move(c)), zeros, point.labels, point.extra)
+        return replace(point, f=lambda c: point.f(move(c)), loss=lambda c: point.loss(move(c)), x=zeros)
 
     def evaluate_all(
         self, objectives: Mapping[str, Callable[[Point], Array]]

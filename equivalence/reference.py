@@ -1,6 +1,7 @@
 """A case for the oracle: the same closures in NumPy, with hand-derived gradients, and totals over an embedding."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,6 +10,22 @@ import numpy as np
 from equivalence import oracle
 from equivalence.cases import Case
 from equivalence.problem import Point, flat
+
+
+class OfTable:
+    """A loss of all parameters as a function of one of them."""
+
+    def __init__(self, of_params: oracle.OfParams, params: dict[str, np.ndarray], name: str):
+        self.of_params, self.params, self.name = of_params, params, name
+
+    def at(self, table: np.ndarray) -> dict[str, np.ndarray]:
+        return self.params | {self.name: table}
+
+    def __call__(self, table: np.ndarray) -> np.ndarray:
+        return self.of_params(self.at(table))
+
+    def vjp(self, table: np.ndarray, cotangent: np.ndarray) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        return self.of_params.vjp(self.at(table), cotangent)[self.name], {}
 
 
 class Reference:
@@ -20,7 +37,9 @@ class Reference:
         model = wrap(oracle.Model(case.model, case.params, case.mask))
         loss = oracle.Loss(model, case.loss, case.labels)
         extra = SimpleNamespace(**case.extra)
-        self.point = Point(model, loss, x, case.labels, extra)
+        of_params = oracle.OfParams(case.model, case.loss, case.labels, case.x, case.tokens, case.mask, wrap)
+        of_table = OfTable(of_params, case.params, str(case.table))
+        self.point = Point(model, loss, x, case.labels, extra, case, case.params, of_params, of_table)
 
     def low_dimensional(self) -> Point:
         """The point in coordinates along the case's directions, where it has them."""
@@ -31,18 +50,17 @@ class Reference:
         tokens = self.case.tokens
         behind = None if tokens is None else lambda x_bar: oracle.embed_vjp(self.case.params, tokens, x_bar)
         move = (directions, point.x, behind)
-        return Point(
-            oracle.Coordinates(point.f, *move), oracle.Coordinates(point.loss, *move), zeros, point.labels, point.extra
-        )
+        return replace(point, f=oracle.Coordinates(point.f, *move), loss=oracle.Coordinates(point.loss, *move), x=zeros)
 
     def total(self, pulled: tuple[Any, dict[str, Any]]) -> np.ndarray:
         """(x_bar, params_bar) as one gradient over all parameters by sorted name; behind an embedding, x's part too.
 
         Coordinates pass x's part on by themselves: what they pull back to are coordinates, which nothing lies behind.
+        An x_bar of None says that params_bar is all there is.
         """
         x_bar, params_bar = pulled
         zeros = {name: np.zeros_like(value) for name, value in self.case.params.items()}
         gradient = zeros | dict(params_bar)
-        if self.case.tokens is not None and x_bar.shape == self.point.x.shape:
+        if self.case.tokens is not None and x_bar is not None and x_bar.shape == self.point.x.shape:
             gradient |= oracle.embed_vjp(self.case.params, self.case.tokens, x_bar)
         return flat(gradient)

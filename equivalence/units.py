@@ -3,7 +3,7 @@
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
-from equivalence import agreement
+from equivalence import agreement, own_losses
 from equivalence.cases import build
 from equivalence.claim import claims, swapped
 from equivalence.judge import judge
@@ -38,4 +38,9 @@ def agree(
     return agreement.measure(Problem(case, bridge, methods, dtype, device), Reference(case), chosen)
 
 
-MEASURERS = {"claim": claim, "agreement": agree}
+def own(bridge: ModuleType, methods: SimpleNamespace, device: str) -> Result:
+    """Which of the framework's own losses can be differentiated how often, by loss."""
+    return own_losses.measure(bridge, bridge.__name__.rpartition(".")[2])
+
+
+MEASURERS = {"claim": claim, "agreement": agree, "own losses": own}

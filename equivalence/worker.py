@@ -1,6 +1,6 @@
 """Measure claims and agreement in one framework, in one process: `python -m equivalence.worker`, a job on its input.
 
-Units are ["claim", id, case, mistake or ""] and ["agreement", case, dtype, [usages]].
+Units are ["claim", id, case, mistake or ""], ["agreement", case, dtype, [usages]] and ["own losses"].
 """
 
 import importlib

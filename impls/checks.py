@@ -93,7 +93,7 @@ class Call:
         finite = self.bridge.finite(value) if wanted.finite or wanted.lowest > -math.inf else None
         if finite is False:
             raise ValueError(f"{name}: got NaN or infinity among its values, expected finite numbers")
-        if finite and wanted.lowest > -math.inf and (lowest := self.bridge.to_numpy(value).min()) < wanted.lowest:
+        if finite and wanted.lowest > -math.inf and (lowest := self.bridge.span(value)[0]) < wanted.lowest:
             raise ValueError(f"{name}: got {lowest} among its values, expected numbers ≥ {wanted.lowest}")
 
     def check_shape(self, name: str, value: Any, sizes: str) -> None:
@@ -131,9 +131,9 @@ class Call:
             self.sizes.setdefault("B", like.shape[0])
             self.check_shape(name, value, "B")
             if self.bridge.finite(like) is not None and self.bridge.finite(value) is not None:
-                numbers = self.bridge.to_numpy(value)
-                if numbers.min() < 0 or numbers.max() >= classes:
-                    found = f"{numbers.min()} to {numbers.max()}"
+                lowest, highest = self.bridge.span(value)
+                if lowest < 0 or highest >= classes:
+                    found = f"{lowest:g} to {highest:g}"
                     raise ValueError(f"{name}: got class numbers {found}, expected 0 to {classes - 1}")
         elif len(value.shape) == 2 and "float" in str(value.dtype):
             self.sizes.update(B=like.shape[0], C=classes)
@@ -174,9 +174,9 @@ class Call:
             raise ValueError(f"{name}: got {value!r}, expected a pair of numbers, the lower one first")
         x = self.given["x"]
         if self.bridge.finite(x) is not None:
-            numbers = self.bridge.to_numpy(x)
-            if numbers.min() < value[0] or numbers.max() > value[1]:
-                found = f"{numbers.min():.4g} to {numbers.max():.4g}"
+            lowest, highest = self.bridge.span(x)
+            if lowest < value[0] or highest > value[1]:
+                found = f"{lowest:.4g} to {highest:.4g}"
                 raise ValueError(f"x: got values from {found}, expected them within the bounds {value}")
 
     def returning(self, name: str, closure: Callable, sizes: str) -> Callable:

@@ -157,6 +157,15 @@ def test_one_step_of_pgd_from_zero_is_fgm(bridge, methods, p, norm):
     np.testing.assert_allclose(bridge.to_numpy(r), bridge.to_numpy(fgm), atol=1e-15)
 
 
+@pytest.mark.parametrize("norm", ["l2", "linf", "l1"])
+def test_projection_of_far_and_near_points(bridge, methods, p, norm):
+    far = (3e20 * numbers("float64", 5, 3)).astype("float32")
+    found = bridge.to_numpy(methods.project(p.array(far), radius=0.01, norm=norm)).astype(float)
+    np.testing.assert_allclose(np.linalg.norm(found, ORDER[norm], axis=1), 0.01, rtol=1e-6)
+    near = 1e-3 * numbers("float64", 5, 3)
+    assert np.array_equal(bridge.to_numpy(methods.project(p.array(near), radius=0.1, norm=norm)), near)
+
+
 def test_pgd_depends_on_its_start(bridge, methods, p):
     assert not np.allclose(
         bridge.to_numpy(ascent(methods, p, steps=1)), bridge.to_numpy(ascent(methods, p, start=p.x, steps=1))
@@ -320,8 +329,8 @@ def test_padding_is_left_alone_and_takes_nothing_from_the_radius(bridge, methods
 
 
 def test_normalized_embedding_has_mean_0_and_variance_1_and_forgets_scale(bridge, methods, p):
-    table, frequencies = numbers("float64", 6, 3), np.array([5.0, 1, 0, 2, 7, 1])
-    table[:, 2] = 0.1  # a component that does not vary
+    table, frequencies = numbers("float64", 6, 3), np.array([0.0, 1, 0, 2, 7, 1])
+    table[:, 2] = [5, 0.1, 0.3, 0.1, 0.1, 0.1]  # a component that does not vary among the tokens that occur
     found = bridge.to_numpy(methods.normalize_embedding(p.array(table), p.array(frequencies)))
     share = frequencies / frequencies.sum()
     np.testing.assert_allclose(share @ found, 0, atol=1e-15)

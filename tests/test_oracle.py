@@ -4,6 +4,7 @@ Nothing is shared with the oracle but the formulas. A gradient is compared block
 one random direction that moves every entry: an entry wrong by the relative amount ε moves the number by about ε.
 """
 
+import inspect
 import itertools
 from types import SimpleNamespace
 
@@ -139,6 +140,10 @@ def kl(p_logits, q_logits):
     return (exp(log_p(p_logits)) * (log_p(p_logits) - log_p(q_logits))).sum(1)
 
 
+def entropy(logits):
+    return -(exp(log_p(logits)) * log_p(logits)).sum(1)
+
+
 def squared(a, b):
     return ((a - b) ** 2).sum(1)
 
@@ -157,6 +162,42 @@ def gradients(function, x):
     """∂function/∂x: (B, n), or (B, n, C) of outputs (B, C). Samples do not mix, so all move at once."""
     units = np.eye(x[0].size).reshape(-1, *x.shape[1:]).astype(int)
     return np.stack([sloped(function, x, unit) for unit in units], axis=1)
+
+
+HALF = mpmath.mpf("0.5")
+
+
+def lengths(rows):
+    """Euclidean norms, (..., n) -> (..., 1)."""
+    return (rows**2).sum(-1, keepdims=True) ** HALF
+
+
+def pointed(rows, norm):
+    """The steepest direction in the norm's ball; no two components tie. (B, n) -> (B, n)."""
+    largest = abs(rows) == abs(rows).max(1, keepdims=True)
+    signs = np.sign(rows.astype(float)).astype(int)
+    return {
+        "l2": lambda: rows / lengths(rows),
+        "linf": lambda: signs,
+        "l1": lambda: signs * largest,
+        "raw": lambda: rows,
+    }[norm]()
+
+
+def nearest(rows, radius, norm):
+    """The point of the ball nearest to each row; for "l1" the threshold is found by bisection. (B, n) -> (B, n)."""
+    if norm == "linf":
+        return np.clip(rows, -radius, radius)
+    if norm == "l2":
+        return rows * np.array([[min(1, radius / length)] for length in lengths(rows)[:, 0]])
+    signs, found = np.sign(rows.astype(float)).astype(int), []
+    for sizes in abs(rows):
+        low, high = mpmath.mpf(0), sizes.max() * (sizes.sum() > radius)
+        for _ in range(160):
+            middle = (low + high) / 2
+            low, high = (middle, high) if np.maximum(sizes - middle, 0).sum() > radius else (low, middle)
+        found.append(np.maximum(sizes - high, 0))
+    return signs * found
 
 
 def close(ours, exact, limit=LIMIT):
@@ -185,7 +226,20 @@ def wrong_blocks(pulled, total, params, x):
     return wrong
 
 
-# The test helper itself.
+def wrong_params(params_bar, total, params):
+    """`wrong_blocks` where there is no x."""
+    nothing = np.zeros(1)
+    return wrong_blocks((nothing, params_bar), lambda params, _: total(params), params, nothing)
+
+
+def all_zero(pulled, x, params):
+    """Whether (x_bar, params_bar) is 0 and has the shapes of x and the parameters."""
+    x_bar, params_bar = pulled
+    shapes = {name: bar.shape for name, bar in params_bar.items()} == {name: a.shape for name, a in params.items()}
+    return x_bar.shape == x.shape and shapes and all((bar == 0).all() for bar in (x_bar, *params_bar.values()))
+
+
+# The test helpers themselves.
 
 
 def test_a_gradient_wrong_in_one_entry_is_found():
@@ -309,9 +363,8 @@ def test_losses_and_their_gradients(name):
 def test_entropy_and_its_gradient():
     a, c = np.random.default_rng(5).standard_normal((2, 3, 4))
     c = c[:, 0]
-    exact = lambda x: -(exp(log_p(x)) * log_p(x)).sum(1)  # noqa: E731
-    assert close(values.entropy(a), exact(precise(a)), 1e-14)
-    assert wrong_blocks((pullbacks.entropy(a)(c), {}), lambda _, x: (c * exact(x)).sum(), {}, a) == []
+    assert close(values.entropy(a), entropy(precise(a)), 1e-14)
+    assert wrong_blocks((pullbacks.entropy(a)(c), {}), lambda _, x: (c * entropy(x)).sum(), {}, a) == []
 
 
 def test_class_numbers_are_one_hot_labels_and_divergences_vanish_at_equal_logits():
@@ -376,12 +429,164 @@ def test_coordinates_add_what_both_sides_say_about_a_parameter():
     np.testing.assert_array_equal(twice.vjp(c, ones)[1]["0.bias"], once.vjp(c, ones)[1]["0.bias"] + 1)
 
 
+def text_problem():
+    """Tokens that repeat within a sample and between samples, and parameters with their table."""
+    p = problem("text")
+    tokens = np.array([[0, 2, 1, 2, 2], [3, 0, 3, 1, 1]])
+    table = np.random.default_rng(8).standard_normal((5, 2))  # the last token does not occur
+    return p, tokens, table, {"embedding.weight": table, **p.params}
+
+
+class OfTable:
+    """The cross-entropy as a function of the table alone."""
+
+    def __init__(self):
+        self.problem, tokens, self.table, self.params = text_problem()
+        self.closure = oracle.OfParams("text", "cross_entropy", self.problem.labels, tokens=tokens, mask=MASK)
+
+    def __call__(self, table):
+        return self.closure(self.params | {"embedding.weight": table})
+
+    def vjp(self, table, cotangent):
+        params_bar = self.closure.vjp(self.params | {"embedding.weight": table}, cotangent)
+        return params_bar.pop("embedding.weight"), params_bar
+
+
+CLOSURES = (  # each loss somewhere, each model behind parameters
+    ("quadratic", "value"),
+    ("linear", "squared_error"),
+    ("mlp", "cross_entropy"),
+    ("cnn", "cross_entropy"),
+    ("text", "value"),
+    ("text tokens", "cross_entropy"),
+)
+
+
+def of_params(name, loss):
+    """The oracle's closure, parameters, and the loss with 50 digits."""
+    p, tokens, _, params = text_problem()
+    if name != "text tokens":
+        p, tokens = problem(name), None
+        params = p.params
+    targets = np.ones((2, p.classes)) if loss == "squared_error" else p.labels
+    mask = MASK if name.startswith("text") else None
+    x = None if tokens is not None else p.x
+    closure = oracle.OfParams(name.split()[0], loss, targets, x=x, tokens=tokens, mask=mask)
+
+    def exact(params):
+        outputs = p.forward(params, precise(p.x) if tokens is None else params["embedding.weight"][tokens])
+        if loss == "value":
+            return outputs[:, 0]
+        return (
+            squared(outputs, targets) if loss == "squared_error" else cross_entropy(outputs, np.eye(p.classes)[targets])
+        )
+
+    return closure, params, exact
+
+
+@pytest.mark.parametrize(("name", "loss"), CLOSURES)
+def test_losses_of_parameters(name, loss):
+    closure, params, exact = of_params(name, loss)
+    c = np.array([0.7, -1.3])
+    assert close(closure(params), exact(precise(params)), 1e-14)
+    assert wrong_params(closure.vjp(params, c), lambda params: (c * exact(params)).sum(), params) == []
+
+
+@pytest.mark.parametrize(("name", "loss"), CLOSURES)
+def test_losses_of_parameters_are_analytic(name, loss):
+    """Cauchy–Riemann, as for the models in x."""
+    closure, params, _ = of_params(name, loss)
+    rng, h, c = np.random.default_rng(3), 1e-6, np.array([0.7, -1.3])
+    z = {key: value + 0.1j * rng.standard_normal(value.shape) for key, value in params.items()}
+    v = {key: rng.standard_normal(value.shape) for key, value in params.items()}
+    moved = lambda step: {key: z[key] + step * v[key] for key in z}  # noqa: E731
+    for function in (lambda params: {"": closure(params)}, lambda params: closure.vjp(params, c)):
+        (ahead, behind), (left, right) = ((function(moved(h * d)), function(moved(-h * d))) for d in (1, 1j))
+        for key in ahead:
+            np.testing.assert_allclose(left[key] - right[key], 1j * (ahead[key] - behind[key]), rtol=0, atol=1e-14)
+
+
+def test_losses_of_parameters_take_x_or_tokens_and_wrap_the_model():
+    p = problem("mlp")
+    with pytest.raises(ValueError, match="x, tokens: expected one of the two"):
+        oracle.OfParams("mlp", "cross_entropy", p.labels)
+    with pytest.raises(ValueError, match="x, tokens: expected one of the two"):
+        oracle.OfParams("mlp", "cross_entropy", p.labels, p.x, p.labels)
+    wrapped = oracle.OfParams("mlp", "cross_entropy", p.labels, p.x, wrap=lambda f: lambda x: 2 * f(x))
+    np.testing.assert_array_equal(wrapped(p.params), values.cross_entropy(2 * p.f(p.x), p.labels))
+
+
 def test_norms_at_any_size():
     x = np.array([[3.0, 4.0], [3e-200, 4e-200], [3e200, 4e200], [0, 0]])
     np.testing.assert_allclose(values.l2_norm(x), [5, 5e-200, 5e200, 0], rtol=1e-15)
     np.testing.assert_allclose(values.unit(x), [[0.6, 0.8]] * 3 + [[0, 0]], rtol=1e-15)
     np.testing.assert_allclose(values.unit(x[:1] * np.ones((2, 1)), scope="tensor"), [[0.6, 0.8]] * 2 / np.sqrt(2))
     assert (values.unit(np.zeros((2, 3)), scope="tensor") == 0).all()
+
+
+SIZES = {  # of each row, (B, n) -> (B,)
+    "l2": lambda rows: np.sqrt((rows**2).sum(1)),
+    "linf": lambda rows: np.abs(rows).max(1),
+    "l1": lambda rows: np.abs(rows).sum(1),
+}
+DUAL = {"l2": "l2", "linf": "l1", "l1": "linf"}
+
+
+@pytest.mark.parametrize("norm", SIZES)
+@pytest.mark.parametrize("scope", ["sample", "tensor"])
+def test_steepest_direction_reaches_the_dual_norm(norm, scope):
+    """No vector of the ball has a larger inner product than the dual norm: one that reaches it is the steepest."""
+    x = np.random.default_rng(15).standard_normal((3, 4, 5))
+    x[1, 2, 3] = x[1, 0, 0] = 4  # tied for the largest, in its sample and in the tensor
+    x[1, 1, 1] = -4
+    ours, rows = (
+        array.reshape(3 if scope == "sample" else 1, -1) for array in (values.steepest(x, norm=norm, scope=scope), x)
+    )
+    np.testing.assert_allclose(SIZES[norm](ours), 1, rtol=1e-15)
+    np.testing.assert_allclose((ours * rows).sum(1), SIZES[DUAL[norm]](rows), rtol=1e-14)
+    assert (values.steepest(0 * x, norm=norm, scope=scope) == 0).all()
+
+
+def test_steepest_directions_where_they_are_not_unique():
+    x = np.array([[3.0, -3, 1], [0, 2, 0]])
+    np.testing.assert_array_equal(values.steepest(x, norm="l1"), [[0.5, -0.5, 0], [0, 1, 0]])
+    np.testing.assert_array_equal(values.steepest(x, norm="l1", scope="tensor"), [[0.5, -0.5, 0], [0, 0, 0]])
+    np.testing.assert_array_equal(values.steepest(x, norm="linf"), [[1, -1, 1], [0, 1, 0]])
+    assert values.steepest(x, norm="raw") is x
+
+
+@pytest.mark.parametrize("norm", SIZES)
+@pytest.mark.parametrize("radius", [0.0, 0.7, 3.0])
+def test_projection_is_the_nearest_point(norm, radius):
+    """The point p of a convex set nearest to x is the one with (x - p)·(y - p) ≤ 0 for every y of the set.
+
+    Over the ball the largest (x - p)·y is radius times the dual norm of x - p.
+    """
+    x = np.random.default_rng(16).standard_normal((5, 2, 3)) * np.array([0.05, 0.5, 1, 3, 30])[:, None, None]
+    x[2, 0] = x[2, 1, 0]  # ties
+    p, rows = values.project(x, radius=radius, norm=norm).reshape(5, -1), x.reshape(5, -1)
+    assert (SIZES[norm](p) <= radius * (1 + 1e-15)).all()
+    left = radius * SIZES[DUAL[norm]](rows - p) - ((rows - p) * p).sum(1)
+    assert (left <= 1e-14 * SIZES["l1"](rows)).all()
+    inside = SIZES[norm](rows) <= radius
+    assert (p[inside] == rows[inside]).all() and inside.any() == (radius > 0) and not inside.all()
+    assert close(p, nearest(precise(rows), radius, norm), 1e-15)
+
+
+def test_projection_at_any_size():
+    x = np.array([[3.0, 4.0], [3e-200, 4e-200], [3e200, 4e200], [0, 0]])
+    np.testing.assert_allclose(
+        values.project(x, radius=1.0), [[0.6, 0.8], [3e-200, 4e-200], [0.6, 0.8], [0, 0]], rtol=1e-15
+    )
+    np.testing.assert_allclose(values.project(x, radius=1e-200)[:2], [[6e-201, 8e-201]] * 2, rtol=1e-15)
+    np.testing.assert_allclose(values.project(x, radius=1.0, norm="l1"), [[0, 1], x[1], [0, 1], [0, 0]], rtol=1e-15)
+
+
+@pytest.mark.parametrize("norm", SIZES)
+def test_projection_refuses_complex_numbers(norm):
+    for x, radius in ((np.ones((1, 2)) + 0j, 1.0), (np.ones((1, 2)), 1j)):
+        with pytest.raises(TypeError, match="a projection is not analytic"):
+            values.project(x, radius=radius, norm=norm)
 
 
 # Methods: each value against differences with 50 digits, each gradient against differences of that value.
@@ -392,9 +597,9 @@ def methods(p):
     rng = np.random.default_rng(9)
     y, loss = np.eye(p.classes)[p.labels], oracle.Loss(p.f, "cross_entropy", p.labels)
     noise, probes = 0.3 * rng.standard_normal((2, *p.x.shape)), rng.standard_normal((2, *p.x.shape))
+    critic, mix = oracle.Loss(p.f, "value", p.labels), np.array([0.3, 0.9])
     weights, class_probes = rng.uniform(0.5, 2, (2, p.classes)), rng.standard_normal((2, 2, p.classes))
     ones, start = np.ones_like(weights), rng.standard_normal(p.x.shape)
-    vector = values.top_eigenpair(loss, p.x, start, steps=2)[1]  # held fixed; its value has a test of its own
     clean = precise(p.f(p.x))
     found = {}
 
@@ -419,17 +624,42 @@ def methods(p):
         method(f"input_gradient_penalty {norm}", lambda m, norm=norm: m.input_gradient_penalty(loss, p.x, norm=norm))(
             lambda params, x, of=of: of(gradients(losses(params), x))
         )
+        method(
+            f"input_gradient_penalty {norm} forward",
+            lambda m, norm=norm: m.input_gradient_penalty(loss, p.x, norm=norm, how="forward_over_reverse"),
+        )(found[f"input_gradient_penalty {norm}"][1])
     for w, e in itertools.product((None, weights), (None, class_probes)):
         name = f"jacobian_penalty{' weights' if w is not None else ''}{' probes' if e is not None else ''}"
         method(name, lambda m, w=w, e=e: m.jacobian_penalty(p.f, p.x, weights=w, probes=e))(
             lambda params, x, w=w, e=e: squares(params, x, lambda f: f, ones if w is None else w, e)
         )
-    method("softmax_weighted_penalty", lambda m: m.softmax_weighted_penalty(p.f, p.x))(
-        lambda params, x: squares(params, x, log_p, exp(log_p(p.forward(params, x))), None)
-    )
+    for e in (None, class_probes):
+        end = "" if e is None else " probes"
+        method(
+            f"tikhonov_penalty squared{end}", lambda m, e=e: m.tikhonov_penalty("squared_error", p.f, p.x, probes=e)
+        )(lambda params, x, e=e: 2 * squares(params, x, lambda f: f, ones, e))
+        method(f"tikhonov_penalty kl{end}", lambda m, e=e: m.tikhonov_penalty("kl_divergence", p.f, p.x, probes=e))(
+            lambda params, x, e=e: squares(params, x, log_p, exp(log_p(p.forward(params, x))), e)
+        )
+    for name, weight, target in (("", mix, 0.2), (" R1", np.ones(2), 0.0)):
+        method(
+            f"wgan_gradient_penalty{name}",
+            lambda m, w=weight, t=target: m.wgan_gradient_penalty(critic, p.x, start, w, target=t),
+        )(
+            lambda params, x, w=weight[:, None], t=target: (
+                (lengths(gradients(lambda x: p.forward(params, x)[:, 0], w * x + (1 - w) * start))[:, 0] - t) ** 2
+            )
+        )
     method("noisy_loss", lambda m: m.noisy_loss(loss, p.x, noise))(
         lambda params, x: sum(losses(params)(x + z) for z in noise) / 2
     )
+    method("dropout_loss", lambda m: m.dropout_loss(loss, p.x, 1 + noise))(
+        lambda params, x: sum(losses(params)(x * mask) for mask in 1 + noise) / 2
+    )
+    for weight in (0.5, 0.0):
+        method(f"adversarial_loss {weight}", lambda m, w=weight: m.adversarial_loss(loss, p.x, start, clean_weight=w))(
+            lambda params, x, w=weight: w * losses(params)(x) + (1 - w) * losses(params)(x + start)
+        )
     for name in ("squared_error", "kl_divergence", "reverse_kl_divergence"):
         exact = LOSSES[name][0]
         method(f"consistency_loss {name}", lambda m, name=name: m.consistency_loss(getattr(m, name), p.f, p.x, noise))(
@@ -438,17 +668,23 @@ def methods(p):
     method("laplacian", lambda m: m.laplacian(loss, p.x))(
         lambda params, x: sum(bent(losses(params), x, unit) for unit in np.eye(3, dtype=int))
     )
+    method("laplacian forward", lambda m: m.laplacian(loss, p.x, how="forward"))(found["laplacian"][1])
     method("laplacian probes", lambda m: m.laplacian(loss, p.x, probes=probes))(
         lambda params, x: sum(bent(losses(params), x, v) for v in probes) / 2
     )
-    method("top_eigenpair", lambda m: m.top_eigenpair(loss, p.x, start, steps=2)[0])(
-        lambda params, x: bent(losses(params), x, vector)
-    )
+    for how in ("power", "lanczos"):
+        vector = values.top_eigenpair(loss, p.x, start, steps=1, how=how)[1]  # held fixed; it has tests of its own
+        method(f"top_eigenpair {how}", lambda m, how=how: m.top_eigenpair(loss, p.x, start, steps=1, how=how)[0])(
+            lambda params, x, vector=vector: bent(losses(params), x, vector)
+        )
     for how in ("finite_difference", "exact"):
         r = values.vat_perturbation(p.f, p.x, start, radius=0.5, how=how)
         method(f"vat_loss {how}", lambda m, how=how: m.vat_loss(p.f, p.x, start, radius=0.5, how=how))(
             lambda params, x, r=r: kl(clean, p.forward(params, x + r))
         )
+    method("vat_loss entropy", lambda m: m.vat_loss(p.f, p.x, start, radius=0.5, how="exact", entropy_weight=0.7))(
+        lambda params, x, r=r: kl(clean, p.forward(params, x + r)) + 0.7 * entropy(p.forward(params, x))
+    )
     return found
 
 
@@ -462,6 +698,49 @@ def test_methods_and_their_gradients(name):
     c = np.array([0.7, -1.3])
     assert close(ours(values), exact(precise(p.params), precise(p.x)))
     assert wrong_blocks(ours(pullbacks)(c), lambda *point: (c * exact(*point)).sum(), p.params, p.x) == []
+
+
+VALUES_ONLY = {
+    "log_softmax",
+    "softmax",
+    "l2_norm",
+    "unit",
+    "steepest",
+    "project",
+    "smooth_labels",
+    "jacobian",
+    "hessian",
+}
+
+
+def test_pullbacks_have_the_parameters_of_the_values():
+    assert vars(values).keys() - vars(pullbacks).keys() == VALUES_ONLY
+    for name in vars(values).keys() - VALUES_ONLY - LOSSES.keys() - {"entropy"}:  # those are of arrays, all in one form
+        got, wanted = (inspect.signature(getattr(space, name)).parameters for space in (pullbacks, values))
+        named = {key: value.default for key, value in got.items() if value.kind is not value.VAR_KEYWORD}
+        assert named.items() <= {key: value.default for key, value in wanted.items()}.items(), name
+        assert len(named) < len(got) or named.keys() == wanted.keys(), name
+
+
+@pytest.mark.parametrize("norm", ["l2_squared", "l2", "l1"])
+def test_gradient_of_a_gradient_penalty_by_a_difference(norm):
+    """It is that of the loss's difference along ∂N/∂g, which is held fixed."""
+    p, xi, c = problem("mlp"), 0.02, np.array([0.7, -1.3])
+    losses = lambda params, x: cross_entropy(p.forward(params, x), np.eye(3)[p.labels])  # noqa: E731
+    g = gradients(lambda x: losses(precise(p.params), x), precise(p.x))
+    d = {"l2_squared": 2 * g, "l2": g / lengths(g), "l1": pointed(g, "linf")}[norm]
+    length = lengths(d)
+    step, weight = xi * d / length, c * length[:, 0] / (2 * xi)
+    total = lambda params, x: (weight * (losses(params, x + step) - losses(params, x - step))).sum()  # noqa: E731
+    loss = oracle.Loss(p.f, "cross_entropy", p.labels)
+
+    def ours(**options):
+        return pullbacks.input_gradient_penalty(loss, p.x, norm=norm, **options)(c)[1]["0.weight"]
+
+    found = pullbacks.input_gradient_penalty(loss, p.x, norm=norm, how="finite_difference", xi=xi)(c)
+    assert wrong_blocks(found, total, p.params, p.x) == []
+    coarse, fine = (np.abs(ours(how="finite_difference", xi=xi) - ours()).max() for xi in (1e-2, 5e-3))
+    assert coarse / fine == pytest.approx(4, rel=0.01)  # its error is O(ξ²)
 
 
 @pytest.mark.parametrize("name", ["quadratic", "mlp"])
@@ -507,6 +786,76 @@ def test_power_iteration_finds_the_eigenvalue_of_largest_magnitude():
     np.testing.assert_allclose(np.abs(vector @ basis[:, top]), 1, rtol=1e-12)
 
 
+def curved(matrix, batch=2):
+    """½xᵀAx, whose Hessian is A; x and a start (batch, n)."""
+    rng, n = np.random.default_rng(17), len(matrix)
+    f = oracle.Model("quadratic", {"A": matrix, "b": rng.standard_normal(n)})
+    return oracle.Loss(f, "value", np.zeros(batch, int)), *rng.standard_normal((2, batch, n))
+
+
+def symmetric(spectrum):
+    basis = np.linalg.qr(np.random.default_rng(18).standard_normal((len(spectrum), len(spectrum))))[0]
+    return basis @ np.diag(spectrum) @ basis.T
+
+
+@pytest.mark.parametrize("spectrum", [[4, 2, 1, -0.5], [-4, 2, 1, 0.5], [3, -1e-3, 1e-4, 1e-5]])
+@pytest.mark.parametrize("extra", [0, 2])  # steps beyond the last: there is no direction left
+def test_lanczos_is_exact_once_it_spans_the_space(spectrum, extra):
+    matrix = symmetric(spectrum)
+    loss, x, start = curved(matrix)
+    exact, vectors = np.linalg.eigh(matrix)
+    top = np.abs(exact).argmax()
+    value, vector = values.top_eigenpair(loss, x, start, steps=len(spectrum) - 1 + extra, how="lanczos")
+    np.testing.assert_allclose(value, exact[top], rtol=1e-13)
+    towards = np.sign(start @ vectors[:, top])[:, None] * vectors[:, top]
+    np.testing.assert_allclose(vector, towards, rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize("steps", [0, 1, 5, 8])
+def test_lanczos_finds_the_best_vector_of_the_krylov_space(steps):
+    """Against an orthonormal basis of start, H·start, … by QR, and H projected on it."""
+    matrix = symmetric(np.linspace(-4, 3, 12))
+    loss, x, start = curved(matrix)
+    value, vector = values.top_eigenpair(loss, x, start, steps=steps, how="lanczos")
+    for b in range(2):
+        q = np.linalg.qr(np.stack([np.linalg.matrix_power(matrix, k) @ start[b] for k in range(steps + 1)], 1))[0]
+        ritz, vectors = np.linalg.eigh(q.T @ matrix @ q)
+        top = q @ vectors[:, np.abs(ritz).argmax()]
+        np.testing.assert_allclose(value[b], ritz[np.abs(ritz).argmax()], rtol=1e-9)  # powers are nearly parallel
+        np.testing.assert_allclose(vector[b], np.sign(top @ start[b]) * top, rtol=0, atol=1e-9)
+
+
+def test_lanczos_does_not_lose_its_orthogonality():
+    """Converged long before the last step, where Lanczos without reorthogonalising finds copies and drifts."""
+    matrix = symmetric(2.0 ** -np.arange(30) * (-1) ** np.arange(30))
+    loss, x, start = curved(matrix)
+    value, vector = values.top_eigenpair(loss, x, start, steps=29, how="lanczos")
+    np.testing.assert_allclose(value, 1, rtol=1e-14)
+    np.testing.assert_allclose(vector @ matrix, vector, rtol=0, atol=1e-14)
+
+
+@pytest.mark.parametrize("matrix", [np.eye(4), -2 * np.eye(4), np.zeros((4, 4))])
+def test_lanczos_breaks_down_where_every_direction_is_an_eigenvector(matrix):
+    loss, x, start = curved(matrix)
+    value, vector = values.top_eigenpair(loss, x, start, steps=3, how="lanczos")
+    np.testing.assert_allclose(value, matrix[0, 0], rtol=1e-15)
+    np.testing.assert_allclose(vector, values.unit(start), rtol=0, atol=1e-15)
+
+
+def test_lanczos_treats_each_sample_by_itself():
+    """One sample's space is exhausted at once, another's is not; and Hessians differ."""
+    matrix = symmetric([4, 2, 1, -0.5])
+    loss, x, start = curved(matrix)
+    start[0] = np.linalg.eigh(matrix)[1][:, 1]
+    value, _ = values.top_eigenpair(loss, x, start, steps=3, how="lanczos")
+    np.testing.assert_allclose(value, [1, 4], rtol=1e-13)
+    p = problem("mlp")
+    loss = oracle.Loss(p.f, "cross_entropy", p.labels)
+    spectra = np.linalg.eigvalsh(values.hessian(loss, p.x))
+    value, _ = values.top_eigenpair(loss, p.x, np.ones_like(p.x), steps=2, how="lanczos")
+    np.testing.assert_allclose(value, spectra[[0, 1], np.abs(spectra).argmax(1)], rtol=1e-12)
+
+
 @pytest.mark.parametrize("how", ["finite_difference", "exact"])
 def test_virtual_adversarial_directions(how):
     p = problem("mlp")
@@ -524,15 +873,281 @@ def test_virtual_adversarial_directions(how):
     assert close(ours, exact)
 
 
-@pytest.mark.parametrize("norm", ["l2", "linf", "raw"])
+@pytest.mark.parametrize("norm", ["l2", "linf", "l1", "raw"])
 @pytest.mark.parametrize("scope", ["sample", "tensor"])
 def test_fast_gradient_method(norm, scope):
     p = problem("mlp")
     g = gradients(lambda x: cross_entropy(p.forward(precise(p.params), x), np.eye(3)[p.labels]), precise(p.x))
-    squares = (g**2).sum(1, keepdims=True) if scope == "sample" else (g**2).sum()
-    exact = {"l2": lambda: g / squares ** mpmath.mpf("0.5"), "linf": lambda: np.sign(g.astype(float)), "raw": lambda: g}
+    exact = pointed(g if scope == "sample" else g.reshape(1, -1), norm).reshape(g.shape)
     loss = oracle.Loss(p.f, "cross_entropy", p.labels)
-    assert close(values.fgm(loss, p.x, radius=0.5, norm=norm, scope=scope), exact[norm]() / 2)
+    assert close(values.fgm(loss, p.x, radius=0.5, norm=norm, scope=scope), exact / 2)
+
+
+def ascent(p, start, radius, step, steps, norm, bounds=None):
+    """r₀, …, r_K with 50 digits, of the cross-entropy."""
+    params, x = precise(p.params), precise(p.x)
+    losses = lambda x: cross_entropy(p.forward(params, x), np.eye(3)[p.labels])  # noqa: E731
+
+    def inside(r):
+        r = nearest(r, radius, norm)
+        return r if bounds is None else np.clip(x + r, *bounds) - x
+
+    points = [inside(precise(start))]
+    for _ in range(steps):
+        points.append(inside(points[-1] + step * pointed(gradients(losses, x + points[-1]), norm)))
+    return points
+
+
+def boxed():
+    """The network with inputs in a box that the perturbations reach."""
+    p = problem("mlp")
+    p.x = np.array([[0.05, 0.5, 0.9], [1.0, 0.3, 0.0]])
+    return p, oracle.Loss(p.f, "cross_entropy", p.labels), np.array([[0.2, -0.1, 0.3], [-0.3, 0.2, 0.1]])
+
+
+@pytest.mark.parametrize("norm", SIZES)
+@pytest.mark.parametrize("bounds", [None, (0, 1)])
+@pytest.mark.parametrize("size", [0.1, 3.0])  # of the start: within the ball, and outside
+def test_projected_gradient_ascent(norm, bounds, size):
+    p, loss, start = boxed()
+    options = {"radius": 0.35, "step": 0.2, "norm": norm, "bounds": bounds}
+    for steps, exact in enumerate(ascent(p, size * start, steps=4, **options)[1:], start=1):
+        r = values.pgd(loss, p.x, size * start, steps=steps, **options)
+        assert close(r, exact)
+        assert (SIZES[norm](r) <= 0.35 + 1e-15).all()
+        assert bounds is None or ((p.x + r >= 0) & (p.x + r <= 1)).all()
+
+
+@pytest.mark.parametrize("norm", SIZES)
+def test_one_step_of_projected_ascent_is_the_fast_gradient_method(norm):
+    p, loss, start = boxed()
+    one = values.pgd(loss, p.x, 0 * start, radius=0.3, step=0.3, steps=1, norm=norm)
+    np.testing.assert_allclose(one, values.fgm(loss, p.x, radius=0.3, norm=norm), rtol=1e-15)
+
+
+@pytest.mark.parametrize("norm", SIZES)
+@pytest.mark.parametrize("size", [0.1, 3.0])
+def test_loss_along_an_ascent(norm, size):
+    p, loss, start = boxed()
+    options, c = {"radius": 0.35, "step": 0.2, "steps": 3, "norm": norm}, np.array([0.7, -1.3])
+    *points, last = ascent(p, size * start, **options)
+
+    def exact(params, x):
+        return sum(cross_entropy(p.forward(params, x + r), np.eye(3)[p.labels]) for r in points) / 3
+
+    found, perturbation = values.freelb_loss(loss, p.x, size * start, **options)
+    assert close(found, exact(precise(p.params), precise(p.x))) and close(perturbation, last)
+    pullback = pullbacks.freelb_loss(loss, p.x, size * start, **options)[0]
+    assert wrong_blocks(pullback(c), lambda *point: (c * exact(*point)).sum(), p.params, p.x) == []
+
+
+# Labels, embeddings, weights, parameters.
+
+
+@pytest.mark.parametrize(
+    "labels", [np.array([3, 0, 1]), np.array([[0.1, 0.2, 0.3, 0.4], [0, 0, 1, 0], [0.5, 0.5, 0, 0]])]
+)
+def test_smoothed_labels_are_labels_redrawn(labels):
+    """Their cross-entropy is its expectation where a label is redrawn uniformly with probability s."""
+    logits, s = np.random.default_rng(19).standard_normal((3, 4)), 0.3
+    redrawn = np.mean([values.cross_entropy(logits, np.full(3, i)) for i in range(4)], axis=0)
+    ours = values.smooth_labels(labels, smoothing=s, like=logits)
+    expected = (1 - s) * values.cross_entropy(logits, labels) + s * redrawn
+    np.testing.assert_allclose(values.cross_entropy(logits, ours), expected, rtol=1e-14)
+    np.testing.assert_allclose(ours.sum(1), 1, rtol=1e-15)
+    np.testing.assert_array_equal(values.smooth_labels(labels, smoothing=1.0, like=logits), np.full((3, 4), 0.25))
+
+
+def frequent_table():
+    rng = np.random.default_rng(20)
+    return 3 + rng.standard_normal((6, 3)), np.array([0.0, 5, 1, 0, 2, 40])  # two tokens never occur
+
+
+def test_normalized_embedding_has_mean_0_and_variance_1():
+    table, frequencies = frequent_table()
+    ours, share = values.normalize_embedding(table, frequencies), frequencies / frequencies.sum()
+    np.testing.assert_allclose(share @ ours, 0, atol=1e-15)
+    np.testing.assert_allclose(share @ ours**2, 1, rtol=1e-14)
+    np.testing.assert_allclose(values.normalize_embedding(7 * table - 5, 0.1 * frequencies), ours, rtol=0, atol=1e-13)
+
+
+def test_normalized_embedding_and_its_gradient():
+    table, frequencies = frequent_table()
+    c = np.random.default_rng(21).standard_normal(table.shape)
+
+    def exact(table):
+        share = precise(frequencies) / frequencies.sum()
+        centred = table - share @ table
+        return centred / (share @ centred**2) ** HALF
+
+    assert close(values.normalize_embedding(table, frequencies), exact(precise(table)), 1e-13)
+    pulled = pullbacks.normalize_embedding(table, frequencies)(c), {}
+    assert wrong_blocks(pulled, lambda _, table: (c * exact(table)).sum(), {}, table) == []
+
+
+def test_normalized_embedding_is_0_in_a_component_that_does_not_vary():
+    table, frequencies = frequent_table()
+    still = np.ones((6, 1)) * np.random.default_rng(25).standard_normal(20)  # weighted means are off in the last digit
+    still[0] += 7  # a token that never occurs adds no variance
+    table = np.concatenate([table, still], 1)
+    ours, bar = values.normalize_embedding(table, frequencies), pullbacks.normalize_embedding(table, frequencies)(table)
+    for found in (ours, bar):
+        assert ((found == 0).all(0) == [False] * 3 + [True] * 20).all()
+
+
+@pytest.mark.parametrize("norm", ["l2", "linf", "l1", "raw"])
+def test_perturbation_of_a_table(norm):
+    p, tokens, table, _ = text_problem()
+    total = lambda table: cross_entropy(p.forward(precise(p.params), table[tokens]), np.eye(2)[p.labels]).sum()  # noqa: E731
+    g = np.array([sloped(total, precise(table), unit.reshape(table.shape)) for unit in np.eye(10, dtype=int)])
+    ours = values.perturb_table(OfTable(), table, radius=0.5, norm=norm)
+    assert close(ours, pointed(g[None], norm).reshape(table.shape) / 2)
+    assert (ours[4] == 0).all()
+
+
+@pytest.mark.parametrize("norm", ["l2", "linf", "l1", "raw"])
+@pytest.mark.parametrize("scope", ["sample", "tensor"])
+def test_perturbation_of_an_output_leaves_padding_alone(norm, scope):
+    p = problem("linear")  # of (B, 3, 2), and no model that ignores padding by itself
+    mask = np.array([[1.0, 1, 0], [1, 0, 0]])
+    g = gradients(lambda x: cross_entropy(p.forward(precise(p.params), x), np.eye(4)[p.labels]), precise(p.x))
+    g = g * np.repeat(mask, 2, axis=1).astype(int)
+    exact = pointed(g if scope == "sample" else g.reshape(1, -1), norm).reshape(p.x.shape)
+    loss = oracle.Loss(p.f, "cross_entropy", p.labels)
+    ours = values.perturb_output(loss, p.x, mask, radius=0.5, norm=norm, scope=scope)
+    assert close(ours, exact / 2)
+    assert (ours[mask == 0] == 0).all()
+
+
+def layers():
+    rng = np.random.default_rng(22)
+    shapes = ((4, 3), (2, 4, 3, 3), (5, 2, 2))
+    return [rng.standard_normal(shape) for shape in shapes], [rng.standard_normal(shape[0]) for shape in shapes]
+
+
+def iterated(weight, u, steps):
+    """u and v with 50 digits."""
+    matrix, u = precise(weight).reshape(len(weight), -1), precise(u)
+    for _ in range(steps):
+        v = matrix.T @ u / lengths(matrix.T @ u)
+        u = matrix @ v / lengths(matrix @ v)
+    return u, v
+
+
+@pytest.mark.parametrize("steps", [1, 3])
+def test_spectral_norm_and_its_gradient(steps):
+    for weight, start in zip(*layers(), strict=True):
+        u, v = iterated(weight, start, steps)
+        form = lambda weight, u=u, v=v: u @ weight.reshape(len(u), -1) @ v  # noqa: E731
+        sigma, ours = values.spectral_norm(weight, start, steps=steps)
+        assert close(sigma, form(precise(weight))) and close(ours, u)
+        pulled, fixed = pullbacks.spectral_norm(weight, start, steps=steps)
+        assert wrong_blocks((pulled(-1.3), {}), lambda _, weight, form=form: -1.3 * form(weight), {}, weight) == []
+        assert fixed(ours).shape == weight.shape and (fixed(ours) == 0).all()
+
+
+def test_spectral_norm_converges_to_the_largest_singular_value_and_its_gradient():
+    for weight, start in zip(*layers(), strict=True):
+        u, sizes, v = np.linalg.svd(weight.reshape(len(weight), -1), full_matrices=False)
+        sigma, _ = values.spectral_norm(weight, start, steps=500)
+        np.testing.assert_allclose(sigma, sizes[0], rtol=1e-14)
+        bar = pullbacks.spectral_norm(weight, start, steps=500)[0](1.0)
+        np.testing.assert_allclose(bar, np.outer(u[:, 0], v[0]).reshape(weight.shape), rtol=0, atol=1e-13)
+
+
+def test_spectral_norm_of_a_weight_that_is_0():
+    sigma, u = values.spectral_norm(np.zeros((2, 3)), np.ones(2))
+    assert sigma == 0 and (u == 0).all()
+    assert (pullbacks.spectral_norm(np.zeros((2, 3)), np.ones(2))[0](1.0) == 0).all()
+
+
+def test_lipschitz_bound_and_its_gradient():
+    weights, us = layers()
+    vectors = [iterated(weight, u, 2) for weight, u in zip(weights, us, strict=True)]
+    reads = [1, 9, 2]
+
+    def exact(weights):
+        forms = [u @ weights[str(i)].reshape(len(u), -1) @ v for i, (u, v) in enumerate(vectors)]
+        return np.prod(forms) * np.prod(precise(reads)) ** HALF
+
+    named = {str(i): weight for i, weight in enumerate(weights)}
+    assert close(values.lipschitz_bound(weights, us, steps=2), exact(precise(named)))
+    bars = pullbacks.lipschitz_bound(weights, us, steps=2)(-1.3)
+    assert wrong_params({str(i): bar for i, bar in enumerate(bars)}, lambda named: -1.3 * exact(named), named) == []
+    weights[0] = 0 * weights[0]  # one norm of 0 makes the others' gradients 0, not 0/0
+    assert all((bar == 0).all() for bar in pullbacks.lipschitz_bound(weights, us)(1.0))
+
+
+def test_lipschitz_bound_is_reached_by_a_circular_convolution():
+    """Of stride 1 with equal weights it multiplies the constant signal by their sum."""
+    kernel = np.ones((1, 1, 3))
+    circulant = sum(np.roll(np.eye(8), shift, axis=0) for shift in range(3))
+    bound = values.lipschitz_bound([kernel], [np.ones(1)])
+    np.testing.assert_allclose(bound, np.linalg.norm(circulant, 2), rtol=1e-14)
+
+
+def test_penalty_on_the_parameters_gradient_and_its_gradient():
+    p = problem("mlp")
+    closure = oracle.OfParams("mlp", "cross_entropy", p.labels, p.x)
+
+    def exact(params):
+        total, x = 0, precise(p.x)
+        for name, block in params.items():
+            for unit in np.eye(block.size, dtype=int):
+                of = lambda moved, name=name: p.forward(params | {name: moved}, x)  # noqa: E731
+                mean = lambda moved, of=of: cross_entropy(of(moved), np.eye(3)[p.labels]).sum() / 2  # noqa: E731
+                total += sloped(mean, block, unit.reshape(block.shape)) ** 2
+        return 0.3 * total / 4
+
+    assert close(values.parameter_gradient_penalty(closure, p.params, rate=0.3), exact(precise(p.params)))
+    bar = pullbacks.parameter_gradient_penalty(closure, p.params, rate=0.3)(-1.3)
+    assert wrong_params(bar, lambda params: -1.3 * exact(params), p.params) == []
+    with pytest.raises(TypeError, match="do not nest"):
+        pullbacks.parameter_gradient_penalty(closure, p.params | {"0.bias": 1j * p.params["0.bias"]}, rate=0.3)
+
+
+def test_penalty_on_the_parameters_gradient_reaches_the_table():
+    """Its gradient along a direction c is ½·rate·cᵀHg, from second differences."""
+    closure, params, exact = of_params("text tokens", "cross_entropy")
+    gradient = closure.vjp(params, np.full(2, 0.5))
+    bar = pullbacks.parameter_gradient_penalty(closure, params, rate=0.3)(1.0)
+    assert close(
+        values.parameter_gradient_penalty(closure, params, rate=0.3),
+        0.3 / 4 * sum((part**2).sum() for part in precise(gradient).values()),
+        1e-14,
+    )
+    for name in params:
+        c = np.random.default_rng(23).choice([-1.0, 1.0], params[name].shape)
+
+        def mean(t, c=c, name=name):
+            return (
+                exact(
+                    {k: precise(a) + t[0] * gradient[k] + (t[1] * c if k == name else 0) for k, a in params.items()}
+                ).sum()
+                / 2
+            )
+
+        zero = precise(np.zeros(2))
+        mixed = (bent(mean, zero, np.array([1, 1])) - bent(mean, zero, np.array([1, -1]))) / 4
+        np.testing.assert_allclose((bar[name] * c).sum(), float(0.3 / 2 * mixed), rtol=1e-11, err_msg=name)
+
+
+def test_flooding_and_its_gradient():
+    loss = np.array([[2.0, 0.25], [0.5, -1]])
+    np.testing.assert_array_equal(values.flooding(loss, level=0.5), [[2, 0.75], [0.5, 2]])
+    np.testing.assert_array_equal(pullbacks.flooding(loss, level=0.5)(2 * loss), [[4, -0.5], [0, 2]])
+    np.testing.assert_array_equal(derivative(lambda t: values.flooding(loss + t, level=0.5)), [[1, -1], [0, -1]])
+
+
+@pytest.mark.parametrize("name", ["mlp", "text tokens"])
+def test_noise_on_the_parameters_and_its_gradient(name):
+    closure, params, exact = of_params(name, "cross_entropy")
+    rng, c = np.random.default_rng(24), np.array([0.7, -1.3])
+    noise = {key: 0.3 * rng.standard_normal((3, *params[key].shape)) for key in reversed(params)}  # order is no matter
+    mean = lambda params: sum(exact({key: params[key] + noise[key][k] for key in params}) for k in range(3)) / 3  # noqa: E731
+    assert close(values.weight_noise(closure, params, noise), mean(precise(params)))
+    bar = pullbacks.weight_noise(closure, params, noise)(c)
+    assert wrong_params(bar, lambda params: (c * mean(params)).sum(), params) == []
 
 
 def zero_gradient():
@@ -544,29 +1159,42 @@ def zero_gradient():
 
 def test_zero_gradients_give_zero_perturbations_and_finite_penalties():
     p, f, loss = zero_gradient()
-    for norm in ("l2", "linf", "raw"):
+    for norm in ("l2", "linf", "l1", "raw"):
         assert (values.fgm(loss, p.x, radius=1.0, norm=norm) == 0).all()
+    for norm in SIZES:
+        assert (values.pgd(loss, p.x, 0 * p.x, radius=1.0, step=0.5, steps=2, norm=norm) == 0).all()
     for how in ("finite_difference", "exact"):
         assert (values.vat_perturbation(f, p.x, p.x, radius=1.0, how=how) == 0).all()
         assert (values.vat_loss(f, p.x, p.x, radius=1.0, how=how) == 0).all()
     for norm in ("l2_squared", "l2", "l1"):
         assert (values.input_gradient_penalty(loss, p.x, norm=norm) == 0).all()
-        x_bar, params_bar = pullbacks.input_gradient_penalty(loss, p.x, norm=norm)(np.ones(2))
-        assert all((bar == 0).all() for bar in (x_bar, *params_bar.values()))
+        for how in ("double_backward", "finite_difference"):
+            pulled = pullbacks.input_gradient_penalty(loss, p.x, norm=norm, how=how)(np.ones(2))
+            assert all_zero(pulled, p.x, p.params)
+    critic, mix = oracle.Loss(f, "value", p.labels), np.full(2, 0.5)
+    assert (values.wgan_gradient_penalty(critic, p.x, -p.x, mix, target=2.0) == 4).all()
+    assert all_zero(pullbacks.wgan_gradient_penalty(critic, p.x, -p.x, mix, target=2.0)(np.ones(2)), p.x, p.params)
 
 
 def test_perturbations_are_held_fixed():
-    p = problem("mlp")
+    p, sequences = problem("mlp"), problem("linear")
     loss = oracle.Loss(p.f, "cross_entropy", p.labels)
+    ascents = {"radius": 0.5, "step": 0.3, "steps": 2}
     for pullback in (
         pullbacks.fgm(loss, p.x, radius=0.5),
+        pullbacks.pgd(loss, p.x, p.x, **ascents),
+        pullbacks.freelb_loss(loss, p.x, p.x, **ascents)[1],
         pullbacks.vat_perturbation(p.f, p.x, p.x, radius=0.5),
         pullbacks.top_eigenpair(loss, p.x, p.x, steps=2)[1],
+        pullbacks.top_eigenpair(loss, p.x, p.x, steps=2, how="lanczos")[1],
     ):
-        x_bar, params_bar = pullback(np.ones_like(p.x))
-        assert x_bar.shape == p.x.shape
-        assert {name: bar.shape for name, bar in params_bar.items()} == {n: a.shape for n, a in p.params.items()}
-        assert all((bar == 0).all() for bar in (x_bar, *params_bar.values()))
+        assert all_zero(pullback(np.ones_like(p.x)), p.x, p.params)
+    of_outputs = oracle.Loss(sequences.f, "cross_entropy", sequences.labels)
+    pulled = pullbacks.perturb_output(of_outputs, sequences.x, np.ones((2, 3)), radius=0.5)(sequences.x)
+    assert all_zero(pulled, sequences.x, sequences.params)
+    closure = OfTable()
+    pulled = pullbacks.perturb_table(closure, closure.table, radius=0.5)(closure.table)
+    assert all_zero(pulled, closure.table, closure.problem.params)
 
 
 def test_closed_forms_can_be_differentiated_from_outside():
@@ -582,3 +1210,16 @@ def test_closed_forms_can_be_differentiated_from_outside():
         slope = derivative(lambda t, n=norm: values.input_gradient_penalty(loss, p.x + t * z[0], norm=n))
         x_bar = pullbacks.input_gradient_penalty(loss, p.x, norm=norm)(np.ones(2))[0]
         np.testing.assert_allclose(slope, (x_bar * z[0]).sum(1), rtol=1e-12)
+    probes, cases = (
+        rng.standard_normal((2, 2, 3)),
+        {
+            "dropout": lambda m, x: m.dropout_loss(loss, x, z + 1),
+            "adversarial": lambda m, x: m.adversarial_loss(loss, x, z[0], clean_weight=0.3),
+            "wgan": lambda m, x: m.wgan_gradient_penalty(loss, x, z[0], np.array([0.3, 0.9])),
+            "tikhonov": lambda m, x: m.tikhonov_penalty("kl_divergence", p.f, x),
+            "tikhonov probes": lambda m, x: m.tikhonov_penalty("kl_divergence", p.f, x, probes=probes),
+        },
+    )
+    for name, of in cases.items():
+        slope, x_bar = derivative(lambda t, of=of: of(values, p.x + t * z[0])), of(pullbacks, p.x)(np.ones(2))[0]
+        np.testing.assert_allclose(slope, (x_bar * z[0]).sum(1), rtol=1e-12, err_msg=name)

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 import pandas as pd
 
-from bench.store import AgreementRecord, ClaimRecord, CostRecord, latest
+from bench.store import AgreementRecord, ClaimRecord, CostRecord, OwnLossRecord, latest
 from equivalence.claim import Claim, claims
 from equivalence.judge import Verdict, judge, judge_all
 from equivalence.measure import ROUNDING_UNIT
@@ -21,7 +21,7 @@ from equivalence.usages import usages
 from impls import FRAMEWORKS
 
 Judged = ClaimRecord | AgreementRecord
-Kind = TypeVar("Kind", ClaimRecord, AgreementRecord, CostRecord)
+Kind = TypeVar("Kind", ClaimRecord, AgreementRecord, OwnLossRecord, CostRecord)
 
 NOT_MEASURED = "not measured"
 STALE = "†"
@@ -291,6 +291,23 @@ def agreement_details(records: Iterable[Any], code: str = "") -> pd.DataFrame:
         for r in of_kind(records, AgreementRecord)
     ]
     return pd.DataFrame(rows, columns=columns)
+
+
+# The frameworks' own losses
+
+
+def own_losses_table(records: Iterable[Any], code: str = "") -> pd.DataFrame:
+    """One row a loss: whether its second derivative and its third are right."""
+    columns = ["framework", "its own loss", "twice", "three times"]
+    rows = [
+        (record.framework, record.loss, *(mark(own_loss_cell(record, times), [record], code) for times in columns[2:]))
+        for record in of_kind(records, OwnLossRecord)
+    ]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def own_loss_cell(record: OwnLossRecord, times: str) -> str:
+    return record.derivatives.get(times, NOT_MEASURED) if record.status == "ok" else f"{record.status}: {record.reason}"
 
 
 # Cost

@@ -1,4 +1,7 @@
-"""What methods take, f(x) and loss(x), each with its gradient `vjp(x, cotangent) -> (x_bar, params_bar)`."""
+"""What methods take, f(x) and loss(x), each with its gradient `vjp(x, cotangent) -> (x_bar, params_bar)`.
+
+`OfParams` alone has no x: its vjp gives params_bar.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,6 +10,7 @@ import numpy as np
 
 from equivalence.oracle import losses, models
 from equivalence.oracle.models import Params, Pulled
+from equivalence.oracle.trees import tree_map
 
 Array = np.ndarray
 
@@ -99,3 +103,44 @@ class Coordinates:
     def grad(self, c: Array) -> Array:
         """∇ of each sample's loss in the coordinates, (B, m); only where the closure is a loss."""
         return self.project(self.closure.grad(self.move(c)))
+
+
+class OfParams:
+    """loss(params) -> (B,): a model's loss at a given x, or at tokens whose embedding is one of the parameters.
+
+    `wrap` changes the model at each evaluation; the parameters may be complex.
+    """
+
+    def __init__(
+        self,
+        model_name: str,
+        loss_name: str,
+        labels: Array,
+        x: Array | None = None,
+        tokens: Array | None = None,
+        mask: Array | None = None,
+        wrap: Callable[[Model], Any] = lambda model: model,
+    ):
+        if (x is None) == (tokens is None):
+            raise ValueError("x, tokens: expected one of the two")
+        self.model_name, self.loss_name, self.labels = model_name, loss_name, labels
+        self.x, self.tokens, self.mask, self.wrap = x, tokens, mask, wrap
+
+    def at(self, params: Any) -> tuple[Loss, Any]:
+        """The loss as a function of x, and x (B, *S)."""
+        loss = Loss(self.wrap(Model(self.model_name, params, self.mask)), self.loss_name, self.labels)
+        return loss, self.x if self.tokens is None else models.embed(params, self.tokens)
+
+    def __call__(self, params: Any) -> Array:
+        loss, x = self.at(params)
+        return loss(x)
+
+    def vjp(self, params: Any, cotangent: Array) -> Params:
+        loss, x = self.at(params)
+        x_bar, params_bar = loss.vjp(x, cotangent)
+        return params_bar if self.tokens is None else params_bar | models.embed_vjp(params, self.tokens, x_bar)
+
+
+def held_fixed(closure: Any, x: Array) -> Callable[[Array], Pulled]:
+    """The pullback of what is held fixed: zeros whatever the cotangent."""
+    return lambda cotangent: tree_map(np.zeros_like, closure.vjp(x, closure(x)))  # that vjp for its form alone

@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 
 from equivalence.oracle.along import along
+from equivalence.oracle.closures import held_fixed
 from equivalence.oracle.models import Pulled
-from equivalence.oracle.norms import l2_norm, unit
+from equivalence.oracle.norms import l2_norm, per_sample, unit
 from equivalence.oracle.trees import add, scaled
 
 Array = np.ndarray
+ROUNDING = 64 * np.finfo(float).eps  # what orthogonalising leaves of a product that lies in the span
 
 
 def hvp(loss: Any, x: Array, vector: Array) -> Array:
@@ -55,31 +57,56 @@ def _form_pullback(loss: Any, x: Array, vector: Array, cotangent: Array) -> Pull
     return along(loss, x, unit(vector), cotangent * l2_norm(vector) ** 2, order=2)
 
 
-def laplacian(loss: Any, x: Array, *, probes: Array | None = None) -> Array:
-    """tr ∇²ₓℓ of each sample, (B,); with probes (K, B, *S) the mean of vᵀHv (Hutchinson 1990)."""
+def laplacian(loss: Any, x: Array, *, how: str = "hvp", probes: Array | None = None) -> Array:
+    """tr ∇²ₓℓ of each sample, (B,); with probes (K, B, *S) the mean of vᵀHv (Hutchinson 1990), however found."""
     vectors = _units(x) if probes is None else probes
     forms = np.array([_form(v, hvp(loss, x, v)) for v in vectors])  # (K, B)
     return forms.sum(0) if probes is None else forms.mean(0)
 
 
-def laplacian_pullback(loss: Any, x: Array, *, probes: Array | None = None) -> Any:
+def laplacian_pullback(loss: Any, x: Array, *, how: str = "hvp", probes: Array | None = None) -> Any:
     vectors = _units(x) if probes is None else probes
     share = 1 if probes is None else 1 / len(probes)
     return lambda cotangent: scaled(share, add(*(_form_pullback(loss, x, v, cotangent) for v in vectors)))
 
 
-def top_eigenpair(loss: Any, x: Array, start: Array, *, steps: int) -> tuple[Array, Array]:
-    """Dominant eigenvalue (B,) and eigenvector (B, *S) by power iteration (Golub & Van Loan, §7.3)."""
-    vector = unit(start)
-    for _ in range(steps):
-        vector = unit(hvp(loss, x, vector))
+def top_eigenpair(loss: Any, x: Array, start: Array, *, steps: int, how: str = "power") -> tuple[Array, Array]:
+    """Dominant eigenvalue (B,) and eigenvector (B, *S): power iteration or Lanczos (Golub & Van Loan, §7.3, §10.1)."""
+    vector = (_lanczos if how == "lanczos" else _power)(loss, x, start, steps)
     return _form(vector, hvp(loss, x, vector)), vector
 
 
-def top_eigenpair_pullback(loss: Any, x: Array, start: Array, *, steps: int) -> tuple[Any, Any]:
+def _power(loss: Any, x: Array, start: Array, steps: int) -> Array:
+    vector = unit(start)
+    for _ in range(steps):
+        vector = unit(hvp(loss, x, vector))
+    return vector
+
+
+def _lanczos(loss: Any, x: Array, start: Array, steps: int) -> Array:
+    """The Ritz vector of largest |Ritz value| in the span of start, H·start, …, H^steps·start."""
+    basis = [unit(start)]
+    products = [hvp(loss, x, basis[0])]
+    for _ in range(steps):
+        basis.append(_orthogonal(products[-1], basis))
+        products.append(hvp(loss, x, basis[-1]))
+    q, hq = (np.reshape(vectors, (steps + 1, len(x), -1)) for vectors in (basis, products))
+    projected = np.einsum("ibn,jbn->bij", q, hq)  # QᵀHQ
+    ritz, vectors = np.linalg.eigh((projected + projected.transpose(0, 2, 1)) / 2)
+    top = vectors[np.arange(len(x)), :, np.abs(ritz).argmax(1)]  # (B, steps + 1)
+    top = top * np.where(top[:, :1] < 0, -1, 1)  # turned towards the start
+    return unit(np.einsum("bi,ibn->bn", top, q).reshape(x.shape))
+
+
+def _orthogonal(product: Array, basis: list[Array]) -> Array:
+    """The unit vector of what the product adds to the basis, 0 where it adds nothing. Twice: once leaves rounding."""
+    rest = product
+    for _ in range(2):
+        rest = rest - sum(per_sample(_form(q, rest), rest) * q for q in basis)
+    return per_sample(l2_norm(rest) > ROUNDING * l2_norm(product), rest) * unit(rest)
+
+
+def top_eigenpair_pullback(loss: Any, x: Array, start: Array, *, steps: int, how: str = "power") -> tuple[Any, Any]:
     """A pair as the value is: the eigenvalue's, with the vector held fixed, and zeros for the vector."""
-    vector = top_eigenpair(loss, x, start, steps=steps)[1]
-    return (
-        lambda cotangent: _form_pullback(loss, x, vector, cotangent),
-        lambda cotangent: scaled(0, loss.vjp(x, np.zeros(len(x)))),
-    )
+    vector = top_eigenpair(loss, x, start, steps=steps, how=how)[1]
+    return lambda cotangent: _form_pullback(loss, x, vector, cotangent), held_fixed(loss, x)

@@ -1,7 +1,7 @@
 """The models and their gradients, derived by hand.
 
-Analytic in x: complex x is allowed, nothing is conjugated. Each `_vjp` returns (x_bar, params_bar), the gradient of
-Σ cotangent·outputs.
+Analytic in x and the parameters: both may be complex, nothing is conjugated. Each `_vjp` returns (x_bar, params_bar),
+the gradient of Σ cotangent·outputs.
 """
 
 import numpy as np
@@ -135,7 +135,7 @@ def text_vjp(params: Params, x: np.ndarray, mask: np.ndarray, cotangent: np.ndar
     hidden, length = _characters(params, x, mask), x.shape[1]
     pooled = np.concatenate([_pool(value, mask) for value in hidden.values()], 1)
     params_bar = {"output.weight": cotangent.T @ pooled, "output.bias": cotangent.sum(0)}
-    x_bar = np.zeros(x.shape, np.result_type(x, cotangent))
+    x_bar = np.zeros(x.shape, np.result_type(x, cotangent, *params.values()))
     for width, pooled_bar in zip(hidden, np.split(cotangent @ params["output.weight"], 2, axis=1), strict=True):
         share = (mask / mask.sum(1)[:, None])[:, :, None]  # (B, T, 1)
         bar = pooled_bar[:, None] * share * (1 - hidden[width] ** 2)  # (B, T, O)

@@ -1,9 +1,10 @@
-"""Training on randomly perturbed inputs. The noise may be complex: all of it is closed form."""
+"""Training on randomly perturbed inputs. Noise and masks may be complex: all of it is closed form."""
 
 from typing import Any
 
 import numpy as np
 
+from equivalence.oracle.losses import one_hot
 from equivalence.oracle.models import Pulled
 from equivalence.oracle.trees import add, scaled
 
@@ -40,3 +41,25 @@ def consistency_loss_pullback(divergence: Any, f: Any, x: Array, noise: Array) -
         return scaled(1 / len(noise), add(*parts))
 
     return pullback
+
+
+def dropout_loss(loss: Any, x: Array, masks: Array) -> Array:
+    """1/K Σₖ loss(x · maskₖ), masks (K, B, *S) -> (B,)."""
+    return np.mean([loss(x * mask) for mask in masks], axis=0)
+
+
+def dropout_loss_pullback(loss: Any, x: Array, masks: Array) -> Any:
+    def pullback(cotangent: Array) -> Pulled:
+        parts = []
+        for mask in masks:
+            masked_bar, params_bar = loss.vjp(x * mask, cotangent)
+            parts.append((mask * masked_bar, params_bar))
+        return scaled(1 / len(masks), add(*parts))
+
+    return pullback
+
+
+def smooth_labels(labels: Array, *, smoothing: float, like: Array) -> Array:
+    """(1-s)·y + s/C, labels (B,) or (B, C) -> (B, C) (Szegedy et al. 2016, §7)."""
+    classes = like.shape[1]
+    return (1 - smoothing) * one_hot(labels, classes) + smoothing / classes

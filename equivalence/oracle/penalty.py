@@ -13,24 +13,33 @@ from equivalence.oracle.closures import LogSoftmax
 from equivalence.oracle.losses import softmax
 from equivalence.oracle.models import Pulled
 from equivalence.oracle.norms import l2_norm, per_sample, unit
-from equivalence.oracle.trees import add
+from equivalence.oracle.trees import add, scaled
 
 Array = np.ndarray
 
 
-def input_gradient_penalty(loss: Any, x: Array, *, norm: str = "l2_squared") -> Array:
-    """‖∇ₓℓ‖², ‖∇ₓℓ‖₂ or ‖∇ₓℓ‖₁, (B,) (Drucker & LeCun 1992)."""
+def input_gradient_penalty(
+    loss: Any, x: Array, *, norm: str = "l2_squared", how: str = "double_backward", xi: float = 0.01
+) -> Array:
+    """‖∇ₓℓ‖², ‖∇ₓℓ‖₂ or ‖∇ₓℓ‖₁, (B,) (Drucker & LeCun 1992); `how` concerns its gradient alone."""
     rows = loss.grad(x).reshape(len(x), -1)
     if norm == "l2_squared":
         return (rows**2).sum(1)
     return l2_norm(rows) if norm == "l2" else (np.sign(rows.real) * rows).sum(1)
 
 
-def input_gradient_penalty_pullback(loss: Any, x: Array, *, norm: str = "l2_squared") -> Any:
+def input_gradient_penalty_pullback(
+    loss: Any, x: Array, *, norm: str = "l2_squared", how: str = "double_backward", xi: float = 0.01
+) -> Any:
+    """The penalty's gradient, which two ways have exactly; "finite_difference" has that of its difference."""
+
     def pullback(cotangent: Array) -> Pulled:
         gradient = loss.grad(x)
         slope = {"l2_squared": 2 * gradient, "l2": unit(gradient), "l1": np.sign(gradient.real)}[norm]
-        return along(loss, x, per_sample(cotangent, x) * slope, np.ones(len(x)))
+        if how != "finite_difference":
+            return along(loss, x, per_sample(cotangent, x) * slope, np.ones(len(x)))
+        step, share = xi * unit(slope), cotangent * l2_norm(slope) / (2 * xi)
+        return add(loss.vjp(x + step, share), loss.vjp(x - step, -share))
 
     return pullback
 
@@ -53,10 +62,9 @@ def jacobian_penalty(f: Any, x: Array, *, weights: Array | None = None, probes: 
 
 
 def jacobian_penalty_pullback(f: Any, x: Array, *, weights: Array | None = None, probes: Array | None = None) -> Any:
-    """The weights are constants here; `softmax_weighted_penalty` has those that depend on f."""
-    batch, classes = f(x).shape
-    root = np.ones((batch, classes)) if weights is None else np.sqrt(weights)
-    rows = root * (np.eye(classes)[:, None] if probes is None else probes)  # (K, B, C)
+    """The weights are constants here; `tikhonov_penalty` has those that depend on f."""
+    outputs = f(x)
+    rows = (np.ones_like(outputs) if weights is None else np.sqrt(weights)) * _probes(outputs, probes)  # (K, B, C)
     share = 1 if probes is None else 1 / len(probes)
 
     def pullback(cotangent: Array) -> Pulled:
@@ -66,18 +74,53 @@ def jacobian_penalty_pullback(f: Any, x: Array, *, weights: Array | None = None,
     return pullback
 
 
-def softmax_weighted_penalty(f: Any, x: Array) -> Array:
-    """Σᵢ pᵢ‖∇log pᵢ‖², p = softmax f, (B,): what small noise makes of KL(p(x)‖p(x + noise))."""
-    return jacobian_penalty(LogSoftmax(f), x, weights=softmax(f(x)))
+def _probes(outputs: Array, probes: Array | None) -> Array:
+    """The probes (K, B, C), or the C unit vectors in their place, (C, 1, C)."""
+    return np.eye(outputs.shape[1])[:, None] if probes is None else probes
 
 
-def softmax_weighted_penalty_pullback(f: Any, x: Array) -> Any:
-    """Through the weights too: sᵢ = ‖∇log pᵢ‖² is the gradient in pᵢ, and p's own gradient is softmax's."""
+def tikhonov_penalty(divergence: str, f: Any, x: Array, *, probes: Array | None = None) -> Array:
+    """Σᵢ λᵢ‖∇fᵢ‖², (B,): 2Σᵢ‖∇fᵢ‖² for "squared_error", Σᵢ pᵢ‖∇log pᵢ‖² with p = softmax f for "kl_divergence"."""
+    if divergence == "squared_error":
+        return 2 * jacobian_penalty(f, x, probes=probes)
+    return jacobian_penalty(LogSoftmax(f), x, weights=softmax(f(x)), probes=probes)
+
+
+def tikhonov_penalty_pullback(divergence: str, f: Any, x: Array, *, probes: Array | None = None) -> Any:
+    if divergence == "squared_error":
+        double = jacobian_penalty_pullback(f, x, probes=probes)
+        return lambda cotangent: scaled(2, double(cotangent))
     log_p, p = LogSoftmax(f), softmax(f(x))
+    fixed = jacobian_penalty_pullback(log_p, x, weights=p, probes=probes)
 
     def pullback(cotangent: Array) -> Pulled:
-        squares = cotangent[:, None] * (jacobian(log_p, x) ** 2).sum(2)  # (B, C)
-        through_p = f.vjp(x, p * (squares - (p * squares).sum(1, keepdims=True)))
-        return add(jacobian_penalty_pullback(log_p, x, weights=p)(cotangent), through_p)
+        """Through the weights too: √pᵢ = exp(½ log pᵢ), so that ∂‖vₖ‖²/∂log pᵢ is vₖ·(ηₖᵢ√pᵢ∇log pᵢ)."""
+        rows, share = np.sqrt(p) * _probes(p, probes), 1 if probes is None else 1 / len(probes)
+        gradients = jacobian(log_p, x)  # (B, C, n)
+        sums = np.einsum("kbc,bcn->kbn", rows, gradients)  # vₖ
+        through_p = share * cotangent[:, None] * np.einsum("kbc,bcn,kbn->bc", rows, gradients, sums)
+        return add(fixed(cotangent), log_p.vjp(x, through_p))
 
     return pullback
+
+
+def wgan_gradient_penalty(critic: Any, real: Array, fake: Array, mix: Array, *, target: float = 1.0) -> Array:
+    """(‖∇critic‖₂ - target)² at mix·real + (1-mix)·fake, mix (B,) -> (B,) (Gulrajani et al. 2017, eq. 3)."""
+    return (l2_norm(critic.grad(_between(real, fake, mix))) - target) ** 2
+
+
+def wgan_gradient_penalty_pullback(critic: Any, real: Array, fake: Array, mix: Array, *, target: float = 1.0) -> Any:
+    """x_bar is the gradient in `real`; fake is data, or held fixed."""
+
+    def pullback(cotangent: Array) -> Pulled:
+        between = _between(real, fake, mix)
+        gradient = critic.grad(between)
+        slope = per_sample(2 * cotangent * (l2_norm(gradient) - target), real) * unit(gradient)
+        between_bar, params_bar = along(critic, between, slope, np.ones(len(real)))
+        return per_sample(mix, real) * between_bar, params_bar
+
+    return pullback
+
+
+def _between(real: Array, fake: Array, mix: Array) -> Array:
+    return per_sample(mix, real) * real + per_sample(1 - mix, real) * fake

@@ -4,11 +4,12 @@ from typing import Any
 
 import numpy as np
 
+from equivalence.oracle.closures import held_fixed
 from equivalence.oracle.derivative import derivative
-from equivalence.oracle.losses import kl_divergence, softmax_change
+from equivalence.oracle.losses import entropy, kl_divergence, softmax_change
 from equivalence.oracle.models import Pulled
 from equivalence.oracle.norms import unit
-from equivalence.oracle.trees import scaled
+from equivalence.oracle.trees import add
 
 Array = np.ndarray
 
@@ -45,20 +46,31 @@ def _divergence_gradient(f: Any, x: Array, r: Array) -> Array:
 
 
 def vat_perturbation_pullback(f: Any, x: Array, start: Array, **options: Any) -> Any:
-    """Zeros whatever the cotangent (B, *S): the perturbation is held fixed."""
-    return lambda cotangent: scaled(0, f.vjp(x, np.zeros_like(f(x))))
+    return held_fixed(f, x)
 
 
-def vat_loss(f: Any, x: Array, start: Array, **options: Any) -> Array:
-    """KL(p(x)‖p(x+r)) at the virtual adversarial r, (B,) (their eq. 5-6); options as for `vat_perturbation`."""
-    return kl_divergence(f(x), f(x + vat_perturbation(f, x, start, **options)))
+def vat_loss(
+    f: Any,
+    x: Array,
+    start: Array,
+    *,
+    radius: float,
+    xi: float = 0.01,
+    steps: int = 1,
+    how: str = "finite_difference",
+    entropy_weight: float = 0.0,
+) -> Array:
+    """KL(p(x)‖p(x+r)) at the virtual adversarial r, (B,) (their eq. 5-6), and weight times the entropy of p(x)."""
+    r = vat_perturbation(f, x, start, radius=radius, xi=xi, steps=steps, how=how)
+    return kl_divergence(f(x), f(x + r)) + entropy_weight * entropy(f(x))
 
 
-def vat_loss_pullback(f: Any, x: Array, start: Array, **options: Any) -> Any:
-    """Through p(x+r) only; x_bar too."""
+def vat_loss_pullback(f: Any, x: Array, start: Array, *, entropy_weight: float = 0.0, **options: Any) -> Any:
+    """Through p(x+r), and through the entropy's p(x); x_bar too. Options as for `vat_perturbation`."""
 
     def pullback(cotangent: Array) -> Pulled:
         moved = x + vat_perturbation(f, x, start, **options)
-        return f.vjp(moved, cotangent[:, None] * softmax_change(f(x), f(moved)))
+        divergence = f.vjp(moved, cotangent[:, None] * softmax_change(f(x), f(moved)))
+        return add(divergence, f.vjp(x, entropy.vjp(f(x), entropy_weight * cotangent)))
 
     return pullback

@@ -36,6 +36,10 @@ def finite(array: Array) -> bool | None:
     """Whether every value is finite; None while the array is traced and has no values."""
 
 
+def span(array: Array) -> tuple[float, float]:
+    """The smallest and the largest value of an array that is not traced."""
+
+
 def fixed(array: Array) -> Array:
     """The array without its history: no gradient flows through it."""
 

@@ -24,8 +24,9 @@ def lipschitz_bound(weights: Matrices, us: Vectors, *, steps: Steps = 1) -> Arra
     """Product of the layers' spectral norms: ‖f(x) - f(y)‖ ≤ that times ‖x - y‖ (Szegedy et al. 2014, §4.3).
 
     For affine layers with activations of slope at most 1 between (tanh, ReLU). A kernel (O, I, *K) counts √ΠK times the
-    norm of (O, I·ΠK), since a convolution of any stride reads each input at most ΠK times (Tsuzuku et al. 2018). The
-    norms come from below: it is a bound once the power iterations have converged.
+    norm of (O, I·ΠK), since a convolution of any stride reads each input at most ΠK times (Tsuzuku et al. 2018); one
+    that reads every input once is a matrix: flatten it. The norms come from below: it is a bound once the power
+    iterations have converged.
 
     Args:
         weights: one (O, *I) a layer.

@@ -49,8 +49,9 @@ def uniform_sphere(seed: Seed, shape: tuple[int, ...], *, like: Array) -> Array:
 def uniform_ball(seed: Seed, shape: tuple[int, ...], *, like: Array, norm: Literal["l2", "linf", "l1"] = "l2") -> Array:
     """For each sample a point uniform in the unit ball of the norm: what PGD starts from, times the radius.
 
-    "l2": n coordinates of a point on the sphere in n + 2 dimensions (Voelker et al. 2017); "linf": every component uniform in (-1, 1); "l1": exponential variables
-    with random signs, divided by the sum of n + 1 of them (Barthe et al. 2005).
+    "l2": n coordinates of a point on the sphere in n + 2 dimensions (Voelker et al. 2017); "linf": every component
+    uniform in (-1, 1); "l1": exponential variables with random signs, divided by the sum of n + 1 of them (Barthe et
+    al. 2005).
 
     Args:
         shape: (B, *S), n numbers a sample, n ≥ 1.

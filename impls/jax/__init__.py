@@ -34,6 +34,10 @@ def finite(array):
     return bool(np.isfinite(np.asarray(array)).all())  # NumPy: jnp would be traced where a step is
 
 
+def span(array):
+    return float(np.asarray(array).min()), float(np.asarray(array).max())
+
+
 def fixed(array):
     return jax.lax.stop_gradient(array)
 

@@ -34,7 +34,11 @@ def to_numpy(array):
 def finite(array):
     if not tf.executing_eagerly():
         return None
-    return bool(tf.reduce_all(tf.math.is_finite(array)))
+    return array.dtype.is_integer or bool(tf.reduce_all(tf.math.is_finite(array)))  # not defined for integers
+
+
+def span(array):
+    return float(tf.reduce_min(array)), float(tf.reduce_max(array))
 
 
 def fixed(array):
@@ -45,7 +49,7 @@ def gradient(function, x):
     with tf.GradientTape() as tape:
         tape.watch(x)
         total = tf.reduce_sum(function(x))
-    return tape.gradient(total, x)
+    return tape.gradient(total, x, unconnected_gradients="zero")
 
 
 def value_and_grad(objective):

@@ -37,6 +37,10 @@ def finite(array):
     return bool(torch.isfinite(array).all())
 
 
+def span(array):
+    return float(array.min()), float(array.max())
+
+
 def fixed(array):
     return array.detach()
 

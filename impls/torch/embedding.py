@@ -7,10 +7,11 @@ from impls.torch.norms import steepest
 @checked
 def normalize_embedding(table, frequencies):
     share = frequencies / frequencies.sum()
-    shifted = table - table[:1]  # a component that does not vary is then exactly 0
+    shifted = table - table[share.argmax()]  # a component that does not vary is then exactly 0
     centred = shifted - share @ shifted  # (V, D)
     variance = share @ centred.square()  # (D,)
-    return centred / torch.where(variance > 0, variance, 1).sqrt()
+    varies = variance > 0
+    return torch.where(varies, centred / torch.where(varies, variance, 1).sqrt(), 0)
 
 
 @checked

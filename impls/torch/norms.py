@@ -43,7 +43,8 @@ def project(x, *, radius, norm="l2"):
         length = l2_norm(x)[:, None]
         inside = length <= radius
         return (rows * torch.where(inside, 1, radius / torch.where(inside, 1, length))).reshape(x.shape)
-    largest = rows.abs().sort(1, descending=True).values
+    gaps = rows.abs().amax(1, keepdim=True) - rows.abs()  # to the largest: keeps its digits where x is far outside
     count = torch.arange(1, rows.shape[1] + 1, dtype=x.dtype, device=x.device)
-    threshold = ((largest.cumsum(1) - radius) / count).amax(1, keepdim=True).clamp(min=0)  # 0 inside the ball
-    return (torch.sign(rows) * (rows.abs() - threshold).clamp(min=0)).reshape(x.shape)
+    level = ((gaps.sort(1).values.cumsum(1) + radius) / count).amin(1, keepdim=True)  # what is left of the largest
+    inside = rows.abs().sum(1, keepdim=True) <= radius
+    return torch.where(inside, rows, torch.sign(rows) * (level - gaps).clamp(min=0)).reshape(x.shape)
