@@ -32,7 +32,7 @@ class Ready:
 def start(job: dict[str, Any]) -> Callable[[str], dict[str, Any]]:
     """Import and configure the framework; what comes back times one method."""
     import impls
-    from bench.cells import METHODS, Cell
+    from bench.cells import TIMED, Cell
     from bench.expected import Expected
     from bench.prepare import prepare
     from equivalence.judge import AGREEMENT_UNITS
@@ -56,7 +56,7 @@ def start(job: dict[str, Any]) -> Callable[[str], dict[str, Any]]:
     def measure(method: str) -> dict[str, Any]:
         a = plain()
         b = a if method == "plain" else ready(method)
-        facts = {"error": b.units, "batch": a.batch, "threads": threads, "floor": float(METHODS[method].floor)}
+        facts = {"error": b.units, "batch": a.batch, "threads": threads, "floor": float(TIMED[method].floor)}
         for name, step in (("plain", a), (method, b)):
             if not step.units <= AGREEMENT_UNITS:  # NaN is wrong too
                 off = f"{step.units:.3g} rounding units x condition, at most {AGREEMENT_UNITS}"

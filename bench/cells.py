@@ -1,6 +1,6 @@
 """The matrix of what is timed: method x framework x mode x workload. Imports no framework."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from types import SimpleNamespace
@@ -119,6 +119,39 @@ METHODS = {
 }
 
 
+# Steps of `bench.loops`, whose gradients must be those of the usages.
+LOOP_MODES = {
+    "torch": ("module eager", "module compiled"),
+    "jax": ("optax jit",),
+    "tensorflow": ("keras function", "keras xla"),
+}
+QUICK_LOOP_MODE = {"torch": "module compiled", "jax": "optax jit", "tensorflow": "keras function"}
+LOOP_WORKLOADS = ("digits-mlp",)
+TWICE_COMPILED = ("module compiled", "gradient_penalty_training")  # torch.compile refuses a double backward
+LOOPS = {
+    timed.name: timed
+    for timed in (
+        METHODS["plain"],
+        Method(
+            renamed("adversarial_training", attacked()),
+            2 + 3,
+            "attack: forward 1, input gradient 1; training on the perturbed inputs: forward 1, backward 2",
+        ),
+        Method(
+            renamed("adversarial snippet", attacked(scope="tensor")),
+            2 + 3,
+            "the same; the usual snippet's attack runs the full backward pass, 3 + 3",
+        ),
+        Method(
+            renamed("gradient_penalty_training", METHODS["gradient_penalty"].usage),
+            2 + 4,
+            "forward, shared with the loss, 1, input gradient 1, backward through both 4",
+        ),
+    )
+}
+TIMED = METHODS | LOOPS
+
+
 @dataclass(frozen=True)
 class Cell:
     """One training step, to be timed."""
@@ -140,13 +173,24 @@ def plan(
 ) -> list[Cell]:
     """The cells to time, those of one process together. None means all; quick: one workload, one mode a framework."""
     known = QUICK_WORKLOADS if quick and workloads is None else tuple(WORKLOADS)
+    wanted = chosen("method", methods, TIMED, TIMED)
     return [
         Cell(method, framework, mode, workload, device=device)
         for workload in chosen("workload", workloads, WORKLOADS, known)
         for framework in chosen("framework", frameworks, MODES, MODES)
-        for mode in ((QUICK_MODE[framework],) if quick else MODES[framework])
-        for method in chosen("method", methods, METHODS, METHODS)
+        for mode, offered in offers(framework, workload, quick)
+        for method in offered
+        if method in wanted
     ]
+
+
+def offers(framework: str, workload: str, quick: bool) -> Iterator[tuple[str, Iterable[str]]]:
+    """The framework's modes with the methods that each can run on a workload."""
+    yield from ((mode, METHODS) for mode in ((QUICK_MODE[framework],) if quick else MODES[framework]))
+    if workload in LOOP_WORKLOADS:
+        loops = (QUICK_LOOP_MODE[framework],) if quick else LOOP_MODES[framework]
+        for mode in loops:
+            yield mode, [name for name in LOOPS if (mode, name) != TWICE_COMPILED]
 
 
 def chosen(kind: str, names: Iterable[str] | None, known: Iterable[str], default: Iterable[str]) -> list[str]:

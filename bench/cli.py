@@ -91,7 +91,7 @@ def list_command() -> None:
     console.print(table)
     for title, names in (
         ("methods to verify", verify_methods()),
-        ("methods to time", cells.METHODS),
+        ("methods to time", cells.TIMED),
         ("cases", REGISTRY),
         ("workloads", cells.WORKLOADS),
         ("frameworks installed", arguments.impls.installed()),
@@ -163,8 +163,8 @@ def timed(
 ) -> list[Any]:
     """Time, store, print; the records of this run."""
     chosen = arguments.frameworks(framework, console)
-    methods = arguments.known("method", method, cells.METHODS)
-    methods = list(dict.fromkeys(["plain", *methods])) if methods else list(cells.METHODS)  # plain: the noise floor
+    methods = arguments.known("method", method, cells.TIMED)
+    methods = list(dict.fromkeys(["plain", *methods])) if methods else list(cells.TIMED)  # plain: the noise floor
     workloads = arguments.known("workload", workload, cells.WORKLOADS)
     planned = cells.plan(chosen, methods, workloads or None, arguments.device(device, chosen), quick)
     used = list(dict.fromkeys(cell.workload for cell in planned))

@@ -39,11 +39,12 @@ def pytest_generate_tests(metafunc):
     """One test a cell: every workload and method in the framework and mode that were asked for."""
     if "cell" not in metafunc.fixturenames:
         return
-    from bench.cells import MODES, QUICK_MODE, plan  # brings NumPy in, which reads the environment
+    from bench.cells import LOOP_MODES, MODES, QUICK_MODE, plan  # brings NumPy in, which reads the environment
 
     framework = chosen_framework(metafunc.config)
     mode = metafunc.config.getoption("--mode", default=None) or QUICK_MODE[framework]
-    if mode not in MODES[framework]:
-        raise pytest.UsageError(f"--mode: got {mode}, expected one of {', '.join(MODES[framework])} for {framework}")
+    modes = MODES[framework] + LOOP_MODES[framework]
+    if mode not in modes:
+        raise pytest.UsageError(f"--mode: got {mode}, expected one of {', '.join(modes)} for {framework}")
     cells = [cell for cell in plan([framework]) if cell.mode == mode]
     metafunc.parametrize("cell", cells, ids=[f"{cell.workload}-{mode}-{cell.method}" for cell in cells])

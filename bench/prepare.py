@@ -1,6 +1,7 @@
 """From a cell to a callable training step. The timer and pytest-benchmark both use it; it times nothing itself."""
 
 import copy
+import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType, SimpleNamespace
@@ -9,7 +10,8 @@ from typing import Any
 import numpy as np
 
 import impls
-from bench.cells import METHODS, Cell
+from bench.cells import LOOP_MODES, METHODS, Cell
+from bench.loops import Loop
 from bench.workloads import WORKLOADS
 from equivalence.cases import Case
 from equivalence.problem import Point, Problem, flat
@@ -41,6 +43,29 @@ class Prepared:
         return self.bridge.to_numpy(values), flattened
 
 
+@dataclass(frozen=True)
+class PreparedLoop(Prepared):
+    """A step of `bench.loops`, at rate 1 until its gradient has been read off the parameters, then at rate 0."""
+
+    loop: Loop
+    before: dict[str, np.ndarray]
+
+    def numpy(self, result: Any) -> tuple[np.ndarray, np.ndarray]:
+        """The objective, the mean of its values, (), and its gradient as the first step showed it."""
+        after = self.loop.parameters()
+        self.loop.rate(0.0)
+        value = result[0] if isinstance(result, tuple) else result
+        moved = {name: self.before[name].astype(np.float64) - after[name] for name in after}
+        return self.bridge.to_numpy(value), flat(moved)
+
+
+def prepare_loop(cell: Cell, case: Case) -> PreparedLoop:
+    """The cell's step as its ecosystem writes it."""
+    builder = importlib.import_module(f"bench.loops.{cell.framework}")
+    loop = builder.build(case, cell.mode, cell.method, cell.device)
+    return PreparedLoop(cell, case.batch, loop.step, impls.load(cell.framework), loop, loop.parameters())
+
+
 def prepare(cell: Cell, case: Case | None = None) -> Prepared:
     """The cell's step: loss, regulariser and the gradient in the parameters.
 
@@ -48,6 +73,8 @@ def prepare(cell: Cell, case: Case | None = None) -> Prepared:
     """
     bridge, methods = impls.load(cell.framework), impls.methods(cell.framework)
     case = case or WORKLOADS[cell.workload]()
+    if cell.mode in LOOP_MODES[cell.framework]:
+        return prepare_loop(cell, case)
     problem = Problem(case, bridge, methods, cell.dtype, cell.device)
     usage = METHODS[cell.method].usage
 

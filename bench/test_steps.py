@@ -8,7 +8,7 @@ import functools
 
 import pytest
 
-from bench.cells import METHODS
+from bench.cells import TIMED
 from bench.expected import Expected, expected
 from bench.prepare import prepare
 from equivalence.datasets import MissingData
@@ -39,5 +39,5 @@ def test_step(cell, bridge, wanted, benchmark):
     prepared = prepare(cell)
     assert want.units(cell.method, prepared.numpy(prepared.run()), cell.dtype) <= AGREEMENT_UNITS
     benchmark.group = f"{cell.workload}, {cell.framework} {cell.mode}"
-    benchmark.extra_info["floor in plain steps"] = float(METHODS[cell.method].floor)
+    benchmark.extra_info["floor in plain steps"] = float(TIMED[cell.method].floor)
     benchmark.pedantic(prepared.run, rounds=ROUNDS, warmup_rounds=WARM_UP)

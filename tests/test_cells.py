@@ -11,7 +11,7 @@ import pytest
 
 import bench.cell
 import impls
-from bench.cells import METHODS, MODES, QUICK_MODE, Cell, job, plan
+from bench.cells import LOOP_MODES, LOOPS, METHODS, MODES, QUICK_LOOP_MODE, QUICK_MODE, TIMED, Cell, job, plan
 from bench.expected import Expected, write
 from bench.prepare import prepare
 from bench.store import ROOT
@@ -29,14 +29,15 @@ def expected(tmp_path_factory):
     found = {}
     for name in SMALL:
         case, path = one_draw(cases.REGISTRY[name]()), tmp_path_factory.mktemp("expected") / f"{name}.npz"
-        write(case, METHODS, path)
+        write(case, TIMED, path)
         found[name] = case, Expected(path)
     return found
 
 
 def test_plan_covers_the_matrix_once():
     cells = plan(impls.FRAMEWORKS)
-    assert len(set(cells)) == len(cells) == len(METHODS) * len(WORKLOADS) * sum(map(len, MODES.values()))
+    loops = len(LOOPS) * sum(map(len, LOOP_MODES.values())) - 1  # torch.compile refuses the gradient penalty
+    assert len(set(cells)) == len(cells) == len(METHODS) * len(WORKLOADS) * sum(map(len, MODES.values())) + loops
     assert ("jax", "eager") not in {(cell.framework, cell.mode) for cell in cells}
 
 
@@ -44,8 +45,8 @@ def test_quick_is_a_subset_with_one_workload_and_one_mode_a_framework():
     quick = plan(impls.FRAMEWORKS, quick=True)
     assert set(quick) < set(plan(impls.FRAMEWORKS))
     assert {cell.workload for cell in quick} == {"digits-mlp"}
-    assert {(cell.framework, cell.mode) for cell in quick} == set(QUICK_MODE.items())
-    assert {cell.method for cell in quick} == set(METHODS)
+    assert {(cell.framework, cell.mode) for cell in quick} == {*QUICK_MODE.items(), *QUICK_LOOP_MODE.items()}
+    assert {cell.method for cell in quick} == set(TIMED)
 
 
 def test_what_is_named_is_planned():
@@ -94,6 +95,7 @@ def test_methods_exist_in_the_contract(methods):
 def test_modes_exist_in_the_bridge(framework, bridge):
     assert set(MODES[framework]) <= set(bridge.MODES)
     assert QUICK_MODE[framework] in MODES[framework]
+    assert QUICK_LOOP_MODE[framework] in LOOP_MODES[framework]
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -103,6 +105,17 @@ def test_a_step_agrees_with_the_oracle(framework, bridge, expected, method, name
     case, want = expected[name]
     prepared = prepare(Cell(method, framework, QUICK_MODE[framework], name, dtype), case)
     assert want.units(method, prepared.numpy(prepared.run()), dtype) <= AGREEMENT_UNITS
+
+
+@pytest.mark.parametrize("method", LOOPS)
+def test_a_loop_agrees_with_the_oracle_and_then_stands_still(framework, bridge, expected, method):
+    case, want = expected["tanh-mlp"]
+    uncompiled = {"torch": "module eager", "jax": "optax jit", "tensorflow": "keras function"}[framework]
+    prepared = prepare(Cell(method, framework, uncompiled, "tanh-mlp"), case)
+    assert want.units(method, prepared.numpy(prepared.run()), "float32") <= AGREEMENT_UNITS
+    before = prepared.loop.parameters()
+    prepared.run()
+    assert all(np.array_equal(before[name], value) for name, value in prepared.loop.parameters().items())
 
 
 @pytest.mark.parametrize("method", METHODS)
