@@ -3,8 +3,6 @@
 import re
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -24,8 +22,15 @@ def test_links_lead_somewhere():
     assert [link for link in links if not (ROOT / link).exists()] == []
 
 
-@pytest.mark.parametrize("example", blocks("python"))
-def test_example_runs(framework, example):
-    if framework != "torch":
-        pytest.skip("the example is PyTorch's")
-    exec(compile(example, "README.md", "exec"), {})
+EXAMPLES = {"torch": "import torch", "jax": "import jax", "tensorflow": "import keras"}
+
+
+def test_every_framework_has_an_example_and_every_example_a_framework():
+    found = [[name for name, line in EXAMPLES.items() if line in example] for example in blocks("python")]
+    assert sorted(found) == [["jax"], ["tensorflow"], ["torch"], ["torch"]]
+
+
+def test_examples_run(framework, bridge):
+    own = [example for example in blocks("python") if EXAMPLES[framework] in example]
+    for example in own:
+        exec(compile(example, "README.md", "exec"), {"__name__": "readme"})

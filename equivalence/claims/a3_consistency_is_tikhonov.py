@@ -11,19 +11,8 @@ from equivalence.measure import SIGNS, every, ladder, order
 STEPS, TAIL = ladder(1, -13), ladder(-27, -28)
 
 
-def squared_error_penalty(problem, f, x):
-    """½σ²·λ‖J‖² with λ = 2."""
-    return problem.methods.jacobian_penalty(f, x)
-
-
-def kl_penalty(problem, f, x):
-    """½ Σᵢ pᵢ‖∇log pᵢ‖²: the same for both directions of the divergence."""
-    models = problem.models
-    return 0.5 * problem.methods.jacobian_penalty(lambda x: models.log_softmax(f(x)), x, weights=models.softmax(f(x)))
-
-
 def part(problem, reference, divergence, name, penalty):
-    """`name` is the divergence's among the oracle's."""
+    """`name` is the divergence's among the oracle's, `penalty` its kind: both directions of KL have the same."""
     point = reference.low_dimensional()
     batch, n = point.x.shape
     noise = np.broadcast_to(every(SIGNS, n)[:, None], (2**n, batch, n))  # (K, B, n)
@@ -31,7 +20,7 @@ def part(problem, reference, divergence, name, penalty):
     def residual(point, sigma, noise):
         point = problem.low_dimensional(point)
         consistency = problem.methods.consistency_loss(divergence, point.f, point.x, sigma * noise)
-        return consistency - sigma**2 * penalty(problem, point.f, point.x)
+        return consistency - 0.5 * sigma**2 * problem.methods.tikhonov_penalty(penalty, point.f, point.x)
 
     def residuals(steps):
         values, gradients = problem.evaluate(residual, [(step, noise) for step in steps])
@@ -52,10 +41,10 @@ def measure(problem, reference):
     def reverse_kl(clean, noisy):
         return methods.kl_divergence(noisy, clean)
 
-    yield "squared error", part(problem, reference, methods.squared_error, "squared_error", squared_error_penalty)
-    yield "KL", part(problem, reference, methods.kl_divergence, "kl_divergence", kl_penalty)
+    yield "squared error", part(problem, reference, methods.squared_error, "squared_error", "squared_error")
+    yield "KL", part(problem, reference, methods.kl_divergence, "kl_divergence", "kl_divergence")
     if reference.case.directions is None:
-        yield "reverse KL", part(problem, reference, reverse_kl, "reverse_kl_divergence", kl_penalty)
+        yield "reverse KL", part(problem, reference, reverse_kl, "reverse_kl_divergence", "kl_divergence")
 
 
 CLAIM = Claim(
@@ -63,12 +52,15 @@ CLAIM = Claim(
     title="Consistency under noise is a Tikhonov penalty on the outputs' gradients",
     formula="E D(f(x), f(x+σz)) = ½σ² Σᵢ λᵢ‖∇fᵢ‖² + O(σ⁴): squared error σ²‖J‖², KL either way ½σ² Σᵢ pᵢ‖∇log pᵢ‖²",
     source="Su, 泛化性乱弹, eq. 7-8",
-    methods=("consistency_loss", "jacobian_penalty", "kl_divergence", "squared_error"),
+    methods=("consistency_loss", "tikhonov_penalty", "kl_divergence", "squared_error"),
     cases=("softmax", "tanh-mlp", "reviews-text"),
     measure=measure,
     wrong={
         "λ = 1 for the squared error": lambda m, bridge: {
-            "jacobian_penalty": lambda f, x, weights=None: m.jacobian_penalty(f, x, weights=weights) / 2
+            "tikhonov_penalty": lambda divergence, f, x: m.tikhonov_penalty(divergence, f, x) / 2
+        },
+        "the logits in the place of the log-probabilities": lambda m, bridge: {
+            "tikhonov_penalty": lambda divergence, f, x: m.tikhonov_penalty("squared_error", f, x)
         },
         "averaged over the classes": lambda m, bridge: {
             "squared_error": lambda a, b: m.squared_error(a, b) / a.shape[-1]

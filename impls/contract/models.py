@@ -40,11 +40,3 @@ def text(params: Params, x: Array, mask: Array) -> Array:
 
 def shift(x: Array, directions: Array, coordinates: Array) -> Array:
     """x + Σⱼ cⱼ pⱼ: moves samples within a few directions, so that n is small. (B, *S), (m, *S), (B, m) -> (B, *S)."""
-
-
-def softmax(outputs: Array) -> Array:
-    """Probabilities of the classes, (B, C) -> (B, C)."""
-
-
-def log_softmax(outputs: Array) -> Array:
-    """Their logarithms, (B, C) -> (B, C)."""

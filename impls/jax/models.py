@@ -44,11 +44,3 @@ def text(params, x, mask):
 
 def shift(x, directions, coordinates):
     return x + jnp.einsum("bm,m...->b...", coordinates, directions)  # (B, *S)
-
-
-def softmax(outputs):
-    return jax.nn.softmax(outputs)  # (B, C)
-
-
-def log_softmax(outputs):
-    return jax.nn.log_softmax(outputs)  # (B, C)

@@ -43,11 +43,3 @@ def text(params, x, mask):
 
 def shift(x, directions, coordinates):
     return x + tf.einsum("bm,m...->b...", coordinates, directions)  # (B, *S)
-
-
-def softmax(outputs):
-    return tf.nn.softmax(outputs)  # (B, C)
-
-
-def log_softmax(outputs):
-    return tf.nn.log_softmax(outputs)  # (B, C)

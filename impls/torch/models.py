@@ -43,11 +43,3 @@ def text(params, x, mask):
 
 def shift(x, directions, coordinates):
     return x + torch.einsum("bm,m...->b...", coordinates, directions)  # (B, *S)
-
-
-def softmax(outputs):
-    return torch.softmax(outputs, dim=-1)  # (B, C)
-
-
-def log_softmax(outputs):
-    return torch.log_softmax(outputs, dim=-1)  # (B, C)
