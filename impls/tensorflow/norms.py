@@ -20,3 +20,32 @@ def unit(x, *, scope="sample"):
     rows = rows / tf.where(largest == 0, tf.ones_like(largest), largest)  # squares of 1e-30 would vanish in float32
     norm = tf.sqrt(tf.reduce_sum(tf.square(rows), 1, keepdims=True))
     return tf.reshape(rows / tf.where(norm == 0, tf.ones_like(norm), norm), x.shape)
+
+
+@checked
+def steepest(x, *, norm="l2", scope="sample"):
+    if norm == "l2":
+        return unit(x, scope=scope)
+    if norm == "linf":
+        return tf.sign(x)
+    if norm == "raw":
+        return x
+    rows = tf.abs(tf.reshape(x, (x.shape[0] if scope == "sample" else 1, -1)))
+    largest = tf.cast(rows == tf.reduce_max(rows, 1, keepdims=True), x.dtype)
+    return tf.sign(x) * tf.reshape(largest / tf.reduce_sum(largest, 1, keepdims=True), x.shape)
+
+
+@checked
+def project(x, *, radius, norm="l2"):
+    rows = tf.reshape(x, (x.shape[0], -1))  # (B, n)
+    if norm == "linf":
+        return tf.clip_by_value(x, -radius, radius)
+    if norm == "l2":
+        length = l2_norm(x)[:, None]
+        inside, ones = length <= radius, tf.ones_like(length)
+        return tf.reshape(rows * tf.where(inside, ones, radius / tf.where(inside, ones, length)), x.shape)
+    largest = tf.sort(tf.abs(rows), 1, direction="DESCENDING")
+    count = tf.range(1, rows.shape[1] + 1, dtype=x.dtype)
+    threshold = tf.reduce_max((tf.cumsum(largest, 1) - radius) / count, 1, keepdims=True)
+    threshold = tf.maximum(threshold, 0)  # inside the ball
+    return tf.reshape(tf.sign(rows) * tf.maximum(tf.abs(rows) - threshold, 0), x.shape)

@@ -2,7 +2,7 @@ import tensorflow as tf
 
 from impls.checks import checked
 from impls.tensorflow.curvature import hvp
-from impls.tensorflow.losses import kl_divergence
+from impls.tensorflow.losses import entropy, kl_divergence
 from impls.tensorflow.norms import unit
 
 
@@ -12,10 +12,12 @@ def vat_perturbation(f, x, start, *, radius, xi=0.01, steps=1, how="finite_diffe
 
 
 @checked
-def vat_loss(f, x, start, *, radius, xi=0.01, steps=1, how="finite_difference"):
-    clean = tf.stop_gradient(f(x))  # p(x) is held fixed, and shared by the power steps and the loss
+def vat_loss(f, x, start, *, radius, xi=0.01, steps=1, how="finite_difference", entropy_weight=0.0):
+    logits = f(x)
+    clean = tf.stop_gradient(logits)  # p(x) is held fixed, and shared by the power steps and the loss
     perturbation = _perturbation(f, x, clean, start, radius, xi, steps, how)
-    return kl_divergence(clean, f(x + perturbation))  # (B,)
+    loss = kl_divergence(clean, f(x + perturbation))  # (B,)
+    return loss if entropy_weight == 0 else loss + entropy_weight * entropy(logits)
 
 
 def _perturbation(f, x, clean, start, radius, xi, steps, how):

@@ -1,0 +1,27 @@
+import jax
+import jax.numpy as jnp
+
+from impls.checks import checked
+from impls.jax.norms import steepest
+
+
+@checked
+def normalize_embedding(table, frequencies):
+    share = frequencies / frequencies.sum()
+    shifted = table - table[share.argmax()]  # a component that does not vary is then exactly 0
+    centred = shifted - share @ shifted  # (V, D)
+    variance = share @ jnp.square(centred)  # (D,)
+    varies = variance > 0
+    return jnp.where(varies, centred / jnp.sqrt(jnp.where(varies, variance, 1)), 0)
+
+
+@checked
+def perturb_table(loss, table, *, radius, norm="l2"):
+    gradient = jax.grad(lambda table: loss(table).sum())(jax.lax.stop_gradient(table))  # (V, D)
+    return jax.lax.stop_gradient(radius * steepest(gradient, norm=norm, scope="tensor"))
+
+
+@checked
+def perturb_output(loss, x, mask, *, radius, norm="l2", scope="sample"):
+    gradient = jax.grad(lambda x: loss(x).sum())(jax.lax.stop_gradient(x))  # (B, T, D)
+    return jax.lax.stop_gradient(radius * steepest(gradient * mask[:, :, None], norm=norm, scope=scope))

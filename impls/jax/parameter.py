@@ -1,0 +1,23 @@
+import jax
+import jax.numpy as jnp
+
+from impls.checks import checked
+
+
+@checked
+def parameter_gradient_penalty(loss, params, *, rate):
+    gradient = jax.grad(lambda params: loss(params).mean())(params)
+    return 0.25 * rate * sum(jnp.square(part).sum() for part in gradient.values())
+
+
+@checked
+def flooding(loss, *, level):
+    return jnp.abs(loss - level) + level
+
+
+@checked
+def weight_noise(loss, params, noise):
+    def noisy(z):
+        return loss({name: params[name] + z[name] for name in params})  # (B,)
+
+    return jax.vmap(noisy)(noise).mean(0)  # (K, B) -> (B,)

@@ -1,0 +1,26 @@
+import tensorflow as tf
+
+from impls.checks import checked
+
+
+@checked
+def parameter_gradient_penalty(loss, params, *, rate):
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(params)
+        mean = tf.reduce_mean(loss(params))
+    gradient = tape.gradient(mean, params, unconnected_gradients="zero")
+    parts = [tf.convert_to_tensor(part) for part in gradient.values()]  # a table's may be sparse
+    return 0.25 * rate * sum(tf.reduce_sum(tf.square(part)) for part in parts)
+
+
+@checked
+def flooding(loss, *, level):
+    return tf.abs(loss - level) + level
+
+
+@checked
+def weight_noise(loss, params, noise):
+    def noisy(z):
+        return loss({name: params[name] + z[name] for name in params})  # (B,)
+
+    return tf.reduce_mean(tf.vectorized_map(noisy, noise), 0)  # (K, B) -> (B,)
