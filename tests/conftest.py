@@ -8,16 +8,19 @@ import impls
 from bench.verify import FAST_COMPILATION
 from tests.points import point
 
+INSTALLED = impls.installed()
+WANTED = os.environ.get("EQUIREG_FRAMEWORK") or next(iter(INSTALLED), "one of " + ", ".join(impls.FRAMEWORKS))
+# The one-liners are each ecosystem's own, and so are their tests.
+collect_ignore = [f"test_training_{name}.py" for name in impls.FRAMEWORKS if name != WANTED]
+
 
 @pytest.fixture(scope="session")
 def framework():
     """The framework's name. One that was asked for and is missing is an error: a skip would look like a pass."""
-    installed = impls.installed()
-    wanted = os.environ.get("EQUIREG_FRAMEWORK") or next(iter(installed), "one of " + ", ".join(impls.FRAMEWORKS))
-    if wanted not in installed:
-        found = ", ".join(installed) or "none"
-        raise RuntimeError(f"EQUIREG_FRAMEWORK: expected {wanted} to be installed, found {found}")
-    return wanted
+    if WANTED not in INSTALLED:
+        found = ", ".join(INSTALLED) or "none"
+        raise RuntimeError(f"EQUIREG_FRAMEWORK: expected {WANTED} to be installed, found {found}")
+    return WANTED
 
 
 @pytest.fixture(scope="session")
