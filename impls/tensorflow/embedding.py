@@ -7,10 +7,12 @@ from impls.tensorflow.norms import steepest
 @checked
 def normalize_embedding(table, frequencies):
     share = frequencies / tf.reduce_sum(frequencies)
-    shifted = table - table[:1]  # a component that does not vary is then exactly 0
+    shifted = table - table[tf.argmax(share)]  # a component that does not vary is then exactly 0
     centred = shifted - tf.linalg.matvec(shifted, share, transpose_a=True)  # (V, D)
     variance = tf.linalg.matvec(tf.square(centred), share, transpose_a=True)  # (D,)
-    return centred / tf.sqrt(tf.where(variance > 0, variance, tf.ones_like(variance)))
+    varies = variance > 0
+    scaled = centred / tf.sqrt(tf.where(varies, variance, tf.ones_like(variance)))
+    return tf.where(varies, scaled, tf.zeros_like(scaled))
 
 
 @checked
@@ -20,7 +22,7 @@ def perturb_table(loss, table, *, radius, norm="l2"):
         tape.watch(table)
         total = tf.reduce_sum(loss(table))
     gradient = tape.gradient(total, table, unconnected_gradients="zero")  # (V, D)
-    gradient = tf.convert_to_tensor(gradient)  # where it is sparse: adds up what repeated tokens get
+    gradient = tf.reshape(gradient, table.shape)  # where it is sparse: adds up what repeated tokens get
     return tf.stop_gradient(radius * steepest(gradient, norm=norm, scope="tensor"))
 
 

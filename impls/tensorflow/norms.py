@@ -44,8 +44,8 @@ def project(x, *, radius, norm="l2"):
         length = l2_norm(x)[:, None]
         inside, ones = length <= radius, tf.ones_like(length)
         return tf.reshape(rows * tf.where(inside, ones, radius / tf.where(inside, ones, length)), x.shape)
-    largest = tf.sort(tf.abs(rows), 1, direction="DESCENDING")
+    gaps = tf.reduce_max(tf.abs(rows), 1, keepdims=True) - tf.abs(rows)  # to the largest: keeps its digits far outside
     count = tf.range(1, rows.shape[1] + 1, dtype=x.dtype)
-    threshold = tf.reduce_max((tf.cumsum(largest, 1) - radius) / count, 1, keepdims=True)
-    threshold = tf.maximum(threshold, 0)  # inside the ball
-    return tf.reshape(tf.sign(rows) * tf.maximum(tf.abs(rows) - threshold, 0), x.shape)
+    level = tf.reduce_min((tf.cumsum(tf.sort(gaps, 1), 1) + radius) / count, 1, keepdims=True)  # what is left of it
+    inside = tf.reduce_sum(tf.abs(rows), 1, keepdims=True) <= radius
+    return tf.reshape(tf.where(inside, rows, tf.sign(rows) * tf.maximum(level - gaps, 0)), x.shape)

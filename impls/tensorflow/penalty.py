@@ -33,9 +33,7 @@ def _norm_and_slope(gradient, norm):
 
 
 def _along(loss, x, direction):
-    @tf.function(
-        autograph=False
-    )  # a tape that sees an accumulator inside loses what a tf.function in the loss closes over
+    @tf.function(autograph=False)  # a tape around an accumulator does not see into a tf.function that the loss calls
     def derivative(x, direction):
         with tf.autodiff.ForwardAccumulator(x, direction) as accumulator:
             values = loss(x)  # (B,)
