@@ -371,7 +371,7 @@ def test_spectral_norm_comes_from_below_and_zero_is_zero(bridge, methods, p):
 def test_lipschitz_bound_holds_for_a_network_and_a_convolution(bridge, methods, p):
     weights = [p.params["0.weight"], p.params["1.weight"]]
     us = [p.array(np.ones(weight.shape[0])) for weight in weights]
-    bound = float(bridge.to_numpy(methods.lipschitz_bound(weights, us, steps=30)))
+    bound = float(bridge.to_numpy(methods.lipschitz_bound(weights, us, steps=60)))
     exact = np.prod([np.linalg.norm(bridge.to_numpy(weight), 2) for weight in weights])
     np.testing.assert_allclose(bound, exact, rtol=1e-6)
     outputs = np.linalg.norm(bridge.to_numpy(p.f(p.x)) - bridge.to_numpy(p.f(p.other)), axis=1)

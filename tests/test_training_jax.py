@@ -331,14 +331,13 @@ def test_arguments_are_what_they_were(target, method, on, off, calls, products):
     assert digest((given, key)) == before
 
 
-def test_the_key_is_used_once():
-    _, params, x, labels, _ = problem(None)
-    objective = virtual_adversarial_training(lambda params, x: x @ params, cross_entropy, radius=0.5, steps=3)
-    with jax.debug_key_reuse(True):
-        key = jax.random.key(3)
-        objective(params["output"]["kernel"][:WIDTH], x, labels, key=key)
-        with pytest.raises(jax.errors.KeyReuseError):
-            jax.random.normal(key)
+def test_the_key_is_drawn_from_once():
+    _, params, *batch = problem(None)
+    objective = virtual_adversarial_training(lambda params, x, _: x @ params, cross_entropy, radius=0.5, steps=3)
+    graph = jax.make_jaxpr(lambda key: objective(params["output"]["kernel"][:WIDTH], *batch, key=key))(
+        jax.random.key(3)
+    )
+    assert str(graph).count("random_bits") == str(graph).count("random_") == 1
 
 
 # Numbers that are traced, other dtypes, parameters of any structure.
@@ -351,15 +350,14 @@ TRACED = {
 every_traced = pytest.mark.parametrize("options", TRACED.values(), ids=TRACED)
 
 
-@every_target
 @every_traced
-def test_numbers_may_be_traced(target, options):
+def test_numbers_may_be_traced(options):
     """Where the number is 0, too: XLA rounds differently with passes that add nothing, but no more than that."""
-    f, params, *batch = problem(target)
+    f, params, *batch = problem(None)
 
     def slope(a, b):
         method, numbers = options(a, b)
-        objective = made(method, f, target, **numbers)
+        objective = made(method, f, None, **numbers)
         return jax.grad(lambda params: objective(params, *batch, key=jax.random.key(3)).mean())(params)
 
     traced = jax.jit(slope)

@@ -844,7 +844,7 @@ REFUSED = {
     "loss of another batch": (Image, X, {"loss": lambda *a: LOSS(*a)[:2]}, "loss", "(2,)", "(5,)"),
     "loss a class": (Image, X, {"loss": lambda outputs, labels: outputs}, "loss", "(5, 3)", "(5,)"),
     "loss that is a number": (Image, X, {"loss": lambda outputs, labels: 1.0}, "loss", "float", "tensor"),
-    "NaN loss": (Image, X, {"loss": lambda *a: LOSS(*a) * NAN}, "loss", "NaN", "finite"),
+    "infinite loss": (Image, X, {"loss": lambda *a: LOSS(*a) + float("inf")}, "loss", "NaN", "finite"),
     "NaN in the gradient": (Image, X, {"loss": lambda *a: (LOSS(*a) * 0).sqrt()}, "loss", "NaN", "gradient"),
     "integers": (Text, T, {}, "target", "torch.int64", "floating point", "embedding"),
     "NaN inputs": (Image, X * NAN, {}, "target", "NaN", "first input", "finite"),

@@ -34,7 +34,8 @@ def build(case: Case, mode: str, name: str, device: str) -> Loop:
         jit_compile=mode == "keras xla",
     )
     STEPS[name](model)
-    run = model.make_train_function()
+    model.make_train_function()
+    run = model.train_function
     batches = iter(tf.data.Dataset.from_tensors(batch).repeat())
 
     def parameters() -> dict[str, np.ndarray]:
