@@ -17,6 +17,10 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 ROOT = Path(__file__).parents[1]
 CODE = ("impls", "equivalence", "bench")  # what measures, less the report: rendering changes no measurement
 RENDERING = ("bench", "report")
+COMPUTING = (  # packages whose versions a record carries
+    *("torch", "jax", "jaxlib", "folx", "optax", "tensorflow", "tensorflow-cpu", "keras", "numpy"),
+    *("mlxtend", "snownlp"),
+)
 Status = Literal["ok", "wrong", "failed", "timeout", "unsupported", "skipped", "interrupted"]
 
 
@@ -202,7 +206,7 @@ def code_hash() -> str:
 def describe() -> Environment:
     """This machine, with the versions of what computes."""
     packages = {}
-    for name in ("torch", "jax", "jaxlib", "tensorflow", "tensorflow-cpu", "numpy", "mlxtend", "snownlp"):
+    for name in COMPUTING:
         try:
             packages[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
