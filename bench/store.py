@@ -17,10 +17,9 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 ROOT = Path(__file__).parents[1]
 CODE = ("impls", "equivalence", "bench")  # what measures, less the report: rendering changes no measurement
 RENDERING = ("bench", "report")
-COMPUTING = (  # packages whose versions a record carries
-    *("torch", "jax", "jaxlib", "folx", "optax", "tensorflow", "tensorflow-cpu", "keras", "numpy"),
-    *("mlxtend", "snownlp"),
-)
+COMPUTING = (  # whose versions are recorded
+    "torch", "jax", "jaxlib", "folx", "optax", "tensorflow", "tensorflow-cpu", "keras", "numpy", "mlxtend", "snownlp",
+)  # fmt: skip
 Status = Literal["ok", "wrong", "failed", "timeout", "unsupported", "skipped", "interrupted"]
 
 

@@ -233,6 +233,26 @@ def test_passes_are_shared(method, on, off, calls, products):
     assert count(**{**on, **off})[1] == 5 and len(called) == 1
 
 
+@pytest.mark.parametrize("clean_weight", [0.0, 0.5])
+def test_the_attack_is_not_differentiated(clean_weight):
+    """A kernel of one's own often has one derivative and no second."""
+
+    @jax.custom_vjp
+    def once(x):
+        return x * x
+
+    def backward(x, slope):
+        return (jax.pure_callback(lambda x, slope: 2 * x * slope, slope, x, slope),)
+
+    once.defvjp(lambda x: (once(x), x), backward)
+    objective = adversarial_training(
+        lambda params, x: once(x * params), lambda outputs, _: outputs.sum(1), radius=0.5, clean_weight=clean_weight
+    )
+    params, x = jnp.asarray(3.0), jnp.ones((1, 1))  # 9 (x + r)²
+    slope = jax.jit(jax.grad(lambda params: objective(params, x, None).sum()))(params)
+    np.testing.assert_allclose(slope, 2 * 3 * (clean_weight * 1 + (1 - clean_weight) * 1.5**2), rtol=1e-15)
+
+
 def with_statistics(f):
     """The model with its outputs normalised over the batch, and new statistics."""
 
@@ -332,12 +352,13 @@ def test_arguments_are_what_they_were(target, method, on, off, calls, products):
 
 
 def test_the_key_is_drawn_from_once():
-    _, params, *batch = problem(None)
-    objective = virtual_adversarial_training(lambda params, x, _: x @ params, cross_entropy, radius=0.5, steps=3)
-    graph = jax.make_jaxpr(lambda key: objective(params["output"]["kernel"][:WIDTH], *batch, key=key))(
-        jax.random.key(3)
-    )
-    assert str(graph).count("random_bits") == str(graph).count("random_") == 1
+    _, params, x, labels, _ = problem(None)
+    objective = virtual_adversarial_training(lambda params, x: x @ params, cross_entropy, radius=0.5, steps=3)
+    with jax.debug_key_reuse(True):
+        key = jax.random.key(3)
+        jax.jit(objective)(params["output"]["kernel"][:WIDTH], x, labels, key=key)
+        with pytest.raises(jax.errors.KeyReuseError):
+            jax.random.normal(key)
 
 
 # Numbers that are traced, other dtypes, parameters of any structure.

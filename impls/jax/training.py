@@ -51,13 +51,14 @@ def adversarial_training(f, loss, target=None, *, radius, norm="l2", scope="samp
         point, _, losses = _passes(f, loss, target, has_aux, params, x, labels, rest)
         if _is_zero(radius):
             return _result(*losses(params, point), has_aux)
-        alone = _is_zero(clean_weight)
-        held, at = jax.lax.stop_gradient((params, point)) if alone else (params, point)  # nothing to be shared
-        clean, gradient_of, state = jax.vjp(lambda point: losses(held, point), at, has_aux=True)
-        gradient = _finite("the loss's gradient", gradient_of(jnp.ones_like(clean))[0])
+        clean, gradient_of, state = jax.vjp(lambda point: losses(params, point), point, has_aux=True)
+        held = jax.lax.stop_gradient(gradient_of)  # its residuals: the attack is not differentiated
+        gradient = _finite("the loss's gradient", held(jnp.ones_like(clean))[0])
         r = jnp.asarray(radius, point.dtype) * steepest(gradient, norm=norm, scope=scope)
         values, _ = losses(params, point + jax.lax.stop_gradient(r))
-        return _result(values if alone else clean_weight * clean + (1 - clean_weight) * values, state, has_aux)
+        if not _is_zero(clean_weight):
+            values = clean_weight * clean + (1 - clean_weight) * values
+        return _result(values, state, has_aux)
 
     return objective
 

@@ -22,26 +22,27 @@ def laplacian(loss, x, *, how="hvp", probes=None):
     if probes is None:
         n = x[0].shape.num_elements()
         vectors = tf.broadcast_to(tf.reshape(tf.eye(n, dtype=x.dtype), (n, 1, *x.shape[1:])), (n, *x.shape))
-    form = _forward_form if how == "forward" else _form
-
-    @tf.function(autograph=False)  # one operation to tapes outside: their gradient of nested accumulators is wrong
-    def map_form(x, vectors):
-        return tf.vectorized_map(lambda v: form(loss, x, v), vectors)
-
-    forms = map_form(x, vectors)  # (K, B)
+    forms = _forward_forms(loss, x, vectors) if how == "forward" else tf.vectorized_map(_form(loss, x), vectors)
     return tf.reduce_sum(forms, 0) if probes is None else tf.reduce_mean(forms, 0)  # (B,)
 
 
-def _form(loss, x, v):
-    return _dot(v, hvp(loss, x, v))  # vᵀHv, (B,)
+def _form(loss, x):
+    return lambda v: _dot(v, hvp(loss, x, v))  # vᵀHv, (B,)
 
 
-def _forward_form(loss, x, v):  # the same, forward over forward
-    with tf.autodiff.ForwardAccumulator(x, v) as outer:
-        with tf.autodiff.ForwardAccumulator(x, v) as inner:
-            values = loss(x)  # (B,)
-        along = inner.jvp(values, unconnected_gradients="zero")
-    return outer.jvp(along, unconnected_gradients="zero")
+def _forward_forms(loss, x, vectors):  # the same, forward over forward, (K, B)
+    def form(x, v):
+        with tf.autodiff.ForwardAccumulator(x, v) as outer:
+            with tf.autodiff.ForwardAccumulator(x, v) as inner:
+                values = loss(x)  # (B,)
+            along = inner.jvp(values, unconnected_gradients="zero")
+        return outer.jvp(along, unconnected_gradients="zero")
+
+    @tf.function(autograph=False)  # one operation to tapes outside: their gradient of nested accumulators is wrong
+    def forms(x, vectors):
+        return tf.vectorized_map(lambda v: form(x, v), vectors)
+
+    return forms(x, vectors)
 
 
 @checked
@@ -53,7 +54,7 @@ def top_eigenpair(loss, x, start, *, steps, how="power"):
     else:
         vector = _lanczos(loss, x, start, steps)
     vector = tf.stop_gradient(vector)
-    return _form(loss, x, vector), vector  # (B,), (B, *S)
+    return _form(loss, x)(vector), vector  # (B,), (B, *S)
 
 
 def _lanczos(loss, x, start, steps):
