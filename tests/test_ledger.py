@@ -1,0 +1,62 @@
+"""What a framework cannot do, and what was done instead. Each line is proven: when it stops being true, it fails.
+
+Every method of the contract is there in every framework, so the lines are about ways and modes, not about holes.
+"""
+
+import importlib
+
+import numpy as np
+import pytest
+
+
+def torch_compiles_no_double_backward():
+    """So the bridge's "compiled" traces the whole step first, and one-liners refuse a compiled model's penalty."""
+    torch = importlib.import_module("torch")
+    model = torch.compile(torch.nn.Sequential(torch.nn.Linear(3, 3), torch.nn.Tanh()), backend="aot_eager")
+    x = torch.ones(2, 3, requires_grad=True)
+    gradient = torch.autograd.grad(model(x).sum(), x, create_graph=True)[0]
+    with pytest.raises(RuntimeError, match="double backward"):
+        gradient.square().sum().backward()
+
+
+def tensorflow_tapes_misread_nested_accumulators():
+    """So the forward Laplacian runs in a tf.function of its own, which is one operation to the tapes around it."""
+    tf = importlib.import_module("tensorflow")
+    x, weight = tf.constant(np.linspace(-1, 1, 12).reshape(4, 3)), tf.constant(np.linspace(-1, 2, 6).reshape(3, 2))
+
+    def second(weight):  # along ones, forward over forward
+        with tf.autodiff.ForwardAccumulator(x, tf.ones_like(x)) as outer:
+            with tf.autodiff.ForwardAccumulator(x, tf.ones_like(x)) as inner:
+                values = tf.tanh(x @ weight)
+            along = inner.jvp(values)
+        return outer.jvp(along)
+
+    def written_out(weight):
+        t = tf.tanh(x @ weight)
+        return -2 * t * (1 - t * t) * tf.reduce_sum(weight, 0) ** 2
+
+    def slope(function):
+        @tf.function(autograph=False)
+        def of(weight):
+            with tf.GradientTape() as tape:
+                tape.watch(weight)
+                total = tf.reduce_sum(function(weight))
+            return tape.gradient(total, weight)
+
+        return of(weight).numpy()
+
+    np.testing.assert_allclose(second(weight).numpy(), written_out(weight).numpy(), atol=1e-13)
+    assert np.abs(slope(second) - slope(written_out)).max() > 0.1 * np.abs(slope(written_out)).max()
+    with tf.GradientTape() as tape:
+        tape.watch(weight)
+        values = second(weight)
+    with pytest.raises(tf.errors.InternalError, match="too few gradients"):
+        tape.gradient(values, weight)
+
+
+LEDGER = {"torch": [torch_compiles_no_double_backward], "tensorflow": [tensorflow_tapes_misread_nested_accumulators]}
+
+
+def test_the_ledger_is_still_true(framework, bridge):
+    for line in LEDGER.get(framework, []):
+        line()
