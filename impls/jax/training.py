@@ -52,10 +52,10 @@ def adversarial_training(f, loss, target=None, *, radius, norm="l2", scope="samp
         if _is_zero(radius):
             return _result(*losses(params, point), has_aux)
         clean, gradient_of, state = jax.vjp(lambda point: losses(params, point), point, has_aux=True)
-        held = jax.lax.stop_gradient(gradient_of)  # its residuals: the attack is not differentiated
+        held = jax.lax.stop_gradient(gradient_of)  # its residuals: r is fixed, and no second derivative asked for
         gradient = _finite("the loss's gradient", held(jnp.ones_like(clean))[0])
         r = jnp.asarray(radius, point.dtype) * steepest(gradient, norm=norm, scope=scope)
-        values, _ = losses(params, point + jax.lax.stop_gradient(r))
+        values, _ = losses(params, point + r)
         if not _is_zero(clean_weight):
             values = clean_weight * clean + (1 - clean_weight) * values
         return _result(values, state, has_aux)

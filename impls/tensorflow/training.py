@@ -212,9 +212,9 @@ class _Batch:
         first = next(leaf for leaf in keras.tree.flatten(self.x) if leaf is not None)
         if first.shape[0] == 0:
             raise ValueError(f"x: got shape {tuple(first.shape)}, expected at least one sample")
-        model._symbolic_build(data_batch=data)  # no variable can be made within a scope
+        if not all(layer.built for layer in model._flatten_layers()):
+            model._symbolic_build(data_batch=data)  # no weight can be made within a scope
         site.check_trained(model)
-        _check_reductions(model)
         self.samples = tf.shape(first)[0]
         self.replicas = tf.distribute.get_strategy().num_replicas_in_sync  # Keras divides the loss by it
         self.size = self.samples * self.replicas
@@ -245,6 +245,7 @@ class _Batch:
         if len(places) != 1:
             raise ValueError(f"target: {self.site} was reached {len(places)} times in a pass, expected once")
         if not self.scopes:
+            _check_reductions(self.model)
             self.y_pred = y_pred
         self.scopes.append(scope)
         return _Pass(y_pred, loss, _finite(str(self.site), places[0], eagerly=True))
@@ -321,9 +322,9 @@ class _Site:
         elif self.is_table:
             table = self.layer.embeddings
             value = tf.convert_to_tensor(table)
-            scope.state_mapping[id(table)] = change(value)
+            scope.state_mapping[id(table)] = change(tf.identity(value))
             yield x
-            scope.state_mapping[id(table)] = value  # its regulariser is of the table as it is
+            scope.state_mapping[id(table)] = value  # for its regulariser, which is of the table as it is
         else:
             with _wrapped_call(self.layer, lambda output: change(self._checked_output(output))):
                 yield x
