@@ -14,7 +14,8 @@ All of them, always (claim group G)
   hooks and the random state are left alone.
 - Passes share their dropout masks: what is drawn is drawn once, as in a plain step.
 - Normalisation statistics see the clean batch, once.
-- With radius 0 (a penalty: weight 0) training is bit-identical to training without.
+- With radius 0 (a penalty: weight 0) training is bit-identical to training without. Where a compiler sees the whole
+  step it would fuse, and by that round, the longer one differently: there a 0 that is a number leaves the passes out.
 - What cannot work is refused before anything changes: an unknown or ambiguous name (the message lists what there is), a
   frozen table, integers to be perturbed, a loss that is reduced, NaN.
 """
