@@ -67,7 +67,7 @@ class Call:
         if isinstance(wanted, Shape):
             self.check_array(name, value, wanted)
         elif isinstance(wanted, Interval):
-            check_number(name, value, wanted)
+            return check_number(name, value, wanted)
         elif isinstance(wanted, Count):
             check_count(name, value, wanted.lowest)
         elif isinstance(wanted, Tree):
@@ -209,17 +209,20 @@ class Call:
             )
 
 
-def check_number(name: str, value: Any, wanted: Interval) -> None:
-    """A number within the interval. A traced scalar passes."""
+def check_number(name: str, value: Any, wanted: Interval) -> Any:
+    """A number within the interval, as Python's own: NumPy's float64 would widen float32. A traced scalar passes."""
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         above = value > wanted.lowest if wanted.open == "low" else value >= wanted.lowest
         below = value < wanted.highest if wanted.open == "high" else value <= wanted.highest
         if not (math.isfinite(value) and above and below):
             raise ValueError(f"{name}: got {value}, expected a finite number{said(wanted)}")
-    elif not hasattr(value, "shape"):
-        raise TypeError(f"{name}: got {value!r}, expected a number or a scalar array")
-    elif len(value.shape) != 0:
+        return float(value) if isinstance(value, float) else value
+    if not hasattr(value, "shape") or not wanted.traced:
+        scalar = " or a scalar array" if wanted.traced else ", since its being 0 decides what is computed"
+        raise TypeError(f"{name}: got {value!r:.60}, expected a number{scalar}")
+    if len(value.shape) != 0:
         raise ValueError(f"{name}: got an array of shape {tuple(value.shape)}, expected a number or a scalar")
+    return value
 
 
 def said(wanted: Interval) -> str:

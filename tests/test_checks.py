@@ -154,6 +154,12 @@ REFUSED = {
         "50",
         "≤ 1",
     ),
+    "a clean weight in an array": (
+        lambda m, p: m.adversarial_loss(p.loss, p.x, p.other, clean_weight=p.array(np.float64(0.5))),
+        "clean_weight",
+        "0.5",
+        "a number, since",
+    ),
     "one mask for all": (lambda m, p: m.dropout_loss(p.loss, p.x, p.other), "masks", "(3, 4)", "(K, 3, 4)"),
     "smoothing above 1": (
         lambda m, p: m.smooth_labels(p.labels, smoothing=1.5, like=p.logits),

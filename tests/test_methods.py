@@ -116,6 +116,12 @@ def test_extreme_gradients_keep_the_radius(bridge, methods, p, scope, size):
     np.testing.assert_allclose(lengths, 0.5, rtol=4 * 2**-24)
 
 
+def test_a_numpy_radius_does_not_widen_float32(bridge, methods, p):
+    x = p.array(numbers("float32", BATCH, WIDTH))
+    loss = p.quadratic({name: p.array(numbers("float32", *shape)) for name, shape in {"A": (4, 4), "b": (4,)}.items()})
+    assert bridge.to_numpy(methods.fgm(loss, x, radius=np.float64(0.5))).dtype == np.float32
+
+
 DUAL = {"l2": 2, "linf": 1, "l1": np.inf}
 ORDER = {"l2": 2, "linf": np.inf, "l1": 1}
 

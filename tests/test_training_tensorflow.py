@@ -450,6 +450,33 @@ def test_nothing_else_is_touched(name, place):
     assert fingerprint(model) == before and surroundings(model) == around
 
 
+class Fragile(layers.Layer):
+    """Raises when it is called for the last time that it can be."""
+
+    calls_left = 1000
+
+    def call(self, x):
+        self.calls_left -= 1
+        if self.calls_left == 0:
+            raise Broken
+        return x
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_a_wrapped_layer_is_unwrapped_when_the_model_raises(name):
+    method, strength, options = METHODS[name]
+    model = network(X)
+    model.add(Fragile())
+    method(compiled(model), "first", where="output", **{strength: 0.5} | options)
+    model.train_on_batch(X, LABELS)
+    before = fingerprint(model), surroundings(model)
+    model.layers[-1].calls_left = 1 if name == "penalty" else 2
+    with pytest.raises(Broken):
+        model.train_on_batch(X, LABELS)
+    model.layers[-1].calls_left = 1000
+    assert surroundings(model) == before[1]
+
+
 def test_metrics_are_of_the_clean_predictions_and_the_loss_is_the_objective():
     models = [compiled(network(X, plain=True), metrics=["accuracy"]) for _ in range(2)]
     adversarial_training(models[1], radius=9.0)
@@ -540,6 +567,24 @@ def nested():
 
     x = keras.Input((TIME,), dtype="int32")
     return keras.Model(x, layers.Dense(CLASSES, name="head")(encoder("left")(x) + encoder("right")(x)))
+
+
+def test_padding_stays_padding_behind_a_perturbed_output():
+    """A nested model's output brings its mask along."""
+
+    def text():
+        tokens = keras.Input((TIME,), dtype="int32")
+        encoder = keras.Sequential(
+            [keras.Input((TIME,), dtype="int32"), layers.Embedding(VOCABULARY, WIDTH, mask_zero=True)], name="encoder"
+        )
+        return keras.Model(tokens, layers.Dense(CLASSES)(layers.GlobalAveragePooling1D()(encoder(tokens))))
+
+    models = [text(), text()]
+    models[1].set_weights(models[0].get_weights())
+    adversarial_training(models[1], "encoder", radius=tf.constant(0.0, tf.float64), where="output")
+    padded = TOKENS * (np.arange(TIME) < 3)
+    logs = [compiled(model).train_on_batch(padded, LABELS) for model in models]
+    assert logs[0] == logs[1] and fingerprint(models[0]) == fingerprint(models[1])
 
 
 def test_a_name_is_found_within_nested_layers():

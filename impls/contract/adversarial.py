@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from impls.contract.types import Array, Batch, Bounds, Loss, Same, Scale, Share, Steps
+from impls.contract.types import Array, Batch, Bounds, Loss, MixingWeight, Same, Scale, Steps
 
 
 def fgm(
@@ -68,7 +68,7 @@ def pgd(
     """
 
 
-def adversarial_loss(loss: Loss, x: Batch, perturbation: Same, *, clean_weight: Share = 0.5) -> Array:
+def adversarial_loss(loss: Loss, x: Batch, perturbation: Same, *, clean_weight: MixingWeight = 0.5) -> Array:
     """Clean and adversarial loss mixed, α·loss(x) + (1-α)·loss(x + r) (Goodfellow et al. 2015, §6).
 
     Args:

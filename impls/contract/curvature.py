@@ -28,7 +28,8 @@ def laplacian(loss: Loss, x: Batch, *, how: Literal["hvp", "forward"] = "hvp", p
 
     "hvp" sums vᵀ(Hv) over Hessian-vector products. "forward" propagates second derivatives forwards without a backward
     pass (Taylor mode): along each vector by nested forward derivatives, and for the exact sum, where a library does
-    so, all of it at once (JAX: folx, the forward Laplacian of Li et al. 2024).
+    so, all of it at once (JAX: folx, the forward Laplacian of Li et al. 2024; it takes jitted functions by their names,
+    so a loss must not jit one of its own as "sigmoid").
 
     With probes v of mean 0 and covariance I, E vᵀHv = tr H. The variance of one probe is 2(‖H‖²_F - ΣHᵢᵢ²) for
     Rademacher, 2‖H‖²_F for Gaussian probes.

@@ -24,6 +24,7 @@ class Interval:
     lowest: float = float("-inf")
     highest: float = float("inf")
     open: str = ""  # ends that do not belong to it: "low", "high"
+    traced: bool = True  # not where its being 0 decides what is computed
 
 
 @dataclass(frozen=True)
@@ -74,6 +75,8 @@ Divergence = Annotated[Callable[[Array, Array], Array], Returns("B")]
 Scale = Annotated[float, Interval(0)]
 Positive = Annotated[float, Interval(0, open="low")]
 Share = Annotated[float, Interval(0, 1)]
+MixingWeight = Annotated[float, Interval(0, 1, traced=False)]
+OptionalWeight = Annotated[float, Interval(0, traced=False)]
 Rate = Annotated[float, Interval(0, 1, open="high")]
 Real = Annotated[float, Interval()]
 Seed = Annotated[int, Count(0)]

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from impls.contract.types import Array, Batch, Model, Positive, Same, Scale, Steps
+from impls.contract.types import Array, Batch, Model, OptionalWeight, Positive, Same, Scale, Steps
 
 
 def vat_perturbation(
@@ -50,7 +50,7 @@ def vat_loss(
     xi: Positive = 0.01,
     steps: Steps = 1,
     how: Literal["finite_difference", "exact"] = "finite_difference",
-    entropy_weight: Scale = 0.0,
+    entropy_weight: OptionalWeight = 0.0,
 ) -> Array:
     """Local distributional smoothness KL(p(x)‖p(x+r)) at the virtual adversarial r, p(x) fixed (their eq. 5-6).
 

@@ -1,5 +1,7 @@
 """JAX's bridge. `import jax` inside this folder means the framework: imports are absolute."""
 
+import importlib.metadata
+
 import jax
 import numpy as np
 
@@ -13,7 +15,7 @@ def configure(*, threads, double):
 
 
 def versions():
-    return {"jax": jax.__version__, "jaxlib": jax.lib.__version__}
+    return {"jax": jax.__version__, "jaxlib": jax.lib.__version__, "folx": importlib.metadata.version("folx")}
 
 
 def devices():
