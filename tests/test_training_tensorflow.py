@@ -45,10 +45,12 @@ PLACES = {  # data, target, where
 @pytest.fixture(autouse=True)
 def _double(bridge):
     """Double precision, so that a mistake is larger than rounding."""
-    before = keras.config.floatx()
+    before = keras.config.floatx(), keras.config.dtype_policy()
     keras.config.set_floatx("float64")
+    keras.config.set_dtype_policy("float64")  # Keras derives it from floatx once, at the first layer of the process
     yield
-    keras.config.set_floatx(before)
+    keras.config.set_floatx(before[0])
+    keras.config.set_dtype_policy(before[1])
 
 
 def network(data, *, plain=False):
