@@ -40,7 +40,7 @@ def adversarial_training(
         scope: one norm a sample or for the tensor; a table always has one.
         clean_weight: α. 0: the perturbed loss alone, as the usual snippet has it.
 
-    Cost: 5 passes, floor 5/3 plain steps (with a clean weight 7).
+    Cost: 5 passes, floor 5/3 plain steps (with a clean weight 7, or 6 where one backward pass serves attack and loss).
     """
 
 
