@@ -67,7 +67,10 @@ class Call:
         if isinstance(wanted, Shape):
             self.check_array(name, value, wanted)
         elif isinstance(wanted, Interval):
-            return check_number(name, value, wanted)
+            number = check_number(name, value, wanted)
+            if hasattr(number, "shape") and self.bridge.finite(number) is not None:
+                check_number(name, self.bridge.span(number)[0], wanted)  # not traced: it has a value to look at
+            return number
         elif isinstance(wanted, Count):
             check_count(name, value, wanted.lowest)
         elif isinstance(wanted, Tree):

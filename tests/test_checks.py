@@ -130,6 +130,18 @@ REFUSED = {
         "(3, 1)",
         "(3, 2)",
     ),
+    "negative radius in an array": (
+        lambda m, p: m.fgm(p.loss, p.x, radius=p.array(np.float64(-1))),
+        "radius",
+        "-1.0",
+        "≥ 0",
+    ),
+    "NaN radius in an array": (
+        lambda m, p: m.fgm(p.loss, p.x, radius=p.array(np.float64("nan"))),
+        "radius",
+        "nan",
+        "finite",
+    ),
     "NaN radius": (lambda m, p: m.fgm(p.loss, p.x, radius=float("nan")), "radius", "nan", "finite"),
     "true for a radius": (lambda m, p: m.fgm(p.loss, p.x, radius=True), "radius", "True", "a number"),
     "no function": (lambda m, p: m.fgm(p.x, p.x, radius=1.0), "loss", "a function"),

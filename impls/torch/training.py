@@ -11,6 +11,7 @@ import inspect
 
 import torch
 
+import impls.torch as bridge
 from impls import checks
 from impls.checks import checked
 from impls.contract import training as contract
@@ -495,7 +496,7 @@ def _check_options(stub, **options):
     """What `@checked` does, for a function that is in no contract."""
     for name, value in options.items():
         annotation = inspect.signature(stub).parameters[name].annotation
-        checks.Call({}, None).check(name, value, checks.rule(annotation))
+        checks.Call({}, bridge).check(name, value, checks.rule(annotation))
 
 
 def _batch(inputs):
