@@ -1,10 +1,9 @@
 """From a cell to a callable training step. The timer and pytest-benchmark both use it; it times nothing itself."""
 
-import copy
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from bench.cells import LOOP_MODES, METHODS, Cell
 from bench.loops import Loop
 from bench.workloads import WORKLOADS
 from equivalence.cases import Case
-from equivalence.problem import Point, Problem, flat
+from equivalence.problem import Problem, flat
 
 
 @dataclass(frozen=True)
@@ -79,15 +78,7 @@ def prepare(cell: Cell, case: Case | None = None) -> Prepared:
     usage = METHODS[cell.method].usage
 
     def objective(params: dict[str, Any], data: dict[str, Any], extra: dict[str, Any]) -> Any:
-        return usage.call(methods, at(problem, params, data, extra))
+        return usage.call(methods, problem.at(params, data, extra))
 
     run = bridge.compiled(bridge.value_and_grad(objective), cell.mode)
-    arguments = problem.params, problem.data, vars(problem.extra)
-    return Prepared(cell, case.batch, lambda: run(*arguments), bridge)
-
-
-def at(problem: Problem, params: dict[str, Any], data: dict[str, Any], extra: dict[str, Any]) -> Point:
-    """The problem's point with its arrays as arguments: as constants a compiler would compute with them beforehand."""
-    fed = copy.copy(problem)
-    fed.data, fed.extra = data, SimpleNamespace(**extra)
-    return fed.at(params)
+    return Prepared(cell, case.batch, lambda: run(*problem.arrays), bridge)

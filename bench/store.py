@@ -74,12 +74,13 @@ class AgreementRecord(Base):
     framework: str
     case: str
     dtype: str
+    wrong: str = ""  # the planted mistake that it was measured with
     status: Status
     reason: str = ""
     measurement: dict[str, Any] = Field(default_factory=dict)
 
     def key(self) -> tuple[str, ...]:
-        return (self.kind, self.usage, self.framework, self.case, self.dtype)
+        return (self.kind, self.usage, self.framework, self.case, self.dtype, self.wrong)
 
 
 class OwnLossRecord(Base):

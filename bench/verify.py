@@ -1,77 +1,111 @@
 """Which units to measure for a verification, and records of what came back."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from bench.run import Job, Outcome
 from bench.store import AgreementRecord, ClaimRecord, OwnLossRecord
 from equivalence.cases import build
 from equivalence.claim import claims
-from equivalence.usages import USAGES, usages
+from equivalence.usages import USAGES, Usage, usages
 
 AGREEMENT, OWN_LOSSES = "F", "L"
-AGREEMENT_CASES = {  # all have class outputs; both precisions where compiling is quick
-    "tanh-mlp": ("float64", "float32"),
-    "one-sample": ("float64", "float32"),
-    "flat-sample": ("float64", "float32"),
-    "digits-mlp": ("float32",),
-    "digits-cnn": ("float64",),
-    "reviews-text": ("float64",),
-}
-EVERY_USAGE = {("tanh-mlp", "float64"), ("flat-sample", "float32")}  # elsewhere one usage a method
+
+
+@dataclass(frozen=True)
+class Group:
+    """Cases whose arrays have the same shapes, so that one compilation serves them all, and the usages measured."""
+
+    cases: tuple[str, ...]
+    dtype: str
+    chosen: Callable[[Usage], bool]
+
+
+def every(usage: Usage) -> bool:
+    return True
+
+
+def main(usage: Usage) -> bool:
+    """One usage a method."""
+    return usage.main
+
+
+def structures(usage: Usage) -> bool:
+    """One usage for each way in which methods differentiate a model: what another architecture could break."""
+    return usage.name in STRUCTURES
+
+
+STRUCTURES = {
+    "cross_entropy", "fgm", "input_gradient_penalty", "jacobian_penalty", "laplacian", "vat_loss", "perturb_table",
+    "perturb_output", "spectral_norm",
+}  # fmt: skip
+GROUPS = (
+    Group(("tanh-mlp",), "float64", every),
+    Group(("tanh-mlp",), "float32", main),
+    Group(("flat-sample",), "float32", main),
+    Group(("one-sample",), "float64", structures),
+    Group(("digits-mlp",), "float32", structures),
+    Group(("digits-cnn",), "float64", structures),
+    Group(("reviews-text",), "float64", structures),
+)
 FAST_COMPILATION = {  # a check waits for the compiler, not for what it makes
     "XLA_FLAGS": "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
 }
 
 
-def units(chosen: set[str], methods: set[str], cases: set[str], mistakes: bool) -> list[Any]:
-    """Everything to measure in one framework; empty sets of methods or cases stand for all of them."""
-    found = [*agreement_units(chosen, methods, cases), *claim_units(chosen, methods, cases, mistakes)]
-    return [*found, ["own losses"]] if OWN_LOSSES in chosen and not methods and not cases else found
+@dataclass(frozen=True)
+class Chosen:
+    """What to verify: claims by id (F, L among them); sets of methods or cases that are empty stand for all of them."""
+
+    claims: frozenset[str]
+    methods: frozenset[str] = frozenset()
+    cases: frozenset[str] = frozenset()
+    quick: bool = False  # each claim on the case that stands for the others, agreement on one
 
 
-def claim_units(chosen: set[str], methods: set[str], cases: set[str], mistakes: bool) -> Iterator[Any]:
+def units(chosen: Chosen) -> list[Any]:
+    """Everything to measure in one framework."""
+    found = [*agreement_units(chosen), *claim_units(chosen)]
+    facts = OWN_LOSSES in chosen.claims and not (chosen.methods or chosen.cases or chosen.quick)
+    return [*found, ["own losses"]] if facts else found
+
+
+def claim_units(chosen: Chosen) -> Iterator[Any]:
     for claim in claims().values():
-        if claim.id not in chosen or (methods and not methods & set(claim.methods)):
+        if claim.id not in chosen.claims or (chosen.methods and not chosen.methods & set(claim.methods)):
             continue
-        measured = [case for case in claim.cases if not cases or case in cases]
-        yield from (["claim", claim.id, case, ""] for case in measured)
-        if measured and mistakes:
-            yield from (["claim", claim.id, claim.control, mistake] for mistake in claim.wrong)
+        for case in (claim.control,) if chosen.quick else claim.cases:
+            if not chosen.cases or case in chosen.cases:
+                yield ["claim", claim.id, case, ""]
 
 
-def agreement_units(chosen: set[str], methods: set[str], cases: set[str]) -> Iterator[Any]:
-    if AGREEMENT not in chosen:
+def agreement_units(chosen: Chosen) -> Iterator[Any]:
+    if AGREEMENT not in chosen.claims:
         return
-    for name, dtypes in AGREEMENT_CASES.items():
-        if cases and name not in cases:
-            continue
-        fitting = [usage for usage in USAGES if usage.applies(build([name])[name])]
-        for dtype in dtypes:
-            names = [
-                usage.name
-                for usage in fitting
-                if (usage.main or (name, dtype) in EVERY_USAGE) and (not methods or usage.method in methods)
-            ]
-            if names:
-                yield ["agreement", name, dtype, names]
+    for group in GROUPS[:1] if chosen.quick else GROUPS:
+        names = [case for case in group.cases if not chosen.cases or case in chosen.cases]
+        wanted = main if chosen.quick else group.chosen
+        fitting = [
+            usage.name
+            for usage in USAGES
+            if wanted(usage)
+            and (not chosen.methods or usage.method in chosen.methods)
+            and all(usage.applies(case) for case in build(names).values())
+        ]
+        if names and fitting:
+            yield ["agreement", names, group.dtype, fitting, ""]
 
 
-def jobs(
-    frameworks: list[str], chosen: set[str], methods: set[str], cases: set[str], device: str, slots: int
-) -> list[Job]:
-    """At least one job a framework; the units of those that would leave slots idle are dealt out to all slots.
-
-    Planted mistakes are measured in one framework, the quickest: they test the judge, which is the same for all.
-    """
+def jobs(frameworks: list[str], chosen: Chosen, device: str, slots: int) -> list[Job]:
+    """At least one job a framework; the units of those that would leave slots idle are dealt out to all slots."""
     arguments = {"device": device, "environment": FAST_COMPILATION}
     slowest_first = sorted(frameworks, key=["tensorflow", "jax", "torch"].index)  # to start and to compile
     alone = len(frameworks) - len(frameworks) % slots  # so many keep the slots busy with one job each
     planned: list[Job] = []
     for position, framework in enumerate(slowest_first):
         shares = 1 if position < alone else slots
-        all_units = units(chosen, methods, cases, mistakes=framework == slowest_first[-1])
-        dealt = [all_units[share::shares] for share in range(shares)]
+        dealt = [units(chosen)[share::shares] for share in range(shares)]
         planned += [Job("equivalence.worker", framework, arguments, part) for part in dealt if part]
     return planned
 
@@ -100,12 +134,12 @@ def records(outcome: Outcome) -> list[ClaimRecord | AgreementRecord | OwnLossRec
             OwnLossRecord(loss=loss, framework=framework, status=status, reason=reason, derivatives=derivatives)
             for loss, derivatives in found.items()
         ]
-    case, dtype, names = unit
-    return [agreement_record(outcome, case, dtype, name) for name in names]
+    cases, dtype, names, mistake = unit
+    return [agreement_record(outcome, case, dtype, name, mistake) for case in cases for name in names]
 
 
-def agreement_record(outcome: Outcome, case: str, dtype: str, name: str) -> AgreementRecord:
-    measurement = outcome.result.get(name, {})
+def agreement_record(outcome: Outcome, case: str, dtype: str, name: str, mistake: str) -> AgreementRecord:
+    measurement = outcome.result.get(case, {}).get(name, {})
     failed = measurement.get("error")
     return AgreementRecord(
         usage=name,
@@ -113,6 +147,7 @@ def agreement_record(outcome: Outcome, case: str, dtype: str, name: str) -> Agre
         framework=outcome.job.framework,
         case=case,
         dtype=dtype,
+        wrong=mistake,
         status="failed" if failed else outcome.status,
         reason=failed or outcome.reason,
         measurement={} if failed else measurement,

@@ -6,7 +6,7 @@ moved at random by a relative amount. An algorithm that rounds at every step can
 """
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -62,21 +62,47 @@ def references(usage: Usage, reference: Reference) -> tuple[tuple[np.ndarray, np
     return exact, scales  # type: ignore[return-value]
 
 
-def measure(problem: Problem, reference: Reference, usages: Sequence[Usage]) -> dict[str, dict[str, Any]]:
-    """For each usage the signed errors of value and gradient in units of rounding, or the error that it raised."""
-    calls = {usage.name: functools.partial(usage.call, problem.methods) for usage in usages}
+def measure(
+    problems: Sequence[Problem], references_to: Sequence[Reference], usages: Sequence[Usage]
+) -> dict[str, dict[str, dict[str, Any]]]:
+    """By case and usage the signed errors of value and gradient in units of rounding, or the error that it raised.
+
+    The problems' arrays have the same shapes: all usages are compiled as one, once for all cases.
+    """
+    first, evaluated = problems[0], []
+    calls = {usage.name: functools.partial(usage.call, first.methods) for usage in usages}
     try:
-        measured = problem.evaluate_all(calls)
-    except Exception:  # one of them: find out which
-        measured = {}
-    results = {}
-    for usage in usages:
+        program = first.program(calls)
+        evaluated = [program(problem) for problem in problems]
+    except Exception:  # in one of the usages: find out which
+        evaluated = [one_by_one(problem, calls) for problem in problems]
+    return {
+        problem.case.name: {
+            usage.name: judged_by(reference, usage, found[usage.name], problem.dtype) for usage in usages
+        }
+        for problem, reference, found in zip(problems, references_to, evaluated, strict=True)
+    }
+
+
+def one_by_one(problem: Problem, calls: Mapping[str, Callable[..., Any]]) -> dict[str, Any]:
+    """What each usage gives, or the exception that it raises: whatever an implementation raises is its own failure."""
+    found: dict[str, Any] = {}
+    for name, call in calls.items():
         try:
-            got = measured.get(usage.name) or problem.evaluate_all({usage.name: calls[usage.name]})[usage.name]
-            results[usage.name] = compare(got, *references(usage, reference), ROUNDING_UNIT[problem.dtype])
-        except Exception as error:  # whatever an implementation raises is its own failure
-            results[usage.name] = {"error": f"{type(error).__name__}: {error}"}
-    return results
+            found |= problem.program({name: call})(problem)
+        except Exception as error:
+            found[name] = error
+    return found
+
+
+def judged_by(reference: Reference, usage: Usage, found: Any, dtype: str) -> dict[str, Any]:
+    """The measurement of one usage, or the error that it raised."""
+    try:
+        if isinstance(found, Exception):
+            raise found
+        return compare(found, *references(usage, reference), ROUNDING_UNIT[dtype])
+    except Exception as error:
+        return {"error": f"{type(error).__name__}: {error}"}
 
 
 def compare(
@@ -95,5 +121,6 @@ def compare(
         "value": np.ravel(value).tolist(),
         "gradient": gradient[np.linspace(0, len(gradient) - 1, min(KEPT, len(gradient))).astype(int)].tolist(),
         "worst gradient": float(np.abs(gradient).max()),
+        "rounding unit": unit,
         "condition": [scale / float(np.abs(want).max() or 1) for want, scale in zip(exact, scales, strict=True)],
     }

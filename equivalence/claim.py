@@ -12,15 +12,18 @@ from equivalence.problem import Problem
 from equivalence.reference import Reference
 
 Measurement = dict[str, Any]
-Replacement = Callable[[SimpleNamespace, ModuleType], dict[str, Callable]]
+Methods = dict[str, Callable[..., Any]]
+Replacement = Callable[[SimpleNamespace, ModuleType], Methods]
 
 
 @dataclass(frozen=True)
 class Claim:
     """One statement of the theory and how to measure it.
 
-    `measure` yields named parts, each a measurement that a judge of its kind decides. `wrong` names planted mistakes:
-    given the methods and the bridge, each returns replacements; measured with them, on `control`, the claim must fail.
+    `measure` yields named parts, each a measurement that a judge of its kind decides; `methods` are all that it calls
+    of the contract. `wrong` names mistakes that are the claim's own to reject: given the methods and the bridge, each
+    returns replacements; measured with them, on `control`, the claim must fail. `control` is the case that stands for
+    the others where one is enough: for planted mistakes and in a quick run.
     """
 
     id: str
@@ -31,12 +34,7 @@ class Claim:
     cases: tuple[str, ...]
     measure: Callable[[Problem, Reference], Iterator[tuple[str, Measurement]]]
     wrong: Mapping[str, Replacement]
-    control: str  # the case on which the wrong variants are measured
-
-
-def swapped(methods: SimpleNamespace, replacements: dict[str, Callable]) -> SimpleNamespace:
-    """The methods with some replaced."""
-    return SimpleNamespace(**(vars(methods) | replacements))
+    control: str
 
 
 @functools.cache

@@ -1,9 +1,11 @@
 """Judges: measurements in, numbers and a verdict out. NumPy only; a bad measurement fails, it never raises.
 
 A measurement is a dict of plain lists and numbers, so that a stored one can be judged again. Its "kind" names the
-judge. Limits are stated here, once, with their reasons.
+judge. Limits are stated here, once, with their reasons. Each verdict says how small an error its judge would have seen
+in this very measurement: `detects`, relative to what is judged.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,37 +19,48 @@ LEAST_POINTS = 5
 EXACT_UNITS = 64  # rounding units × scale; sums over up to a thousand terms round to some tens of units
 AGREEMENT_UNITS = 32  # rounding units × condition; the largest honest error seen is about half of it
 RATE_TOLERANCE = 0.05
+FALSE_ALARM = 1e-8  # of one sampler's test; some tens of them stay below 1e-6 together
+POWER = 1 - 1e-6  # with which the named wrong sampler must be told from the right one
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a judge says: whether the claim holds, the reason in words, and the numbers it rests on."""
+    """What a judge says: whether the claim holds, the reason in words, and the numbers it rests on.
+
+    `detects` is the smallest error, relative to what is judged, that would have failed; NaN where nothing was judged
+    because the measurement itself is unusable (missing, empty, NaN): that is not `judged`.
+    """
 
     holds: bool
     reason: str
     numbers: dict[str, float] = field(default_factory=dict)
+    detects: float = math.nan
+    judged: bool = True
 
 
 def judge(measurement: dict[str, Any]) -> Verdict:
     """Judge one measurement by its kind."""
     kind = measurement.get("kind")
     if kind not in JUDGES:
-        return Verdict(False, f"measurement of unknown kind {kind!r}, expected one of {', '.join(JUDGES)}")
+        said = f"measurement of unknown kind {kind!r}, expected one of {', '.join(JUDGES)}"
+        return Verdict(False, said, judged=False)
     try:
         return JUDGES[kind](measurement)
-    except (KeyError, TypeError, ValueError, IndexError, ZeroDivisionError) as error:
-        return Verdict(False, f"the measurement cannot be judged: {type(error).__name__}: {error}")
+    except (KeyError, TypeError, ValueError, IndexError, ArithmeticError, np.linalg.LinAlgError) as error:
+        return Verdict(False, f"the measurement cannot be judged: {type(error).__name__}: {error}", judged=False)
 
 
 def judge_all(parts: dict[str, dict[str, Any]]) -> Verdict:
     """Judge a claim's parts; all must hold. Numbers are prefixed with the part's name where there are several."""
     if not parts:
-        return Verdict(False, "nothing was measured")
+        return Verdict(False, "nothing was measured", judged=False)
     verdicts = {name: judge(part) for name, part in parts.items()}
     numbers = {f"{name}: {key}": value for name, verdict in verdicts.items() for key, value in verdict.numbers.items()}
     failed = [f"{name}: {verdict.reason}" for name, verdict in verdicts.items() if not verdict.holds]
     passed = "; ".join(f"{name}: {verdict.reason}" for name, verdict in verdicts.items())
-    return Verdict(not failed, "; ".join(failed) if failed else passed, numbers)
+    detects = float(np.max([verdict.detects for verdict in verdicts.values()]))  # NumPy's keeps NaN
+    judged = any(verdict.judged and not verdict.holds for verdict in verdicts.values()) or not failed
+    return Verdict(not failed, "; ".join(failed) if failed else passed, numbers, detects, judged)
 
 
 def array_of(measurement: dict[str, Any], name: str) -> np.ndarray:
@@ -64,7 +77,8 @@ def judge_order(measurement: dict[str, Any]) -> Verdict:
 
     `steps` and `norms` are the ladder, largest step first; `coefficient_errors` one Richardson-extrapolated relative
     error of residual/εᵖ against c for each consecutive pair; `tail` residuals at steps so small that only rounding is
-    left. Detects a slope off by 0.1 and a coefficient off by 1 %.
+    left. Detects a slope off by 0.1 and a coefficient off by 1 %. A residual that is rounding noise everywhere is
+    no order at all: such a measurement is to be made as an exact one.
     """
     order = float(measurement["order"])
     steps, norms, tail = (array_of(measurement, name) for name in ("steps", "norms", "tail"))
@@ -97,7 +111,7 @@ def judge_order(measurement: dict[str, Any]) -> Verdict:
         "smallest step": float(steps[last]),
     }
     said = f"slope {slope:.3f}, expected {order:g}; coefficient off by {coefficient_error:.2%}"
-    return Verdict(coefficient_error <= COEFFICIENT_TOLERANCE, said, numbers)
+    return Verdict(coefficient_error <= COEFFICIENT_TOLERANCE, said, numbers, COEFFICIENT_TOLERANCE)
 
 
 def longest_run(flags: np.ndarray) -> tuple[int, int]:
@@ -116,16 +130,18 @@ def judge_exact(measurement: dict[str, Any]) -> Verdict:
     difference = float(np.abs(array_of(measurement, "difference")).max())
     unit, scale = float(measurement["rounding unit"]), float(measurement["scale"])
     if not (np.isfinite(scale) and scale > 0 and unit > 0):
-        return Verdict(False, f"scale {scale} and rounding unit {unit} must be positive")
+        return Verdict(False, f"scale {scale} and rounding unit {unit} must be positive", judged=False)
     units = difference / (unit * scale)
-    return Verdict(units <= EXACT_UNITS, f"off by {units:.2g} rounding units, at most {EXACT_UNITS}", {"units": units})
+    said = f"off by {units:.2g} rounding units, at most {EXACT_UNITS}"
+    return Verdict(units <= EXACT_UNITS, said, {"units": units}, EXACT_UNITS * unit)
 
 
 def judge_unbiased(measurement: dict[str, Any]) -> Verdict:
     """Mean and variance over every possible probe equal their formulas to rounding.
 
     `means`, `variances` (B,) are those of all `probes` estimates, each equally likely; `mean`, `variance` (B,) what
-    theory says; `largest` the largest estimate. Detects an error of EXACT_UNITS rounding units: any wrong factor.
+    theory says; `largest` the largest estimate. Detects an error of EXACT_UNITS rounding units of what is added up, in
+    either: any wrong factor.
     """
     probes, largest = float(measurement["probes"]), float(measurement["largest"])
     means, variances, mean, variance = (
@@ -133,12 +149,59 @@ def judge_unbiased(measurement: dict[str, Any]) -> Verdict:
     )
     unit = float(measurement["rounding unit"])
     if not probes >= 2 or not largest > 0 or not variance.max() > 0:
-        return Verdict(False, f"{probes:g} estimates, the largest {largest}, variance {variance.max()}: shows nothing")
+        said = f"{probes:g} estimates, the largest {largest}, variance {variance.max()}: shows nothing"
+        return Verdict(False, said, judged=False)
     mean_units = float(np.abs(means - mean).max() / (unit * largest))
     variance_units = float(np.abs(variances - variance).max() / (unit * largest**2))
     numbers = {"mean units": mean_units, "variance units": variance_units, "probes": probes}
     said = f"mean off by {mean_units:.2g}, variance by {variance_units:.2g} rounding units, at most {EXACT_UNITS}"
-    return Verdict(max(mean_units, variance_units) <= EXACT_UNITS, said, numbers)
+    smallest_mean, smallest_variance = np.abs(mean).max(), np.abs(variance).max()
+    detects = EXACT_UNITS * unit * max(largest / smallest_mean if smallest_mean else 0, largest**2 / smallest_variance)
+    return Verdict(max(mean_units, variance_units) <= EXACT_UNITS, said, numbers, float(detects))
+
+
+def judge_sampler(measurement: dict[str, Any]) -> Verdict:
+    """Draws follow a distribution: sup |Fₙ - F| within the Dvoretzky–Kiefer–Wolfowitz band (Massart 1990).
+
+    `statistics` (T,) the largest distance of each test's empirical distribution from the exact one, of `draws`
+    independent numbers each; `wrong` (T,) how far the exact distribution of the named wrong sampler is from the right
+    one at least in one of the tests. The band keeps the false alarm at FALSE_ALARM a test; so many draws are needed
+    that the wrong sampler would be seen with POWER.
+    """
+    statistics, wrong = array_of(measurement, "statistics"), array_of(measurement, "wrong")
+    draws = float(measurement["draws"])
+    if not draws >= 1 or (statistics < 0).any() or not (statistics > 0).any():
+        return Verdict(False, f"{draws:g} draws, distances {statistics.tolist()}: nothing was drawn", judged=False)
+    band = math.sqrt(math.log(2 / FALSE_ALARM) / (2 * draws))
+    seen = band + math.sqrt(math.log(2 / (1 - POWER)) / (2 * draws))  # so far off is seen with that power
+    largest = float(statistics.max())
+    numbers = {"distance": largest, "band": band, "draws": draws, "wrong sampler's distance": float(wrong.max())}
+    if wrong.max() < seen:
+        said = f"{draws:g} draws see a distance of {seen:.3g}, the wrong sampler's is {wrong.max():.3g}: too few draws"
+        return Verdict(False, said, numbers, seen)
+    said = f"distribution off by {largest:.3g}, at most {band:.3g} with {draws:g} draws"
+    return Verdict(largest <= band, said, numbers, seen)
+
+
+def judge_differs(measurement: dict[str, Any]) -> Verdict:
+    """Two sides are unequal, by the predicted amount, to rounding: folklore that is not true, or a known trap.
+
+    `difference` and `predicted` of one shape; `scale` the size of what was subtracted. The predicted amount must stand
+    so far above rounding that a missing difference would be seen: 16 x what rounding may leave.
+    """
+    difference, predicted = array_of(measurement, "difference"), array_of(measurement, "predicted")
+    unit, scale = float(measurement["rounding unit"]), float(measurement["scale"])
+    if not (np.isfinite(scale) and scale > 0 and unit > 0):
+        return Verdict(False, f"scale {scale} and rounding unit {unit} must be positive", judged=False)
+    if difference.shape != predicted.shape:
+        return Verdict(False, f"shapes {difference.shape} and {predicted.shape} must be equal", judged=False)
+    units = float(np.abs(difference - predicted).max() / (unit * scale))
+    size = float(np.abs(predicted).max())
+    numbers = {"units": units, "difference": float(np.abs(difference).max()), "predicted difference": size}
+    if size <= NOISE_MARGIN * EXACT_UNITS * unit * scale:
+        return Verdict(False, f"a predicted difference of {size:.1e} cannot be told from rounding", numbers)
+    said = f"differs by {numbers['difference']:.3g}, predicted {size:.3g}: off by {units:.2g} rounding units"
+    return Verdict(units <= EXACT_UNITS, f"{said}, at most {EXACT_UNITS}", numbers, EXACT_UNITS * unit * scale / size)
 
 
 def judge_eigen(measurement: dict[str, Any]) -> Verdict:
@@ -152,7 +215,7 @@ def judge_eigen(measurement: dict[str, Any]) -> Verdict:
     floor = float(measurement["floor"])
     counted = (predicted[1:] > floor) & (tangents[1:] > floor)
     if not counted.any():
-        return Verdict(False, f"no step has a predicted angle above {floor:.1e}: nothing shows a rate")
+        return Verdict(False, f"no step has a predicted angle above {floor:.1e}: nothing shows a rate", judged=False)
     with np.errstate(divide="ignore", invalid="ignore"):
         rates, expected_rates = tangents[1:] / tangents[:-1], predicted[1:] / predicted[:-1]
     rate_error = float(np.abs(rates / expected_rates - 1)[counted].max())
@@ -176,14 +239,25 @@ def judge_eigen(measurement: dict[str, Any]) -> Verdict:
         )
     if (residuals > 4 * left).any() or (value_error > 4 * left).any():
         return Verdict(False, f"{said}; residual {residuals.max():.1e} where {left.max():.1e} was expected", numbers)
-    return Verdict(True, f"{said}; residual {residuals.max():.1e}", numbers)
+    return Verdict(True, f"{said}; residual {residuals.max():.1e}", numbers, RATE_TOLERANCE)
 
 
 def judge_bound(measurement: dict[str, Any]) -> Verdict:
-    """`values` are at least `lower`, each; the smallest is reported."""
+    """`values` are at least `lower`, each. The smallest is reported: the tighter the bound, the more it would detect.
+
+    `slack` is what rounding may take off, where the bound can be attained (0 by default); `tightest`, where it is
+    given, how far above the bound the smallest value may lie: a bound that is never nearly reached proves little.
+    """
     values, lower = array_of(measurement, "values"), float(measurement["lower"])
+    slack, tightest = float(measurement.get("slack", 0.0)), float(measurement.get("tightest", math.inf))
     smallest = float(values.min())
-    return Verdict(smallest >= lower, f"smallest {smallest:.6g}, at least {lower:g}", {"smallest": smallest})
+    numbers = {"smallest": smallest, "lower": lower}
+    detects = abs(smallest - lower) / (abs(lower) or 1)
+    if not smallest >= lower - slack:
+        return Verdict(False, f"smallest {smallest:.6g}, at least {lower:g}", numbers, detects)
+    if not smallest <= tightest:
+        return Verdict(False, f"smallest {smallest:.6g}, {tightest:g} at most if the bound is tight", numbers, detects)
+    return Verdict(True, f"smallest {smallest:.6g}, at least {lower:g}", numbers, detects)
 
 
 def judge_agreement(measurement: dict[str, Any]) -> Verdict:
@@ -195,13 +269,18 @@ def judge_agreement(measurement: dict[str, Any]) -> Verdict:
     said = (
         f"value off by {value:.2g}, θ-gradient by {gradient:.2g} rounding units × condition, at most {AGREEMENT_UNITS}"
     )
-    return Verdict(max(value, gradient) <= AGREEMENT_UNITS, said, {"value units": value, "gradient units": gradient})
+    numbers = {"value units": value, "gradient units": gradient}
+    condition = float(array_of(measurement, "condition").max())
+    detects = AGREEMENT_UNITS * float(measurement["rounding unit"]) * condition
+    return Verdict(max(value, gradient) <= AGREEMENT_UNITS, said, numbers, detects)
 
 
 JUDGES: dict[str, Callable[[dict[str, Any]], Verdict]] = {
     "order": judge_order,
     "exact": judge_exact,
     "unbiased": judge_unbiased,
+    "sampler": judge_sampler,
+    "differs": judge_differs,
     "eigen": judge_eigen,
     "bound": judge_bound,
     "agreement": judge_agreement,

@@ -1,11 +1,12 @@
 """How a claim's kinds are measured: ladders of steps, every sign vector, rounding units."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
+KEPT = 512  # numbers of an array that a measurement stores
 ROUNDING_UNIT = {"float64": 2.0**-53, "float32": 2.0**-24}
 
 
@@ -50,9 +51,64 @@ def order(
     }
 
 
-def equal(measured: np.ndarray, expected: np.ndarray, size: float = 0.0) -> dict[str, Any]:
-    """Measure equality of two float64 arrays to rounding, relative to the largest entry or a size that is larger."""
-    return exact(measured - expected, max(float(np.abs(expected).max()), size), "float64")
+def equal(measured: np.ndarray, expected: np.ndarray, size: float = 0.0, dtype: str = "float64") -> dict[str, Any]:
+    """Measure equality to rounding, relative to the largest expected entry or a size that is larger."""
+    return exact(measured.astype(float) - expected, max(float(np.abs(expected).max()), size), dtype)
+
+
+def differs(
+    difference: np.ndarray, predicted: np.ndarray, scale: float = 0.0, dtype: str = "float64"
+) -> dict[str, Any]:
+    """Measure that two sides differ by the predicted amount to rounding.
+
+    Args:
+        difference: of the two sides, as measured.
+        predicted: the same by theory.
+        scale: size of what was subtracted; that of the prediction where it is larger.
+        dtype: that was computed in.
+    """
+    difference, predicted = (np.ravel(array).astype(float) for array in np.broadcast_arrays(difference, predicted))
+    furthest = np.argsort(-np.nan_to_num(abs(difference - predicted), nan=np.inf))[:KEPT]
+    kept = np.append(furthest, abs(predicted).argmax())
+    return {
+        "kind": "differs",
+        "difference": difference[kept].tolist(),
+        "predicted": predicted[kept].tolist(),
+        "scale": max(float(np.abs(predicted).max()), scale),
+        "rounding unit": ROUNDING_UNIT[dtype],
+    }
+
+
+def bound(values: np.ndarray, lower: float, **options: float) -> dict[str, Any]:
+    """Measure that values are at least `lower`; `slack` for rounding, `tightest` for how near it they must come."""
+    kept = [float(np.min(values)), float(np.max(values))] if np.isfinite(values).all() else [np.nan]
+    return {"kind": "bound", "values": kept, "lower": lower, **options}
+
+
+def sampled(
+    draws: Sequence[np.ndarray], distribution: Callable[[np.ndarray], np.ndarray], wrong: float
+) -> dict[str, Any]:
+    """Measure how far empirical distributions are from a distribution function.
+
+    Args:
+        draws: one array of independent numbers for each test.
+        distribution: the exact cumulative distribution of all of them, numbers -> probabilities.
+        wrong: distance of the named wrong sampler's distribution from it.
+    """
+    return {
+        "kind": "sampler",
+        "statistics": [distance(np.ravel(drawn).astype(float), distribution) for drawn in draws],
+        "wrong": [wrong],
+        "draws": min(np.size(drawn) for drawn in draws),
+    }
+
+
+def distance(drawn: np.ndarray, distribution: Callable[[np.ndarray], np.ndarray]) -> float:
+    """Kolmogorov's: sup |Fₙ - F|, of a distribution that may have atoms."""
+    values, counts = np.unique(drawn, return_counts=True)
+    above = np.cumsum(counts) / len(drawn)
+    at, before = distribution(values), distribution(np.nextafter(values, -np.inf))
+    return float(np.max([np.abs(above - at), np.abs(np.concatenate([[0.0], above[:-1]]) - before)]))
 
 
 def enumerated(estimates: np.ndarray, mean: np.ndarray, variance: np.ndarray) -> dict[str, Any]:

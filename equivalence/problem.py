@@ -11,6 +11,8 @@ import numpy as np
 from equivalence.cases import Case
 
 Array = Any
+Evaluated = dict[str, tuple[np.ndarray, np.ndarray]]
+MANY = 8  # calls of one function, from which on compiling it for them is worth its time
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,7 @@ class Point:
     params: Mapping[str, Array]
     of_params: Callable[[Mapping[str, Array]], Array]
     of_table: Callable[[Array], Array]
+    directions: Array = None  # (m, *S), where the case has some
 
     @property
     def table(self) -> Array:
@@ -55,7 +58,7 @@ class Problem:
             for name in ("x", "tokens", "mask", "labels", "directions")
             if (value := getattr(case, name)) is not None
         }
-        self.extra = SimpleNamespace(**{name: self.array(value) for name, value in case.extra.items()})
+        self.extra = {name: self.array(value) for name, value in case.extra.items()}
 
     def array(self, value: Any) -> Array:
         """A framework's array; floating-point numbers take the problem's dtype."""
@@ -70,9 +73,14 @@ class Problem:
         """The same problem with its batch repeated: one call evaluates a method with many arguments a sample."""
         return Problem(self.case.tiled(copies), self.bridge, self.methods, self.dtype, self.device)
 
-    def at(self, params: Mapping[str, Array]) -> Point:
+    @property
+    def arrays(self) -> tuple[dict[str, Array], dict[str, Array], dict[str, Array]]:
+        """Everything that a compiled function takes, so that another case of the same shapes can take its place."""
+        return self.params, self.data, self.extra
+
+    def at(self, params: Mapping[str, Array], data: dict[str, Array], extra: dict[str, Array]) -> Point:
         """The closures at the given parameters. Behind an embedding, x is its output and depends on them."""
-        data, model = self.data, getattr(self.models, self.case.model)
+        model, low = getattr(self.models, self.case.model), self.case.loss == "value"
         x = self.models.embed(params, data["tokens"]) if "tokens" in data else data["x"]
         masks = (data["mask"],) if "mask" in data else ()
 
@@ -81,45 +89,50 @@ class Problem:
 
         def loss(x: Array) -> Array:
             outputs = f(x)
-            return outputs[:, 0] if self.case.loss == "value" else self.methods.cross_entropy(outputs, data["labels"])
+            return outputs[:, 0] if low else self.methods.cross_entropy(outputs, data["labels"])
 
         def of_params(params: Mapping[str, Array]) -> Array:
-            moved = self.at(params)
+            moved = self.at(params, data, extra)
             return moved.loss(moved.x)
 
         def of_table(table: Array) -> Array:
             return of_params({**params, str(self.case.table): table})
 
-        return Point(f, loss, x, data["labels"], self.extra, self.case, params, of_params, of_table)
+        named = SimpleNamespace(**extra)
+        return Point(f, loss, x, data["labels"], named, self.case, params, of_params, of_table, data.get("directions"))
 
     def low_dimensional(self, point: Point) -> Point:
         """The same point as a function of coordinates (B, m) along the case's directions, where it has them."""
-        if "directions" not in self.data:
+        if point.directions is None:
             return point
-        directions = self.data["directions"]
 
         def move(c: Array) -> Array:
-            return self.models.shift(point.x, directions, c)
+            return self.models.shift(point.x, point.directions, c)
 
         zeros = self.array(np.zeros((self.case.batch, len(self.case.directions))))  # type: ignore[arg-type]
         return replace(point, f=lambda c: point.f(move(c)), loss=lambda c: point.loss(move(c)), x=zeros)
 
-    def evaluate_all(
-        self, objectives: Mapping[str, Callable[[Point], Array]]
-    ) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-        """objective(point) (*shape) and the gradient of its mean in the parameters (P,), by name; compiled as one."""
+    def program(self, objectives: Mapping[str, Callable[[Point], Array]]) -> Callable[["Problem"], Evaluated]:
+        """objective(point) (*shape) and the gradient of its mean in the parameters (P,), by name; compiled as one.
 
-        def steps(params: dict[str, Array]) -> dict[str, Any]:
+        What comes back takes this problem, or another one whose arrays have the same names, shapes and dtypes.
+        """
+
+        def steps(params: dict[str, Array], data: dict[str, Array], extra: dict[str, Array]) -> dict[str, Any]:
             return {
-                name: self.bridge.value_and_grad(lambda params, call=call: call(self.at(params)))(params)
+                name: self.bridge.value_and_grad(lambda params, call=call: call(self.at(params, data, extra)))(params)
                 for name, call in objectives.items()
             }
 
-        results = self.bridge.compiled(steps, self.bridge.SWEEP_MODE)(self.params)
-        return {
-            name: (self.bridge.to_numpy(value), flat({key: self.bridge.to_numpy(g) for key, g in gradient.items()}))
-            for name, (value, gradient) in results.items()
-        }
+        run = self.bridge.compiled(steps, self.bridge.ONCE_MODE)
+
+        def evaluate(problem: "Problem") -> Evaluated:
+            return {
+                name: (self.bridge.to_numpy(value), self.flat(gradient))
+                for name, (value, gradient) in run(*problem.arrays).items()
+            }
+
+        return evaluate
 
     def evaluate(
         self, objective: Callable[..., Array], arguments: Sequence[Sequence[Any]] = ((),)
@@ -129,32 +142,43 @@ class Problem:
         Compiled once for the whole sweep. Returns (S, *shape) and (S, P), P all parameters by sorted name.
         """
 
-        def step(params: dict[str, Array], *arrays: Array) -> Array:
-            return objective(self.at(params), *arrays)
+        def step(params: dict[str, Array], data: dict[str, Array], extra: dict[str, Array], *arrays: Array) -> Array:
+            return objective(self.at(params, data, extra), *arrays)
 
-        run = self.bridge.compiled(self.bridge.value_and_grad(step), self.bridge.SWEEP_MODE)
-        values, gradients = [], []
-        for tuple_of_arguments in arguments:
-            value, gradient = run(self.params, *map(self.array, tuple_of_arguments))
-            values.append(self.bridge.to_numpy(value))
-            gradients.append(flat({name: self.bridge.to_numpy(grad) for name, grad in gradient.items()}))
-        return np.stack(values), np.stack(gradients)
+        run = self.bridge.compiled(self.bridge.value_and_grad(step), self.mode(len(arguments)))
+        results = [run(*self.arrays, *map(self.array, given)) for given in arguments]
+        values = [self.bridge.to_numpy(value) for value, _ in results]
+        return np.stack(values), np.stack([self.flat(gradient) for _, gradient in results])
 
-    def compile(self, function: Callable[..., Any]) -> Callable[..., Any]:
-        """function(point, *arguments) at the case's parameters, compiled, with NumPy arrays in and out."""
+    def rows(self, objective: Callable[..., Array], arguments: Sequence[Sequence[Any]]) -> np.ndarray:
+        """What `evaluate` gives of an objective (B,), value and gradient side by side: (S, B + P)."""
+        return np.concatenate(self.evaluate(objective, arguments), axis=1)
 
-        def step(params: dict[str, Array], *arrays: Array) -> Any:
-            return function(self.at(params), *arrays)
+    def compile(self, function: Callable[..., Any], sweep: bool = True) -> Callable[..., Any]:
+        """function(point, *arguments) at the case's parameters, with NumPy arrays in and out, any nest of them.
 
-        run = self.bridge.compiled(step, self.bridge.SWEEP_MODE)
+        Compiled for a sweep of many calls, or as a single call is best run.
+        """
 
-        def on_numpy(*arguments: Any) -> Any:
-            result = run(self.params, *map(self.array, arguments))
-            return (
-                tuple(map(self.bridge.to_numpy, result)) if isinstance(result, tuple) else self.bridge.to_numpy(result)
-            )
+        def step(params: dict[str, Array], data: dict[str, Array], extra: dict[str, Array], *arrays: Array) -> Any:
+            return function(self.at(params, data, extra), *arrays)
 
-        return on_numpy
+        run = self.bridge.compiled(step, self.mode(MANY if sweep else 1))
+        return lambda *arguments: self.numpy(run(*self.arrays, *map(self.array, arguments)))
+
+    def mode(self, calls: int) -> str:
+        """The framework's mode in which so many calls of one function are soonest done."""
+        return self.bridge.SWEEP_MODE if calls >= MANY else self.bridge.ONCE_MODE
+
+    def numpy(self, result: Any) -> Any:
+        """A nest of the framework's arrays as one of NumPy's."""
+        if isinstance(result, dict):
+            return {name: self.numpy(part) for name, part in result.items()}
+        return tuple(map(self.numpy, result)) if isinstance(result, tuple | list) else self.bridge.to_numpy(result)
+
+    def flat(self, gradient: dict[str, Array]) -> np.ndarray:
+        """A gradient over all parameters in one vector, by sorted name."""
+        return flat(self.numpy(gradient))
 
 
 def flat(tree: dict[str, np.ndarray]) -> np.ndarray:

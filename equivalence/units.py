@@ -5,8 +5,9 @@ from typing import Any
 
 from equivalence import agreement, own_losses
 from equivalence.cases import build
-from equivalence.claim import claims, swapped
+from equivalence.claim import claims
 from equivalence.judge import judge
+from equivalence.mutant import mutants, planted
 from equivalence.problem import Problem
 from equivalence.reference import Reference
 from equivalence.usages import usages
@@ -19,10 +20,9 @@ def claim(
 ) -> Result:
     """The claim's parts by name. With a mistake planted, only up to the first part that its judge rejects."""
     stated, case = claims()[claim_id], build([case_name])[case_name]
-    if mistake:
-        methods = swapped(methods, stated.wrong[mistake](methods, bridge))
+    used = with_mistake(methods, bridge, mistake)
     parts = {}
-    for name, part in stated.measure(Problem(case, bridge, methods, "float64", device), Reference(case)):
+    for name, part in stated.measure(Problem(case, bridge, used, "float64", device), Reference(case)):
         parts[name] = part
         if mistake and not judge(part).holds:
             break
@@ -30,12 +30,24 @@ def claim(
 
 
 def agree(
-    bridge: ModuleType, methods: SimpleNamespace, device: str, case_name: str, dtype: str, names: list[str]
-) -> Result:
-    """A measurement by usage."""
-    case = build([case_name])[case_name]
-    chosen = [usages()[name] for name in names]
-    return agreement.measure(Problem(case, bridge, methods, dtype, device), Reference(case), chosen)
+    bridge: ModuleType,
+    methods: SimpleNamespace,
+    device: str,
+    cases: list[str],
+    dtype: str,
+    names: list[str],
+    mistake: str,
+) -> dict[str, Result]:
+    """A measurement by case and usage."""
+    used = with_mistake(methods, bridge, mistake)
+    built = build(cases).values()
+    problems = [Problem(case, bridge, used, dtype, device) for case in built]
+    return agreement.measure(problems, [Reference(case) for case in built], [usages()[name] for name in names])
+
+
+def with_mistake(methods: SimpleNamespace, bridge: ModuleType, mistake: str) -> SimpleNamespace:
+    """The methods, a planted mistake among them where one is named."""
+    return planted(methods, mutants()[mistake].replace(methods, bridge)) if mistake else methods
 
 
 def own(bridge: ModuleType, methods: SimpleNamespace, device: str) -> Result:

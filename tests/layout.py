@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 CONTRACT = Path("impls", "contract")
-BRIDGE_CONSTANTS = {"MODES", "SWEEP_MODE"}
+BRIDGE_CONSTANTS = {"MODES", "SWEEP_MODE", "ONCE_MODE"}
 PACKAGES = {  # what belongs to a framework and may be imported in its folder alone
     "torch": {"torch", "torchvision", "functorch"},
     "jax": {"jax", "jaxlib", "flax", "optax"},

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 import pandas as pd
 
+from bench.mutants import fate
 from bench.store import AgreementRecord, ClaimRecord, CostRecord, OwnLossRecord, latest
 from equivalence.claim import Claim, claims
 from equivalence.judge import Verdict, judge, judge_all
@@ -187,6 +188,34 @@ def mistakes_table(records: Iterable[Any], code: str = "") -> pd.DataFrame:
         for wrong in claim.wrong
     ]
     return pd.DataFrame(rows, columns=["claim", "planted mistake", *columns])
+
+
+# Planted mistakes
+
+FATES = {"killed": "K", "caught": "c", "survived": "."}
+
+
+def kill_matrix(records: Iterable[Any]) -> pd.DataFrame:
+    """One row a planted mistake, one column a claim: the fate in each framework, nothing where it was not measured."""
+    found = [record for record in latest(records) if getattr(record, "wrong", "")]
+    columns = frameworks(found)
+    fates: dict[str, dict[str, dict[str, set[str]]]] = defaultdict(lambda: defaultdict(lambda: defaultdict(set)))
+    for record in found:
+        claim = record.claim if isinstance(record, ClaimRecord) else "F"
+        fates[record.wrong][claim][record.framework].add(fate(record))
+    measured = [claim for claim in [*claims(), "F"] if any(claim in row for row in fates.values())]
+    rows = []
+    for wrong, row in fates.items():
+        cells = {
+            claim: "".join(letter(row[claim][name]) for name in columns) if claim in row else "" for claim in measured
+        }
+        rows.append({"planted mistake": wrong} | cells)
+    return pd.DataFrame(rows)
+
+
+def letter(found: set[str]) -> str:
+    """The strongest of several fates."""
+    return next((FATES[name] for name in FATES if name in found), " ")
 
 
 # Agreement

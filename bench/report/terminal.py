@@ -30,6 +30,10 @@ def print_agreement(console: Console, records: Iterable[Any]) -> None:
     complain(console, tables.agreement_details(records))
 
 
+def print_mutants(console: Console, records: Iterable[Any]) -> None:
+    show(console, tables.kill_matrix(records))
+
+
 def print_own_losses(console: Console, records: Iterable[Any]) -> None:
     show(console, tables.own_losses_table(records))
 

@@ -1,7 +1,7 @@
 """FGM with the raw gradient: FGM with r = εg is the penalty ½ε‖g‖², to first order."""
 
 from equivalence.claim import Claim
-from equivalence.first_order import mistakes, residual_gradient
+from equivalence.parts.first_order import mistakes, residual_gradient
 
 
 def measure(problem, reference):

@@ -1,7 +1,7 @@
 """FGM with the normalised gradient: FGM on the L2 ball is the penalty ε‖g‖₂, to first order."""
 
 from equivalence.claim import Claim
-from equivalence.first_order import mistakes, residual_gradient
+from equivalence.parts.first_order import mistakes, residual_gradient
 
 
 def measure(problem, reference):

@@ -1,7 +1,7 @@
 """What each framework's `__init__` provides, so that one harness can drive the three. Methods do not use it.
 
-`MODES` names the ways the framework can run a step, plainest first; `SWEEP_MODE` the one that suits many calls of one
-small function.
+`MODES` names the ways the framework can run a step, plainest first; `SWEEP_MODE` the one in which many calls of one
+small function are soonest done, `ONCE_MODE` a single call.
 """
 
 from collections.abc import Callable

@@ -7,6 +7,7 @@ import numpy as np
 
 MODES = ("eager", "jit")
 SWEEP_MODE = "jit"
+ONCE_MODE = "jit"
 
 
 def configure(*, threads, double):

@@ -5,6 +5,7 @@ import tensorflow as tf
 
 MODES = ("eager", "function", "xla")
 SWEEP_MODE = "function"
+ONCE_MODE = "eager"
 
 
 def configure(*, threads, double):

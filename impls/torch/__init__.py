@@ -6,6 +6,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 MODES = ("eager", "compiled")
 SWEEP_MODE = "eager"
+ONCE_MODE = "eager"
 
 
 def configure(*, threads, double):
