@@ -72,6 +72,10 @@ def array_of(measurement: dict[str, Any], name: str) -> np.ndarray:
     return values
 
 
+def number_of(measurement: dict[str, Any], name: str) -> float:
+    return float(array_of(measurement, name))
+
+
 def judge_order(measurement: dict[str, Any]) -> Verdict:
     """|residual| = c·εᵖ + …: slope p and coefficient c on the longest window above the noise.
 
@@ -80,7 +84,7 @@ def judge_order(measurement: dict[str, Any]) -> Verdict:
     left. Detects a slope off by 0.1 and a coefficient off by 1 %. A residual that is rounding noise everywhere is
     no order at all: such a measurement is to be made as an exact one.
     """
-    order = float(measurement["order"])
+    order = number_of(measurement, "order")
     steps, norms, tail = (array_of(measurement, name) for name in ("steps", "norms", "tail"))
     errors = array_of(measurement, "coefficient_errors")
     noise = float(tail.max())
@@ -128,8 +132,8 @@ def longest_run(flags: np.ndarray) -> tuple[int, int]:
 def judge_exact(measurement: dict[str, Any]) -> Verdict:
     """Equal to rounding: |difference| ≤ EXACT_UNITS · u · scale, scale the size of what was added up."""
     difference = float(np.abs(array_of(measurement, "difference")).max())
-    unit, scale = float(measurement["rounding unit"]), float(measurement["scale"])
-    if not (np.isfinite(scale) and scale > 0 and unit > 0):
+    unit, scale = number_of(measurement, "rounding unit"), number_of(measurement, "scale")
+    if not (scale > 0 and unit > 0):
         return Verdict(False, f"scale {scale} and rounding unit {unit} must be positive", judged=False)
     units = difference / (unit * scale)
     said = f"off by {units:.2g} rounding units, at most {EXACT_UNITS}"
@@ -143,11 +147,11 @@ def judge_unbiased(measurement: dict[str, Any]) -> Verdict:
     theory says; `largest` the largest estimate. Detects an error of EXACT_UNITS rounding units of what is added up, in
     either: any wrong factor.
     """
-    probes, largest = float(measurement["probes"]), float(measurement["largest"])
+    probes, largest = number_of(measurement, "probes"), number_of(measurement, "largest")
     means, variances, mean, variance = (
         array_of(measurement, name) for name in ("means", "variances", "mean", "variance")
     )
-    unit = float(measurement["rounding unit"])
+    unit = number_of(measurement, "rounding unit")
     if not probes >= 2 or not largest > 0 or not variance.max() > 0:
         said = f"{probes:g} estimates, the largest {largest}, variance {variance.max()}: shows nothing"
         return Verdict(False, said, judged=False)
@@ -169,7 +173,7 @@ def judge_sampler(measurement: dict[str, Any]) -> Verdict:
     that the wrong sampler would be seen with POWER.
     """
     statistics, wrong = array_of(measurement, "statistics"), array_of(measurement, "wrong")
-    draws = float(measurement["draws"])
+    draws = number_of(measurement, "draws")
     if not draws >= 1 or (statistics < 0).any() or not (statistics > 0).any():
         return Verdict(False, f"{draws:g} draws, distances {statistics.tolist()}: nothing was drawn", judged=False)
     band = math.sqrt(math.log(2 / FALSE_ALARM) / (2 * draws))
@@ -190,8 +194,8 @@ def judge_differs(measurement: dict[str, Any]) -> Verdict:
     so far above rounding that a missing difference would be seen: 16 x what rounding may leave.
     """
     difference, predicted = array_of(measurement, "difference"), array_of(measurement, "predicted")
-    unit, scale = float(measurement["rounding unit"]), float(measurement["scale"])
-    if not (np.isfinite(scale) and scale > 0 and unit > 0):
+    unit, scale = number_of(measurement, "rounding unit"), number_of(measurement, "scale")
+    if not (scale > 0 and unit > 0):
         return Verdict(False, f"scale {scale} and rounding unit {unit} must be positive", judged=False)
     if difference.shape != predicted.shape:
         return Verdict(False, f"shapes {difference.shape} and {predicted.shape} must be equal", judged=False)
@@ -212,7 +216,7 @@ def judge_eigen(measurement: dict[str, Any]) -> Verdict:
     which must be within what the last predicted angle leaves, or at rounding.
     """
     tangents, predicted = array_of(measurement, "tangents"), array_of(measurement, "predicted")
-    floor = float(measurement["floor"])
+    floor = number_of(measurement, "floor")
     counted = (predicted[1:] > floor) & (tangents[1:] > floor)
     if not counted.any():
         return Verdict(False, f"no step has a predicted angle above {floor:.1e}: nothing shows a rate", judged=False)
@@ -248,8 +252,9 @@ def judge_bound(measurement: dict[str, Any]) -> Verdict:
     `slack` is what rounding may take off, where the bound can be attained (0 by default); `tightest`, where it is
     given, how far above the bound the smallest value may lie: a bound that is never nearly reached proves little.
     """
-    values, lower = array_of(measurement, "values"), float(measurement["lower"])
-    slack, tightest = float(measurement.get("slack", 0.0)), float(measurement.get("tightest", math.inf))
+    values, lower = array_of(measurement, "values"), number_of(measurement, "lower")
+    slack = number_of({"slack": 0.0} | measurement, "slack")
+    tightest = number_of(measurement, "tightest") if "tightest" in measurement else math.inf
     smallest = float(values.min())
     numbers = {"smallest": smallest, "lower": lower}
     detects = abs(smallest - lower) / (abs(lower) or 1)
@@ -271,7 +276,7 @@ def judge_agreement(measurement: dict[str, Any]) -> Verdict:
     )
     numbers = {"value units": value, "gradient units": gradient}
     condition = float(array_of(measurement, "condition").max())
-    detects = AGREEMENT_UNITS * float(measurement["rounding unit"]) * condition
+    detects = AGREEMENT_UNITS * number_of(measurement, "rounding unit") * condition
     return Verdict(max(value, gradient) <= AGREEMENT_UNITS, said, numbers, detects)
 
 

@@ -60,11 +60,43 @@ def bound(smallest=0.0):
 
 
 def agreement(value=1.0, gradient=1.0, worst=1.0):
-    return {"kind": "agreement", "value": [value], "gradient": [gradient, -0.5], "worst gradient": worst}
+    return {
+        "kind": "agreement",
+        "value": [value],
+        "gradient": [gradient, -0.5],
+        "worst gradient": worst,
+        "condition": [1.0, 2.0],
+        "rounding unit": UNIT,
+    }
 
 
-RIGHT = {"order": order, "exact": exact, "unbiased": unbiased, "eigen": eigen, "bound": bound, "agreement": agreement}
+def sampler(statistic=0.01, wrong=0.1, draws=10_000):
+    return {"kind": "sampler", "statistics": [statistic, 0.001], "wrong": [wrong], "draws": draws}
+
+
+def differs(difference=0.5, predicted=0.5, scale=2.0):
+    return {
+        "kind": "differs",
+        "difference": [difference, 0.0],
+        "predicted": [predicted, 0.0],
+        "scale": scale,
+        "rounding unit": UNIT,
+    }
+
+
+RIGHT = {
+    "order": order,
+    "exact": exact,
+    "unbiased": unbiased,
+    "sampler": sampler,
+    "differs": differs,
+    "eigen": eigen,
+    "bound": bound,
+    "agreement": agreement,
+}
 WRONG = {
+    "slope half an order off": order(exponent=1.5),
+    "slope half an order too steep": order(exponent=2.5),
     "slope off by 0.2": order(exponent=2.2),
     "order off by one": order(exponent=1.0),
     "coefficient off by 3 %": order(coefficient=3.09),
@@ -73,7 +105,15 @@ WRONG = {
     "exact by 100 units": exact(units=100.0),
     "exact with scale 0": exact() | {"scale": 0.0},
     "wrong mean": unbiased(mean=1.01),
-    "wrong variance": unbiased(variance=0.51),
+    "mean off by a millionth": unbiased(mean=1.000001),
+    "variance off by 5 %": unbiased(variance=0.525),
+    "variance 5 % too small": unbiased(variance=0.475),
+    "another distribution": sampler(statistic=0.05),
+    "too few draws to see the wrong sampler": sampler(draws=1000),
+    "no difference at all": differs(difference=0.0),
+    "a difference 3 % off": differs(difference=0.515),
+    "a difference of the other sign": differs(difference=-0.5),
+    "a predicted difference that rounding hides": differs(difference=1e-14, predicted=1e-14),
     "probes that never vary": unbiased(variance=0.0) | {"variances": [0.0, 0.0], "variance": [0.0, 0.0]},
     "a rate 10 % off": eigen(rate=0.55),
     "no step shows a rate": eigen(rate=0.0, predicted_rate=0.0),
@@ -81,6 +121,7 @@ WRONG = {
     "eigenvalue without its sign": eigen(eigenvalue=-4.0),
     "not an eigenvector": eigen(residual=0.01),
     "below the bound": bound(smallest=-1e-9),
+    "a bound that is never nearly reached": bound(smallest=0.9) | {"tightest": 0.5},
     "value disagrees": agreement(value=-2.0 * AGREEMENT_UNITS),
     "gradient disagrees": agreement(gradient=2.0 * AGREEMENT_UNITS),
     "a gradient that is not stored disagrees": agreement(worst=2.0 * AGREEMENT_UNITS),
@@ -91,6 +132,8 @@ WRONG = {
 def test_right_measurement_holds(kind):
     verdict = judge(RIGHT[kind]())
     assert verdict.holds, verdict.reason
+    assert verdict.judged
+    assert 0 <= verdict.detects < 0.1  # so small an error would have been seen
     assert all(np.isfinite(number) for number in verdict.numbers.values())
 
 
@@ -117,6 +160,7 @@ def test_damaged_measurement_is_rejected(kind, key, damage):
     measurement = RIGHT[kind]()
     verdict = judge(measurement | {key: DAMAGES[damage](measurement[key])})
     assert not verdict.holds
+    assert not verdict.judged
     assert verdict.reason
 
 
@@ -140,6 +184,7 @@ def test_limits_are_inclusive():
     assert judge(exact(units=EXACT_UNITS)).holds
     assert judge(agreement(value=AGREEMENT_UNITS)).holds
     assert judge(bound(smallest=0.0)).holds
+    assert judge(bound(smallest=-1e-9) | {"slack": 1e-9}).holds
 
 
 def test_every_part_must_hold():
