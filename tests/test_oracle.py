@@ -292,8 +292,8 @@ def test_derivative_bears_noise():
 
 
 def test_derivative_refuses_more_orders_than_points_can_tell_apart():
-    with pytest.raises(ValueError, match="order: got 20"):
-        derivative(np.exp, order=20)
+    with pytest.raises(ValueError, match="order: got 28"):
+        derivative(np.exp, order=28)
 
 
 def test_derivatives_do_not_nest():

@@ -9,17 +9,17 @@ import numpy as np
 from equivalence.oracle.trees import leaves, scaled, tree_map
 
 STEP = 1e-40  # its square vanishes beside 1, so the complex step has no truncation error
-CIRCLES = 6  # radii tried, each half the one before
+CIRCLES = 11  # radii tried, each the one before divided by √2: rounding grows like radius^-order, so none is skipped
 CONVERGED = 1e-13  # highest coefficients relative to the function: what rounding alone leaves of them
 HOPELESS = 1e-3  # relative; above it lie a pole inside the smallest circle, a jump, or noise of the function's size
 
 
-def derivative(function: Callable[[complex], Any], order: int = 1, radius: float = 0.25, points: int = 24) -> Any:
+def derivative(function: Callable[[complex], Any], order: int = 1, radius: float = 0.25, points: int = 32) -> Any:
     """The order-th derivative at 0 of a function that is real on the real axis and analytic around 0.
 
     Order 1 is the complex step (Squire & Trapp 1998). Higher orders are Cauchy's integral over a circle by the
     trapezoid rule (Lyness & Moler 1967); its error falls like (radius / distance of the nearest pole)^points and shows
-    in the highest coefficients. While they have not vanished, the circle is halved.
+    in the highest coefficients. While they have not vanished, the circle is made smaller.
 
     Args:
         function: complex number -> array, or nested tuples and dicts of arrays. It must not take a derivative of this
@@ -40,7 +40,7 @@ def derivative(function: Callable[[complex], Any], order: int = 1, radius: float
         return tree_map(lambda value: np.imag(value) / STEP, function(1j * STEP))
     nodes = np.exp(2j * np.pi * (np.arange(points // 2) + 0.5) / points)  # upper half, conjugates of the lower one
     left, error, best = math.inf, math.inf, None
-    for size in radius * 0.5 ** np.arange(CIRCLES):
+    for size in radius * 0.5 ** (np.arange(CIRCLES) / 2):
         samples = [function(size * node) for node in nodes]
         tail = _tail(samples, nodes)
         if tail / size**order < error:  # false for NaN too, from a pole on the circle
