@@ -5,14 +5,7 @@ import numpy as np
 from equivalence import oracle
 from equivalence.claim import Claim
 from equivalence.measure import equal
-
-
-def fisher_product(point, vector):
-    """Jᵀ(diag p - ppᵀ)J·vector, (B, *S)."""
-    p = oracle.values.softmax(point.f(point.x))  # (B, C)
-    change = oracle.derivative(lambda t: point.f(point.x + t * vector))  # Jv
-    weighted = p * (change - (p * change).sum(1, keepdims=True))
-    return point.f.vjp(point.x, weighted)[0]
+from equivalence.parts.divergence import product
 
 
 def measure(problem, reference):
@@ -25,18 +18,18 @@ def measure(problem, reference):
             return methods.kl_divergence(clean, point.f(point.x + r))
 
         zero = 0 * point.x
-        slope = methods.fgm(divergence, zero, radius=1.0, norm="raw")
+        slope = problem.bridge.gradient(divergence, zero)
         return divergence(zero), slope, methods.hvp(divergence, zero, vector)
 
     run = problem.compile(expansion)
-    value, slope, product = run(extra["vector"])
+    value, slope, curved = run(extra["vector"])
     _, _, other = run(extra["probes"][0])
-    expected = fisher_product(point, extra["vector"])
+    expected = product(point, extra["vector"])
     size = float(np.abs(oracle.values.jacobian(point.f, point.x)).max())
     yield "value", equal(value, np.zeros_like(value), 1.0)
     yield "gradient", equal(slope, np.zeros_like(slope), size)
-    yield "Hessian", equal(product, expected, size**2)
-    yield "Hessian along signs", equal(other, fisher_product(point, extra["probes"][0]), size**2)
+    yield "Hessian", equal(curved, expected, size**2)
+    yield "Hessian along signs", equal(other, product(point, extra["probes"][0]), size**2)
 
 
 CLAIM = Claim(
@@ -45,7 +38,7 @@ CLAIM = Claim(
     formula="KL(p(x)‖p(x+r)) at r = 0: value 0, gradient 0, Hessian Jᵀ(diag p - ppᵀ)J",
     source="Miyato et al. 2018, eq. 6-9",
     methods=("kl_divergence", "hvp"),
-    cases=("tanh-mlp", "digits-mlp", "reviews-text"),
+    cases=("tanh-mlp", "reviews-text"),
     measure=measure,
     wrong={
         "averaged over the classes": lambda m, bridge: {

@@ -1,0 +1,55 @@
+"""KL(p(x)‖p(x+r)), p(x) held fixed, as a function of r: what the claims about virtual adversarial training share."""
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from equivalence import oracle
+from equivalence.claim import Methods
+
+Array = np.ndarray
+
+
+def metric(point: Any) -> Array:
+    """The Hessian at r = 0 in closed form, Jᵀ(diag p - ppᵀ)J, (B, n, n)."""
+    p = oracle.values.softmax(point.f(point.x))  # (B, C)
+    rows = oracle.values.jacobian(point.f, point.x)  # (B, C, n)
+    mean = np.einsum("bc,bcn->bn", p, rows)
+    return np.einsum("bc,bcm,bcn->bmn", p, rows, rows) - mean[:, :, None] * mean[:, None]
+
+
+def product(point: Any, vector: Array) -> Array:
+    """That Hessian times a vector, (B, *S), where the whole of it would be large."""
+    p = oracle.values.softmax(point.f(point.x))
+    change = oracle.derivative(lambda t: point.f(point.x + t * vector))  # Jv
+    return point.f.vjp(point.x, p * (change - (p * change).sum(1, keepdims=True)))[0]
+
+
+def along(point: Any, direction: Array) -> Callable[[complex], Array]:
+    """t -> KL(p(x)‖p(x + t·direction)), (B,), by the oracle."""
+    return lambda t: oracle.values.kl_divergence(point.f(point.x), point.f(point.x + t * direction))
+
+
+def difference_expansion(point: Any, direction: Array) -> tuple[Array, Array]:
+    """∇ᵣKL at ξ·direction, made a unit vector: the limit for ξ → 0 and the coefficient of ξ, both (B, n)."""
+    clean = oracle.values.softmax(point.f(point.x))
+
+    def slope(t: complex) -> Array:
+        moved = point.x + t * direction
+        return point.f.vjp(moved, oracle.values.softmax(point.f(moved)) - clean)[0].reshape(len(clean), -1)
+
+    first, second = oracle.derivative(slope), oracle.derivative(slope, order=2) / 2
+    length = np.linalg.norm(first, axis=1, keepdims=True)
+    limit = first / length
+    return limit, (second - limit * (limit * second).sum(1, keepdims=True)) / length
+
+
+def misread(m: SimpleNamespace, change: Callable[[Any], Any]) -> Methods:
+    """A wrong variant: the step of the finite difference is not the one that was asked for."""
+    return {
+        "vat_perturbation": lambda f, x, start, radius, xi=0.01, **options: m.vat_perturbation(
+            f, x, start, radius=radius, xi=change(xi), **options
+        )
+    }
