@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from bench import arguments, cells, mutants, timing, verify
+from bench import arguments, cells, mutants, timing, variations, verify
 from bench.report import page, tables, terminal
 from bench.run import Job, Outcome, run
 from bench.store import Store, cores
@@ -81,6 +81,26 @@ def mutants_command(
     if json:
         json.write_text(dumped(records), encoding="utf-8")
     raise typer.Exit(1 if mutants.survivors(records) else 0)
+
+
+@app.command("variations")
+def variations_command(
+    framework: Frameworks = None,
+    count: Annotated[int, typer.Option(min=1, help="How many, at least, in each framework.")] = 1000,
+    seed: Annotated[int, typer.Option(min=0, help="Of the first group.")] = 0,
+    device: Device = "cpu",
+    json: Json = None,
+    out: Out = RESULTS,
+) -> None:
+    """Vary right implementations and see that no check refuses one. Exit status 1 at a false alarm."""
+    store = prepared(out, json)
+    chosen = arguments.frameworks(framework, console)
+    slots = [[core] for core in cores()]
+    jobs = variations.jobs(chosen, count, seed, arguments.device(device, chosen), len(slots))
+    records = measured(jobs, slots, store, variations.records)
+    store.compact()
+    terminal.print_variations(console, records)
+    finish(records, json)
 
 
 @app.command("time")
@@ -253,4 +273,6 @@ def passes(record: Any) -> bool:
     """Measured and right."""
     if record.kind in ("cost", "own loss"):
         return record.status == "ok"
+    if record.kind == "variations":
+        return record.status == "ok" and record.count > 0 and not record.failures
     return tables.verdict(record).holds

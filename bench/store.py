@@ -97,6 +97,23 @@ class OwnLossRecord(Base):
         return (self.kind, self.loss, self.framework)
 
 
+class VariationRecord(Base):
+    """A group of variations of right implementations: those that a check refused are false alarms."""
+
+    kind: Literal["variations"] = "variations"
+    framework: str
+    seed: int
+    status: Status
+    reason: str = ""
+    seconds: float = 0.0
+    count: int = 0
+    failures: dict[str, str] = Field(default_factory=dict)  # what was varied -> the judge's reason
+    worst: float = float("nan")  # largest error of agreement, rounding units × condition
+
+    def key(self) -> tuple[str, ...]:
+        return (self.kind, self.framework, str(self.seed))
+
+
 class CostRecord(Base):
     """One cell: a training step of a method. Times in seconds a step; `plain` were interleaved in the same process."""
 
@@ -123,7 +140,8 @@ class CostRecord(Base):
 
 
 Record = Annotated[
-    Environment | ClaimRecord | AgreementRecord | OwnLossRecord | CostRecord, Field(discriminator="kind")
+    Environment | ClaimRecord | AgreementRecord | OwnLossRecord | VariationRecord | CostRecord,
+    Field(discriminator="kind"),
 ]
 ADAPTER: TypeAdapter[Record] = TypeAdapter(Record)
 

@@ -3,7 +3,7 @@
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
-from equivalence import agreement, own_losses
+from equivalence import agreement, own_losses, variations
 from equivalence.cases import build
 from equivalence.claim import claims
 from equivalence.judge import judge
@@ -55,4 +55,9 @@ def own(bridge: ModuleType, methods: SimpleNamespace, device: str) -> Result:
     return own_losses.measure(bridge, bridge.__name__.rpartition(".")[2])
 
 
-MEASURERS = {"claim": claim, "agreement": agree, "own losses": own}
+def vary(bridge: ModuleType, methods: SimpleNamespace, device: str, seed: int) -> Result:
+    """A group of variations of right implementations, by what was varied."""
+    return variations.measure(bridge, methods, device, seed)
+
+
+MEASURERS = {"variations": vary, "claim": claim, "agreement": agree, "own losses": own}

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from bench.report import figures, page, tables, terminal
-from bench.store import AgreementRecord, ClaimRecord, CostRecord, Environment, read
+from bench.store import AgreementRecord, ClaimRecord, CostRecord, Environment, VariationRecord, read
 from equivalence.claim import claims
 
 C1 = claims()["C1"]
@@ -40,6 +40,7 @@ def agreement_record(value, framework="torch", **options):
         "gradient": [0.5, -0.5],
         "worst gradient": 0.75,
         "condition": [3.0, 12.0],
+        "rounding unit": 2.0**-53,
     }
     options = {"status": "ok", "measurement": measurement} | options
     return AgreementRecord(usage="hvp", method="hvp", framework=framework, case="tanh-mlp", dtype="float64", **options)
@@ -169,6 +170,33 @@ def test_two_frameworks_are_compared_by_their_signed_errors():
     assert found["between frameworks"] == "5 (torch, jax: float64 tanh-mlp)"
     assert (found["torch float64"], found["torch float32"]) == ("3 · 0.75", "not measured")
     assert (found["condition"], found["verdict"]) == ("12", "holds 2/2")
+
+
+def test_methods_are_compared_pair_by_pair_over_all_cases():
+    records = [agreement_record([3.0, 1.0]), agreement_record([-2.0, 1.0], "jax")]
+    worse = [record.model_copy(update={"case": "digits-mlp"}) for record in records]
+    worse[0].measurement = worse[0].measurement | {"value": [4.0, 1.0]}
+    found = row(tables.cross_framework_table(records + worse), method="hvp")
+    assert found["torch – jax float64"] == "6 (digits-mlp)"
+    assert found["torch – jax float32"] == found["torch – tensorflow float64"] == "not measured"
+
+
+def test_what_a_planted_mistake_did_is_no_agreement():
+    planted = agreement_record([1e9, 1.0], wrong="the sign is lost")
+    for records in ([planted], [agreement_record([3.0, 1.0]), planted]):
+        honest = len(records) - 1
+        assert len(tables.agreement_details(records)) == honest
+        verdict = row(tables.agreement_table(records), usage="hvp")["verdict"]
+        assert verdict == ("holds 1/1" if honest else "not measured")
+
+
+def test_false_alarms_are_counted():
+    fine = VariationRecord(framework="jax", seed=0, status="ok", count=38, worst=3.0)
+    alarm = VariationRecord(framework="jax", seed=1, status="ok", count=38, worst=40.0, failures={"hvp": "off by 40"})
+    died = VariationRecord(framework="jax", seed=2, status="timeout", reason="took longer")
+    found = row(tables.variations_table([fine, alarm, died]), framework="jax")
+    assert (found["variations"], found["false alarms"], found["largest error"]) == ("76", "2", "nan")
+    assert row(tables.variations_table([fine]), framework="torch")["variations"] == "not measured"
 
 
 def test_costs_stand_beside_their_floor():

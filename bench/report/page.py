@@ -82,6 +82,8 @@ def section(machine: Machine, code: str) -> dict[str, Any]:
         "failures": [markdown(bad) for detail in details if not (bad := not_holding(detail)).empty],
         "mistakes": markdown(tables.mistakes_table(records, code)),
         "agreement": markdown(tables.agreement_table(records, code)),
+        "cross_framework": markdown(tables.cross_framework_table(records, code)),
+        "variations": markdown(tables.variations_table(records, code)),
         "own_losses": markdown(tables.own_losses_table(records, code)),
         "costs": markdown(tables.cost_table(records, code)),
         "figures": list(machine.figures),

@@ -6,7 +6,7 @@ other code made is then marked with STALE.
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import combinations
 from typing import Any, TypeVar
 
@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from bench.mutants import fate
-from bench.store import AgreementRecord, ClaimRecord, CostRecord, OwnLossRecord, latest
+from bench.store import AgreementRecord, ClaimRecord, CostRecord, OwnLossRecord, VariationRecord, latest
 from equivalence.claim import Claim, claims
 from equivalence.judge import Verdict, judge, judge_all
 from equivalence.measure import ROUNDING_UNIT
@@ -22,7 +22,7 @@ from equivalence.usages import usages
 from impls import FRAMEWORKS
 
 Judged = ClaimRecord | AgreementRecord
-Kind = TypeVar("Kind", ClaimRecord, AgreementRecord, OwnLossRecord, CostRecord)
+Kind = TypeVar("Kind", ClaimRecord, AgreementRecord, OwnLossRecord, VariationRecord, CostRecord)
 
 NOT_MEASURED = "not measured"
 STALE = "†"
@@ -218,12 +218,39 @@ def letter(found: set[str]) -> str:
     return next((FATES[name] for name in FATES if name in found), " ")
 
 
+# Variations
+
+
+def variations_table(records: Iterable[Any], code: str = "") -> pd.DataFrame:
+    """One row a framework: how many right variations were measured, and how many a check refused."""
+    found = of_kind(records, VariationRecord)
+    rows = []
+    for name in frameworks(found):
+        own = [record for record in found if record.framework == name]
+        alarms = sum(len(record.failures) + (record.status != "ok") for record in own)
+        measured = str(sum(record.count for record in own)) if own else NOT_MEASURED
+        rows.append(
+            {
+                "framework": name,
+                "variations": mark(measured, own, code),
+                "false alarms": str(alarms) if own else NONE,
+                "largest error": f"{worst(record.worst for record in own):.2g}" if own else NONE,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
 # Agreement
+
+
+def agreements(records: Iterable[Any]) -> list[AgreementRecord]:
+    """Those without a planted mistake."""
+    return [record for record in of_kind(records, AgreementRecord) if not record.wrong]
 
 
 def agreement_table(records: Iterable[Any], code: str = "") -> pd.DataFrame:
     """One row a usage. Cells "value · θ-gradient": the largest errors over the cases, in rounding units × condition."""
-    found = of_kind(records, AgreementRecord)
+    found = agreements(records)
     columns = frameworks(found)
     rows = []
     for usage in usages():
@@ -283,16 +310,22 @@ def condition(records: Sequence[AgreementRecord]) -> str:
 
 def between_frameworks(records: Sequence[AgreementRecord]) -> str:
     """The largest difference of two frameworks on the same case and dtype."""
-    groups: dict[tuple[str, str], list[AgreementRecord]] = defaultdict(list)
+    return largest_entry(differences(records, lambda a, b: f"{a.framework}, {b.framework}: {a.dtype} {a.case}"))
+
+
+def differences(
+    records: Sequence[AgreementRecord], named: Callable[[AgreementRecord, AgreementRecord], str]
+) -> dict[str, float]:
+    """How far frameworks differ that measured the same usage on the same case and dtype; the largest of each name."""
+    groups: dict[tuple[str, ...], list[AgreementRecord]] = defaultdict(list)
     for record in records:
         if record.status == "ok":
-            groups[record.case, record.dtype].append(record)
-    differences = {
-        f"{a.framework}, {b.framework}: {dtype} {case}": difference(a, b)
-        for (case, dtype), group in groups.items()
-        for a, b in combinations(group, 2)
-    }
-    return largest_entry(differences)
+            groups[record.usage, record.case, record.dtype].append(record)
+    found: dict[str, float] = {}
+    for group in groups.values():
+        for a, b in combinations(group, 2):
+            found[named(a, b)] = worst([difference(a, b), found.get(named(a, b), 0.0)])
+    return found
 
 
 def difference(a: AgreementRecord, b: AgreementRecord) -> float:
@@ -317,9 +350,34 @@ def agreement_details(records: Iterable[Any], code: str = "") -> pd.DataFrame:
     columns = ["usage", "framework", "case", "dtype", "result", "reason"]
     rows = [
         (r.usage, r.framework, r.case, r.dtype, mark(outcome(r), [r], code), verdict(r).reason)
-        for r in of_kind(records, AgreementRecord)
+        for r in agreements(records)
     ]
     return pd.DataFrame(rows, columns=columns)
+
+
+def cross_framework_table(records: Iterable[Any], code: str = "") -> pd.DataFrame:
+    """One row a method, one column a pair of frameworks and dtype: their largest difference over all cases and usages.
+
+    In rounding units × condition, the case in brackets.
+    """
+    found = agreements(records)
+    pairs = list(combinations(frameworks(found), 2))
+    rows = []
+    for method in dict.fromkeys(usage.method for usage in usages().values()):
+        own = [record for record in found if record.method == method]
+        cells = {
+            f"{a} – {b} {dtype}": pair_cell([r for r in own if r.framework in (a, b) and r.dtype == dtype], code)
+            for a, b in pairs
+            for dtype in DTYPES
+        }
+        rows.append({"method": method} | cells)
+    return pd.DataFrame(rows)
+
+
+def pair_cell(records: Sequence[AgreementRecord], code: str) -> str:
+    """The largest difference of the two frameworks in these records."""
+    measured = differences(records, lambda a, b: a.case)
+    return mark(largest_entry(measured), records, code) if measured else NOT_MEASURED
 
 
 # The frameworks' own losses

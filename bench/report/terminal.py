@@ -34,6 +34,15 @@ def print_mutants(console: Console, records: Iterable[Any]) -> None:
     show(console, tables.kill_matrix(records))
 
 
+def print_variations(console: Console, records: Iterable[Any]) -> None:
+    """A line a framework, and one for each false alarm."""
+    records = list(records)
+    show(console, tables.variations_table(records))
+    for record in records:
+        for what, reason in record.failures.items() or ([("group", record.reason)] if record.status != "ok" else []):
+            console.print(Text(f"{record.framework}, seed {record.seed}, {what}: {reason}", style="red"))
+
+
 def print_own_losses(console: Console, records: Iterable[Any]) -> None:
     show(console, tables.own_losses_table(records))
 
