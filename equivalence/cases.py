@@ -112,6 +112,29 @@ def with_arguments(case: Case, shape: tuple[int, ...], classes: int, seed: int) 
     return replace(case, extra={name: float32_exact(array) for name, array in extra.items()})
 
 
+@register
+def cubic() -> Case:
+    """A Taylor series that ends: what a theorem says to third order holds exactly."""
+    rng = np.random.default_rng(17)
+    n, batch = 3, 3
+    a, t = rng.standard_normal((n, n)), rng.standard_normal((n, n, n))
+    symmetric = np.mean([t.transpose(axes) for axes in itertools.permutations(range(3))], axis=0)
+    case = Case(
+        name="cubic",
+        title="cubic of 3 inputs",
+        model="cubic",
+        loss="value",
+        params={
+            "A": float32_exact(a + a.T),
+            "b": float32_exact(rng.standard_normal(n)),
+            "T": float32_exact(2 * symmetric),
+        },
+        labels=np.zeros(batch, np.int32),
+        x=float32_exact(rng.standard_normal((batch, n))),
+    )
+    return with_arguments(case, (n,), 1, seed=18)
+
+
 def quadratic_with(name: str, title: str, spectrum: list[float]) -> Case:
     """½ xᵀAx + bᵀx with A of the given spectrum in a random basis."""
     rng = np.random.default_rng(1)
@@ -153,35 +176,70 @@ def dense_params(rng: np.random.Generator, sizes: list[int], gain: float = 1.0) 
     return params
 
 
-@register
-def softmax() -> Case:
-    rng = np.random.default_rng(3)
-    layer = dense_params(rng, [4, 3], gain=2.0)
+def linear_with(name: str, title: str, sizes: tuple[int, int], labels: list[int], seed: int) -> Case:
+    rng, (inputs, classes) = np.random.default_rng(seed), sizes
+    layer = dense_params(rng, [inputs, classes], gain=2.0)
     case = Case(
-        name="softmax",
-        title="softmax regression, 4 inputs, 3 classes",
+        name=name,
+        title=title,
         model="linear",
         loss="cross_entropy",
         params={"weight": layer["0.weight"], "bias": layer["0.bias"]},
-        labels=np.array([0, 1, 2, 1], np.int32),
-        x=float32_exact(rng.standard_normal((4, 4))),
+        labels=np.array(labels, np.int32),
+        x=float32_exact(rng.standard_normal((len(labels), inputs))),
     )
-    return with_arguments(case, (4,), 3, seed=4)
+    return with_arguments(case, (inputs,), classes, seed + 1)
+
+
+@register
+def softmax() -> Case:
+    return linear_with("softmax", "softmax regression, 4 inputs, 3 classes", (4, 3), [0, 1, 2, 1], seed=3)
+
+
+@register
+def logistic() -> Case:
+    """Of two classes only w = W₁ - W₀ and b₁ - b₀ matter: the loss is softplus(∓(w·x + b)), closed forms hold."""
+    return linear_with("logistic", "logistic regression, 5 inputs", (5, 2), [0, 1, 1, 0], seed=19)
+
+
+def network_with(name: str, title: str, model: str, sizes: list[int], seed: int) -> Case:
+    rng = np.random.default_rng(seed)
+    case = Case(
+        name=name,
+        title=title,
+        model=model,
+        loss="cross_entropy",
+        params=dense_params(rng, sizes, gain=1.5),
+        labels=np.array([0, 1, 2, 1], np.int32),
+        x=float32_exact(rng.standard_normal((4, sizes[0]))),
+    )
+    return with_arguments(case, (sizes[0],), sizes[-1], seed + 1)
 
 
 @register
 def tanh_mlp() -> Case:
-    rng = np.random.default_rng(5)
-    case = Case(
-        name="tanh-mlp",
-        title="tanh network 4-8-8-3",
-        model="mlp",
-        loss="cross_entropy",
-        params=dense_params(rng, [4, 8, 8, 3], gain=1.5),
-        labels=np.array([0, 1, 2, 1], np.int32),
-        x=float32_exact(rng.standard_normal((4, 4))),
-    )
-    return with_arguments(case, (4,), 3, seed=6)
+    return network_with("tanh-mlp", "tanh network 4-8-8-3", "mlp", [4, 8, 8, 3], seed=5)
+
+
+@register
+def softplus_mlp() -> Case:
+    return network_with("softplus-mlp", "softplus network 4-6-3", "softplus_mlp", [4, 6, 3], seed=21)
+
+
+@register
+def relu_mlp() -> Case:
+    """Every sample lies on a kink: unit 0 of the first layer is fed exactly 0, all others are well away from it.
+
+    A loss that is not smooth where a theorem needs it to be: its order drops here. Numbers of few digits in unit 0 make
+    each product and sum exact, in every order of addition and either precision.
+    """
+    case = network_with("relu-mlp", "ReLU network 4-8-3, samples on a kink", "relu_mlp", [4, 8, 3], seed=23)
+    weight, bias = case.params["0.weight"], case.params["0.bias"]
+    weight[0], bias[0] = [1, -0.5, 0.5, 1], 0.25
+    x = np.rint(8 * np.random.default_rng(25).standard_normal((256, 4))) / 8
+    x[:, 0] -= x @ weight[0] + bias[0]
+    furthest = np.abs(x @ weight[1:].T + bias[1:]).min(1).argsort()[-case.batch :]
+    return replace(case, x=x[furthest])
 
 
 @register

@@ -29,6 +29,8 @@ def fifty_digits():
 
 
 tanh, exp, log = (np.frompyfunc(function, 1, 1) for function in (mpmath.tanh, mpmath.exp, mpmath.log))
+softplus = np.frompyfunc(lambda x: mpmath.log1p(mpmath.exp(x)), 1, 1)
+relu = np.frompyfunc(lambda x: max(x, 0), 1, 1)
 
 
 def precise(tree):
@@ -45,13 +47,20 @@ def quadratic(params, x):
     return np.array([x @ params["A"] @ x / 2 + params["b"] @ x])
 
 
+def cubic(params, x):
+    return quadratic(params, x) + ((params["T"] @ x) @ x) @ x / 6
+
+
 def linear(params, x):
     return params["weight"] @ x.ravel() + params["bias"]
 
 
-def mlp(params, x):
-    hidden = tanh(params["0.weight"] @ x + params["0.bias"])
-    return params["1.weight"] @ hidden + params["1.bias"]
+def network(activation):
+    def model(params, x):
+        hidden = activation(params["0.weight"] @ x + params["0.bias"])
+        return params["1.weight"] @ hidden + params["1.bias"]
+
+    return model
 
 
 def cnn(params, x):
@@ -78,11 +87,24 @@ def text(params, x, mask):
     return params["output.weight"] @ np.concatenate(pooled) + params["output.bias"]
 
 
-FORWARD = {"quadratic": quadratic, "linear": linear, "mlp": mlp, "cnn": cnn, "text": text}
+FORWARD = {
+    "quadratic": quadratic,
+    "cubic": cubic,
+    "linear": linear,
+    "mlp": network(tanh),
+    "softplus_mlp": network(softplus),
+    "relu_mlp": network(relu),
+    "cnn": cnn,
+    "text": text,
+}
+DENSE = {"0.weight": (4, 3), "0.bias": (4,), "1.weight": (3, 4), "1.bias": (3,)}
 SHAPES = {
     "quadratic": ((3,), {"A": (3, 3), "b": (3,)}),
+    "cubic": ((3,), {"A": (3, 3), "b": (3,), "T": (3, 3, 3)}),
     "linear": ((3, 2), {"weight": (4, 6), "bias": (4,)}),
-    "mlp": ((3,), {"0.weight": (4, 3), "0.bias": (4,), "1.weight": (3, 4), "1.bias": (3,)}),
+    "mlp": ((3,), DENSE),
+    "softplus_mlp": ((3,), DENSE),
+    "relu_mlp": ((3,), DENSE),
     "cnn": (  # one side even: its last row is read by no window
         (8, 7),
         {

@@ -1,8 +1,11 @@
 """The models and their gradients, derived by hand.
 
-Analytic in x and the parameters: both may be complex, nothing is conjugated. Each `_vjp` returns (x_bar, params_bar),
-the gradient of Σ cotangent·outputs.
+Analytic in x and the parameters: both may be complex, nothing is conjugated (`relu_mlp` is so away from its kinks).
+Each `_vjp` returns (x_bar, params_bar), the gradient of Σ cotangent·outputs.
 """
+
+from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -21,6 +24,19 @@ def quadratic_vjp(params: Params, x: np.ndarray, cotangent: np.ndarray) -> Pulle
     return x_bar, {"A": 0.5 * np.einsum("b,bi,bj->ij", cotangent[:, 0], x, x), "b": cotangent[:, 0] @ x}
 
 
+def cubic(params: Params, x: np.ndarray) -> np.ndarray:
+    return quadratic(params, x) + np.einsum("ijk,bi,bj,bk->b", params["T"], x, x, x)[:, None] / 6  # (B, 1)
+
+
+def cubic_vjp(params: Params, x: np.ndarray, cotangent: np.ndarray) -> Pulled:
+    t = params["T"]
+    x_bar, params_bar = quadratic_vjp(params, x, cotangent)
+    x_bar = x_bar + cotangent / 6 * sum(
+        np.einsum("ijk,bj,bk->bi", turned, x, x) for turned in (t, t.transpose(1, 2, 0), t.transpose(2, 0, 1))
+    )
+    return x_bar, params_bar | {"T": np.einsum("b,bi,bj,bk->ijk", cotangent[:, 0], x, x, x) / 6}
+
+
 def linear(params: Params, x: np.ndarray) -> np.ndarray:
     return x.reshape(len(x), -1) @ params["weight"].T + params["bias"]  # (B, C)
 
@@ -30,27 +46,68 @@ def linear_vjp(params: Params, x: np.ndarray, cotangent: np.ndarray) -> Pulled:
     return x_bar, {"weight": cotangent.T @ x.reshape(len(x), -1), "bias": cotangent.sum(0)}
 
 
+class Activation(NamedTuple):
+    """A function, and its derivative by the function's own value."""
+
+    function: Callable[[np.ndarray], np.ndarray]
+    slope: Callable[[np.ndarray], np.ndarray]
+
+
+def _softplus(x: np.ndarray) -> np.ndarray:
+    """log(1 + eˣ); the exponent's real part is never positive, so that nothing overflows."""
+    return _relu(x) + np.log1p(np.exp(np.where(x.real > 0, -x, x)))
+
+
+def _relu(x: np.ndarray) -> np.ndarray:
+    return np.where(x.real > 0, x, 0)
+
+
+TANH = Activation(np.tanh, lambda y: 1 - y**2)
+SOFTPLUS = Activation(_softplus, lambda y: -np.expm1(-y))
+RELU = Activation(_relu, lambda y: (y.real > 0).astype(float))
+
+
 def mlp(params: Params, x: np.ndarray) -> np.ndarray:
-    return _layers(params, x)[-1]
+    return _layers(params, x, TANH)[-1]
 
 
-def _layers(params: Params, x: np.ndarray) -> list[np.ndarray]:
+def softplus_mlp(params: Params, x: np.ndarray) -> np.ndarray:
+    return _layers(params, x, SOFTPLUS)[-1]
+
+
+def relu_mlp(params: Params, x: np.ndarray) -> np.ndarray:
+    return _layers(params, x, RELU)[-1]
+
+
+def _layers(params: Params, x: np.ndarray, activation: Activation) -> list[np.ndarray]:
     """Input, activations and outputs of each layer."""
     values, last = [x.reshape(len(x), -1)], len(params) // 2 - 1
     for layer in range(last + 1):
         affine = values[-1] @ params[f"{layer}.weight"].T + params[f"{layer}.bias"]
-        values.append(affine if layer == last else np.tanh(affine))
+        values.append(affine if layer == last else activation.function(affine))
     return values
 
 
 def mlp_vjp(params: Params, x: np.ndarray, cotangent: np.ndarray) -> Pulled:
-    values, params_bar = _layers(params, x), {}
+    return _layers_vjp(params, x, cotangent, TANH)
+
+
+def softplus_mlp_vjp(params: Params, x: np.ndarray, cotangent: np.ndarray) -> Pulled:
+    return _layers_vjp(params, x, cotangent, SOFTPLUS)
+
+
+def relu_mlp_vjp(params: Params, x: np.ndarray, cotangent: np.ndarray) -> Pulled:
+    return _layers_vjp(params, x, cotangent, RELU)
+
+
+def _layers_vjp(params: Params, x: np.ndarray, cotangent: np.ndarray, activation: Activation) -> Pulled:
+    values, params_bar = _layers(params, x, activation), {}
     for layer in range(len(values) - 2, -1, -1):
         params_bar[f"{layer}.weight"] = cotangent.T @ values[layer]
         params_bar[f"{layer}.bias"] = cotangent.sum(0)
         cotangent = cotangent @ params[f"{layer}.weight"]
         if layer > 0:
-            cotangent = cotangent * (1 - values[layer] ** 2)  # tanh' = 1 - tanh²
+            cotangent = cotangent * activation.slope(values[layer])
     return cotangent.reshape(x.shape), params_bar
 
 

@@ -1,6 +1,7 @@
 """The models, as functions of one flat {name: array} dict whose names and shapes are the same in the three frameworks.
 
-Smooth throughout (tanh, mean pooling), because the theorems that they are used for are about smooth losses.
+Smooth throughout (tanh, mean pooling), because the theorems that they are used for are about smooth losses; but for
+`relu_mlp`, which shows what they lose on a kink.
 """
 
 from impls.contract.types import Array, Params
@@ -10,12 +11,24 @@ def quadratic(params: Params, x: Array) -> Array:
     """½ xᵀAx + bᵀx. Params A (n, n), b (n,); x (B, n) -> (B, 1)."""
 
 
+def cubic(params: Params, x: Array) -> Array:
+    """The quadratic + (1/6) T[x, x, x]: a Taylor series that ends. Params A, b, T (n, n, n); x (B, n) -> (B, 1)."""
+
+
 def linear(params: Params, x: Array) -> Array:
     """Affine map of the flattened input. Params weight (C, n), bias (C,); x (B, *S) -> (B, C)."""
 
 
 def mlp(params: Params, x: Array) -> Array:
     """Layers of `{i}.weight` (out, in), `{i}.bias` (out,) with tanh between; x (B, *S) -> (B, C)."""
+
+
+def softplus_mlp(params: Params, x: Array) -> Array:
+    """As `mlp`, with softplus log(1 + eˣ) between."""
+
+
+def relu_mlp(params: Params, x: Array) -> Array:
+    """As `mlp`, with max(x, 0) between; its derivative at 0 is 0."""
 
 
 def cnn(params: Params, x: Array) -> Array:

@@ -8,15 +8,31 @@ def quadratic(params, x):
     return (0.5 * jnp.einsum("bi,ij,bj->b", x, params["A"], x) + x @ params["b"])[:, None]  # (B, 1)
 
 
+def cubic(params, x):
+    return quadratic(params, x) + jnp.einsum("ijk,bi,bj,bk->b", params["T"], x, x, x)[:, None] / 6  # (B, 1)
+
+
 def linear(params, x):
     return x.reshape(x.shape[0], -1) @ params["weight"].T + params["bias"]  # (B, C)
 
 
 def mlp(params, x):
+    return _layers(params, x, jnp.tanh)
+
+
+def softplus_mlp(params, x):
+    return _layers(params, x, jax.nn.softplus)
+
+
+def relu_mlp(params, x):
+    return _layers(params, x, jax.nn.relu)
+
+
+def _layers(params, x, activation):
     hidden = x.reshape(x.shape[0], -1)  # (B, n)
     last = len(params) // 2 - 1
     for layer in range(last):
-        hidden = jnp.tanh(hidden @ params[f"{layer}.weight"].T + params[f"{layer}.bias"])
+        hidden = activation(hidden @ params[f"{layer}.weight"].T + params[f"{layer}.bias"])
     return hidden @ params[f"{last}.weight"].T + params[f"{last}.bias"]  # (B, C)
 
 

@@ -7,15 +7,31 @@ def quadratic(params, x):
     return (0.5 * tf.einsum("bi,ij,bj->b", x, params["A"], x) + tf.linalg.matvec(x, params["b"]))[:, None]  # (B, 1)
 
 
+def cubic(params, x):
+    return quadratic(params, x) + tf.einsum("ijk,bi,bj,bk->b", params["T"], x, x, x)[:, None] / 6  # (B, 1)
+
+
 def linear(params, x):
     return tf.reshape(x, (x.shape[0], -1)) @ tf.transpose(params["weight"]) + params["bias"]  # (B, C)
 
 
 def mlp(params, x):
+    return _layers(params, x, tf.tanh)
+
+
+def softplus_mlp(params, x):
+    return _layers(params, x, tf.math.softplus)
+
+
+def relu_mlp(params, x):
+    return _layers(params, x, tf.nn.relu)
+
+
+def _layers(params, x, activation):
     hidden = tf.reshape(x, (x.shape[0], -1))  # (B, n)
     last = len(params) // 2 - 1
     for layer in range(last):
-        hidden = tf.tanh(tf.matmul(hidden, params[f"{layer}.weight"], transpose_b=True) + params[f"{layer}.bias"])
+        hidden = activation(tf.matmul(hidden, params[f"{layer}.weight"], transpose_b=True) + params[f"{layer}.bias"])
     return tf.matmul(hidden, params[f"{last}.weight"], transpose_b=True) + params[f"{last}.bias"]  # (B, C)
 
 

@@ -8,15 +8,31 @@ def quadratic(params, x):
     return (0.5 * torch.einsum("bi,ij,bj->b", x, params["A"], x) + x @ params["b"])[:, None]  # (B, 1)
 
 
+def cubic(params, x):
+    return quadratic(params, x) + torch.einsum("ijk,bi,bj,bk->b", params["T"], x, x, x)[:, None] / 6  # (B, 1)
+
+
 def linear(params, x):
     return x.reshape(x.shape[0], -1) @ params["weight"].T + params["bias"]  # (B, C)
 
 
 def mlp(params, x):
+    return _layers(params, x, torch.tanh)
+
+
+def softplus_mlp(params, x):
+    return _layers(params, x, lambda hidden: F.softplus(hidden, threshold=40))  # the default, 20, is off by 2e-9 there
+
+
+def relu_mlp(params, x):
+    return _layers(params, x, torch.relu)
+
+
+def _layers(params, x, activation):
     hidden = x.reshape(x.shape[0], -1)  # (B, n)
     last = len(params) // 2 - 1
     for layer in range(last):
-        hidden = torch.tanh(hidden @ params[f"{layer}.weight"].T + params[f"{layer}.bias"])
+        hidden = activation(hidden @ params[f"{layer}.weight"].T + params[f"{layer}.bias"])
     return hidden @ params[f"{last}.weight"].T + params[f"{last}.bias"]  # (B, C)
 
 
