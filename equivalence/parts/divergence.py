@@ -1,7 +1,7 @@
 """KL(p(x)‖p(x+r)), p(x) held fixed, as a function of r: what the claims about virtual adversarial training share."""
 
 from collections.abc import Callable
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -53,3 +53,15 @@ def misread(m: SimpleNamespace, change: Callable[[Any], Any]) -> Methods:
             f, x, start, radius=radius, xi=change(xi), **options
         )
     }
+
+
+def reversed_divergence(m: SimpleNamespace, bridge: ModuleType) -> Methods:
+    """A wrong variant: KL(p(x+r)‖p(x)), which has the same value, slope and Hessian at r = 0."""
+
+    def vat_loss(f, x, start, radius, entropy_weight=0.0, **options):
+        r = m.vat_perturbation(f, x, start, radius=radius, **options)
+        clean = f(x)
+        loss = m.kl_divergence(f(x + r), bridge.fixed(clean))
+        return loss + entropy_weight * m.entropy(clean)
+
+    return {"vat_loss": vat_loss}
