@@ -354,3 +354,37 @@ def reviews_text() -> Case:
         directions=image_directions(rng, (24, 8), 4.0),
     )
     return with_arguments(case, (24, 8), 2, seed=12)
+
+
+def transformer_params(rng: np.random.Generator, vocabulary: int, width: int, heads: int, hidden: int) -> Params:
+    outputs: dict[str, tuple[int, ...]] = {
+        f"attention.{name}": (heads, width // heads) for name in ("query", "key", "value")
+    }
+    outputs |= {"attention.output": (width,), "mlp0": (hidden,), "mlp1": (width,), "output": (3,)}
+    params = {"embedding.weight": rng.standard_normal((vocabulary, width))}
+    for name, shape in outputs.items():
+        inputs = hidden if name == "mlp1" else width
+        params[f"{name}.weight"] = rng.standard_normal((*shape, inputs)) / inputs**0.5
+        params[f"{name}.bias"] = 0.1 * rng.standard_normal(shape)
+    for name in ("norm0", "norm1"):
+        params |= {f"{name}.weight": rng.uniform(0.5, 1.5, width), f"{name}.bias": 0.1 * rng.standard_normal(width)}
+    return {name: float32_exact(array) for name, array in params.items()}
+
+
+@register
+def transformer() -> Case:
+    """Tokens occur more than once, within a sample and in several; two samples end with padding."""
+    rng = np.random.default_rng(27)
+    tokens = np.array([[1, 2, 1, 3, 4, 2], [3, 3, 1, 2, 0, 0], [4, 2, 2, 4, 1, 0]], np.int32)
+    case = Case(
+        name="transformer",
+        title="3 short texts, embedding and a pre-norm encoder block of two heads",
+        model="transformer",
+        loss="cross_entropy",
+        params=transformer_params(rng, vocabulary=5, width=4, heads=2, hidden=6),
+        labels=np.array([0, 2, 1], np.int32),
+        tokens=tokens,
+        mask=(tokens != 0).astype(np.float64),
+        directions=image_directions(rng, (6, 4), 1.0),
+    )
+    return with_arguments(case, (6, 4), 3, seed=28)

@@ -87,6 +87,40 @@ def text(params, x, mask):
     return params["output.weight"] @ np.concatenate(pooled) + params["output.bias"]
 
 
+def normed(params, name, x):
+    mean = x.sum() / len(x)
+    deviation = (((x - mean) ** 2).sum() / len(x) + mpmath.mpf("1e-5")) ** mpmath.mpf("0.5")
+    return (x - mean) / deviation * params[f"{name}.weight"] + params[f"{name}.bias"]
+
+
+def attention(params, x, mask):
+    """Head by head and position by position."""
+    result = np.empty_like(x)
+    maps = [
+        (params[f"attention.{name}.weight"], params[f"attention.{name}.bias"]) for name in ("query", "key", "value")
+    ]
+    for t in range(len(x)):
+        mixed = []
+        for head in range(2):
+            query, key, value = ([weight[head] @ row + bias[head] for row in x] for weight, bias in maps)
+            share = mask * exp(np.array([query[t] @ k for k in key]) / mpmath.sqrt(len(query[t])))
+            mixed.append(share @ np.array(value) / share.sum())
+        result[t] = params["attention.output.weight"] @ np.concatenate(mixed) + params["attention.output.bias"]
+    return result
+
+
+def gelu(x):
+    cubed = x + mpmath.mpf("0.044715") * x**3
+    return x / 2 * (1 + tanh(mpmath.sqrt(2 / mpmath.pi) * cubed))
+
+
+def transformer(params, x, mask):
+    x = x + attention(params, np.array([normed(params, "norm0", row) for row in x]), mask)
+    inner = [params["mlp0.weight"] @ normed(params, "norm1", row) + params["mlp0.bias"] for row in x]
+    x = x + np.array([params["mlp1.weight"] @ gelu(row) + params["mlp1.bias"] for row in inner])
+    return params["output.weight"] @ (mask @ x / mask.sum()) + params["output.bias"]
+
+
 FORWARD = {
     "quadratic": quadratic,
     "cubic": cubic,
@@ -96,6 +130,7 @@ FORWARD = {
     "relu_mlp": network(relu),
     "cnn": cnn,
     "text": text,
+    "transformer": transformer,
 }
 DENSE = {"0.weight": (4, 3), "0.bias": (4,), "1.weight": (3, 4), "1.bias": (3,)}
 SHAPES = {
@@ -127,6 +162,22 @@ SHAPES = {
             "output.bias": (2,),
         },
     ),
+    "transformer": (
+        (5, 4),
+        {
+            **{f"{name}.{part}": (4,) for name in ("norm0", "norm1") for part in ("weight", "bias")},
+            **{f"attention.{name}.weight": (2, 2, 4) for name in ("query", "key", "value")},
+            **{f"attention.{name}.bias": (2, 2) for name in ("query", "key", "value")},
+            "attention.output.weight": (4, 4),
+            "attention.output.bias": (4,),
+            "mlp0.weight": (3, 4),
+            "mlp0.bias": (3,),
+            "mlp1.weight": (4, 3),
+            "mlp1.bias": (4,),
+            "output.weight": (2, 4),
+            "output.bias": (2,),
+        },
+    ),
 }
 MASK = np.array([[1.0, 1, 1, 1, 1], [1, 1, 1, 0, 0]])
 
@@ -136,7 +187,7 @@ def problem(name):
     rng = np.random.default_rng(0)
     shape, sizes = SHAPES[name]
     params = {key: rng.standard_normal(size) / 1.5 for key, size in sizes.items()}
-    masks = (MASK,) if name == "text" else ()
+    masks = (MASK,) if name in ("text", "transformer") else ()
 
     def forward(params, x):
         return np.array([FORWARD[name](params, *rows) for rows in zip(x, *masks, strict=True)])
@@ -342,10 +393,10 @@ def test_models_are_analytic_in_x(name):
     p = problem(name)
     rng = np.random.default_rng(3)
     z, v, c = p.x + 0.1j * rng.standard_normal(p.x.shape), rng.standard_normal(p.x.shape), np.ones((2, p.classes))
-    h = 1e-5
+    h = 1e-6
     for function in (p.f, lambda x: p.f.vjp(x, c)[0]):
         along, across = (function(z + h * d) - function(z - h * d) for d in (v, 1j * v))
-        np.testing.assert_allclose(across, 1j * along, rtol=0, atol=1e-12)
+        np.testing.assert_allclose(across, 1j * along, rtol=0, atol=1e-14)
 
 
 @pytest.mark.parametrize("size", [1e-5, 1.0, 50.0, 2000.0])
@@ -481,6 +532,7 @@ CLOSURES = (  # each loss somewhere, each model behind parameters
     ("cnn", "cross_entropy"),
     ("text", "value"),
     ("text tokens", "cross_entropy"),
+    ("transformer", "cross_entropy"),
 )
 
 
@@ -491,7 +543,7 @@ def of_params(name, loss):
         p, tokens = problem(name), None
         params = p.params
     targets = np.ones((2, p.classes)) if loss == "squared_error" else p.labels
-    mask = MASK if name.startswith("text") else None
+    mask = MASK if name.startswith("t") else None  # those of tokens
     x = None if tokens is not None else p.x
     closure = oracle.OfParams(name.split()[0], loss, targets, x=x, tokens=tokens, mask=mask)
 
@@ -518,7 +570,7 @@ def test_losses_of_parameters(name, loss):
 def test_losses_of_parameters_are_analytic(name, loss):
     """Cauchy–Riemann, as for the models in x."""
     closure, params, _ = of_params(name, loss)
-    rng, h, c = np.random.default_rng(3), 1e-6, np.array([0.7, -1.3])
+    rng, h, c = np.random.default_rng(3), 1e-7, np.array([0.7, -1.3])
     z = {key: value + 0.1j * rng.standard_normal(value.shape) for key, value in params.items()}
     v = {key: rng.standard_normal(value.shape) for key, value in params.items()}
     moved = lambda step: {key: z[key] + step * v[key] for key in z}  # noqa: E731

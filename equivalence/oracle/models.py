@@ -5,6 +5,7 @@ Each `_vjp` returns (x_bar, params_bar), the gradient of Σ cotangent·outputs.
 """
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
@@ -204,3 +205,98 @@ def text_vjp(params: Params, x: np.ndarray, mask: np.ndarray, cotangent: np.ndar
         params_bar |= {f"conv{width}.weight": kernel_bar, f"conv{width}.bias": bar.sum((0, 1))}
         x_bar += padded_bar[:, width // 2 : width // 2 + length] * mask[:, :, None]
     return x_bar, params_bar
+
+
+def transformer(params: Params, x: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    return _affine(params, "output", _pool(_encoded(params, x, mask).x, mask))  # (B, C)
+
+
+def _encoded(params: Params, x: np.ndarray, mask: np.ndarray) -> SimpleNamespace:
+    """The block's output and what its gradient needs; `middle` is between attention and MLP."""
+    attended = _attended(params, _norm(params, "norm0", x), mask)
+    middle = x + _affine(params, "attention.output", attended.mixed)  # (B, T, D)
+    inner = _affine(params, "mlp0", _norm(params, "norm1", middle))  # (B, T, H)
+    return SimpleNamespace(
+        attended=attended, middle=middle, inner=inner, x=middle + _affine(params, "mlp1", _gelu(inner)[0])
+    )
+
+
+def transformer_vjp(params: Params, x: np.ndarray, mask: np.ndarray, cotangent: np.ndarray) -> Pulled:
+    done = _encoded(params, x, mask)
+    hidden, slope = _gelu(done.inner)
+    pooled_bar, output_bar = _affine_vjp(params, "output", _pool(done.x, mask), cotangent)
+    bar = pooled_bar[:, None] * (mask / mask.sum(1)[:, None])[:, :, None]  # (B, T, D)
+    hidden_bar, outer_bar = _affine_vjp(params, "mlp1", hidden, bar)
+    inner_bar, mlp_bar = _affine_vjp(params, "mlp0", _norm(params, "norm1", done.middle), hidden_bar * slope)
+    through, norm1_bar = _norm_vjp(params, "norm1", done.middle, inner_bar)
+    bar = bar + through
+    attention_bar, attention_params_bar = _attended_vjp(params, _norm(params, "norm0", x), done.attended, bar)
+    through, norm0_bar = _norm_vjp(params, "norm0", x, attention_bar)
+    return bar + through, output_bar | outer_bar | mlp_bar | norm1_bar | attention_params_bar | norm0_bar
+
+
+def _attended(params: Params, x: np.ndarray, mask: np.ndarray) -> SimpleNamespace:
+    """Queries, keys, values (B, T, heads, d), weights (B, heads, T, T), and their products `mixed` (B, T, heads·d)."""
+    query, key, value = (_affine(params, f"attention.{name}", x) for name in ("query", "key", "value"))
+    scores = np.einsum("bqhd,bkhd->bhqk", query, key) / query.shape[-1] ** 0.5
+    real = np.exp(scores - scores.real.max(-1, keepdims=True)) * mask[:, None, None]
+    weights = real / real.sum(-1, keepdims=True)
+    mixed = np.einsum("bhqk,bkhd->bqhd", weights, value).reshape(*x.shape[:2], -1)
+    return SimpleNamespace(query=query, key=key, value=value, weights=weights, mixed=mixed)
+
+
+def _attended_vjp(params: Params, x: np.ndarray, done: SimpleNamespace, cotangent: np.ndarray) -> Pulled:
+    """Through the output's affine map, the mixing of values, the softmax, and the three affine maps of x."""
+    mixed_bar, params_bar = _affine_vjp(params, "attention.output", done.mixed, cotangent)
+    mixed_bar = mixed_bar.reshape(done.value.shape)
+    weights_bar = np.einsum("bqhd,bkhd->bhqk", mixed_bar, done.value)
+    centred = weights_bar - (done.weights * weights_bar).sum(-1, keepdims=True)
+    scores_bar = done.weights * centred / done.query.shape[-1] ** 0.5
+    bars = {
+        "query": np.einsum("bhqk,bkhd->bqhd", scores_bar, done.key),
+        "key": np.einsum("bhqk,bqhd->bkhd", scores_bar, done.query),
+        "value": np.einsum("bhqk,bqhd->bkhd", done.weights, mixed_bar),
+    }
+    x_bar = np.zeros(x.shape, mixed_bar.dtype)
+    for name, bar in bars.items():
+        through, more = _affine_vjp(params, f"attention.{name}", x, bar)
+        x_bar, params_bar = x_bar + through, params_bar | more
+    return x_bar, params_bar
+
+
+def _affine(params: Params, name: str, x: np.ndarray) -> np.ndarray:
+    """x (..., D) times a weight (*outputs, D), with a bias (*outputs)."""
+    return np.tensordot(x, params[f"{name}.weight"], ((-1,), (-1,))) + params[f"{name}.bias"]
+
+
+def _affine_vjp(params: Params, name: str, x: np.ndarray, cotangent: np.ndarray) -> Pulled:
+    weight, rows = params[f"{name}.weight"], tuple(range(x.ndim - 1))
+    weight_bar = np.tensordot(cotangent, x, (rows, rows))
+    x_bar = np.tensordot(cotangent, weight, weight.ndim - 1)
+    return x_bar, {f"{name}.weight": weight_bar, f"{name}.bias": cotangent.sum(rows)}
+
+
+def _standardised(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean 0 and variance 1 in each position, and the standard deviation that x was divided by."""
+    centred = x - x.mean(-1, keepdims=True)
+    scale = np.sqrt((centred**2).mean(-1, keepdims=True) + 1e-5)
+    return centred / scale, scale
+
+
+def _norm(params: Params, name: str, x: np.ndarray) -> np.ndarray:
+    return _standardised(x)[0] * params[f"{name}.weight"] + params[f"{name}.bias"]
+
+
+def _norm_vjp(params: Params, name: str, x: np.ndarray, cotangent: np.ndarray) -> Pulled:
+    z, scale = _standardised(x)
+    bar = cotangent * params[f"{name}.weight"]
+    x_bar = (bar - bar.mean(-1, keepdims=True) - z * (bar * z).mean(-1, keepdims=True)) / scale
+    return x_bar, {f"{name}.weight": (cotangent * z).sum((0, 1)), f"{name}.bias": cotangent.sum((0, 1))}
+
+
+def _gelu(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """½x(1 + tanh(√(2/π)(x + 0.044715x³))) and its derivative."""
+    rate = (2 / np.pi) ** 0.5
+    t = np.tanh(rate * (x + 0.044715 * x**3))
+    slope = rate * (1 + 3 * 0.044715 * x**2) * (1 - t**2)
+    return x * (1 + t) / 2, (1 + t + x * slope) / 2

@@ -51,5 +51,18 @@ def text(params: Params, x: Array, mask: Array) -> Array:
     """
 
 
+def transformer(params: Params, x: Array, mask: Array) -> Array:
+    """A pre-norm encoder block, the mean over real positions, then an affine map.
+
+    The block is x + attention(norm(x)), then x + MLP(norm(x)). Layer norms have ε = 1e-5, the MLP the tanh form of
+    GELU. No position attends to padding.
+
+    Params norm0.weight, norm0.bias (D,) and norm1 alike; attention.{query,key,value}.weight (heads, d, D), their biases
+    (heads, d), attention.output.weight (D, heads·d), attention.output.bias (D,); mlp0.weight (H, D), mlp0.bias (H,),
+    mlp1.weight (D, H), mlp1.bias (D,); output.weight (C, D), output.bias (C,); x (B, T, D) an embedding's output, mask
+    (B, T) 1 for tokens and 0 for padding -> (B, C).
+    """
+
+
 def shift(x: Array, directions: Array, coordinates: Array) -> Array:
     """x + Σⱼ cⱼ pⱼ: moves samples within a few directions, so that n is small. (B, *S), (m, *S), (B, m) -> (B, *S)."""

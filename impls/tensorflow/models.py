@@ -1,5 +1,7 @@
 """The models as functions of one flat {name: array} dict; names and shapes are the same in the three frameworks."""
 
+import math
+
 import tensorflow as tf
 
 
@@ -55,6 +57,36 @@ def text(params, x, mask):
         hidden = tf.tanh(tf.nn.conv1d(x, kernel, 1, "SAME") + bias)  # (B, T, O)
         pooled.append(tf.reduce_sum(hidden * mask[:, :, None], 1) / tf.reduce_sum(mask, 1)[:, None])  # (B, O)
     return tf.matmul(tf.concat(pooled, 1), params["output.weight"], transpose_b=True) + params["output.bias"]  # (B, C)
+
+
+def transformer(params, x, mask):
+    x = x + _attention(params, _norm(params, "norm0", x), mask)  # (B, T, D)
+    hidden = _gelu(_affine(params, "mlp0", _norm(params, "norm1", x)))  # (B, T, H)
+    x = x + _affine(params, "mlp1", hidden)
+    pooled = tf.reduce_sum(x * mask[:, :, None], 1) / tf.reduce_sum(mask, 1)[:, None]  # (B, D)
+    return _affine(params, "output", pooled)  # (B, C)
+
+
+def _attention(params, x, mask):
+    query, key, value = (_affine(params, f"attention.{name}", x) for name in ("query", "key", "value"))  # (B, T, h, d)
+    scores = tf.einsum("bqhd,bkhd->bhqk", query, key) / query.shape[-1] ** 0.5
+    weights = tf.nn.softmax(scores + 1e9 * (mask - 1)[:, None, None])  # exactly 0 on padding
+    mixed = tf.einsum("bhqk,bkhd->bqhd", weights, value)
+    return _affine(params, "attention.output", tf.reshape(mixed, (*x.shape[:2], -1)))  # (B, T, D)
+
+
+def _gelu(x):
+    return x / 2 * (1 + tf.tanh((2 / math.pi) ** 0.5 * (x + 0.044715 * x**3)))  # tf.nn.gelu's constants are float32
+
+
+def _norm(params, name, x):
+    centred = x - tf.reduce_mean(x, -1, keepdims=True)
+    scale = tf.sqrt(tf.reduce_mean(tf.square(centred), -1, keepdims=True) + 1e-5)
+    return centred / scale * params[f"{name}.weight"] + params[f"{name}.bias"]
+
+
+def _affine(params, name, x):
+    return tf.tensordot(x, params[f"{name}.weight"], ([-1], [-1])) + params[f"{name}.bias"]
 
 
 def shift(x, directions, coordinates):

@@ -57,5 +57,31 @@ def text(params, x, mask):
     return torch.cat(pooled, 1) @ params["output.weight"].T + params["output.bias"]  # (B, C)
 
 
+def transformer(params, x, mask):
+    x = x + _attention(params, _norm(params, "norm0", x), mask)  # (B, T, D)
+    hidden = F.gelu(_affine(params, "mlp0", _norm(params, "norm1", x)), approximate="tanh")  # (B, T, H)
+    x = x + _affine(params, "mlp1", hidden)
+    pooled = (x * mask[:, :, None]).sum(1) / mask.sum(1)[:, None]  # (B, D)
+    return _affine(params, "output", pooled)  # (B, C)
+
+
+def _attention(params, x, mask):
+    query, key, value = (_affine(params, f"attention.{name}", x) for name in ("query", "key", "value"))  # (B, T, h, d)
+    scores = torch.einsum("bqhd,bkhd->bhqk", query, key) / query.shape[-1] ** 0.5
+    weights = torch.softmax(scores + 1e9 * (mask - 1)[:, None, None], dim=-1)  # exactly 0 on padding
+    mixed = torch.einsum("bhqk,bkhd->bqhd", weights, value)
+    return _affine(params, "attention.output", mixed.reshape(*x.shape[:2], -1))  # (B, T, D)
+
+
+def _norm(params, name, x):
+    centred = x - x.mean(-1, keepdim=True)
+    scale = (centred.square().mean(-1, keepdim=True) + 1e-5).sqrt()
+    return centred / scale * params[f"{name}.weight"] + params[f"{name}.bias"]
+
+
+def _affine(params, name, x):
+    return torch.tensordot(x, params[f"{name}.weight"], ([-1], [-1])) + params[f"{name}.bias"]
+
+
 def shift(x, directions, coordinates):
     return x + torch.einsum("bm,m...->b...", coordinates, directions)  # (B, *S)
