@@ -3,6 +3,8 @@
 All but `uniform` and the masks are symmetric in every component: signs and magnitudes are looked at apart. Magnitudes
 of three components become uniform in (0, 1), by closed forms that hold for three: Archimedes' hat box, shares of a
 simplex. That two numbers are independent is seen in the larger one of them.
+
+Two tests a sampler, each of one pool of independent numbers: a judge's false alarms add up over tests.
 """
 
 import math
@@ -12,11 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from equivalence.measure import exact, sampled
+from equivalence.measure import ROUNDING_UNIT, bound, exact, sampled
 
 Array = np.ndarray
 Named = tuple[str, dict[str, Any]]
-SHAPE, RATE = (12_000, 3), 0.3
+SHAPE, RATE = (14_000, 3), 0.3
+NEAR = 1e-3  # of the norm 1 comes one sample at least, but for a chance of (1 - NEAR)^42000 < 1e-18
 
 
 def draw(methods: SimpleNamespace, seed: int, like: Any) -> dict[str, Any]:
@@ -28,28 +31,34 @@ def draw(methods: SimpleNamespace, seed: int, like: Any) -> dict[str, Any]:
 
 
 def tests(drawn: dict[str, Array], others: dict[str, Array]) -> Iterator[Named]:
-    """Measure all samplers, drawn with two seeds; beside each test the named wrong sampler that it would see."""
-    kept = drawn["dropout_mask"] * (1 - RATE)
-    yield "rademacher", exact(np.abs(drawn["rademacher"]) - 1, 1.0, "float64")
-    yield "dropout_mask", exact(kept * (kept - 1), 1.0, "float64")  # 0 or 1
-    yield from single_and_two(
-        "dropped", drawn["dropout_mask"] > 0, others["dropout_mask"] > 0, coin(RATE), 1 - 2 * RATE
-    )
+    """Measure all samplers, drawn with two seeds; beside each distribution, how far off a wrong sampler's would be."""
+    mask, other = drawn["dropout_mask"], others["dropout_mask"]
+    yield "rademacher: ±1", exact(np.abs(drawn["rademacher"]) - 1, 1.0, "float64")
+    yield "dropout_mask: 0 or 1/(1 - rate)", exact(mask * (1 - RATE) - (mask > 0), 1.0, "float64")
+    yield "uniform_sphere: norm", exact(np.linalg.norm(drawn["uniform_sphere"], axis=1) - 1, 1.0, "float64")
+    for name, p in NORMS.items():
+        left = 1 - np.linalg.norm(drawn[name], p, axis=1)
+        yield f"{name}: norm", bound(left, 0.0, slack=4 * ROUNDING_UNIT["float64"], tightest=NEAR)
+    swapped = 1 - 2 * RATE  # what is kept and what is dropped
+    yield from one_and_two("dropout_mask: rate", mask > 0, other > 0, coin(RATE), swapped)
     for name in (name for name in drawn if name not in ("uniform", "dropout_mask")):
-        yield from single_and_two(f"{name}: signs", drawn[name] > 0, others[name] > 0, coin(0.5), 0.5)  # all positive
+        yield from one_and_two(f"{name}: signs", drawn[name] > 0, others[name] > 0, coin(0.5), 0.5)  # no minus
     for name, (turned, wrong) in MAGNITUDES.items():
-        yield from single_and_two(name, turned(drawn[name]), turned(others[name]), uniform, wrong)
+        yield from one_and_two(f"{name}: magnitudes", turned(drawn[name]), turned(others[name]), uniform, wrong)
 
 
-def single_and_two(
+def one_and_two(
     name: str, numbers: Array, others: Array, function: Callable[[Array], Array], wrong: float
 ) -> Iterator[Named]:
-    """Measure each of m columns (N, m), and the larger one of neighbouring samples, components and seeds."""
-    rows, columns = np.maximum(numbers[::2], numbers[1::2]), np.maximum(numbers[:, 1:], numbers[:, :-1])
-    two = [*rows.T, *columns.T, *np.maximum(numbers, others).T]
-    levels = np.unique(function(np.unique(numbers)))
-    yield name, sampled([*numbers.T], function, wrong)
-    yield f"{name}, two", sampled(two, lambda t: function(t) ** 2, float((levels - levels**2).max()))  # twice the same
+    """Measure numbers (N, m), and the larger one of two: neighbouring components, neighbouring samples, two seeds."""
+    half, quarter = len(numbers) // 2, len(numbers) // 4
+    columns, rows, rest = np.split(numbers, [half, half + quarter])
+    two = [columns[:, :2].max(1), np.maximum(rows[::2], rows[1::2]), np.maximum(rest, others[half + quarter :])]
+    levels = function(np.unique(numbers))  # where one number stands for two, its distribution is not squared
+    share = min(map(np.size, two)) / sum(map(np.size, two))
+    yield name, sampled([numbers], function, wrong)
+    pool = np.concatenate([np.ravel(larger) for larger in two])
+    yield f"{name}, two", sampled([pool], lambda t: function(t) ** 2, share * float((levels - levels**2).max()))
 
 
 def uniform(t: Array) -> Array:
@@ -85,13 +94,14 @@ def in_l1_ball(z: Array) -> Array:
     return np.stack([total**3, 1 - (rest / total) ** 2, sizes[:, 1] / rest], axis=1)
 
 
+NORMS = {"uniform": np.inf, "uniform_ball l2": 2, "uniform_ball linf": np.inf, "uniform_ball l1": 1}
 FURTHEST = math.sqrt(math.log(6 / math.pi))  # where a normal number's magnitude is most unlike a uniform one's
 DIAGONAL = math.acos(math.sqrt(math.pi) / 2)
-MAGNITUDES: dict[str, tuple[Callable[[Array], Array], float]] = {  # and how far off a wrong sampler is
+MAGNITUDES: dict[str, tuple[Callable[[Array], Array], float]] = {  # and how far off a wrong sampler's pool is
     "gaussian": (folded_normal, math.erf(FURTHEST / math.sqrt(2)) - FURTHEST / math.sqrt(3)),  # uniform, variance 1
     "uniform": (lambda z: z, 0.5),  # normal
-    "uniform_sphere": (on_sphere, 4 / math.pi * DIAGONAL - math.tan(DIAGONAL)),  # the cube's points, normalised
-    "uniform_ball l2": (in_l2_ball, 3**-0.5 - 3**-1.5),  # a uniform radius
+    "uniform_sphere": (on_sphere, (4 / math.pi * DIAGONAL - math.tan(DIAGONAL)) / 2),  # the cube's points, normalised
+    "uniform_ball l2": (in_l2_ball, (3**-0.5 - 3**-1.5) / 3),  # a uniform radius
     "uniform_ball linf": (np.abs, 3**-1.5),  # the L2 ball's points
-    "uniform_ball l1": (in_l1_ball, 1.5 - math.sqrt(2)),  # uniform numbers in the place of exponential ones
+    "uniform_ball l1": (in_l1_ball, (1.5 - math.sqrt(2)) / 3),  # uniform numbers in the place of exponential ones
 }
