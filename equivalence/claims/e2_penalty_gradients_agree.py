@@ -1,0 +1,61 @@
+"""Three ways to the gradient of an input gradient penalty: two exact ones, and a difference to its order."""
+
+import numpy as np
+
+from equivalence import oracle
+from equivalence.claim import Claim
+from equivalence.measure import ladder, order
+from equivalence.parts import ways
+
+
+def measure(problem, reference):
+    for norm in ("l2_squared", "l2", "l1"):
+
+        def call(m, p, norm=norm, **options):
+            return m.input_gradient_penalty(p.loss, p.x, norm=norm, **options)
+
+        def by_way(how, call=call):
+            return lambda p, **options: call(problem.methods, p, how=how, **options)
+
+        exact = {how: by_way(how) for how in ("double_backward", "forward_over_reverse")}
+        yield from ways.agree(problem, reference, norm, call, exact)
+        yield f"{norm} by differences", by_difference(problem, reference, norm, by_way("finite_difference"))
+
+
+def by_difference(problem, reference, norm, penalty):
+    """ξ times the error in ∇θ, so that rounding does not grow as ξ falls; N's slope is held fixed."""
+    point = reference.point
+    gradient = point.loss.grad(point.x)
+    slope = {"l2_squared": 2 * gradient, "l2": oracle.values.unit(gradient), "l1": np.sign(gradient)}[norm]
+    direction, share = oracle.values.unit(slope), oracle.values.l2_norm(slope) / reference.case.batch
+
+    def along(t):
+        return reference.total(point.loss.vjp(point.x + t * direction, share))
+
+    def residuals(steps):
+        gradients = problem.evaluate(lambda p, xi: penalty(p, xi=xi), [(xi,) for xi in steps])[1]
+        return steps[:, None] * (gradients - oracle.derivative(along))
+
+    coefficient = oracle.derivative(along, order=3) / 6
+    return order(residuals, ladder(0, -10), ladder(-42, -43), 3, coefficient, scale=1.0)
+
+
+CLAIM = Claim(
+    id="E2",
+    title="The gradient of a penalty on input gradients: two ways exactly, by a difference to second order",
+    formula="∇θN(∇ₓℓ) = ∇θ⟨∇ₓℓ, d⟩, d = ∂N/∂g fixed = ∇θ(ℓ(x+ξu) - ℓ(x-ξu))‖d‖/2ξ + O(ξ²), u = d/‖d‖",
+    source="Drucker & LeCun 1992; Pearlmutter 1994",
+    methods=("input_gradient_penalty",),
+    cases=("tanh-mlp",),
+    measure=measure,
+    wrong={
+        "forward over reverse lacks the 2": ways.scaled("input_gradient_penalty", "forward_over_reverse", 0.5),
+        "the difference is 3 % off": ways.scaled("input_gradient_penalty", "finite_difference", 1.03),
+        "the step is doubled": lambda m, bridge: {
+            "input_gradient_penalty": lambda loss, x, xi=0.01, **options: m.input_gradient_penalty(
+                loss, x, xi=2 * xi, **options
+            )
+        },
+    },
+    control="tanh-mlp",
+)
