@@ -15,7 +15,7 @@ def measure(problem, reference):
             return m.input_gradient_penalty(p.loss, p.x, norm=norm, **options)
 
         def by_way(how, call=call):
-            return lambda p, **options: call(problem.methods, p, how=how, **options)
+            return lambda p, xi=1.0: call(problem.methods, p, how=how, xi=xi)
 
         exact = {how: by_way(how) for how in ("double_backward", "forward_over_reverse")}
         yield from ways.agree(problem, reference, norm, call, exact)
@@ -33,11 +33,9 @@ def by_difference(problem, reference, norm, penalty):
         return reference.total(point.loss.vjp(point.x + t * direction, share))
 
     def residuals(steps):
-        gradients = problem.evaluate(lambda p, xi: penalty(p, xi=xi), [(xi,) for xi in steps])[1]
-        return steps[:, None] * (gradients - oracle.derivative(along))
+        return steps[:, None] * (problem.evaluate(penalty, [(xi,) for xi in steps])[1] - oracle.derivative(along))
 
-    coefficient = oracle.derivative(along, order=3) / 6
-    return order(residuals, ladder(0, -10), ladder(-42, -43), 3, coefficient, scale=1.0)
+    return order(residuals, ladder(0, -10), ladder(-42, -43), 3, oracle.derivative(along, order=3) / 6, scale=1.0)
 
 
 CLAIM = Claim(
