@@ -1,8 +1,10 @@
 """Framework against oracle: a method's value and parameter gradient on the same numbers, in units of rounding.
 
 The unit of an error is u·(size + condition): u the dtype's rounding unit, size the largest entry, condition how much
-the oracle's own result moves, relative to the movement, when parameters, inputs and every evaluation of the model are
-moved at random by a relative amount. An algorithm that rounds at every step cannot do better than a few of these.
+the oracle's own result moves, relative to the movement, when parameters, inputs, every evaluation of the model and
+every log-probability are moved at random by a relative amount. An algorithm that rounds at every step cannot do better
+than a few of these. What underflows is lost altogether: a unit is at least the smallest normal number η, as in
+fl(x∘y) = (x∘y)(1 + δ) + η.
 """
 
 import functools
@@ -15,23 +17,29 @@ import numpy as np
 from equivalence import oracle
 from equivalence.measure import ROUNDING_UNIT
 from equivalence.problem import Problem
+from equivalence.protocol import said
 from equivalence.reference import Reference
 from equivalence.usages import Usage
 
 MOVEMENT, MOVES = 1e-6, 2
+UNDERFLOW = {unit: float(np.finfo(dtype).smallest_normal) for dtype, unit in ROUNDING_UNIT.items()}
 KEPT = 32  # signed errors that are stored, so that two frameworks can be compared without either of them
 
 
 class Shaken(oracle.Model):
-    """A model whose outputs are off by a fresh random amount at every evaluation, at least a softmax's own."""
+    """A model whose outputs are off by a fresh random amount at every evaluation."""
 
     def __init__(self, model: oracle.Model, rng: np.random.Generator):
         super().__init__(model.name, model.params, *model.masks)
         self.rng = rng
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
-        outputs = super().__call__(x)
-        return outputs + (1 + abs(outputs)) * MOVEMENT * self.rng.choice([-1, 1], outputs.shape)
+        return shaken(super().__call__(x), self.rng)
+
+
+def shaken(array: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Off by a relative amount, and at least by that of 1: sums in a model or a softmax have terms of that size."""
+    return array + (1 + abs(array)) * MOVEMENT * rng.choice([-1, 1], array.shape)
 
 
 def moved(reference: Reference, rng: np.random.Generator) -> Reference:
@@ -45,6 +53,12 @@ def moved(reference: Reference, rng: np.random.Generator) -> Reference:
     return Reference(replace(case, params=params, x=None if case.x is None else move(case.x)), lambda f: Shaken(f, rng))
 
 
+def expected_when_moved(usage: Usage, reference: Reference, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """What the oracle gives where everything is a little off: near p = 1, 1 - p is only as good as p is."""
+    with oracle.rounded(lambda log_p: shaken(log_p, rng)):
+        return expected(usage, moved(reference, rng))
+
+
 def expected(usage: Usage, reference: Reference) -> tuple[np.ndarray, np.ndarray]:
     """Value (B,) and parameter gradient (P,) by the oracle."""
     return usage.value(reference.point), reference.total(usage.gradient(reference.point))
@@ -54,7 +68,7 @@ def references(usage: Usage, reference: Reference) -> tuple[tuple[np.ndarray, np
     """What the oracle expects, and the scale of an error in value and gradient."""
     rng = np.random.default_rng(0)
     exact = expected(usage, reference)
-    others = [expected(usage, moved(reference, rng)) for _ in range(MOVES)]
+    others = [expected_when_moved(usage, reference, rng) for _ in range(MOVES)]
     scales = tuple(
         float(np.abs(exact[i]).max() + max(np.abs(other[i] - exact[i]).max() for other in others) / MOVEMENT)
         for i in (0, 1)
@@ -102,7 +116,7 @@ def judged_by(reference: Reference, usage: Usage, found: Any, dtype: str) -> dic
             raise found
         return compare(found, *references(usage, reference), ROUNDING_UNIT[dtype])
     except Exception as error:
-        return {"error": f"{type(error).__name__}: {error}"}
+        return {"error": said(error)}
 
 
 def compare(
@@ -112,6 +126,7 @@ def compare(
     unit: float,
 ) -> dict[str, Any]:
     """Signed errors of value and gradient in units of rounding: the largest of each, and up to KEPT of them."""
+    scales = (scales[0] + UNDERFLOW[unit] / unit, scales[1] + UNDERFLOW[unit] / unit)
     value, gradient = (
         (np.asarray(mine, np.float64) - want) / (unit * scale)
         for mine, want, scale in zip(got, exact, scales, strict=True)

@@ -31,6 +31,7 @@ from equivalence.oracle import (
 from equivalence.oracle.closures import Coordinates, LogSoftmax, Loss, Model, OfParams
 from equivalence.oracle.curvature import hessian
 from equivalence.oracle.derivative import derivative
+from equivalence.oracle.losses import rounded
 from equivalence.oracle.models import embed, embed_vjp
 from equivalence.oracle.penalty import jacobian
 
@@ -120,5 +121,6 @@ __all__ = [
     "hessian",
     "jacobian",
     "pullbacks",
+    "rounded",
     "values",
 ]
