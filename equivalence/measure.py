@@ -138,4 +138,4 @@ def every(nodes: list[float], n: int) -> np.ndarray:
 
 SIGNS = [-1.0, 1.0]  # mean 0, variance 1, fourth moment 1
 NORMAL = [-(3**0.5), 0.0, 0.0, 0.0, 0.0, 3**0.5]  # Gauss–Hermite of 3 points: a normal's moments up to the fifth
-SKEWED = [2.0, -0.5, -0.5, -0.5, -0.5]  # mean 0, variance 1, third moment 3/2
+SKEWED = [2**0.5, -(0.5**0.5), -(0.5**0.5)]  # mean 0, variance 1, third moment √½

@@ -1,0 +1,58 @@
+"""The cross-entropy with labels redrawn at random, by every label that there is: that with smoothed labels."""
+
+import numpy as np
+
+from equivalence.claim import Claim
+from equivalence.measure import equal
+from equivalence.parts.labels import redrawn, relabelled
+from equivalence.parts.noise import exactly
+
+RATES = (0.0, 0.1, 0.5)  # at which labels are redrawn
+
+
+def measure(problem, reference):
+    methods, soft = problem.methods, reference.case.extra["soft_labels"]
+    one_hot = np.eye(soft.shape[1])[reference.case.labels]
+
+    def smoothed(labels):
+        def loss(point, rate):
+            outputs = point.f(point.x)
+            return methods.cross_entropy(outputs, methods.smooth_labels(labels(point), smoothing=rate, like=outputs))
+
+        return loss
+
+    def expected(labels):
+        return np.stack([redrawn(reference, labels, rate) for rate in RATES])
+
+    rates = [(rate,) for rate in RATES]
+    yield from exactly(problem, smoothed(lambda point: point.labels), rates, expected(one_hot))
+    measured = problem.rows(smoothed(lambda point: point.extra.soft_labels), rates)
+    yield "soft labels", equal(measured, expected(soft))
+    yield "relabelled", relabelled(problem, reference, soft.shape[1])
+
+
+CLAIM = Claim(
+    id="A6",
+    title="Noise on the labels is label smoothing",
+    formula="E over labels redrawn uniformly with probability s of -log p_label = -Σᵢ ((1-s)yᵢ + s/C) log pᵢ",
+    source="Szegedy et al. 2016, §7",
+    methods=("smooth_labels", "cross_entropy"),
+    cases=("tanh-mlp",),
+    measure=measure,
+    wrong={
+        "never redrawn to the label it had": lambda m, bridge: {
+            "smooth_labels": lambda labels, smoothing, like: m.smooth_labels(
+                labels, smoothing=smoothing * like.shape[-1] / (like.shape[-1] - 1), like=like
+            )
+        },
+        "the label keeps its weight": lambda m, bridge: {
+            "smooth_labels": lambda labels, smoothing, like: (
+                m.smooth_labels(labels, smoothing=0.0, like=like) + smoothing / like.shape[-1]
+            )
+        },
+        "averaged over the classes": lambda m, bridge: {
+            "cross_entropy": lambda logits, labels: m.cross_entropy(logits, labels) / logits.shape[-1]
+        },
+    },
+    control="tanh-mlp",
+)
