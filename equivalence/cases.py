@@ -221,6 +221,60 @@ def tanh_mlp() -> Case:
     return network_with("tanh-mlp", "tanh network 4-8-8-3", "mlp", [4, 8, 8, 3], seed=5)
 
 
+def changed(name: str, title: str, params: Params, x: np.ndarray | None = None) -> Case:
+    """The tanh network with other numbers: the same shapes, bounds and arguments, so that one compilation serves."""
+    case = tanh_mlp()
+    params = case.params | {name: float32_exact(array) for name, array in params.items()}
+    return replace(case, name=name, title=f"tanh network 4-8-8-3, {title}", params=params, x=case.x if x is None else x)
+
+
+@register
+def tiny_gradients() -> Case:
+    """An output layer of 1e-30: so are gradients and curvature in x, normal numbers of float32 though no square is.
+
+    In float32 a square is 0: ‖g‖², ‖J‖². Its gradient in the output layer is of 1e-30 again, and a norm's of 1. Outputs
+    do not change with x in either precision: every divergence is 0, and so are directions made of finite differences.
+    """
+    return changed("tiny-gradients", "gradients of 1e-30", {"2.weight": 2.0**-100 * tanh_mlp().params["2.weight"]})
+
+
+@register
+def saturated() -> Case:
+    """Logits of ±40: sample 0 is certain and right, 2 and 3 are certain and wrong; 1 wavers, so that entropy is not 0.
+
+    The right one stays so wherever a method moves it, and its probability rounds to 1 in either precision. Where only
+    float32 rounds it so, p - 1 is a rounding error there, and so is a direction that comes through a softmax.
+    """
+    params, hidden = tanh_mlp().params, np.array(tanh_mlp().x)
+    for layer in (0, 1):
+        hidden = np.tanh(hidden @ params[f"{layer}.weight"].T + params[f"{layer}.bias"])
+    nearer = np.linalg.lstsq(hidden, np.outer([0, 1, 0, 0], [-18, 18, 0]), rcond=None)[0].T
+    return changed(
+        "saturated", "logits of ±40", {"2.weight": params["2.weight"] + nearer, "2.bias": np.array([40, 0, -40])}
+    )
+
+
+@register
+def zero_gradient() -> Case:
+    """One sample of four saturates every tanh, so that its gradients are exactly 0 in either precision.
+
+    The last input decides: it is -2 for three samples, whose hidden units are moderate, and 2 for the other one.
+    """
+    params, x = tanh_mlp().params, np.array(tanh_mlp().x)
+    signs = np.random.default_rng(29).choice([-1.0, 1.0], 8)
+    weight, bias = params["0.weight"].copy(), params["0.bias"]
+    weight[:, 3], x[:, 3] = 7 * signs, [-2, -2, -2, 2]
+    return changed("zero-gradient", "one zero gradient", {"0.weight": weight, "0.bias": bias + 14 * signs}, x=x)
+
+
+@register
+def ill_conditioned() -> Case:
+    """A first layer with singular values from 1 to 1e-4: gradients in x that hardly have some components."""
+    left, _, right = np.linalg.svd(tanh_mlp().params["0.weight"], full_matrices=False)
+    weight = left @ np.diag(np.logspace(0, -4, 4)) @ right
+    return changed("ill-conditioned", "first layer ill-conditioned", {"0.weight": weight})
+
+
 @register
 def softplus_mlp() -> Case:
     return network_with("softplus-mlp", "softplus network 4-6-3", "softplus_mlp", [4, 6, 3], seed=21)
