@@ -25,7 +25,7 @@ def perturbed(methods, g, ones):
 
 
 def parts(scales, dtype, found, steepest, unit, length):
-    directions = np.concatenate([DIRECTIONS] * len(scales))  # in the place of g, where products could overflow
+    directions = np.tile(DIRECTIONS, (len(scales), 1))  # in the place of g, where products could overflow
     for norm, (order, dual) in DUALS.items():
         r = found[norm][:-1].astype(float)
         attained = (directions * r).sum(1) / np.linalg.norm(directions, dual, axis=1)
@@ -33,12 +33,10 @@ def parts(scales, dtype, found, steepest, unit, length):
         yield f"‖r‖ {norm}", equal(np.linalg.norm(r, order, axis=1), np.array(RADIUS), dtype=dtype)
         yield f"steepest {norm}", equal(RADIUS * steepest[norm][:-1], r, dtype=dtype)
     yield "unit", equal(unit, steepest["l2"].astype(float), dtype=dtype)
-    yield (
-        "l2_norm",
-        equal(length[:-1] / scales.repeat(len(DIRECTIONS)), np.linalg.norm(directions, axis=1), dtype=dtype),
-    )
-    zeros = [array[-1:].ravel() for array in (*found.values(), *steepest.values(), unit, length)]
-    yield "g = 0", exact(np.concatenate(zeros), 1.0, dtype)
+    relative = length[:-1] / scales.repeat(len(DIRECTIONS)) / np.linalg.norm(directions, axis=1)
+    yield "l2_norm", equal(relative, np.array(1.0), dtype=dtype)
+    zeros = np.hstack([array[-1] for array in (*found.values(), *steepest.values(), unit, length)])
+    yield "g = 0", exact(zeros, 1.0, dtype)
 
 
 CLAIM = Claim(
