@@ -13,13 +13,12 @@ SCALES = {"float64": [1e-200, 1e-30, 1.0, 1e30, 1e200], "float32": [1e-30, 1e-10
 def measure(problem, reference):
     for dtype, scales in SCALES.items():
         g = np.concatenate([*(scale * DIRECTIONS for scale in scales), np.zeros((1, 5))])
-        run = problem.in_dtype(dtype).compile(lambda _, *arrays: perturbed(problem.methods, *arrays), sweep=False)
+        run = problem.in_dtype(dtype).compile(lambda _, *arrays: along_gradient(problem.methods, *arrays), sweep=False)
         for name, part in parts(np.array(scales), dtype, *run(g, np.ones((5, 1)))):
             yield f"{name}, {dtype}", part
 
 
-def perturbed(methods, g, ones):
-    """FGM's perturbations and the steepest directions by norm, the unit vector and the norm of g."""
+def along_gradient(methods, g, ones):
     found = {p: methods.fgm(lambda x: ((x * g) @ ones)[:, 0], 0 * g, radius=RADIUS, norm=p) for p in DUALS}
     return found, {p: methods.steepest(g, norm=p) for p in DUALS}, methods.unit(g), methods.l2_norm(g)
 
