@@ -42,12 +42,14 @@ STRUCTURES = {
 }  # fmt: skip
 GROUPS = (
     Group(("tanh-mlp",), "float64", every),
-    Group(("tanh-mlp",), "float32", main),
+    Group(("tanh-mlp", "tiny-gradients", "saturated", "zero-gradient", "ill-conditioned"), "float32", main),
     Group(("flat-sample",), "float32", main),
     Group(("one-sample",), "float64", structures),
     Group(("digits-mlp",), "float32", structures),
     Group(("digits-cnn",), "float64", structures),
     Group(("reviews-text",), "float64", structures),
+    Group(("transformer",), "float64", structures),
+    Group(("softplus-mlp",), "float64", structures),
 )
 FAST_COMPILATION = {  # a check waits for the compiler, not for what it makes
     "XLA_FLAGS": "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
