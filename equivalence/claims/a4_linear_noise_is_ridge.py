@@ -4,16 +4,16 @@ import numpy as np
 
 from equivalence.claim import Claim
 from equivalence.parts.noise import exactly, signs, spread
-from equivalence.parts.ridge import bishop, error, ridge
+from equivalence.parts.ridge import bishop, ridge
 
 SIGMA = 0.5
 
 
 def measure(problem, reference):
-    x = reference.case.x
+    methods, x = problem.methods, reference.case.x
 
     def noisy(point, noise):
-        return problem.methods.noisy_loss(error(problem, point), point.x, noise)
+        return methods.noisy_loss(lambda x: methods.squared_error(point.f(x), point.extra.targets), point.x, noise)
 
     if reference.case.model == "linear":
         noise = SIGMA * spread(signs(x.shape[1]).vectors, len(x))

@@ -1,25 +1,29 @@
 """Dropout on the input of a linear model, by every mask that there is: a ridge scaled by the data."""
 
+import numpy as np
+
 from equivalence.claim import Claim
 from equivalence.measure import every
-from equivalence.parts.noise import exactly, spread
-from equivalence.parts.ridge import error, ridge
+from equivalence.parts.noise import exactly
+from equivalence.parts.ridge import ridge
 
-MASKS = {
-    1 / 3: [0.0, 1.5, 1.5],
-    2 / 3: [0.0, 0.0, 3.0],
-}  # a component's values, equally likely, by the rate of dropping
+# a component's values, equally likely, by the rate at which it is dropped
+MASKS = {1 / 3: [0.0, 1.5, 1.5], 2 / 3: [0.0, 0.0, 3.0]}
 
 
 def measure(problem, reference):
-    x = reference.case.x
+    """Nine masks for each of nine copies of the batch."""
+    methods, x, targets = problem.methods, reference.case.x, reference.case.extra["targets"]
 
-    def dropped(point, masks):
-        return problem.methods.dropout_loss(error(problem, point), point.x, masks)
+    def dropped(point, masks, targets):
+        return methods.dropout_loss(lambda x: methods.squared_error(point.f(x), targets), point.x, masks)
 
-    masks = [(spread(every(values, x.shape[1]), len(x)),) for values in MASKS.values()]
+    arguments = []
+    for values in MASKS.values():
+        masks = np.repeat(every(values, x.shape[1]).reshape(9, 9, -1), len(x), axis=1)  # (9, 9·B, n)
+        arguments.append((masks, np.tile(targets, (9, 1))))
     expected = [ridge(reference, rate / (1 - rate) * x**2) for rate in MASKS]
-    yield from exactly(problem, dropped, masks, expected)
+    yield from exactly(problem, dropped, arguments, expected, copies=9)
 
 
 CLAIM = Claim(
@@ -40,7 +44,9 @@ CLAIM = Claim(
         "one mask stands for all": lambda m, bridge: {
             "dropout_loss": lambda loss, x, masks: m.dropout_loss(loss, x, masks[:1])
         },
-        "half the squared error": lambda m, bridge: {"squared_error": lambda a, b: m.squared_error(a, b) / 2},
+        "one mask for the whole batch": lambda m, bridge: {
+            "dropout_loss": lambda loss, x, masks: m.dropout_loss(loss, x, 0 * masks + masks[:, :1])
+        },
     },
     control="softmax",
 )

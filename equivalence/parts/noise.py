@@ -89,8 +89,13 @@ def side_by_side(reference: Reference, closure: Any, x: Array) -> Array:
 
 
 def exactly(
-    problem: Problem, objective: Callable[..., Any], arguments: Sequence[Sequence[Any]], expected: Array
+    problem: Problem, objective: Callable[..., Any], arguments: Sequence[Sequence[Any]], expected: Any, copies: int = 1
 ) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Measure in both precisions that an objective (B,) and its θ-gradient are as expected, (S, B + P)."""
+    """Measure in both precisions that an objective (B,) and its θ-gradient are as expected, (S, B + P).
+
+    On average over so many copies of the batch, for which the arguments may differ.
+    """
     for dtype in ("float64", "float32"):
-        yield dtype, equal(problem.in_dtype(dtype).rows(objective, arguments), expected, dtype=dtype)
+        values, gradients = problem.in_dtype(dtype).tiled(copies).evaluate(objective, arguments)
+        means = values.reshape(len(values), copies, -1).mean(1)
+        yield dtype, equal(np.concatenate([means, gradients], axis=1), np.stack(expected), dtype=dtype)

@@ -14,11 +14,6 @@ from equivalence.reference import Reference
 Array = np.ndarray
 
 
-def error(problem: Problem, point: Point) -> Callable[[Any], Any]:
-    """x -> ‖f(x)-y‖², (B,)."""
-    return lambda x: problem.methods.squared_error(point.f(x), point.extra.targets)
-
-
 def ridge(reference: Reference, strengths: Array) -> Array:
     """‖Wx+b-y‖² + Σⱼ strengthsⱼ‖W₍:,ⱼ₎‖² of a linear model and its θ-gradient, (B + P,); strengths (B, n)."""
     point, weight = reference.point, reference.case.params["weight"]
