@@ -240,17 +240,18 @@ def tiny_gradients() -> Case:
 
 @register
 def saturated() -> Case:
-    """Logits of ±40: sample 0 is certain and right, 2 and 3 are certain and wrong; 1 wavers, so that entropy is not 0.
+    """Logits of ±55: sample 0 is certain and right, 2 and 3 are certain and wrong; 1 wavers, so that entropy is not 0.
 
-    The right one stays so wherever a method moves it, and its probability rounds to 1 in either precision. Where only
+    One of the wrong ones gives its class e^-110, which is 0 in float32: its loss is not the logarithm of that. The
+    right one stays so wherever a method moves it, and its probability rounds to 1 in either precision. Where only
     float32 rounds it so, p - 1 is a rounding error there, and so is a direction that comes through a softmax.
     """
     params, hidden = tanh_mlp().params, np.array(tanh_mlp().x)
     for layer in (0, 1):
         hidden = np.tanh(hidden @ params[f"{layer}.weight"].T + params[f"{layer}.bias"])
-    nearer = np.linalg.lstsq(hidden, np.outer([0, 1, 0, 0], [-18, 18, 0]), rcond=None)[0].T
+    nearer = np.linalg.lstsq(hidden, np.outer([0, 1, 0, 0], [-25, 25, 0]), rcond=None)[0].T
     return changed(
-        "saturated", "logits of ±40", {"2.weight": params["2.weight"] + nearer, "2.bias": np.array([40, 0, -40])}
+        "saturated", "logits of ±55", {"2.weight": params["2.weight"] + nearer, "2.bias": np.array([55, 0, -55])}
     )
 
 
