@@ -58,29 +58,33 @@ def verify_command(
 @app.command("mutants")
 def mutants_command(
     framework: Frameworks = None,
-    mutant: Annotated[list[str] | None, typer.Option("--mutant", help="A planted mistake; repeatable.")] = None,
     claim: Claims = None,
+    mutant: Annotated[list[str] | None, typer.Option("--mutant", help="A planted mistake; repeatable.")] = None,
     device: Device = "cpu",
     json: Json = None,
     out: Out = RESULTS,
 ) -> None:
-    """Plant mistakes and see which claims reject them. Exit status 1 while any survives."""
+    """Plant mistakes and see which claims reject them. Exit status 1 while any survives, or any claim is idle."""
     store = prepared(out, json)
     chosen = arguments.frameworks(framework, console)
-    planted = registry()
-    names = arguments.known("mutant", mutant, planted) or list(planted)
     known = [*claims(), verify.AGREEMENT]
-    ids = set(arguments.known("claim", claim, known) or known)
+    ids = arguments.known("claim", claim, known) or known
+    planted = [registry()[name] for name in arguments.known("mutant", mutant, registry()) or registry()]
     slots = [[core] for core in cores()]
-    jobs = mutants.jobs(chosen, [planted[name] for name in names], ids, arguments.device(device, chosen), len(slots))
+    jobs = mutants.jobs(chosen, planted, ids, arguments.device(device, chosen), len(slots))
     if not jobs:
         raise arguments.refuse("nothing to measure: none of these claims uses what these mistakes replace")
     records = measured(jobs, slots, store, verify.records)
     store.compact()
-    terminal.print_mutants(console, records)
+    if claim:  # nothing is said of mistakes that these claims do not meet
+        met = {record.wrong for record in records}
+        planted = [each for each in planted if each.name in met]
+    left = mutants.survivors(records, chosen, planted)
+    idle = [] if claim or mutant else mutants.idle(records, known)
+    terminal.print_mutants(console, records, left, idle)
     if json:
         json.write_text(dumped(records), encoding="utf-8")
-    raise typer.Exit(1 if mutants.survivors(records) else 0)
+    raise typer.Exit(1 if left or idle else 0)
 
 
 @app.command("variations")
@@ -254,7 +258,7 @@ def measured(
 
 
 def described(unit: Any) -> str:
-    return unit if isinstance(unit, str) else " ".join(str(part) for part in unit[1:4] if isinstance(part, str))
+    return unit if isinstance(unit, str) else " ".join(str(part) for part in unit[1:] if isinstance(part, str))
 
 
 def finish(records: list[Any], path: Path | None) -> None:

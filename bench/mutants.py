@@ -4,7 +4,9 @@ A mistake is measured on every claim that uses what it replaces, on the case tha
 agreement with the oracle. A control, a wrong variant that a claim names for itself, is measured on that claim alone.
 """
 
-from collections.abc import Collection, Iterator
+import itertools
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 from bench.run import Job
@@ -13,24 +15,26 @@ from bench.verify import AGREEMENT, FAST_COMPILATION
 from equivalence.cases import build
 from equivalence.claim import claims
 from equivalence.judge import judge, judge_all
+from equivalence.mutant import CASE as CASE
 from equivalence.mutant import Mutant
 from equivalence.usages import USAGES
 
-CASE, DTYPE = "tanh-mlp", "float64"  # of agreement
+DTYPE = "float64"  # of agreement, on a mistake's own case
 CONTROL = "control"
+FATES = KILLED, CAUGHT, SURVIVED = "killed", "caught", "survived"  # strongest first
 
 
 def units(mutants: Collection[Mutant], chosen: Collection[str]) -> Iterator[Any]:
     """For each mistake, everything that could reject it."""
-    case = build([CASE])[CASE]
     for mutant in mutants:
+        case = build([mutant.case])[mutant.case]
         own = mutant.name.partition(":")[0] if mutant.family == CONTROL else ""
         for claim in claims().values():
             if claim.id in chosen and (claim.id == own or (not own and mutant.methods & set(claim.methods))):
                 yield ["claim", claim.id, claim.control, mutant.name]
         names = [usage.name for usage in USAGES if usage.method in mutant.methods and usage.applies(case)]
         if names and not own and AGREEMENT in chosen:
-            yield ["agreement", [CASE], DTYPE, names, mutant.name]
+            yield ["agreement", [mutant.case], DTYPE, names, mutant.name]
 
 
 def jobs(
@@ -38,32 +42,54 @@ def jobs(
 ) -> list[Job]:
     """Each framework's units, dealt out to all slots: neighbours cost alike."""
     arguments = {"device": device, "environment": FAST_COMPILATION}
-    found = list(units(mutants, chosen))
+    found = {
+        framework: list(units([mutant for mutant in mutants if framework not in mutant.impossible], chosen))
+        for framework in frameworks
+    }
     return [
         Job("equivalence.worker", framework, arguments, part)
         for framework in frameworks
         for share in range(slots)
-        if (part := found[share::slots])
+        if (part := found[framework][share::slots])
     ]
 
 
 def fate(record: ClaimRecord | AgreementRecord) -> str:
     """What a claim did to a mistake.
 
-    "killed" where a judge rejected its numbers, "caught" where there were no numbers to judge (an error, NaN, a wrong
-    shape), "survived" where everything held.
+    Killed where a judge rejected its numbers, caught where there were no numbers to judge (an error, NaN, a wrong
+    shape), survived where everything held.
     """
     if record.status != "ok":
-        return "caught"
+        return CAUGHT
     verdict = judge_all(record.parts) if isinstance(record, ClaimRecord) else judge(record.measurement)
     if verdict.holds:
-        return "survived"
-    return "killed" if verdict.judged else "caught"
+        return SURVIVED
+    return KILLED if verdict.judged else CAUGHT
 
 
-def survivors(records: Collection[Any]) -> list[tuple[str, str]]:
-    """Mistakes and frameworks in which nothing rejected them: (mistake, framework)."""
-    fates: dict[tuple[str, str], set[str]] = {}
+def fates(records: Iterable[Any]) -> dict[tuple[str, str], dict[str, str]]:
+    """By mistake and framework what each claim did to it, agreement among them: the strongest where it had several."""
+    found: dict[tuple[str, str], dict[str, str]] = defaultdict(dict)
     for record in records:
-        fates.setdefault((record.wrong, record.framework), set()).add(fate(record))
-    return [key for key, found in fates.items() if found == {"survived"}]
+        if wrong := getattr(record, "wrong", ""):
+            row, claim = found[wrong, record.framework], getattr(record, "claim", AGREEMENT)
+            row[claim] = min(row.get(claim, FATES[-1]), fate(record), key=FATES.index)
+    return found
+
+
+def survivors(records: Iterable[Any], frameworks: Iterable[str], mutants: Iterable[Mutant]) -> list[tuple[str, str]]:
+    """Mistakes and frameworks in which nothing rejected them, or nothing was measured: (mistake, framework)."""
+    known = fates(records)
+    return [
+        (mutant.name, framework)
+        for mutant, framework in itertools.product(mutants, frameworks)
+        if framework not in mutant.impossible and set(known.get((mutant.name, framework), {}).values()) <= {SURVIVED}
+    ]
+
+
+def idle(records: Iterable[Any], ids: Iterable[str]) -> list[str]:
+    """Claims that reject on numbers no mistake but such as are caught without them: they would not be missed."""
+    known = fates(records).values()
+    busy = {claim for row in known if CAUGHT not in row.values() for claim, what in row.items() if what == KILLED}
+    return [claim for claim in ids if claim not in busy]

@@ -3,11 +3,14 @@
 import functools
 import importlib
 import pkgutil
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from types import SimpleNamespace
+from typing import Any
 
-from equivalence.claim import Methods, Replacement, claims
+from equivalence.claim import Claim, Methods, Replacement, claims
+
+CASE = "tanh-mlp"  # on which most mistakes show
 
 
 @dataclass(frozen=True)
@@ -22,11 +25,26 @@ class Mutant:
     family: str
     copies: str  # where the mistake was made, or why it is plausible
     replace: Replacement
+    case: str = CASE  # on which the agreement with the oracle is measured: one where the mistake shows
+    impossible: Mapping[str, str] = field(default_factory=dict, hash=False)  # by framework, why it cannot be made there
 
     @property
     def methods(self) -> frozenset[str]:
         """The names of what it replaces."""
         return frozenset(self.replace(Anything(), Anything()))  # type: ignore[arg-type]
+
+
+def collect(into: list[Mutant], family: str) -> Callable[..., Callable[[Replacement], Replacement]]:
+    """A decorator `(name, copies, …)` that adds what it stands over to a family's list."""
+
+    def mistake(name: str, copies: str, **options: Any) -> Callable[[Replacement], Replacement]:
+        def add(replace: Replacement) -> Replacement:
+            into.append(Mutant(name, family, copies, replace, **options))
+            return replace
+
+        return add
+
+    return mistake
 
 
 def planted(methods: SimpleNamespace, replacements: Methods) -> SimpleNamespace:
@@ -55,12 +73,21 @@ def published() -> Iterator[Mutant]:
 def own_controls() -> Iterator[Mutant]:
     """The wrong variants that claims name for themselves."""
     for claim in claims().values():
-        for name, replace in claim.wrong.items():
-            yield Mutant(f"{claim.id}: {name}", "control", f"wrong variant of claim {claim.id}", replace)
+        for words, replace in claim.wrong.items():
+            yield Mutant(control(claim, words), "control", f"wrong variant of claim {claim.id}", replace)
+
+
+def control(claim: Claim, words: str) -> str:
+    """The name of a claim's own wrong variant."""
+    return f"{claim.id}: {words}"
 
 
 class Anything(SimpleNamespace):
     """Stands for methods and bridge where only the names of the replacements are asked for."""
 
-    def __getattr__(self, name: str) -> None:
-        return None
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return nothing
+
+
+def nothing(*arguments: Any, **options: Any) -> None:
+    """Computes nothing."""

@@ -6,18 +6,20 @@ other code made is then marked with STALE.
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import combinations
 from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
 
-from bench.mutants import fate
+from bench.mutants import CAUGHT, FATES, KILLED, SURVIVED, fate, fates, idle
 from bench.store import AgreementRecord, ClaimRecord, CostRecord, OwnLossRecord, VariationRecord, latest
+from bench.verify import AGREEMENT
 from equivalence.claim import Claim, claims
 from equivalence.judge import Verdict, judge, judge_all
 from equivalence.measure import ROUNDING_UNIT
+from equivalence.mutant import control, mutants
 from equivalence.usages import usages
 from impls import FRAMEWORKS
 
@@ -97,24 +99,18 @@ def claim_cell(claim: Claim, records: Sequence[ClaimRecord], code: str) -> str:
     return mark(tally(records, len(missing)), records, code)
 
 
-def mistakes_cell(claim: Claim, records: Sequence[ClaimRecord], code: str) -> str:
-    """Rejected of planted: each of the claim's mistakes in each framework that measured some (one is enough)."""
-    planted = [record for record in records if record.wrong in claim.wrong]
+def mistakes_cell(claim: Claim, records: Iterable[Any], code: str) -> str:
+    """Rejected of planted: each of the claim's own mistakes in each framework that measured some."""
+    names = {control(claim, words) for words in claim.wrong}
+    planted = [record for record in of_kind(records, ClaimRecord) if record.wrong in names]
     if not planted:
         return NOT_MEASURED
-    results = Counter(map(rejection, planted))
-    rejected, accepted = results["rejected"], results["ACCEPTED"]
-    total = len(claim.wrong) * len({record.framework for record in planted})
+    found = Counter(map(fate, planted))
+    rejected, accepted = found[KILLED], found[SURVIVED]
+    total = len(names) * len({record.framework for record in planted})
     others = {"ACCEPTED": accepted, NOT_MEASURED: total - rejected - accepted}
     said = [f"{rejected}/{total}", *(f"{name} {count}" for name, count in others.items() if count)]
     return mark(", ".join(said), planted, code)
-
-
-def rejection(record: ClaimRecord) -> str:
-    """Only a judged measurement can reject a mistake: a crash shows nothing about the judge."""
-    if record.status != "ok":
-        return record.status
-    return "ACCEPTED" if verdict(record).holds else "rejected"
 
 
 def headline(records: Sequence[ClaimRecord]) -> str:
@@ -159,63 +155,103 @@ def rates(parts: Sequence[Sequence[dict[str, float]]]) -> str:
 
 
 def claim_details(records: Iterable[Any], code: str = "") -> pd.DataFrame:
-    """One row a claim, framework and case, and one a planted mistake that was not rejected."""
+    """One row a claim, framework and case."""
     columns = ["claim", "framework", "case", "result", "reason"]
     rows = [
         (record.claim, record.framework, record.case, mark(outcome(record), [record], code), verdict(record).reason)
         for record in of_kind(records, ClaimRecord)
         if not record.wrong
     ]
-    rows += [
-        (record.claim, record.framework, f"{record.case}, planted: {record.wrong}", rejection(record), record.reason)
-        for record in of_kind(records, ClaimRecord)
-        if record.wrong and rejection(record) != "rejected"
-    ]
     return pd.DataFrame(rows, columns=columns)
-
-
-def mistakes_table(records: Iterable[Any], code: str = "") -> pd.DataFrame:
-    """One row a planted mistake: rejected, ACCEPTED, or the status of a record that shows neither."""
-    found = [record for record in of_kind(records, ClaimRecord) if record.wrong]
-    results = {
-        (record.claim, record.wrong, record.framework): mark(rejection(record), [record], code) for record in found
-    }
-    columns = frameworks(found)
-    rows = [
-        {"claim": claim.id, "planted mistake": wrong}
-        | {name: results.get((claim.id, wrong, name), NOT_MEASURED) for name in columns}
-        for claim in claims().values()
-        for wrong in claim.wrong
-    ]
-    return pd.DataFrame(rows, columns=["claim", "planted mistake", *columns])
 
 
 # Planted mistakes
 
-FATES = {"killed": "K", "caught": "c", "survived": "."}
+LETTERS = {KILLED: "K", CAUGHT: "c", SURVIVED: "·"}
+Fates = dict[tuple[str, str], dict[str, str]]  # by mistake and framework, by claim
+
+
+def of_mistakes(records: Iterable[Any]) -> list[Judged]:
+    """The latest records of mistakes that are still planted."""
+    known = mutants()
+    return [record for record in latest(records) if getattr(record, "wrong", "") in known]
+
+
+def checks(known: Fates) -> list[str]:
+    """The claims that some mistake was measured on, agreement last."""
+    seen = {claim for row in known.values() for claim in row}
+    return [claim for claim in [*claims(), AGREEMENT] if claim in seen]
+
+
+def kill_summary(records: Iterable[Any], code: str = "") -> pd.DataFrame:
+    """One row a framework: what became of all mistakes that are planted."""
+    found = of_mistakes(records)
+    columns = ["framework", "planted", "killed", "caught", "survived", NOT_MEASURED, "claims that reject none alone"]
+    rows = []
+    for framework in frameworks(found):
+        own = [record for record in found if record.framework == framework]
+        if own:
+            known, possible = fates(own), [m.name for m in mutants().values() if framework not in m.impossible]
+            counts = Counter(strongest(known[name, framework]) for name in possible)
+            shown = [str(counts[what]) for what in (KILLED, CAUGHT, SURVIVED, NOT_MEASURED)]
+            rest = ", ".join(idle(own, checks(known))) or NONE
+            rows.append([mark(framework, own, code), str(len(possible)), *shown, rest])
+    return pd.DataFrame(rows, columns=columns)
+
+
+def strongest(row: Mapping[str, str]) -> str:
+    """The strongest of several fates."""
+    return next((what for what in FATES if what in row.values()), NOT_MEASURED)
+
+
+def kill_list(records: Iterable[Any]) -> pd.DataFrame:
+    """One row a mistake that was measured: in each framework how many claims kill it, of those measured; and which."""
+    known = fates(of_mistakes(records))
+    columns, order = list(dict.fromkeys(framework for _, framework in known)), checks(known)
+    rows = []
+    for mutant in mutants().values():
+        own = {name: known[mutant.name, name] for name in columns if (mutant.name, name) in known}
+        if own:
+            cells = {name: kill_count(own.get(name, {})) for name in columns}
+            rows.append({"planted mistake": mutant.name} | cells | {"killed by": killers(own.values(), order)})
+    return pd.DataFrame(rows, columns=["planted mistake", *columns, "killed by"])
+
+
+def kill_count(row: Mapping[str, str]) -> str:
+    """Claims that kill, of those measured; in words where none rejects."""
+    if (what := strongest(row)) in (SURVIVED, NOT_MEASURED):
+        return what.upper() if what == SURVIVED else what
+    return f"{Counter(row.values())[KILLED]}/{len(row)}"
+
+
+def killers(rows: Iterable[Mapping[str, str]], order: Sequence[str]) -> str:
+    """The claims that kill in all frameworks; after them those of one alone, and those that only catch."""
+    by_claim = {claim: {row.get(claim, "") for row in rows} for claim in order}
+    groups = {
+        "": [claim for claim in order if by_claim[claim] == {KILLED}],
+        "not everywhere: ": [claim for claim in order if {KILLED} < by_claim[claim]],
+        "caught: ": [claim for claim in order if KILLED not in by_claim[claim] and CAUGHT in by_claim[claim]],
+    }
+    return "; ".join(word + " ".join(found) for word, found in groups.items() if found)
 
 
 def kill_matrix(records: Iterable[Any]) -> pd.DataFrame:
-    """One row a planted mistake, one column a claim: the fate in each framework, nothing where it was not measured."""
-    found = [record for record in latest(records) if getattr(record, "wrong", "")]
-    columns = frameworks(found)
-    fates: dict[str, dict[str, dict[str, set[str]]]] = defaultdict(lambda: defaultdict(lambda: defaultdict(set)))
-    for record in found:
-        claim = record.claim if isinstance(record, ClaimRecord) else "F"
-        fates[record.wrong][claim][record.framework].add(fate(record))
-    measured = [claim for claim in [*claims(), "F"] if any(claim in row for row in fates.values())]
+    """One row a mistake, one column a claim: a letter for each framework, nothing where it was not measured."""
+    known = fates(of_mistakes(records))
+    columns, order = list(dict.fromkeys(framework for _, framework in known)), checks(known)
     rows = []
-    for wrong, row in fates.items():
-        cells = {
-            claim: "".join(letter(row[claim][name]) for name in columns) if claim in row else "" for claim in measured
-        }
-        rows.append({"planted mistake": wrong} | cells)
-    return pd.DataFrame(rows)
+    for mutant in mutants().values():
+        own = [known.get((mutant.name, name), {}) for name in columns]
+        if any(own):
+            letters = {claim: letters_of(row.get(claim, "") for row in own) for claim in order}
+            rows.append({"family": mutant.family, "planted mistake": mutant.name, "copies": mutant.copies} | letters)
+    return pd.DataFrame(rows, columns=["family", "planted mistake", "copies", *order])
 
 
-def letter(found: set[str]) -> str:
-    """The strongest of several fates."""
-    return next((FATES[name] for name in FATES if name in found), " ")
+def letters_of(found: Iterable[str]) -> str:
+    """A letter a framework, or nothing where none measured it."""
+    letters = "".join(LETTERS.get(what, NONE) for what in found)
+    return letters if letters.strip(NONE) else ""
 
 
 # Variations

@@ -12,7 +12,7 @@ from rich.text import Text
 from bench.report import tables
 from bench.report.tables import NOT_MEASURED
 
-WIDTHS = {"what it says": 24, "mistakes rejected": 9, "measured": 16}  # the frameworks share what is left of 100
+WIDTHS = {"what it says": 24, "mistakes rejected": 9, "measured": 16, "planted mistake": 46}  # of 100; others share
 AGREEMENT_COLUMNS = ["usage", "largest error", "between frameworks", "verdict"]
 COST_COLUMNS = ["step", "ms a step", "× plain", "range", "floor", "efficiency", "first call s", "status"]
 BAD = ("FAILS", "wrong", "failed", "timeout", "interrupted")  # cells say the worst first
@@ -30,8 +30,17 @@ def print_agreement(console: Console, records: Iterable[Any]) -> None:
     complain(console, tables.agreement_details(records))
 
 
-def print_mutants(console: Console, records: Iterable[Any]) -> None:
-    show(console, tables.kill_matrix(records))
+def print_mutants(
+    console: Console, records: Iterable[Any], survivors: Iterable[tuple[str, str]], idle: Iterable[str]
+) -> None:
+    """Every mistake with the claims that reject it, the sums, and below them what is wrong."""
+    records = list(records)
+    show(console, tables.kill_list(records))
+    show(console, tables.kill_summary(records))
+    for mistake, framework in survivors:
+        console.print(Text(f"{framework}: nothing rejects “{mistake}”", style="red"))
+    for claim in idle:
+        console.print(Text(f"{claim} rejects no mistake that nothing else catches without judging", style="red"))
 
 
 def print_variations(console: Console, records: Iterable[Any]) -> None:
@@ -68,7 +77,7 @@ def show(console: Console, frame: pd.DataFrame, title: str | None = None) -> Non
 
 def coloured(value: str) -> Text:
     """Text, not markup: reasons may hold brackets."""
-    if value.startswith(BAD) or "ACCEPTED" in value:
+    if value.startswith(BAD) or "ACCEPTED" in value or "SURVIVED" in value:
         return Text(value, style="red")
     return Text(value, style="yellow" if NOT_MEASURED in value or "skipped" in value else "")
 

@@ -1,0 +1,58 @@
+"""Digits that are lost without a word, and labels taken for something else."""
+
+from equivalence.mutant import Mutant, collect
+from equivalence.parts.composed import rounded, softmax
+
+MUTANTS: list[Mutant] = []
+mistake = collect(MUTANTS, "precision")
+
+
+@mistake("cross_entropy: softmax fed in as logits", "foolbox issue 108")
+def softmax_twice(m, bridge):
+    return {"cross_entropy": lambda logits, labels: m.cross_entropy(softmax(m, bridge, logits), labels)}
+
+
+@mistake("cross_entropy: integer labels taken as one-hot", "adversarial-robustness-toolbox issue 279")
+def integers_as_one_hot(m, bridge):
+    def cross_entropy(logits, labels):  # the largest entry of a row of one is the first
+        return m.cross_entropy(logits, 0 * labels if len(labels.shape) == 1 else labels)
+
+    return {"cross_entropy": cross_entropy}
+
+
+@mistake("entropy: of softmax taken for logits", "foolbox issue 108")
+def entropy_of_softmax(m, bridge):
+    return {"entropy": lambda logits: m.entropy(softmax(m, bridge, logits))}
+
+
+@mistake("smooth_labels: integer labels taken as one-hot", "adversarial-robustness-toolbox issue 279")
+def integers_smoothed(m, bridge):
+    def smooth_labels(labels, **options):
+        return m.smooth_labels(0 * labels if len(labels.shape) == 1 else labels, **options)
+
+    return {"smooth_labels": smooth_labels}
+
+
+@mistake("fgm: the input is cast to float32", "cleverhans issue 1224")
+def attack_in_float32(m, bridge):
+    return {"fgm": lambda loss, x, **options: rounded(m.fgm(loss, rounded(x), **options))}
+
+
+@mistake("pgd: the perturbation is cast to float32", "cleverhans issue 1224")
+def ascent_in_float32(m, bridge):
+    return {"pgd": lambda loss, x, start, **options: rounded(m.pgd(loss, x, start, **options))}
+
+
+@mistake("input_gradient_penalty: cast to float32", "cleverhans issue 1224; autocast in the backward pass")
+def penalty_in_float32(m, bridge):
+    return {"input_gradient_penalty": lambda loss, x, **options: rounded(m.input_gradient_penalty(loss, x, **options))}
+
+
+@mistake("laplacian: cast to float32", "cleverhans issue 1224")
+def laplacian_in_float32(m, bridge):
+    return {"laplacian": lambda loss, x, **options: rounded(m.laplacian(loss, x, **options))}
+
+
+@mistake("noisy_loss: the noise is drawn in float32", "a default dtype that is not the input's")
+def noise_in_float32(m, bridge):
+    return {"noisy_loss": lambda loss, x, noise: m.noisy_loss(loss, x, rounded(noise + x) - x)}

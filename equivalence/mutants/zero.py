@@ -1,0 +1,113 @@
+"""0/0 and √0: what happens to a sample whose gradient is zero, or tiny."""
+
+from equivalence.mutant import Mutant, collect
+from equivalence.parts.composed import each
+
+MUTANTS: list[Mutant] = []
+mistake = collect(MUTANTS, "zero")
+
+
+@mistake("unit: divides by a zero norm", "torchattacks mifgsm.py")
+def divided_by_zero(m, bridge):
+    def unit(x, *, scope="sample"):
+        norms = m.l2_norm(x) if scope == "sample" else m.l2_norm(x[None])
+        return x / each(norms, x)
+
+    return {"unit": unit}
+
+
+@mistake("fgm: divides by a zero norm", "torchattacks mifgsm.py", case="flat-sample")
+def attack_divided_by_zero(m, bridge):
+    def fgm(loss, x, *, radius, norm="l2", scope="sample"):
+        if norm != "l2":
+            return m.fgm(loss, x, radius=radius, norm=norm, scope=scope)
+        gradient = m.fgm(loss, x, radius=1.0, norm="raw")
+        norms = m.l2_norm(gradient) if scope == "sample" else m.l2_norm(gradient[None])
+        return radius * gradient / each(norms, x)
+
+    return {"fgm": fgm}
+
+
+@mistake("fgm: the sign of zero is 0/0", "sign written as g/|g|", case="flat-sample")
+def sign_of_zero(m, bridge):
+    def fgm(loss, x, *, radius, norm="l2", scope="sample"):
+        if norm != "linf":
+            return m.fgm(loss, x, radius=radius, norm=norm, scope=scope)
+        gradient = m.fgm(loss, x, radius=1.0, norm="raw")
+        return radius * gradient / abs(gradient)
+
+    return {"fgm": fgm}
+
+
+@mistake("fgm: 1e-8 is added to the norm", "bert4torch and many snippets: grad / (norm + 1e-8)")
+def norm_with_epsilon(m, bridge):
+    def fgm(loss, x, *, radius, norm="l2", scope="sample"):
+        if norm != "l2":
+            return m.fgm(loss, x, radius=radius, norm=norm, scope=scope)
+        gradient = m.fgm(loss, x, radius=1.0, norm="raw")
+        norms = m.l2_norm(gradient) if scope == "sample" else m.l2_norm(gradient[None])
+        return radius * gradient / each(norms + 1e-8, x)
+
+    return {"fgm": fgm}
+
+
+@mistake("unit, steepest: 1e-12 is added to the norm", "torch.nn.functional.normalize's eps, keras.utils.normalize")
+def unit_with_epsilon(m, bridge):
+    def unit(x, *, scope="sample"):
+        norms = m.l2_norm(x) if scope == "sample" else m.l2_norm(x[None])
+        return x / each(norms + 1e-12, x)
+
+    def steepest(x, *, norm="l2", scope="sample"):
+        return unit(x, scope=scope) if norm == "l2" else m.steepest(x, norm=norm, scope=scope)
+
+    return {"unit": unit, "steepest": steepest}
+
+
+@mistake("steepest: the sign of zero is 1", "np.where(g >= 0, 1, -1)")
+def zero_is_positive(m, bridge):
+    def steepest(x, *, norm="l2", scope="sample"):
+        direction = m.steepest(x, norm=norm, scope=scope)
+        return direction + (1 - abs(direction)) if norm == "linf" else direction
+
+    return {"steepest": steepest}
+
+
+@mistake("l2_norm: √ of the sum of squares", "keras-team/keras-io issue 910: no slope at 0, squares vanish")
+def plain_root(m, bridge):
+    return {"l2_norm": lambda x: (m.l2_norm(x) ** 2) ** 0.5}
+
+
+@mistake("input_gradient_penalty: √ at 0", "keras-team/keras-io issue 910", case="flat-sample")
+def root_in_the_penalty(m, bridge):
+    def input_gradient_penalty(loss, x, *, norm="l2_squared", **options):
+        if norm != "l2":
+            return m.input_gradient_penalty(loss, x, norm=norm, **options)
+        return m.input_gradient_penalty(loss, x, norm="l2_squared", **options) ** 0.5
+
+    return {"input_gradient_penalty": input_gradient_penalty}
+
+
+@mistake("wgan_gradient_penalty: √ at 0", "keras-team/keras-io issue 910", case="flat-sample")
+def root_in_the_critic_penalty(m, bridge):
+    def wgan_gradient_penalty(critic, real, fake, mix, *, target=1.0):
+        return (m.wgan_gradient_penalty(critic, real, fake, mix, target=0.0) ** 0.5 - target) ** 2
+
+    return {"wgan_gradient_penalty": wgan_gradient_penalty}
+
+
+@mistake("wgan_gradient_penalty: 1e-8 under the root", "the usual remedy: sqrt(sum + 1e-8)")
+def epsilon_under_the_root(m, bridge):
+    def wgan_gradient_penalty(critic, real, fake, mix, *, target=1.0):
+        return ((m.wgan_gradient_penalty(critic, real, fake, mix, target=0.0) + 1e-8) ** 0.5 - target) ** 2
+
+    return {"wgan_gradient_penalty": wgan_gradient_penalty}
+
+
+@mistake("input_gradient_penalty: 1e-8 under the root", "the usual remedy: sqrt(sum + 1e-8)")
+def epsilon_in_the_penalty(m, bridge):
+    def input_gradient_penalty(loss, x, *, norm="l2_squared", **options):
+        if norm != "l2":
+            return m.input_gradient_penalty(loss, x, norm=norm, **options)
+        return (m.input_gradient_penalty(loss, x, norm="l2_squared", **options) + 1e-8) ** 0.5
+
+    return {"input_gradient_penalty": input_gradient_penalty}

@@ -1,0 +1,170 @@
+"""Planted mistakes: what the registry must hold, what became of them, and a few planted for real."""
+
+import importlib
+import inspect
+import io
+
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+from bench import mutants as planting
+from bench.cli import app
+from bench.report import tables, terminal
+from bench.store import AgreementRecord, ClaimRecord
+from equivalence.claim import claims
+from equivalence.mutant import Mutant, control, mutants
+from impls.contract import MODULES
+
+FAMILIES = {
+    "reduction", "no-op", "aliasing", "zero", "projection", "VAT", "embedding", "WGAN-GP", "spectral norm", "trace",
+    "precision", "mode", "state",
+}  # fmt: skip
+STUBS = {
+    name: stub
+    for module in map(importlib.import_module, (f"impls.contract.{module}" for module in MODULES))
+    for name, stub in vars(module).items()
+    if getattr(stub, "__module__", None) == module.__name__
+}
+OWN = {name: mutant for name, mutant in mutants().items() if mutant.family != planting.CONTROL}
+FEW = ("flooding: without the absolute value", "squared_error: halved", "fgm: 3 % too long")
+EXACT = {"kind": "exact", "scale": 1.0, "rounding unit": 1e-16}
+RIGHT, WRONG, UNUSABLE = ({"part": EXACT | {"difference": difference}} for difference in (0.0, 1.0, None))
+
+
+class RightMethods:
+    """Stands for the right methods, each a function of the contract."""
+
+    def __getattr__(self, name):
+        return STUBS[name]
+
+
+def record(claim, mistake, parts, framework="torch", status="ok"):
+    return ClaimRecord(
+        claim=claim, framework=framework, case="softmax", wrong=mistake, status=status, reason="why", parts=parts
+    )
+
+
+def agreement(mistake, error, framework="torch"):
+    numbers = {"value": [error], "gradient": [0.0], "worst gradient": 0.0, "condition": [1.0], "rounding unit": 1e-16}
+    return AgreementRecord(
+        usage="fgm", method="fgm", framework=framework, case="tanh-mlp", dtype="float64", wrong=mistake, status="ok",
+        measurement={"kind": "agreement"} | numbers,
+    )  # fmt: skip
+
+
+def test_there_are_many_of_every_family():
+    assert len(OWN) >= 75
+    assert {mutant.family for mutant in OWN.values()} >= FAMILIES
+    assert all(mutant.copies for mutant in OWN.values())
+
+
+def test_every_claim_has_controls_of_its_own():
+    assert all(claim.wrong for claim in claims().values())
+    assert {control(claim, words) for claim in claims().values() for words in claim.wrong} <= set(mutants())
+
+
+def test_every_function_of_the_contract_is_replaced_by_some():
+    assert set(STUBS) <= set().union(*(mutant.methods for mutant in OWN.values()))
+
+
+def test_replacements_stand_for_what_the_contract_has():
+    known = set(STUBS).union(*(claim.methods for claim in claims().values()))
+    assert {name: mutant.methods - known for name, mutant in mutants().items() if mutant.methods - known} == {}
+
+
+@pytest.mark.parametrize("name", [name for name, mutant in OWN.items() if mutant.methods <= set(STUBS)])
+def test_a_replacement_can_be_called_as_the_contract_says(name):
+    for method, replacement in OWN[name].replace(RightMethods(), None).items():
+        asked, given = inspect.signature(STUBS[method]).parameters, inspect.signature(replacement).parameters
+        rest = any(parameter.kind is parameter.VAR_KEYWORD for parameter in given.values())
+        named = {key: value for key, value in given.items() if value.kind is not value.VAR_KEYWORD}
+        assert list(named) == [key for key in asked if key in named], "in the contract's order, and no others"
+        assert rest or set(named) == set(asked)
+        assert [key for key in asked if asked[key].kind is asked[key].POSITIONAL_OR_KEYWORD] == [
+            key for key in named if named[key].kind is named[key].POSITIONAL_OR_KEYWORD
+        ]
+        assert {key: value.default for key, value in named.items()} == {key: asked[key].default for key in named}
+
+
+@pytest.mark.parametrize(
+    ("made", "fate"),
+    [
+        (record("C1", FEW[0], WRONG), "killed"),
+        (record("C1", FEW[0], RIGHT), "survived"),
+        (record("C1", FEW[0], UNUSABLE), "caught"),
+        (record("C1", FEW[0], {}, status="failed"), "caught"),
+        (record("C1", FEW[0], {}), "caught"),
+        (agreement(FEW[0], 1e9), "killed"),
+        (agreement(FEW[0], 1.0), "survived"),
+    ],
+)
+def test_only_judged_numbers_kill(made, fate):
+    assert planting.fate(made) == fate
+
+
+def test_one_rejection_is_enough_and_none_is_a_survivor():
+    first, second, third = (mutants()[name] for name in FEW)
+    records = [
+        record("C1", first.name, RIGHT), agreement(first.name, 1e9), record("C1", second.name, RIGHT),
+        record("C1", first.name, RIGHT, "jax"), record("C1", second.name, UNUSABLE, "jax"),
+    ]  # fmt: skip
+    left = planting.survivors(records, ["torch", "jax"], [first, second, third])
+    assert set(left) == {(first.name, "jax"), (second.name, "torch"), (third.name, "torch"), (third.name, "jax")}
+
+
+def test_what_cannot_be_made_in_a_framework_does_not_survive_there():
+    mistake = Mutant("one", "state", "why", lambda m, bridge: {}, impossible={"jax": "has no state"})
+    assert planting.survivors([], ["torch", "jax"], [mistake]) == [("one", "torch")]
+
+
+def test_a_claim_that_kills_only_what_is_caught_elsewhere_is_idle():
+    records = [
+        record("C1", FEW[0], WRONG), record("C2", FEW[0], RIGHT), record("C2", FEW[1], WRONG),
+        record("C3", FEW[1], UNUSABLE), record("C3", FEW[0], RIGHT),
+    ]  # fmt: skip
+    assert planting.idle(records, ["C1", "C2", "C3", "C4"]) == ["C2", "C3", "C4"]
+
+
+def test_tables_say_who_kills_what():
+    records = [
+        record("C1", FEW[0], WRONG), record("C2", FEW[0], RIGHT), record("C3", FEW[0], UNUSABLE),
+        record("C1", FEW[0], WRONG, "jax"), record("C2", FEW[0], WRONG, "jax"), agreement(FEW[0], 1e9, "jax"),
+        record("C1", FEW[1], RIGHT), record("C1", "no longer planted", WRONG),
+    ]  # fmt: skip
+    shown = tables.kill_list(records).set_index("planted mistake")
+    assert shown.loc[FEW[0]].tolist() == ["1/3", "3/3", "C1; not everywhere: C2 F; caught: C3"]
+    assert shown.loc[FEW[1]].tolist() == ["SURVIVED", "not measured", ""]
+    assert len(shown) == 2
+    letters = tables.kill_matrix(records).set_index("planted mistake")
+    assert letters.loc[FEW[0], ["C1", "C2", "C3", "F"]].tolist() == ["KK", "·K", "c–", "–K"]
+    assert letters.loc[FEW[0], "copies"] == mutants()[FEW[0]].copies
+    torch, jax = tables.kill_summary(records).itertuples(index=False)
+    assert (torch.killed, torch.caught, torch.survived) == ("1", "0", "1")
+    assert int(torch.planted) == sum(map(int, (torch.killed, torch.survived, torch[5])))
+    assert (jax.killed, jax[-1]) == ("1", "–")
+    assert torch[-1] == "C1, C2, C3"  # what C1 kills, C3 catches
+
+
+def test_the_terminal_names_what_survives():
+    console = Console(file=io.StringIO(), width=100)
+    records = [record("C1", FEW[0], WRONG), record("C1", FEW[1], RIGHT)]
+    terminal.print_mutants(console, records, [(FEW[1], "torch")], ["C2"])
+    said = console.file.getvalue()
+    assert max(map(len, said.splitlines())) <= 100
+    assert f"torch: nothing rejects “{FEW[1]}”" in said and "C2 rejects no mistake" in said
+
+
+def test_planted_for_real(framework, tmp_path):
+    words = [word for name in FEW for word in ("--mutant", name)]
+    found = CliRunner().invoke(app, ["mutants", "--framework", framework, "--out", str(tmp_path), *words])
+    assert found.exit_code == 0, found.output
+    shown = " ".join(found.output.split())
+    assert all(name.split(":")[0] in shown for name in FEW) and "SURVIVED" not in shown
+
+
+def test_a_mistake_that_no_claim_can_see_survives(framework, tmp_path):
+    """FGM's l1 ball is not what C2 measures."""
+    asked = ["--claim", "C2", "--mutant", "fgm: the gradient is divided by its l1 norm in the l1 ball"]
+    found = CliRunner().invoke(app, ["mutants", "--framework", framework, "--out", str(tmp_path), *asked])
+    assert found.exit_code == 1 and "SURVIVED" in found.output
