@@ -47,6 +47,14 @@ def frameworks(given: list[str] | None, console: Console) -> list[str]:
     return [name for name in impls.FRAMEWORKS if name in (asked or installed)]
 
 
+def only(option: str, given: list[str] | None) -> str:
+    """The one framework that an option needs, installed or not."""
+    asked = known("framework", given, impls.FRAMEWORKS)
+    if len(asked) != 1:
+        raise refuse(f"{option} needs exactly one --framework of {', '.join(impls.FRAMEWORKS)}, got {len(asked)}")
+    return asked[0]
+
+
 def device(name: str, chosen: list[str]) -> str:
     """The device, if every framework finds it. Asked in processes of their own, and only where it is not the CPU."""
     known("device", [name], ["cpu", "cuda"])

@@ -1,8 +1,9 @@
-"""The command line: `python -m bench verify | time | report | list | run`."""
+"""The command line: `python -m bench verify | template | mutants | time | report | list | run`."""
 
 import contextlib
 import json
 import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,8 +13,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from bench import arguments, cells, mutants, timing, variations, verify
-from bench.report import page, tables, terminal
+from bench import arguments, cells, implementation, mutants, template, timing, variations, verify
+from bench.report import advice, page, tables, terminal
 from bench.run import Job, Outcome, run
 from bench.store import Store, cores
 from equivalence.cases import REGISTRY
@@ -45,14 +46,23 @@ def verify_command(
     workload: Workloads = None,
     device: Device = "cpu",
     quick: Annotated[bool, typer.Option("--quick", help="Each claim on one case.")] = False,
+    impl: Annotated[Path | None, typer.Option("--impl", help="A Python file: verify its functions instead.")] = None,
     json: Json = None,
     out: Out = RESULTS,
 ) -> None:
     """Measure the claims and the frameworks' agreement with the oracle. Exit status 1 where something does not hold."""
+    if impl:
+        finish(tried(impl, framework, claim, method, workload, device, quick, json, out), json)
     store = prepared(out, json)
     records = verified(store, framework, claim, method, workload, device, quick)
     store.compact()
     finish(records, json)
+
+
+@app.command("template")
+def template_command(framework: Frameworks = None) -> None:
+    """Print a file to start from for `verify --impl`: the contract's functions, two of them filled in."""
+    print(template.text(arguments.only("template", framework)))
 
 
 @app.command("mutants")
@@ -190,13 +200,7 @@ def verified(
 ) -> list[Any]:
     """Measure, store, print; the records of this run."""
     chosen = arguments.frameworks(framework, console)
-    known = [*claims(), verify.AGREEMENT, verify.OWN_LOSSES]
-    selection = verify.Chosen(
-        claims=frozenset(arguments.known("claim", claim, known) or known),
-        methods=frozenset(arguments.known("method", method, verify_methods())),
-        cases=frozenset(arguments.known("workload", workload, REGISTRY)),
-        quick=quick,
-    )
+    selection = selected(claim, method, workload, quick)
     arguments.device(device, chosen)
     slots = [[core] for core in cores()]
     jobs = verify.jobs(chosen, selection, device, len(slots))
@@ -208,6 +212,60 @@ def verified(
         terminal.print_agreement(console, records)
     if any(record.kind == "own loss" for record in records):
         terminal.print_own_losses(console, records)
+    return records
+
+
+def selected(
+    claim: list[str] | None,
+    method: list[str] | None,
+    workload: list[str] | None,
+    quick: bool,
+    only: list[str] | None = None,
+) -> verify.Chosen:
+    """What the options choose to verify, of all methods or some."""
+    known = [*claims(), verify.AGREEMENT, verify.OWN_LOSSES]
+    return verify.Chosen(
+        claims=frozenset(arguments.known("claim", claim, known) or known),
+        methods=frozenset(arguments.known("method", method, only or verify_methods()) or only or ()),
+        cases=frozenset(arguments.known("workload", workload, REGISTRY)),
+        quick=quick,
+    )
+
+
+def tried(
+    impl: Path,
+    framework: list[str] | None,
+    claim: list[str] | None,
+    method: list[str] | None,
+    workload: list[str] | None,
+    device: str,
+    quick: bool,
+    json: Path | None,
+    out: Path,
+) -> list[Any]:
+    """Measure someone else's implementation, print what to look at. Nothing is stored: the store is the reference's."""
+    name = arguments.only("--impl", framework)
+    path = implementation.source(impl)
+    arguments.frameworks([name], console)
+    arguments.device(device, [name])
+    arguments.data()
+    if json:
+        arguments.writable(json, folder=False)
+    replaced = implementation.functions(path, name, device)
+    console.print(f"{impl} replaces {', '.join(replaced)}", highlight=False)
+    if unmeasured := set(replaced) - set(verify_methods()):
+        console.print(f"[yellow]no claim measures {', '.join(sorted(unmeasured))}[/yellow]", highlight=False)
+    selection = selected(claim, method, workload, quick, replaced)
+    slots = [[core] for core in cores()]
+    with tempfile.TemporaryDirectory() as journal:
+        trial = implementation.Trial(path, name, device, journal)
+        if not (jobs := trial.jobs(selection, len(slots))):
+            raise arguments.refuse("nothing to measure: no claim uses these functions on these workloads")
+        records = measured(jobs, slots, None, trial.records)
+        advice.print_verified(console, records, name)
+        failures = list(advice.failures(records))  # before the records' reasons become the whole explanation
+        advised = trial.explain(records, replaced, out)
+    advice.print_failures(console, failures, advised.values())
     return records
 
 
@@ -236,9 +294,9 @@ def timed(
 
 
 def measured(
-    jobs: list[Job], slots: list[list[int]], store: Store, records_of: Callable[[Outcome], list[Any]]
+    jobs: list[Job], slots: list[list[int]], store: Store | None, records_of: Callable[[Outcome], list[Any]]
 ) -> list[Any]:
-    """Run the jobs with a progress bar; every record is stored as it comes."""
+    """Run the jobs with a progress bar; every record is stored as it comes, where there is a store."""
     records: list[Any] = []
     columns = (TextColumn("{task.description:42.42}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
@@ -250,7 +308,8 @@ def measured(
                 return
             progress.advance(task)
             for record in records_of(event):
-                store.append(record)
+                if store:
+                    store.append(record)
                 records.append(record)
 
         run(jobs, slots, say)

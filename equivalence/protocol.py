@@ -20,6 +20,15 @@ Unit = Any
 Result = dict[str, Any]
 
 
+class Complaint(Exception):
+    """An error whose message is a whole sentence: neither its type nor the line that raised it says any more."""
+
+
+def said(error: Exception) -> str:
+    """An error in one line."""
+    return str(error) if isinstance(error, Complaint) else f"{type(error).__name__}: {error}"
+
+
 def serve(start: Callable[[dict[str, Any]], Callable[[Unit], Result]]) -> None:
     """Read the job, `start` it (import the framework, configure it), then measure unit after unit.
 
@@ -39,12 +48,13 @@ def serve(start: Callable[[dict[str, Any]], Callable[[Unit], Result]]) -> None:
         say(event="start", number=number)
         began = time.perf_counter()
         try:
-            said: dict[str, Any] = {"result": measure(unit)}
+            found: dict[str, Any] = {"result": measure(unit)}
+        except Complaint as error:
+            found = {"error": said(error)[:LONGEST]}
         except Exception as error:  # anything that a measured implementation may raise
             place = traceback.extract_tb(error.__traceback__)[-1]
-            reason = f"{type(error).__name__}: {error}"[:LONGEST]
-            said = {"error": f"{reason} ({os.path.basename(place.filename)}:{place.lineno})"}
-        say(event="done", number=number, seconds=time.perf_counter() - began, **said)
+            found = {"error": f"{said(error)[:LONGEST]} ({os.path.basename(place.filename)}:{place.lineno})"}
+        say(event="done", number=number, seconds=time.perf_counter() - began, **found)
 
 
 def set_environment(job: dict[str, Any]) -> None:

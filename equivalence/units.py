@@ -6,6 +6,7 @@ from typing import Any
 from equivalence import agreement, own_losses, variations
 from equivalence.cases import build
 from equivalence.claim import claims
+from equivalence.foreign import difference, loading
 from equivalence.judge import judge
 from equivalence.mutant import mutants, planted
 from equivalence.problem import Problem
@@ -60,4 +61,16 @@ def vary(bridge: ModuleType, methods: SimpleNamespace, device: str, seed: int) -
     return variations.measure(bridge, methods, device, seed)
 
 
-MEASURERS = {"variations": vary, "claim": claim, "agreement": agree, "own losses": own}
+def contents(bridge: ModuleType, methods: SimpleNamespace, device: str, path: str, seconds: float) -> dict[str, Any]:
+    """The contract's functions that someone else's file has."""
+    return {"functions": list(loading.load(path, seconds))}
+
+
+MEASURERS = {
+    "claim": claim,
+    "agreement": agree,
+    "variations": vary,
+    "own losses": own,
+    "contents": contents,
+    "difference": difference.measure,
+}

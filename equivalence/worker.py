@@ -1,6 +1,7 @@
 """Measure claims and agreement in one framework, in one process: `python -m equivalence.worker`, a job on its input.
 
-Units are ["claim", id, case, mistake or ""], ["agreement", case, dtype, [usages]] and ["own losses"].
+Units are ["claim", id, case, mistake or ""], ["agreement", [cases], dtype, [usages], mistake or ""] and ["own losses"];
+of someone else's implementation also ["contents", path, seconds] and ["difference", function, case, dtype, [usages]].
 """
 
 import importlib
@@ -17,6 +18,9 @@ def start(job: dict[str, Any]) -> Callable[[list[Any]], dict[str, Any]]:
     bridge = impls.load(job["framework"])
     bridge.configure(threads=len(job["cores"]), double=True)
     methods = impls.methods(job["framework"])
+    if "implementation" in job:
+        guard = importlib.import_module("equivalence.foreign.guard")
+        methods = guard.guarded(methods, bridge, **job["implementation"])
 
     def measure(unit: list[Any]) -> dict[str, Any]:
         kind, *arguments = unit

@@ -27,7 +27,7 @@ EXAMPLES = {"torch": "import torch", "jax": "import jax", "tensorflow": "import 
 
 def test_every_framework_has_an_example_and_every_example_a_framework():
     found = [[name for name, line in EXAMPLES.items() if line in example] for example in blocks("python")]
-    assert sorted(found) == [["jax"], ["tensorflow"], ["torch"], ["torch"]]
+    assert sorted(found) == [["jax"], ["tensorflow"], ["torch"], ["torch"], ["torch"]]
 
 
 def test_examples_run(framework, bridge):

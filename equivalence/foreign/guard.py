@@ -1,0 +1,198 @@
+"""A foreign function, watched: whatever it does that a method must not do becomes a sentence that names it.
+
+It is called with the framework's arrays exactly as the reference is. While a step is traced, arrays have no values:
+then shapes and dtypes are looked at alone.
+"""
+
+import contextlib
+import inspect
+import io
+import re
+from collections.abc import Iterator, Mapping
+from types import ModuleType, SimpleNamespace
+from typing import Any, get_args
+
+import numpy as np
+
+from equivalence.foreign.journal import Journal, ended_in
+from equivalence.foreign.limit import Overtime, limited
+from equivalence.foreign.loading import Function, brief, exit_code, line, load, stubs
+from equivalence.protocol import Complaint
+from impls.checks import Call, rule
+
+WORDS = {
+    "torch": "a PyTorch tensor",
+    "jax": "a JAX array",
+    "tensorflow": "a TensorFlow tensor",
+    "numpy": "a NumPy array",
+}
+
+
+def guarded(methods: SimpleNamespace, bridge: ModuleType, path: str, seconds: float, journal: str) -> SimpleNamespace:
+    """The methods, those that the file has in the place of the reference. What ended a process is not called again."""
+    written = Journal(journal)
+    dead = set(ended_in(journal).values())
+    guards = {
+        name: Guard(name, function, getattr(methods, name), path, bridge, written, seconds)
+        for name, function in load(path, seconds).items()
+    }
+    for name in dead & guards.keys():
+        guards[name].given_up = f"{name} is not called again: it ended its process, or had to be ended with it"
+    return SimpleNamespace(**(vars(methods) | guards))
+
+
+class Guard:
+    """Calls a function under the contract's name; a Complaint says what it did wrong."""
+
+    def __init__(
+        self,
+        name: str,
+        function: Function,
+        reference: Function,
+        path: str,
+        bridge: ModuleType,
+        journal: Journal,
+        seconds: float,
+    ):
+        self.name, self.function, self.reference, self.path = name, function, reference, path
+        self.bridge, self.journal, self.seconds = bridge, journal, seconds
+        self.stub = stubs()[name]
+        self.signature = inspect.signature(self.stub)
+        self.given_up = ""  # why it is not called again
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if self.given_up:
+            raise Complaint(self.given_up)
+        given = self.signature.bind(*args, **kwargs)
+        given.apply_defaults()
+        before = Snapshot(given.arguments)
+        result = self.run(args, kwargs)
+        if changed := before.restore():
+            raise Complaint(f"{self.name} changed its argument {' and '.join(changed)} in place")
+        self.check(result, given.arguments)
+        return result
+
+    def run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Call it; nothing that it raises ends more than the call."""
+        printed = io.StringIO()
+        try:
+            with self.journal.entered(self.name), contextlib.redirect_stdout(printed), limited(self.seconds):
+                result = self.function(*args, **kwargs)
+        except Complaint:  # of another foreign function that it called
+            raise
+        except Overtime as error:
+            self.given_up = f"{self.name} is not called again: it took longer than {self.seconds:g} s"
+            raise Complaint(f"{self.name} took longer than {self.seconds:g} s{line(error, self.path)}") from None
+        except SystemExit as error:
+            raise Complaint(f"{self.name} called exit({exit_code(error)}){line(error, self.path)}") from None
+        except (Exception, KeyboardInterrupt) as error:
+            raise Complaint(f"{self.name} raised {brief(error)}{line(error, self.path)}") from error
+        if text := printed.getvalue().strip():
+            raise Complaint(f"{self.name} printed {text!r:.60}, expected nothing: it is called at every training step")
+        return result
+
+    def check(self, result: Any, given: Mapping[str, Any]) -> None:
+        """The framework's arrays, as many as the contract says, of its shapes, in the dtype of the arguments."""
+        count = len(get_args(self.stub.__annotations__["return"])) or 1
+        if count > 1 and not (isinstance(result, tuple | list) and len(result) == count):
+            raise Complaint(f"{self.name} returned {described(result)}, expected a tuple of {count} arrays")
+        arrays = [array for _, array in leaves(given) if package(array) == self.framework]
+        call = Call(dict(given), self.bridge)
+        for name, value in given.items():  # what the letters of shapes stand for
+            call.check(name, value, rule(self.signature.parameters[name].annotation))
+        for part, sizes in zip(result if count > 1 else [result], self.sizes(count), strict=True):
+            self.check_array(part, sizes, given, call, arrays)
+
+    @property
+    def framework(self) -> str:
+        return self.bridge.__name__.rpartition(".")[2]
+
+    def sizes(self, count: int) -> list[str | None]:
+        """The shapes that the contract states under "Returns"; None where it states none."""
+        _, _, returns = inspect.cleandoc(self.stub.__doc__ or "").partition("Returns:")
+        found = re.findall(r"\(((?:[A-Z*][A-Za-z*, ]*)?)\)", returns.partition("\n\n")[0])
+        return [*(shape.replace(",", "") for shape in found[:count]), *[None] * (count - len(found))]
+
+    def check_array(
+        self, array: Any, sizes: str | None, given: Mapping[str, Any], call: Call, arrays: list[Any]
+    ) -> None:
+        """One array of the result."""
+        if package(array) != self.framework or not hasattr(array, "dtype"):
+            raise Complaint(f"{self.name} returned {described(array)}, expected {WORDS[self.framework]}")
+        like = next(array for array in arrays if "float" in str(array.dtype))
+        if array.dtype != like.dtype:
+            raise Complaint(f"{self.name} returned {array.dtype}, expected {like.dtype} as in its arguments")
+        if "shape" in given or sizes is None:  # drawn in a shape that is asked for, or the argument's own
+            expected = tuple(given.get("shape", like.shape))
+        else:
+            expected = tuple(size for letter in sizes.split() for size in call.known(letter))
+        if tuple(array.shape) != expected:
+            raise Complaint(f"{self.name} returned shape {tuple(array.shape)}, expected {expected}")
+        if self.bridge.finite(array) is False:
+            raise Complaint(f"{self.name} returned NaN or infinity, expected finite numbers: its arguments are finite")
+
+
+class Snapshot:
+    """Copies of arguments that have values, and what dicts and lists hold: what a call changes is seen and undone."""
+
+    def __init__(self, given: Mapping[str, Any]):
+        self.holders = [(name, value, value.copy()) for name, value in given.items() if isinstance(value, dict | list)]
+        self.versions = [(name, array, version(array)) for name, array in leaves(given)]
+        views = [(name, memory(array)) for name, array in leaves(given)]
+        self.arrays = [(name, view, view.copy()) for name, view in views if view is not None]
+
+    def restore(self) -> list[str]:
+        """The names of what is not as it was; afterwards it is."""
+        changed = []
+        for name, holder, before in self.holders:
+            if len(holder) != len(before) or any(a is not b for a, b in zip(items(holder), items(before), strict=True)):
+                changed.append(name)
+                holder.clear()
+                holder.update(before) if isinstance(holder, dict) else holder.extend(before)
+        for name, view, numbers in self.arrays:
+            if view.tobytes() != numbers.tobytes():
+                changed.append(name)
+                view[...] = numbers
+        changed += [name for name, array, before in self.versions if version(array) != before]  # traced ones too
+        return list(dict.fromkeys(changed))
+
+
+def version(array: Any) -> int:
+    """How often an array was changed in place, where its framework counts: PyTorch does, and only there can it be."""
+    return getattr(array, "_version", 0)
+
+
+def memory(array: Any) -> np.ndarray | None:
+    """The memory of an array on the CPU, shared; None of one that is traced, or that cannot be changed in place.
+
+    Not the bridge's conversion: within a transformation PyTorch's would make another traced array.
+    """
+    try:
+        view = np.from_dlpack(array)
+    except Exception:  # each framework refuses in its own way
+        return None
+    return view if view.flags.writeable else None
+
+
+def items(holder: dict[str, Any] | list[Any]) -> list[Any]:
+    return [*holder, *holder.values()] if isinstance(holder, dict) else holder
+
+
+def leaves(given: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Every array among arguments, in dicts and sequences too, with the argument's name."""
+    for name, value in given.items():
+        nested = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else [value]
+        yield from ((name, leaf) for leaf in nested if hasattr(leaf, "shape") and hasattr(leaf, "dtype"))
+
+
+def package(value: Any) -> str:
+    """The package that a value's type comes from."""
+    root = type(value).__module__.partition(".")[0]
+    return "jax" if root == "jaxlib" else root
+
+
+def described(value: Any) -> str:
+    """What a value is, in words."""
+    if value is None:
+        return "None"
+    return WORDS.get(package(value), f"a {type(value).__name__}")

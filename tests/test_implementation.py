@@ -1,0 +1,390 @@
+"""Other people's code: whatever a file does, it is told what is wrong, and what is right about it is found right."""
+
+import json
+import re
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import impls
+from bench import implementation, template
+from bench.cli import app
+from equivalence.foreign.guard import Guard
+from equivalence.foreign.journal import Journal, ended_in
+from equivalence.foreign.limit import Overtime, limited
+from equivalence.foreign.loading import load, stubs
+from equivalence.protocol import Complaint
+
+ROOT = Path(__file__).parents[1]
+RUNNER = CliRunner()
+
+
+def invoke(*words):
+    return RUNNER.invoke(app, [str(word) for word in words])
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Write a file, its code indented as it is here; returns its path."""
+
+    def written(code, name="own.py"):
+        path = tmp_path / name
+        path.write_text(textwrap.dedent(code))
+        return path
+
+    return written
+
+
+# What is refused without a process
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "said"),
+    [
+        ("missing.py", None, "No such file"),
+        ("own.txt", "def fgm(): ...", "ending in .py"),
+        ("own.py", "\ndef fgm(loss, x\n    return x", "own.py:2: not Python: '(' was never closed: `def fgm(loss, x`"),
+        ("own.py", "a\0b", "not Python"),
+    ],
+)
+def test_a_file_that_is_no_python_is_refused(name, code, said, tmp_path, framework):
+    path = tmp_path / name
+    if code is not None:
+        path.write_text(code)
+    found = invoke("verify", "--impl", path, "--framework", framework, "--out", tmp_path)
+    assert found.exit_code == 2 and said in found.output
+
+
+def test_one_framework_is_needed(write, tmp_path):
+    path = write("def fgm(): ...")
+    for words in ([], ["--framework", "torch", "--framework", "jax"]):
+        for command in (["verify", "--impl", path, "--out", tmp_path], ["template"]):
+            found = invoke(*command, *words)
+            assert found.exit_code == 2 and "exactly one --framework" in found.output
+
+
+# What is found when it is imported
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (
+            "import no_such_package",
+            "cannot be imported: ModuleNotFoundError: No module named 'no_such_package' (line 1)",
+        ),
+        ("\n1 / 0", "cannot be imported: ZeroDivisionError: division by zero (line 2)"),
+        ("raise KeyboardInterrupt", "cannot be imported: KeyboardInterrupt (line 1)"),
+        ("import sys\nsys.exit(3)", "calls exit(3) when it is imported (line 2)"),
+        ("while True:\n    pass", "is still being imported after 0.3 s"),
+        ("def fgsm(loss, x): ...", "fgsm (nearest: fgm)"),
+        ("x = 1", "no function of the contract"),
+        ("from impls.contract.adversarial import fgm", "no function of the contract"),  # the reference's own
+    ],
+)
+def test_a_file_that_gives_no_function_is_told_why(code, said, write):
+    with pytest.raises(Complaint) as found:
+        load(str(write(code)), seconds=0.3)
+    assert said in str(found.value)
+
+
+SIGNATURES = {
+    "def fgm(loss, x, *, radius): ...": "'norm' is missing, 'scope' is missing; expected fgm(loss, x, *, radius,",
+    "def fgm(loss, x, *, norm='l2', scope='sample', **rest): ...": "",
+    "def fgm(x, loss, *, radius, norm='l2', scope='sample'): ...": "argument 1 is 'x', not 'loss'",
+    "def fgm(model, x, *, radius, norm='l2', scope='sample'): ...": "'loss' is missing, 'model' is required",
+    "def fgm(loss, *, x, radius, norm='l2', scope='sample'): ...": "'x' cannot be passed by position",
+    "def fgm(loss, x, /, *, radius, norm='l2', scope='sample'): ...": "'loss' cannot be passed by name",
+    "def fgm(loss, x, *, radius, norm, scope='sample'): ...": "'norm' has no default, the contract's is 'l2'",
+    "def fgm(loss, x, *, radius, norm='linf', scope='sample'): ...": "the default of 'norm' is 'linf'",
+    "def fgm(loss, x, radius=1, norm='l2', scope='sample', more=0): ...": "",
+    "def fgm(*args, **kwargs): ...": "",
+    "fgm = 3": "fgm: got a int, expected a function",
+}
+
+
+@pytest.mark.parametrize("code", SIGNATURES)
+def test_a_signature_must_take_what_the_contract_allows(code, write):
+    path = str(write(code))
+    if said := SIGNATURES[code]:
+        with pytest.raises(Complaint) as found:
+            load(path, seconds=5)
+        assert said in str(found.value) and "\n" not in str(found.value)
+    else:
+        assert list(load(path, seconds=5)) == ["fgm"]
+
+
+def test_importing_may_print_and_import_its_neighbours(write, capsys):
+    write("def first(loss, x, *, radius, norm='l2', scope='sample'): ...", "neighbour.py")
+    path = write("print('hello')\nfrom neighbour import first as fgm")
+    assert list(load(str(path), seconds=5)) == ["fgm"]
+    assert capsys.readouterr().out == "hello\n"
+    assert not (path.parent / "__pycache__").exists()
+
+
+def test_a_file_that_ends_its_process_when_imported_is_refused(write, tmp_path, framework):
+    path = write("import os\nos._exit(5)")
+    found = invoke("verify", "--impl", path, "--framework", framework, "--out", tmp_path)
+    assert found.exit_code == 2 and "exit status 5" in found.output
+
+
+# What a function does
+
+
+@pytest.fixture
+def guard(bridge, methods, tmp_path):
+    """A function under a name of the contract, watched."""
+
+    def watched(name, function, seconds=5.0):
+        return Guard(name, function, getattr(methods, name), __file__, bridge, Journal(str(tmp_path)), seconds)
+
+    return watched
+
+
+def leave(loss, x, **options):
+    sys.exit(3)
+
+
+def interrupt(loss, x, **options):
+    raise KeyboardInterrupt
+
+
+def fail(loss, x, **options):
+    return [][0]
+
+
+def say(loss, x, **options):
+    print("step 1")
+    return x
+
+
+MISBEHAVED = {
+    "exits": (leave, "fgm called exit(3) (line "),
+    "is interrupted": (interrupt, "fgm raised KeyboardInterrupt (line "),
+    "raises": (fail, "fgm raised IndexError: list index out of range (line "),
+    "prints": (say, "fgm printed 'step 1', expected nothing"),
+    "no result": (lambda loss, x, **options: None, "fgm returned None, expected a "),
+    "a number": (lambda loss, x, **options: 1.0, "fgm returned a float, expected a "),
+    "NumPy": (lambda loss, x, **options: np.zeros((3, 4)), "fgm returned a NumPy array, expected a "),
+    "a shape": (lambda loss, x, **options: loss(x), "fgm returned shape (3,), expected (3, 4)"),
+    "NaN": (lambda loss, x, **options: x * float("nan"), "fgm returned NaN or infinity"),
+}
+
+
+@pytest.mark.parametrize("what", MISBEHAVED)
+def test_what_a_function_does_wrong_is_said_by_its_name(what, guard, p):
+    function, said = MISBEHAVED[what]
+    with pytest.raises(Complaint) as found:
+        guard("fgm", function)(p.loss, p.x, radius=0.1)
+    assert str(found.value).startswith(said)
+
+
+def test_a_dtype_must_be_the_arguments(guard, p, bridge):
+    narrow = bridge.from_numpy(np.zeros((3, 4), np.float32))
+    with pytest.raises(Complaint, match=r"fgm returned .*float32.*, expected .*float64.* as in its arguments"):
+        guard("fgm", lambda loss, x, **options: narrow)(p.loss, p.x, radius=0.1)
+
+
+def test_as_many_arrays_as_the_contract_says(guard, p):
+    with pytest.raises(Complaint, match="expected a tuple of 2 arrays"):
+        guard("spectral_norm", lambda weight, u, **options: u)(p.params["0.weight"], p.params["0.bias"])
+
+
+def test_another_framework_s_array_is_told_from_one_s_own(guard, p):
+    other = type("Tensor", (), {"__module__": "torch" if "torch" not in type(p.x).__module__ else "jax"})
+    with pytest.raises(Complaint, match=r"fgm returned a (PyTorch tensor|JAX array), expected a "):
+        guard("fgm", lambda loss, x, **options: other())(p.loss, p.x, radius=0.1)
+
+
+def test_arguments_that_are_changed_in_place_are_noticed_and_put_back(guard, p, framework):
+    def forget(loss, params, noise):
+        params.clear()
+        return noise
+
+    params = dict(p.params)
+    with pytest.raises(Complaint, match="weight_noise changed its argument params in place"):
+        guard("weight_noise", forget)(p.loss, params, {})
+    assert params == p.params
+    if framework == "torch":  # the arrays of the others cannot be changed
+
+        def shift(loss, x, **options):
+            x += 1
+            return x
+
+        x, before = p.x.clone(), p.x.clone()
+        with pytest.raises(Complaint, match="fgm changed its argument x in place"):
+            guard("fgm", shift)(p.loss, x, radius=0.1)
+        assert (x == before).all()
+
+
+def test_a_function_that_hangs_is_stopped_and_not_called_again(guard, p):
+    def hang(loss, x, **options):
+        while True:
+            try:
+                time.sleep(0.01)
+            except Exception:  # what hangs may well catch everything
+                continue
+
+    watched = guard("fgm", hang, seconds=0.2)
+    with pytest.raises(Complaint, match=r"fgm took longer than 0.2 s \(line "):
+        watched(p.loss, p.x, radius=0.1)
+    with pytest.raises(Complaint, match="fgm is not called again: it took longer"):
+        watched(p.loss, p.x, radius=0.1)
+
+
+def test_a_limit_goes_on_after_one_within_it():
+    began = time.monotonic()
+
+    def both():
+        with limited(0.2):
+            with limited(5):
+                time.sleep(0.1)
+            time.sleep(5)
+
+    with pytest.raises(Overtime):
+        both()
+    assert time.monotonic() - began < 1
+
+
+def test_right_functions_pass_the_guard(guard, methods, p, bridge):
+    """With their results: what the guard looks at is in every right result."""
+    r = guard("fgm", methods.fgm)(p.loss, p.x, radius=0.1)
+    assert np.array_equal(bridge.to_numpy(r), bridge.to_numpy(methods.fgm(p.loss, p.x, radius=0.1)))
+    guard("spectral_norm", methods.spectral_norm)(p.params["0.weight"], p.params["0.bias"])
+    guard("uniform_ball", methods.uniform_ball)(0, (2, 3), like=p.x)
+    guard("flooding", methods.flooding)(p.loss(p.x), level=0.1)
+    bridge.gradient(lambda x: guard("noisy_loss", methods.noisy_loss)(p.loss, x, p.x[None]), p.x)
+
+
+def test_what_a_dead_process_was_in_is_known(tmp_path):
+    code = (
+        "import os, sys; from equivalence.foreign.journal import Journal\n"
+        "journal = Journal(sys.argv[1])\n"
+        "with journal.entered('fgm'), journal.entered('hvp'): pass\n"
+        "with journal.entered('pgd'): os._exit(0)"
+    )
+    dead = subprocess.run([sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, check=True, capture_output=True)
+    with Journal(str(tmp_path)).entered("fgm"):  # this process is alive
+        assert list(ended_in(str(tmp_path)).values()) == ["pgd"], dead
+
+
+# The whole of it
+
+
+@pytest.mark.parametrize("framework_named", impls.FRAMEWORKS)
+def test_the_template_has_the_whole_contract(framework_named, tmp_path):
+    text = template.text(framework_named)
+    compile(text, "template.py", "exec")
+    plain = "".join(line.removeprefix("# ") for line in text.splitlines(keepends=True))
+    compile(plain, "template.py", "exec")  # with every comment taken away, too
+    assert all(f"def {name}(" in plain for name in stubs())
+    assert [name for name in stubs() if f"\ndef {name}(" in text] == list(template.FILLED)
+
+
+def test_the_template_holds_as_it_is_printed(tmp_path, framework):
+    printed = invoke("template", "--framework", framework)
+    path = tmp_path / "own.py"
+    path.write_text(printed.output)
+    found = invoke("verify", "--impl", path, "--framework", framework, "--claim", "F", "--quick", "--out", tmp_path)
+    assert printed.exit_code == found.exit_code == 0, found.output
+    assert "replaces squared_error, noisy_loss" in " ".join(found.output.split())
+    assert found.output.count("holds 1/1") == 2
+    assert list(tmp_path.iterdir()) == [path], "nothing is stored"
+
+
+MIXED = """
+    import os
+
+    from impls.{framework}.adversarial import fgm as right
+    from impls.{framework}.losses import squared_error as holds
+
+
+    def fgm(loss, x, *, radius, norm="l2", scope="sample"):
+        return right(loss, x, radius=1.03 * radius, norm=norm, scope=scope)
+
+
+    def squared_error(outputs, targets):
+        return holds(outputs, targets)
+
+
+    def entropy(logits):
+        os._exit(4)
+"""
+
+
+MISTAKES = ("fgm: 3 % too long", "fgm: downhill", "fgm: one norm for the whole batch")
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory, framework):
+    """A folder of results with a few known mistakes."""
+    out = tmp_path_factory.mktemp("results")
+    named = [word for name in MISTAKES for word in ("--mutant", name)]
+    planted = invoke("mutants", "--framework", framework, "--out", out, "--claim", "C2", "--claim", "F", *named)
+    assert planted.exit_code == 0, planted.output
+    return out
+
+
+def test_a_wrong_function_fails_and_is_named_with_its_mistake(write, tmp_path, results, framework):
+    path, records = write(MIXED.format(framework=framework)), tmp_path / "records.json"
+    before = sorted(results.rglob("*")), next(results.glob("*/records.jsonl")).read_text()
+    found = invoke(
+        "verify", "--impl", path, "--framework", framework, "--out", results, "--claim", "F", "--quick",
+        "--json", records,
+    )  # fmt: skip
+    assert found.exit_code == 1
+    assert "entropy was running: the worker died: exit status 4" in found.output
+    assert "fgm(radius=0.5) first differs from the reference in the usage 'fgm' on tanh-mlp" in found.output
+    assert "fails as the known mistake 'fgm: 3 % too long'" in found.output
+    measured = {record["usage"]: record for record in json.loads(records.read_text())}
+    assert measured["entropy"]["status"] == "failed"
+    assert (measured["squared_error"]["status"], measured["squared_error"]["reason"]) == ("ok", "")
+    assert "'fgm: 3 % too long'" in measured["fgm"]["reason"]
+    assert before == (sorted(results.rglob("*")), next(results.glob("*/records.jsonl")).read_text()), "stored"
+
+
+def test_the_example_in_the_readme_says_what_it_says_there(write, results, framework):
+    if framework != "torch":
+        pytest.skip("the example is PyTorch's")
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    section = readme.partition("### Verify your own implementation")[2]
+    example, said, fix = (
+        re.search(rf"```{kind}\n(.*?)```", section, re.DOTALL)[1] for kind in ("python", "text", "diff")
+    )
+    command = re.search(r"`python -m bench (verify .*?)`", section)[1].split()
+    path = write(example)
+    found = invoke(*command, "--impl", path, "--out", results)
+    assert found.exit_code == 1
+    real = without_numbers(found.output)
+    for line in said.splitlines():
+        for piece in line.split("…"):  # what is left out
+            assert without_numbers(piece) in real, f"{line}\n{found.output}"
+    wrong, right = (line[1:] for line in fix.splitlines())
+    assert wrong in example
+    path = write(example.replace(wrong, right))
+    found = invoke(*command, "--impl", path, "--out", results)
+    assert found.exit_code == 0, found.output
+
+
+def without_numbers(text):
+    """The last digits may depend on the machine."""
+    return " ".join(re.sub(r"-?\d[\d.]*(e[+-]\d+)?", "#", text).split())
+
+
+def test_functions_that_nothing_measures_are_refused(write, tmp_path, framework):
+    path = write("def fgm(loss, x, *, radius, norm='l2', scope='sample'): ...")
+    found = invoke("verify", "--impl", path, "--framework", framework, "--claim", "A1", "--out", tmp_path)
+    assert found.exit_code == 2 and "nothing to measure" in found.output
+
+
+def test_an_import_that_hangs_out_of_python_is_ended(write, tmp_path, framework, monkeypatch):
+    monkeypatch.setattr(implementation, "IMPORTING", 1.0)
+    path = write("import signal, time\nsignal.setitimer(signal.ITIMER_REAL, 0)\ntime.sleep(60)")  # as C code would
+    found = invoke("verify", "--impl", path, "--framework", framework, "--out", tmp_path)
+    assert found.exit_code == 2 and "took longer than" in found.output
