@@ -14,7 +14,7 @@ SCALES = 2.0 ** np.array([0, -3, 3, -60, 60])
 def measure(problem, reference):
     point, case = reference.point, reference.case
     run = problem.compile(scaled(problem, RADIUS), sweep=False)
-    tables, normalized, as_it_is = map(np.stack, zip(*map(run, SCALES), strict=True))  # (S, V, D), (S, B), (S, B)
+    tables, normalized, slopes, as_it_is = map(np.stack, zip(*map(run, SCALES), strict=True))  # (S, ...) each
     share = case.extra["frequencies"] / case.extra["frequencies"].sum()
 
     def loss(x, radius):
@@ -26,6 +26,10 @@ def measure(problem, reference):
     yield "mean 0", equal(share @ tables, np.zeros_like(tables[:, 0]), size=1.0)
     yield "variance 1", equal(share @ tables**2, np.ones_like(tables[:, 0]))
     yield "normalised: whatever the scale", equal(normalized, np.broadcast_to(same, normalized.shape))
+    slopes = slopes * SCALES[:, None, None]  # of one size
+    for way, term in (("scale", slopes * point.table), ("shift", slopes)):
+        size = float(abs(term).sum(1).max())
+        yield f"normalised: no gradient along the {way}", equal(term.sum(1), 0 * term[:, 0], size)
     yield "as it is: radius over scale", equal(as_it_is, shrunk)
     yield "as it is: not whatever the scale", differs(as_it_is[1:] - as_it_is[:1], shrunk[1:] - shrunk[:1], scale=1.0)
 

@@ -56,26 +56,32 @@ def beside_padding(problem: Problem, radius: float) -> Callable[..., tuple[Array
     return perturb
 
 
-def scaled(problem: Problem, radius: float) -> Callable[..., tuple[Array, Array, Array]]:
-    """Of the table times a scale: its rows normalised; the loss at a perturbation of these, and of the table as it is.
+def scaled(problem: Problem, radius: float) -> Callable[..., tuple[Array, Array, Array, Array]]:
+    """Of the table times a scale: its normalised rows, the loss at a perturbation of these, its gradient in the table.
 
-    There the network undoes the scale: its convolutions are divided by it, which leaves the clean loss what it was.
+    At last the loss at a perturbation of the table as it is. There the network undoes the scale: its convolutions are
+    divided by it, which leaves the clean loss what it was.
     """
+    methods = problem.methods
 
-    def perturb(point: Point, scale: Array) -> tuple[Array, Array, Array]:
+    def attacked(loss: Callable[[Array], Array], x: Array, mask: Array) -> Array:
+        return loss(x + methods.perturb_output(loss, x, mask, radius=radius))
+
+    def perturb(point: Point, scale: Array) -> tuple[Array, Array, Array, Array]:
         table, mask = scale * point.table, point.extra.padding
         undone = {
             name: value / scale if "conv" in name and "weight" in name else value
             for name, value in point.params.items()
         }
         network = problem.at(undone | {TABLE: table}, problem.data, problem.extra)
-        normalized = problem.methods.normalize_embedding(table, point.extra.frequencies)
-        x = problem.models.embed({TABLE: normalized}, problem.data["tokens"])
-        return (
-            normalized,
-            point.loss(x + problem.methods.perturb_output(point.loss, x, mask, radius=radius)),
-            network.loss(network.x + problem.methods.perturb_output(network.loss, network.x, mask, radius=radius)),
-        )
+
+        def of_table(params: dict[str, Array]) -> Array:
+            rows = methods.normalize_embedding(params[TABLE], point.extra.frequencies)
+            return attacked(point.loss, problem.models.embed({TABLE: rows}, problem.data["tokens"]), mask)
+
+        losses, slopes = problem.bridge.value_and_grad(of_table)({TABLE: table})
+        rows = methods.normalize_embedding(table, point.extra.frequencies)
+        return rows, losses, slopes[TABLE], attacked(network.loss, network.x, mask)
 
     return perturb
 

@@ -1,4 +1,4 @@
-"""What C12, C13 and C14 share: gradients at parameters (P,) that move, by the framework and by the oracle."""
+"""What C12 to C15 share: gradients at parameters (P,) that move, by the framework and by the oracle."""
 
 from collections.abc import Callable
 from typing import Any
@@ -19,25 +19,48 @@ def unflat(theta: Array, like: dict[str, Array]) -> dict[str, Array]:
     return {name: part.reshape(like[name].shape) for name, part in zip(names, np.split(theta, ends), strict=True)}
 
 
-def gradient(problem: Problem, objective: Callable[..., Any]) -> Callable[..., tuple[Array, Array]]:
-    """(θ, *numbers) -> objective(point at θ, *numbers) and the gradient of its mean, (P,), by the framework."""
+def at(problem: Problem, function: Callable[..., Any], sweep: bool = True) -> Callable[..., Any]:
+    """(θ, *arrays) -> function(params, point_at, *arrays), compiled; `point_at` gives the point at other parameters."""
     names = sorted(problem.case.params)
 
+    def point_at(params: Any) -> Any:
+        return problem.at(params, problem.data, problem.extra)
+
     def step(point: Any, *arguments: Any) -> Any:
-        moved, numbers = dict(zip(names, arguments[: len(names)], strict=True)), arguments[len(names) :]
+        return function(dict(zip(names, arguments, strict=False)), point_at, *arguments[len(names) :])
 
-        def of_params(params: Any) -> Any:
-            return objective(problem.at(params, problem.data, problem.extra), *numbers)
+    run = problem.compile(step, sweep)
+    return lambda theta, *arrays: run(*unflat(theta, problem.case.params).values(), *arrays)
 
-        return problem.bridge.value_and_grad(of_params)(moved)
 
-    run = problem.compile(step)
+def gradient(problem: Problem, objective: Callable[..., Any]) -> Callable[..., tuple[Array, Array]]:
+    """(θ, *numbers) -> objective(point at θ, *numbers) and the gradient of its mean, (P,), by the framework."""
+    run = at(
+        problem,
+        lambda params, point_at, *numbers: problem.bridge.value_and_grad(
+            lambda params: objective(point_at(params), *numbers)
+        )(params),
+    )
 
     def evaluate(theta: Array, *numbers: float) -> tuple[Array, Array]:
-        value, slopes = run(*unflat(theta, problem.case.params).values(), *numbers)
+        value, slopes = run(theta, *numbers)
         return value, flat(slopes)
 
     return evaluate
+
+
+def sides(problem: Problem) -> Callable[..., tuple[Array, Array, dict[str, Array]]]:
+    """(θ, row, u) -> each sample's ‖∇ₓℓ‖², σ of the first matrix, and ∇θ of the mean of row·ℓ by name."""
+
+    def both(params: Any, point_at: Any, row: Any, u: Any) -> tuple[Any, Any, Any]:
+        point = point_at(params)
+        return (
+            problem.methods.input_gradient_penalty(point.loss, point.x),
+            problem.methods.spectral_norm(params[problem.case.table], u)[0],
+            problem.bridge.value_and_grad(lambda params: row * point_at(params).loss(point.x))(params)[1],
+        )
+
+    return at(problem, both, sweep=False)
 
 
 def mean(problem: Problem, losses: Any) -> Any:
@@ -48,8 +71,9 @@ def mean(problem: Problem, losses: Any) -> Any:
 
 def slope(reference: Reference, theta: Array) -> Array:
     """∇θ of the mean loss, (P,), by the oracle; θ may be complex."""
-    params, batch = unflat(theta, reference.case.params), reference.case.batch
-    return flat(reference.point.of_params.vjp(params, np.full(batch, 1 / batch)))
+    of_params: Any = reference.point.of_params  # the oracle's, with its pullback
+    batch = reference.case.batch
+    return flat(of_params.vjp(unflat(theta, reference.case.params), np.full(batch, 1 / batch)))
 
 
 def bent(reference: Reference, theta: Array, vector: Array, order: int = 1) -> Array:
@@ -59,7 +83,8 @@ def bent(reference: Reference, theta: Array, vector: Array, order: int = 1) -> A
 
 def perturbed_bend(reference: Reference, theta: Array, norm: str) -> Array:
     """½∇θ of the mean of D²ₓℓ[d, d], d the direction of FGM, held fixed: what is left of ∇θℓ(x + εd) at ε²."""
-    loss, x = reference.point.of_params.at(unflat(theta, reference.case.params))
+    of_params: Any = reference.point.of_params
+    loss, x = of_params.at(unflat(theta, reference.case.params))
     direction = oracle.values.fgm(loss, x, radius=1.0, norm=norm)
     weights = np.full(len(x), 1 / len(x))
     return oracle.derivative(lambda t: flat(loss.vjp(x + t * direction, weights)[1]), order=2) / 2
