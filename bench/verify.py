@@ -42,13 +42,12 @@ def orders(usage: Usage) -> bool:
 
 
 STRUCTURES = {
-    "cross_entropy", "fgm", "input_gradient_penalty", "jacobian_penalty", "laplacian", "vat_loss", "perturb_table",
-    "perturb_output", "spectral_norm",
+    "fgm", "input_gradient_penalty", "jacobian_penalty", "laplacian", "vat_loss", "perturb_table", "perturb_output",
 }  # fmt: skip
 GROUPS = (
     Group(("tanh-mlp",), "float64", every),
     Group(("tanh-mlp", "tiny-gradients", "saturated", "zero-gradient", "ill-conditioned"), "float32", main),
-    Group(("flat-sample",), "float32", main),
+    Group(("flat-sample",), "float32", structures),
     Group(("one-sample",), "float64", structures),
     Group(("digits-mlp",), "float32", structures),
     Group(("digits-cnn",), "float64", structures),
