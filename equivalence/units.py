@@ -3,7 +3,7 @@
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
-from equivalence import agreement, own_losses, variations
+from equivalence import agreement, own_losses, trainees, variations
 from equivalence.cases import build
 from equivalence.claim import claims
 from equivalence.foreign import difference, loading
@@ -21,7 +21,7 @@ def claim(
 ) -> Result:
     """The claim's parts by name. With a mistake planted, only up to the first part that its judge rejects."""
     stated, case = claims()[claim_id], build([case_name])[case_name]
-    used = with_mistake(methods, bridge, mistake)
+    used = with_mistake(planted(methods, trainees.steps(methods)), bridge, mistake)
     parts = {}
     for name, part in stated.measure(Problem(case, bridge, used, "float64", device), Reference(case)):
         parts[name] = part

@@ -1,0 +1,59 @@
+"""A method gives a result and does nothing else: what it is given stays, nothing is drawn or printed."""
+
+import random
+from collections import defaultdict
+
+from equivalence.claim import Claim
+from equivalence.parts.untouched import none
+from equivalence.parts.watched import WATCHED, watch
+
+TOPICS = {
+    "changes": "arguments, parameters and data are left",
+    "draws": "every generator of random numbers is left",
+    "prints": "nothing is printed",
+    "returns": "results are the framework's arrays in the dtype and shape that they should have",
+}
+
+
+def measure(problem, reference):
+    found, missing = defaultdict(dict), {}
+    of_tokens = {"perturb_table", "perturb_output"}  # the others do with less
+    for method in sorted(set(WATCHED) - of_tokens if problem.case.tokens is None else of_tokens):
+        done = watch(problem, reference, method)
+        missing |= {} if done else {method: 1}
+        for topic, what in done.items():
+            found[topic] |= {f"{method}: {words}": count for words, count in what.items()}
+    yield none("every method is called", missing)
+    for topic, words in TOPICS.items():
+        yield none(words, found[topic])
+
+
+def beside(method, act):
+    return lambda *args, **options: (method(*args, **options), act())[0]
+
+
+def adding(m):
+    def weight_noise(loss, params, noise):
+        value = m.weight_noise(loss, params, noise)
+        params.update({name: params[name] + noise[name][0] for name in params})
+        return value
+
+    return weight_noise
+
+
+CLAIM = Claim(
+    id="G1",
+    title="Methods are pure functions: they leave arguments and random state, and return arrays of the dtype given",
+    formula="f(x) = f(x), twice the same; x, θ and every generator after = before, bit for bit",
+    source="the contract; cleverhans#1224 (silent float32), tensorflow/addons#2414 (the weight is assigned to)",
+    methods=WATCHED,
+    cases=("tanh-mlp", "reviews-text"),
+    measure=measure,
+    wrong={
+        "an argument is changed": lambda m, bridge: {"weight_noise": adding(m)},
+        "the random state is drawn from": lambda m, bridge: {"rademacher": beside(m.rademacher, random.random)},
+        "something is printed": lambda m, bridge: {"fgm": beside(m.fgm, lambda: print("norm"))},
+        "an axis too many": lambda m, bridge: {"hvp": lambda *args: m.hvp(*args)[None]},
+    },
+    control="tanh-mlp",
+)
