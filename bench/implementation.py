@@ -11,7 +11,7 @@ from typing import Any
 
 from bench import verify
 from bench.arguments import refuse
-from bench.mutants import CASE, DTYPE
+from bench.mutants import DTYPE
 from bench.report import advice
 from bench.report.tables import verdict
 from bench.resemblance import Pattern, Resemblance, nearest, pattern
@@ -20,10 +20,11 @@ from bench.store import AgreementRecord, ClaimRecord, cores, latest, read
 from equivalence.cases import build
 from equivalence.claim import claims
 from equivalence.foreign.journal import ended_in
-from equivalence.mutant import mutants
+from equivalence.mutant import CASE, mutants
 from equivalence.usages import usages
 
 IMPORTING, CALL, UNIT = 30.0, 20.0, 60.0  # seconds that an import, one call, a claim on a case may take
+FEW = 4  # units that take about as long as starting one more worker
 WORKER = "equivalence.worker"
 
 
@@ -35,7 +36,7 @@ def source(path: Path) -> Path:
         compile(path.read_bytes(), str(path), "exec", dont_inherit=True)
     except OSError as error:
         raise refuse(f"--impl: {path}: cannot be read: {error.strerror}") from None
-    except (SyntaxError, ValueError) as error:
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:  # deep nests end a parser so
         where = f":{error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
         code = f": `{error.text.strip()}`" if isinstance(error, SyntaxError) and error.text else ""
         what = error.msg if isinstance(error, SyntaxError) else error
@@ -72,10 +73,11 @@ class Trial:
     def jobs(self, chosen: verify.Chosen, slots: int) -> list[Job]:
         """Every claim and usage of what the file replaces."""
         found = [part for unit in verify.units(chosen) for part in split(unit)]
+        shares = min(slots, 1 + len(found) // FEW)
         return [
             Job(WORKER, self.framework, self.arguments, dealt, UNIT)
-            for share in range(slots)
-            if (dealt := found[share::slots])
+            for share in range(shares)
+            if (dealt := found[share::shares])
         ]
 
     def records(self, outcome: Outcome) -> list[Any]:

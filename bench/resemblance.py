@@ -1,7 +1,7 @@
 """Which known mistake a wrong implementation is most like, by what fails and by how much. Pure: records in, names out.
 
 Every planted mistake left a pattern in the kill matrix: of each check, a claim or a usage, whether it fails, and the
-judge's numbers. A pattern is compared with another check by check, on the cases that mistakes are planted on.
+judge's numbers. A pattern is compared with another check by check, as far as mistakes were planted on them.
 """
 
 import math
@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.mutants import CASE, DTYPE
+from bench.mutants import DTYPE
 from bench.store import AgreementRecord, ClaimRecord
 from equivalence.claim import claims
 from equivalence.judge import NOISE_MARGIN, judge, judge_all
@@ -20,7 +20,7 @@ ABSOLUTE = ("slope", "rate")  # compared as they are; all other numbers by their
 NOISE = ("points", "noise", "largest step", "smallest step")  # say how it was measured, not what
 UNKNOWN = 0.5  # distance of a check that one of the two was not measured on
 ALIKE = 0.5  # share of the numbers in the distance of two checks that both fail
-Check = tuple[str, str]
+Check = tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -47,12 +47,12 @@ class Resemblance:
 
 def pattern(records: Iterable[Any]) -> Pattern:
     """Of one implementation in one framework, by check."""
-    marks = {}
+    marks: Pattern = {}
     for record in records:
         if isinstance(record, ClaimRecord) and record.case == claims()[record.claim].control:
             marks["claim", record.claim] = mark(record)
-        if isinstance(record, AgreementRecord) and (record.case, record.dtype) == (CASE, DTYPE):
-            marks["usage", record.usage] = mark(record)
+        if isinstance(record, AgreementRecord) and record.dtype == DTYPE:
+            marks["usage", record.usage, record.case] = mark(record)
     return marks
 
 
@@ -120,6 +120,8 @@ def nearest(own: Pattern, known: Mapping[str, Collection[Pattern]]) -> Resemblan
     A check on which a mistake was not measured counts as half different: one that is known by a single check does not
     pass for one that is known by all of them.
     """
+    planted = {check for patterns in known.values() for other in patterns for check in other}
+    own = {check: found for check, found in own.items() if check in planted}
     found = [
         Resemblance(
             mistake,

@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 
-from bench.mutants import CASE, DTYPE
+from bench.mutants import DTYPE
 from bench.resemblance import distance, nearest, pattern
 from bench.store import AgreementRecord, ClaimRecord
 from equivalence.claim import claims
+from equivalence.mutant import CASE
 
 STEPS = 2.0 ** -np.arange(1, 13)
 
@@ -86,6 +87,9 @@ def test_nothing_is_near_where_nothing_was_planted_on_the_same_checks():
 
 
 def test_other_cases_than_those_that_mistakes_are_planted_on_do_not_count():
+    records = KNOWN["twice as long"]
+    elsewhere = usage("fgm", 0.03).model_copy(update={"case": "digits-cnn"})
+    assert nearest(pattern([*records, elsewhere]), PATTERNS) == nearest(pattern(records), PATTERNS)
     assert pattern([claim("C1", 2.0).model_copy(update={"case": "digits-cnn"})]) == {}
     assert pattern([usage("fgm", 1.0).model_copy(update={"dtype": "float32"})]) == {}
 
