@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from equivalence.measure import every
+from equivalence.measure import equal, every
 from equivalence.problem import Problem
 
 Array = np.ndarray
@@ -30,6 +30,12 @@ def estimates(
     repeated = [np.concatenate([array] * copies) for array in per_sample]
     values, gradients = tiled.evaluate(lambda point, *arrays: estimator(tiled, point, *arrays), [(probes, *repeated)])
     return values[0].reshape(copies, batch), gradients[0]
+
+
+def traced(pullback: Callable[[Array], Array], batch: int, n: int, measured: Array) -> dict[str, Any]:
+    """Measure that a mean θ-gradient is the sum over unit probes (1, B, n), each -> (P,): they are what is added up."""
+    terms = np.array([pullback(probe) for probe in np.broadcast_to(np.eye(n)[:, None, None], (n, 1, batch, n))])
+    return equal(measured, terms.sum(0), size=float(np.abs(terms).max(1).sum()))
 
 
 def signs_variance(matrices: Array) -> Array:
