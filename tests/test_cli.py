@@ -11,7 +11,7 @@ import impls
 from bench import arguments, verify
 from bench.cli import app, passes, verify_methods
 from bench.run import Job, Outcome
-from bench.store import AgreementRecord, ClaimRecord, Store, read
+from bench.store import AgreementRecord, ClaimRecord, Store, VariationRecord, read
 from equivalence.claim import claims
 from impls.contract import MODULES
 
@@ -31,7 +31,7 @@ def invoke(*words):
     ("option", "value", "nearest"),
     [
         ("--framework", "pytorch", "torch"),
-        ("--claim", "C11", "C1"),
+        ("--claim", "C111", "C11"),
         ("--method", "fgsm", "fgm"),
         ("--workload", "digit-mlp", "digits-mlp"),
         ("--device", "tpu", "cpu"),
@@ -84,21 +84,27 @@ def test_verify_measures_stores_and_judges(tmp_path, framework):
     stored, problems = read(next(tmp_path.glob("*/records.jsonl")))
     measured = [record for record in stored if record.kind == "claim"]
     assert not problems
-    assert {record.wrong for record in measured} == {"", *claims()["C1"].wrong}
+    assert {record.wrong for record in measured} == {""}
     assert len(json.loads((tmp_path / "records.json").read_text())) == len(measured)
     assert invoke("report", "--out", tmp_path).exit_code == 0
     assert "C1" in (tmp_path / "README.md").read_text()
 
 
 def test_every_claim_has_a_unit_in_every_framework():
-    jobs = verify.jobs(["torch", "jax"], {*claims(), "F"}, set(), set(), "cpu", slots=2)
+    chosen = verify.Chosen(claims=frozenset({*claims(), "F"}))
+    jobs = verify.jobs(["torch", "jax"], chosen, "cpu", slots=2)
     for framework in ("torch", "jax"):
         units = [unit for job in jobs if job.framework == framework for unit in job.units]
         assert {unit[1] for unit in units if unit[0] == "claim"} == set(claims())
         assert {unit[2] for unit in units if unit[0] == "agreement"} == {"float64", "float32"}
-    assert sum(unit[0] == "claim" and bool(unit[3]) for job in jobs for unit in job.units) == sum(
-        len(claim.wrong) for claim in claims().values()
-    )
+        assert not any(unit[-1] for unit in units), "no mistake is planted in a verification"
+
+
+def test_a_quick_run_has_every_claim_once():
+    quick = verify.units(verify.Chosen(claims=frozenset({*claims(), "F"}), quick=True))
+    cases = {unit[1]: unit[2] for unit in quick if unit[0] == "claim"}
+    assert cases == {claim.id: claim.control for claim in claims().values()}
+    assert sum(unit[0] == "agreement" for unit in quick) == 1
 
 
 def test_every_method_that_computes_is_verified():
@@ -116,15 +122,17 @@ def test_what_passes_and_what_does_not():
     assert not passes(ClaimRecord(**common, status="ok", parts={"a": wrong}))
     assert not passes(ClaimRecord(**common, status="failed", reason="it died"))
     assert not passes(ClaimRecord(**common, status="ok", parts={}))
-    assert passes(ClaimRecord(**common, wrong="radius doubled", status="ok", parts={"a": wrong}))
-    assert not passes(ClaimRecord(**common, wrong="radius doubled", status="ok", parts={"a": right}))
-    assert not passes(ClaimRecord(**common, wrong="radius doubled", status="failed", reason="it died"))
+    varied = {"framework": "torch", "seed": 0, "status": "ok"}
+    assert passes(VariationRecord(**varied, count=3))
+    assert not passes(VariationRecord(**varied, count=0))
+    assert not passes(VariationRecord(**varied, count=3, failures={"hvp": "off by 40"}))
 
 
 def test_a_usage_that_raises_is_a_failure_of_its_own():
     job = Job("equivalence.worker", "torch", {}, [])
-    unit = ["agreement", "tanh-mlp", "float64", ["fgm", "hvp"]]
-    outcome = Outcome(job, unit, "ok", result={"fgm": {"error": "ValueError: no"}, "hvp": {"kind": "agreement"}})
+    unit = ["agreement", ["tanh-mlp"], "float64", ["fgm", "hvp"], ""]
+    found = {"tanh-mlp": {"fgm": {"error": "ValueError: no"}, "hvp": {"kind": "agreement"}}}
+    outcome = Outcome(job, unit, "ok", result=found)
     fgm, hvp = verify.records(outcome)
     assert isinstance(fgm, AgreementRecord) and fgm.status == "failed" and "no" in fgm.reason
     assert hvp.status == "ok"
