@@ -27,6 +27,12 @@ def product(point: Any, vector: Array) -> Array:
     return point.f.vjp(point.x, p * (change - (p * change).sum(1, keepdims=True)))[0]
 
 
+def stretch(point: Any, direction: Array) -> float:
+    """‖J‖²/‖Hd‖, the largest of the batch: by how much a product H·d, normalised, magnifies what J is off by."""
+    squares = (oracle.values.jacobian(point.f, point.x) ** 2).reshape(len(point.x), -1).sum(1)
+    return float((squares / oracle.values.l2_norm(product(point, direction))).max())
+
+
 def along(point: Any, direction: Array) -> Callable[[complex], Array]:
     """t -> KL(p(x)‖p(x + t·direction)), (B,), by the oracle."""
     return lambda t: oracle.values.kl_divergence(point.f(point.x), point.f(point.x + t * direction))

@@ -46,13 +46,15 @@ def bishop(problem: Problem, reference: Reference) -> dict[str, Any]:
     def laplacian(function: Callable[[Array], Array]) -> Array:
         return oracle.derivative(lambda t: np.sum([function(x + t * e) for e in np.eye(x.shape[1])], 0), order=2)
 
-    def expected(y: Array) -> Array:  # the θ-gradient has a part from f - y, and one from Δf
+    def expected(y: Array) -> tuple[Array, Array]:  # the θ-gradient has a part from f - y, and one from Δf
         difference, curved = 2 * (model(x) ** 2 - y), laplacian(lambda x: model(x) ** 2)  # (B, C)
         through_f = np.concatenate([np.zeros(batch), outputs(x, 2 * curved)[batch:]])
-        return laplacian(lambda x: outputs(x, difference)) + through_f
+        return laplacian(lambda x: outputs(x, difference)), through_f
 
     targets = reference.case.extra["targets"], model(x) ** 2
-    size = 2 * ((2 * model(x)[:, :, None] * oracle.values.jacobian(model, x)) ** 2).sum((1, 2)).max()
-    given, fitted = (expected(y) for y in targets)
+    penalty = 2 * ((2 * model(x)[:, :, None] * oracle.values.jacobian(model, x)) ** 2).sum((1, 2))
+    terms = [expected(y) for y in targets]
+    size = max(penalty.max(), np.abs(terms).max())  # of what is added up, and partly cancels
+    given, fitted = (first + second for first, second in terms)
     both = np.concatenate([given[:batch], fitted[:batch], (given + fitted)[batch:] / 2])
     return equal(problem.tiled(2).rows(rest, [(np.concatenate(targets),)])[0], both, size)
