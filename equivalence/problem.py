@@ -112,10 +112,13 @@ class Problem:
         zeros = self.array(np.zeros((self.case.batch, len(self.case.directions))))  # type: ignore[arg-type]
         return replace(point, f=lambda c: point.f(move(c)), loss=lambda c: point.loss(move(c)), x=zeros)
 
-    def program(self, objectives: Mapping[str, Callable[[Point], Array]]) -> Callable[["Problem"], Evaluated]:
+    def program(
+        self, objectives: Mapping[str, Callable[[Point], Array]], mode: str = ""
+    ) -> Callable[["Problem"], Evaluated]:
         """objective(point) (*shape) and the gradient of its mean in the parameters (P,), by name; compiled as one.
 
-        What comes back takes this problem, or another one whose arrays have the same names, shapes and dtypes.
+        In the framework's mode for a single call, or another one. What comes back takes this problem, or another one
+        whose arrays have the same names, shapes and dtypes.
         """
 
         def steps(params: dict[str, Array], data: dict[str, Array], extra: dict[str, Array]) -> dict[str, Any]:
@@ -124,7 +127,7 @@ class Problem:
                 for name, call in objectives.items()
             }
 
-        run = self.bridge.compiled(steps, self.bridge.ONCE_MODE)
+        run = self.bridge.compiled(steps, mode or self.bridge.ONCE_MODE)
 
         def evaluate(problem: "Problem") -> Evaluated:
             return {

@@ -1,7 +1,8 @@
 """What each framework's `__init__` provides, so that one harness can drive the three. Methods do not use it.
 
 `MODES` names the ways the framework can run a step, plainest first; `SWEEP_MODE` the one in which many calls of one
-small function are soonest done, `ONCE_MODE` a single call.
+small function are soonest done, `ONCE_MODE` a single call. `COMPARED_MODES` are those that claim E4 holds against one
+another: all that compile within seconds.
 """
 
 from collections.abc import Callable

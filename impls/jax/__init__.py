@@ -8,6 +8,7 @@ import numpy as np
 MODES = ("eager", "jit")
 SWEEP_MODE = "jit"
 ONCE_MODE = "jit"
+COMPARED_MODES = MODES
 
 
 def configure(*, threads, double):

@@ -6,6 +6,7 @@ import tensorflow as tf
 MODES = ("eager", "function", "xla")
 SWEEP_MODE = "function"
 ONCE_MODE = "eager"
+COMPARED_MODES = MODES
 
 
 def configure(*, threads, double):

@@ -7,7 +7,7 @@ from impls.torch.norms import steepest
 @checked
 def normalize_embedding(table, frequencies):
     share = frequencies / frequencies.sum()
-    shifted = table - table[share.argmax()]  # a component that does not vary is then exactly 0
+    shifted = table - table[share.argmax(keepdim=True)]  # a component that does not vary is then exactly 0
     centred = shifted - share @ shifted  # (V, D)
     variance = share @ centred.square()  # (D,)
     varies = variance > 0
