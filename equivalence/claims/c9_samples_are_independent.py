@@ -5,7 +5,7 @@ import numpy as np
 from equivalence import oracle
 from equivalence.claim import Claim
 from equivalence.measure import differs, equal
-from equivalence.parts.batch import METHODS, RADIUS, given, in_company, results
+from equivalence.parts.batch import METHODS, RADIUS, alone, given, in_company, results
 
 
 def measure(problem, reference):
@@ -21,9 +21,9 @@ def measure(problem, reference):
 
     run = tiled.compile(everything, sweep=False)
     (doubled, tensor, reduced), (among_others, _, _) = (run(*in_company(arrays, same)) for same in (True, False))
-    for name, alone in results(oracle.values, point, arrays).items():
+    for name, (expected, scale) in alone(reference, arrays).items():
         copies = np.stack([doubled[name][:batch], doubled[name][batch:], among_others[name][:batch]])
-        yield name, equal(copies, np.stack([alone] * 3))
+        yield name, equal(copies, np.stack([expected] * 3), size=scale)
     g = oracle.values.fgm(point.loss, point.x, radius=RADIUS, norm="raw")
     r = oracle.values.fgm(point.loss, point.x, radius=RADIUS, norm="l2")
     share = oracle.values.l2_norm(g) / (2 * (g**2).sum()) ** 0.5  # ‖g_b‖/‖g‖, of the tensor that has each twice
@@ -34,7 +34,7 @@ def measure(problem, reference):
 CLAIM = Claim(
     id="C9",
     title="What a method gives a sample does not depend on the rest of the batch",
-    formula="alone = among others = twice; but ‖g_b‖/‖g‖ of it with one norm for the tensor, 1/B with a mean-reduced loss",
+    formula="alone = in company = twice; but ‖g_b‖/‖g‖ of it with one norm for the tensor, 1/B with a reduced loss",
     source="Goodfellow et al. 2015; Miyato et al. 2017, eq. 5",
     methods=METHODS,
     cases=("softmax",),

@@ -45,10 +45,16 @@ def compiled(problem: Problem, ways: dict[str, dict[str, Any]], radius: float) -
 
 def paths(found: Array, x: Array, ways: dict[str, dict[str, Any]], radius: float) -> Iterator[Named]:
     """Measure that r (K, V, B, n) never leave the ball, nor x + r the box where there is one."""
+    largest = float(np.abs(x).max())
     for name, r in zip(ways, np.swapaxes(found, 0, 1), strict=True):
-        yield within(name, r, radius, DUALS[ways[name]["norm"]][0])
+        order, _ = DUALS[ways[name]["norm"]]
         if "bounds" in ways[name]:
-            yield in_box(name, x + r, ways[name]["bounds"])
+            lowest, highest = ways[name]["bounds"]
+            left = 1 - np.linalg.norm(r, order, axis=-1) / radius
+            yield f"in the ball: {name}", bound(left, 0.0, slack=SLACK * (1 + largest / radius))  # it is (x + r) - x
+            yield f"in the box: {name}", bound(np.minimum(x + r - lowest, highest - x - r), 0.0, slack=SLACK * largest)
+        else:
+            yield within(name, r, radius, order)
 
 
 def projections(found: Array, radius: float) -> Iterator[Named]:
@@ -67,12 +73,6 @@ def within(name: str, points: Array, radius: float, order: float) -> Named:
     return f"in the ball: {name}", bound(
         1 - np.linalg.norm(points, order, axis=-1) / radius, 0.0, slack=SLACK, tightest=SLACK
     )
-
-
-def in_box(name: str, points: Array, bounds: tuple[float, float]) -> Named:
-    """Measure that every component is within the bounds, and some on their edge."""
-    left, slack = np.minimum(points - bounds[0], bounds[1] - points), SLACK * max(map(abs, bounds))
-    return f"in the box: {name}", bound(left, 0.0, slack=slack, tightest=slack)
 
 
 def trust_region(a: Array, gradient: Array, radius: float) -> Array:

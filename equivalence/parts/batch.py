@@ -5,8 +5,11 @@ from typing import Any
 
 import numpy as np
 
+from equivalence import oracle
+from equivalence.agreement import MOVEMENT, moved, shaken
 from equivalence.cases import Case
 from equivalence.problem import Point
+from equivalence.reference import Reference
 
 Array = np.ndarray
 RADIUS = 0.5
@@ -32,6 +35,18 @@ def results(methods: SimpleNamespace, point: Point, arrays: dict[str, Any]) -> d
         "laplacian": methods.laplacian(loss, x, probes=arrays["probes"]),
         "vat_perturbation": methods.vat_perturbation(f, x, start, **vat),
         "vat_loss": methods.vat_loss(f, x, start, **vat),
+    }
+
+
+def alone(reference: Reference, arrays: dict[str, Any]) -> dict[str, tuple[Array, float]]:
+    """By method the oracle's results, and the scale of their errors: size and condition, as for agreement."""
+    expected, rng = results(oracle.values, reference.point, arrays), np.random.default_rng(0)
+    with oracle.rounded(lambda log_p: shaken(log_p, rng)):
+        other = moved(reference, rng)
+        off = results(oracle.values, other.point, arrays | {"x": other.point.x})
+    return {
+        name: (value, float(np.abs(value).max() + np.abs(off[name] - value).max() / MOVEMENT))
+        for name, value in expected.items()
     }
 
 
