@@ -19,8 +19,10 @@ BAD = ("FAILS", "wrong", "failed", "timeout", "interrupted")  # cells say the wo
 
 
 def print_claims(console: Console, records: Iterable[Any]) -> None:
+    """One row a claim that was measured."""
     records = list(records)
-    show(console, tables.claims_table(records))
+    table = tables.claims_table(records)
+    show(console, table[table["claim"].isin({record.claim for record in records if record.kind == "claim"})])
     complain(console, tables.claim_details(records))
 
 
