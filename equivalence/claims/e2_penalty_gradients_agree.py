@@ -11,31 +11,31 @@ from equivalence.parts import ways
 def measure(problem, reference):
     for norm in ("l2_squared", "l2", "l1"):
 
-        def call(m, p, norm=norm, **options):
-            return m.input_gradient_penalty(p.loss, p.x, norm=norm, **options)
+        def way(how, m=problem.methods, norm=norm):
+            return lambda p, xi=1.0: m.input_gradient_penalty(p.loss, p.x, norm=norm, how=how, xi=xi)
 
-        def by_way(how, call=call):
-            return lambda p, xi=1.0: call(problem.methods, p, how=how, xi=xi)
-
-        exact = {how: by_way(how) for how in ("double_backward", "forward_over_reverse")}
-        yield from ways.agree(problem, reference, norm, call, exact)
-        yield f"{norm} by differences", by_difference(problem, reference, norm, by_way("finite_difference"))
+        exact = {how: way(how) for how in ("double_backward", "forward_over_reverse")}
+        yield from ways.agree(problem, reference, norm, lambda m, p, way=way: way("double_backward", m)(p), exact)
+        yield f"{norm} by differences", by_difference(problem, reference, norm, way("finite_difference"))
 
 
 def by_difference(problem, reference, norm, penalty):
-    """ξ times the error in ∇θ, so that rounding does not grow as ξ falls; N's slope is held fixed."""
-    point = reference.point
+    """ξ times the error of value and ∇θ, so that rounding does not grow as ξ falls; N's slope is held fixed."""
+    point, batch = reference.point, reference.case.batch
     gradient = point.loss.grad(point.x)
     slope = {"l2_squared": 2 * gradient, "l2": oracle.values.unit(gradient), "l1": np.sign(gradient)}[norm]
-    direction, share = oracle.values.unit(slope), oracle.values.l2_norm(slope) / reference.case.batch
+    direction, share = oracle.values.unit(slope), oracle.values.l2_norm(slope) / batch
+    value = oracle.values.input_gradient_penalty(point.loss, point.x, norm=norm)
 
     def along(t):
         return reference.total(point.loss.vjp(point.x + t * direction, share))
 
     def residuals(steps):
-        return steps[:, None] * (problem.evaluate(penalty, [(xi,) for xi in steps])[1] - oracle.derivative(along))
+        rows = problem.rows(penalty, [(xi,) for xi in steps])
+        return steps[:, None] * (rows - np.append(value, oracle.derivative(along)))
 
-    return order(residuals, ladder(0, -10), ladder(-42, -43), 3, oracle.derivative(along, order=3) / 6, scale=1.0)
+    coefficient = np.append(np.zeros(batch), oracle.derivative(along, order=3) / 6)  # the value is exact
+    return order(residuals, ladder(0, -10), ladder(-42, -43), 3, coefficient, scale=1.0)
 
 
 CLAIM = Claim(
