@@ -43,7 +43,7 @@ CLAIM = Claim(
     formula="θ_K(FGM) - θ_K(penalty) = ε²δ_K + O(ε³), δₖ₊₁ = δₖ - η(Hδₖ + ½∇θD²ₓℓ[d, d])",
     source="Su, 泛化性乱弹, eq. 14-16",
     methods=("fgm", "input_gradient_penalty"),
-    cases=("softmax", "tanh-mlp"),
+    cases=("softmax",),
     measure=measure,
     wrong={
         "the gradient is 3 % too long": lambda m, bridge: {

@@ -18,7 +18,7 @@ CLAIM = Claim(
     formula="ℓ(x+εg) = ℓ + ε‖g‖² + ½ε²gᵀHg + O(ε³); not fixed: ∇θ tends to ∇θ(ℓ+ε‖g‖²), slope 1 against ½, 2 against 1",
     source="Su, 泛化性乱弹, eq. 11-16",
     methods=("fgm", "input_gradient_penalty", "hvp"),
-    cases=("quadratic", "tanh-mlp"),
+    cases=("cubic", "tanh-mlp"),
     measure=measure,
     wrong={
         "the penalty is not squared": lambda m, bridge: {
