@@ -1,6 +1,7 @@
 """Run jobs in worker processes on this machine. A worker that crashes or hangs costs the unit it was on."""
 
 import json
+import math
 import queue
 import signal
 import subprocess
@@ -38,6 +39,7 @@ class Outcome:
     status: Status
     reason: str = ""
     seconds: float = 0.0
+    memory: float = math.nan  # MiB, the most that its worker had held by then
     result: dict[str, Any] = field(default_factory=dict)
 
 
@@ -168,7 +170,8 @@ class Worker:
         else:
             self.current = None
             status: Status = "failed" if "error" in event else "ok"
-            yield Outcome(self.job, unit, status, event.get("error", ""), event["seconds"], event.get("result", {}))
+            spent = event["seconds"], event.get("memory", math.nan)
+            yield Outcome(self.job, unit, status, event.get("error", ""), *spent, event.get("result", {}))
 
     def obituary(self) -> tuple[Status, str, float]:
         """Status and reason of the unit that it died on."""

@@ -1,13 +1,14 @@
 """How a worker process talks to the run that started it: a job on standard input, events as JSON lines on output.
 
 A job is {"framework", "device", "cores", "units": [[number, unit], ...], ...}. Events are {"event": "ready"}, then
-for each unit {"event": "start", "number"} and {"event": "done", "number", "result" | "error", "seconds"}. A worker
-that dies leaves a start without a done: that unit has failed, the others are run by a new worker.
+for each unit {"event": "start", "number"} and {"event": "done", "number", "result" | "error", "seconds", "memory"}. A
+worker that dies leaves a start without a done: that unit has failed, the others are run by a new worker.
 
 Imports the standard library alone: the environment must be set before anything that computes is imported.
 """
 
 import json
+import math
 import os
 import sys
 import time
@@ -54,7 +55,17 @@ def serve(start: Callable[[dict[str, Any]], Callable[[Unit], Result]]) -> None:
         except Exception as error:  # anything that a measured implementation may raise
             place = traceback.extract_tb(error.__traceback__)[-1]
             found = {"error": f"{said(error)[:LONGEST]} ({os.path.basename(place.filename)}:{place.lineno})"}
-        say(event="done", number=number, seconds=time.perf_counter() - began, **found)
+        say(event="done", number=number, seconds=time.perf_counter() - began, memory=peak_memory(), **found)
+
+
+def peak_memory() -> float:
+    """The most memory that this process has held so far, in MiB; NaN where the system does not say."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return math.nan
+    size = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return size / 2**20 if sys.platform == "darwin" else size / 2**10  # bytes there, KiB elsewhere
 
 
 def set_environment(job: dict[str, Any]) -> None:

@@ -1,6 +1,6 @@
 """The tables in a terminal, readable at 100 columns; what does not hold stands below in red, with its reason."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pandas as pd
@@ -11,6 +11,7 @@ from rich.text import Text
 
 from bench.report import tables
 from bench.report.tables import NOT_MEASURED
+from bench.run import Outcome
 
 WIDTHS = {"what it says": 24, "mistakes rejected": 9, "measured": 16, "planted mistake": 46}  # of 100; others share
 AGREEMENT_COLUMNS = ["usage", "largest error", "between frameworks", "verdict"]
@@ -19,10 +20,11 @@ BAD = ("FAILS", "wrong", "failed", "timeout", "interrupted")  # cells say the wo
 
 
 def print_claims(console: Console, records: Iterable[Any]) -> None:
-    """One row a claim that was measured."""
+    """One row a claim that was measured; all of them where none was."""
     records = list(records)
     table = tables.claims_table(records)
-    show(console, table[table["claim"].isin({record.claim for record in records if record.kind == "claim"})])
+    measured = {record.claim for record in records if record.kind == "claim"} or set(table["claim"])
+    show(console, table[table["claim"].isin(measured)])
     complain(console, tables.claim_details(records))
 
 
@@ -66,6 +68,16 @@ def print_costs(console: Console, records: Iterable[Any]) -> None:
     table["step"] = table["framework"] + " " + table["mode"] + ": " + table["method"]
     for (workload, dtype, device), rows in table.groupby(["workload", "dtype", "device"], sort=False):
         show(console, rows[COST_COLUMNS], title=f"{workload}, {dtype}, {device}")
+
+
+def print_spent(console: Console, outcomes: Sequence[Outcome], seconds: float) -> None:
+    """How long a run took, and the most memory that a worker of each framework held."""
+    most: dict[str, float] = {}
+    for outcome in outcomes:
+        if outcome.memory > most.get(outcome.job.framework, 0.0):  # false for what was not measured
+            most[outcome.job.framework] = outcome.memory
+    held = ", ".join(f"{name} {memory:.0f} MiB" for name, memory in most.items())
+    console.print(f"{seconds:.0f} s; most memory of a worker: {held or 'not known'}", highlight=False)
 
 
 def show(console: Console, frame: pd.DataFrame, title: str | None = None) -> None:
