@@ -14,24 +14,25 @@ Measurement = dict[str, Any]
 
 
 def value(problem: Problem, reference: Reference, size: float) -> Measurement:
-    """ℓ(x+εg) - ℓ - ε‖g‖² - ½ε²gᵀHg, of order 3."""
-    methods, point = problem.methods, reference.point
+    """ℓ(x+εg) - ℓ - ε‖g‖² - ½ε²gᵀHg, of order 3; one batch has the samples with every ε."""
+    methods, point, radii = problem.methods, reference.point, RUNGS / size
 
-    def terms(point, radius):
+    def terms(point, radii):
         g = methods.fgm(point.loss, point.x, radius=1.0, norm="raw")
-        moved = point.loss(point.x + methods.fgm(point.loss, point.x, radius=radius, norm="raw"))
         penalty = methods.input_gradient_penalty(point.loss, point.x)
-        return moved, point.loss(point.x), penalty, g, methods.hvp(point.loss, point.x, g)
+        product = methods.hvp(point.loss, point.x, g)
+        return point.loss(point.x + radii * g), point.loss(point.x), penalty, g, product
 
-    def residual(radius):
-        moved, clean, penalty, g, product = run(radius)
-        return moved - clean - radius * penalty - 0.5 * radius**2 * (g * product).reshape(len(g), -1).sum(1)
-
-    run = problem.compile(terms)
+    batch, *shape = point.x.shape
+    repeated = np.repeat(radii, batch)
+    run = problem.tiled(len(radii)).compile(terms, sweep=False)
+    moved, clean, penalty, g, product = run(repeated.reshape(-1, *[1] * len(shape)))
+    curvature = (g * product).reshape(len(g), -1).sum(1)
+    residuals = moved - clean - repeated * penalty - 0.5 * repeated**2 * curvature
     gradient = oracle.values.fgm(point.loss, point.x, radius=1 / size, norm="raw")
     coefficient = oracle.derivative(lambda t: point.loss(point.x + t * gradient), order=3) / 6
     scale = float(np.linalg.norm(point.loss(point.x))) + 1
-    return swept(np.stack([residual(radius) for radius in RUNGS / size]), 3, coefficient, scale)
+    return swept(residuals.reshape(len(radii), batch), 3, coefficient, scale)
 
 
 def not_fixed(problem: Problem, reference: Reference, size: float) -> Iterator[tuple[str, Measurement]]:
@@ -40,16 +41,20 @@ def not_fixed(problem: Problem, reference: Reference, size: float) -> Iterator[t
     gradient = oracle.values.fgm(point.loss, point.x, radius=1 / size, norm="raw")
     curved = oracle.values.hvp(point.loss, point.x, gradient)
 
-    def residual(point, radius, factor):
-        moved = point.loss(point.x + radius * problem.bridge.gradient(point.loss, point.x))
-        penalty = problem.methods.input_gradient_penalty(point.loss, point.x)
-        return moved - point.loss(point.x) - factor * radius * penalty
+    def rise(point, radius):
+        moved = point.x + radius * problem.bridge.gradient(point.loss, point.x)
+        return point.loss(moved) - point.loss(point.x)
+
+    def penalty(point):
+        return problem.methods.input_gradient_penalty(point.loss, point.x)
 
     def along(direction, order):
         return oracle.derivative(lambda t: reference.total(point.loss.vjp(point.x + t * direction, mean)), order=order)
 
+    radii = RUNGS / size
+    rises = problem.evaluate(rise, [(radius,) for radius in radii])[1]
+    penalties = radii[:, None] * problem.evaluate(penalty)[1]
     first, second = along(gradient, 1), along(gradient, 2) / 2 + along(curved, 1) / size
-    found = problem.evaluate(residual, [(radius, factor) for factor in (0.5, 1.0) for radius in RUNGS / size])[1]
-    against_half, against_one = np.split(found, 2)
-    yield "not fixed, against ½", swept(against_half, 1, first, float(np.linalg.norm(first)))
-    yield "not fixed, against 1", swept(against_one, 2, second, float(np.linalg.norm(first)))
+    scale = float(np.linalg.norm(first))
+    yield "not fixed, against ½", swept(rises - penalties / 2, 1, first, scale)
+    yield "not fixed, against 1", swept(rises - penalties, 2, second, scale)
