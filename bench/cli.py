@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
@@ -81,10 +82,11 @@ def mutants_command(
     ids = arguments.known("claim", claim, known) or known
     planted = [registry()[name] for name in arguments.known("mutant", mutant, registry()) or registry()]
     slots = [[core] for core in cores()]
-    jobs = mutants.jobs(chosen, planted, ids, arguments.device(device, chosen), len(slots))
-    if not jobs:
-        raise arguments.refuse("nothing to measure: none of these claims uses what these mistakes replace")
-    records = measured(jobs, slots, store, verify.records)
+    arguments.device(device, chosen)
+    with tempfile.TemporaryDirectory() as cache:
+        if not (jobs := mutants.jobs(chosen, planted, ids, device, len(slots), cache)):
+            raise arguments.refuse("nothing to measure: none of these claims uses what these mistakes replace")
+        records = measured(jobs, slots, store, verify.records)
     store.compact()
     if claim:  # nothing is said of mistakes that these claims do not meet
         met = {record.wrong for record in records}
@@ -298,6 +300,7 @@ def measured(
 ) -> list[Any]:
     """Run the jobs with a progress bar; every record is stored as it comes, where there is a store."""
     records: list[Any] = []
+    outcomes: list[Outcome] = []
     columns = (TextColumn("{task.description:42.42}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("starting", total=sum(len(job.units) for job in jobs))
@@ -307,12 +310,15 @@ def measured(
                 progress.update(task, description=f"{event.job.framework} {described(event.unit)}")
                 return
             progress.advance(task)
+            outcomes.append(event)
             for record in records_of(event):
                 if store:
                     store.append(record)
                 records.append(record)
 
+        began = time.monotonic()
         run(jobs, slots, say)
+    terminal.print_spent(console, outcomes, time.monotonic() - began)
     return records
 
 

@@ -1,7 +1,8 @@
 """Planted mistakes against claims: which units to measure, and what became of each mistake.
 
-A mistake is measured on every claim that uses what it replaces, on the case that stands for the others, and as an
-agreement with the oracle. A control, a wrong variant that a claim names for itself, is measured on that claim alone.
+A mistake is measured on every claim about numbers that uses what it replaces, on the case that stands for the others,
+and as an agreement with the oracle. A control, a wrong variant that a claim names for itself, is measured on that claim
+alone.
 """
 
 import itertools
@@ -21,6 +22,7 @@ from equivalence.usages import USAGES
 
 DTYPE = "float64"  # of agreement, on a mistake's own case
 CONTROL = "control"
+CACHED = {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0", "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1"}
 FATES = KILLED, CAUGHT, SURVIVED = "killed", "caught", "survived"  # strongest first
 
 
@@ -30,7 +32,8 @@ def units(mutants: Collection[Mutant], chosen: Collection[str]) -> Iterator[Any]
         case = build([mutant.case])[mutant.case]
         own = mutant.name.partition(":")[0] if mutant.family == CONTROL else ""
         for claim in claims().values():
-            if claim.id in chosen and (claim.id == own or (not own and mutant.methods & set(claim.methods))):
+            met = not (own or claim.itself) and mutant.methods & set(claim.methods)
+            if claim.id in chosen and (met or claim.id == own):
                 yield ["claim", claim.id, claim.control, mutant.name]
         names = [usage.name for usage in USAGES if usage.method in mutant.methods and usage.applies(case)]
         if names and not own and AGREEMENT in chosen:
@@ -38,10 +41,13 @@ def units(mutants: Collection[Mutant], chosen: Collection[str]) -> Iterator[Any]
 
 
 def jobs(
-    frameworks: list[str], mutants: Collection[Mutant], chosen: Collection[str], device: str, slots: int
+    frameworks: list[str], mutants: Collection[Mutant], chosen: Collection[str], device: str, slots: int, cache: str
 ) -> list[Job]:
-    """Each framework's units, dealt out to all slots: neighbours cost alike."""
-    arguments = {"device": device, "environment": FAST_COMPILATION}
+    """Each framework's units, dealt out to all slots: neighbours cost alike.
+
+    `cache` is a folder for what JAX compiles: much of it is the same for a mistake that a claim cannot see.
+    """
+    arguments = {"device": device, "environment": FAST_COMPILATION | CACHED | {"JAX_COMPILATION_CACHE_DIR": cache}}
     found = {
         framework: list(units([mutant for mutant in mutants if framework not in mutant.impossible], chosen))
         for framework in frameworks

@@ -14,6 +14,7 @@ from bench.report.figures import figures
 from bench.store import Environment, code_hash, latest, read
 from equivalence import judge
 from equivalence.claim import claims
+from equivalence.mutant import mutants
 
 TEMPLATES = jinja2.Environment(
     loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
@@ -63,9 +64,11 @@ def load(path: Path) -> Machine:
 def render(machines: Sequence[Machine], code: str) -> str:
     """The page as Markdown. The same records and the same code give the same text."""
     sections = [section(machine, code) for machine in machines or [Machine(tables.NOT_MEASURED, [], [])]]
-    stated = list(claims().values())
+    stated, planted = list(claims().values()), list(mutants().values())
     template = TEMPLATES.get_template("README.md.j2")
-    return template.render(machines=sections, claims=stated, judge=judge, stale=tables.STALE, text=text)
+    return template.render(
+        machines=sections, claims=stated, mutants=planted, judge=judge, stale=tables.STALE, text=text
+    )
 
 
 def section(machine: Machine, code: str) -> dict[str, Any]:

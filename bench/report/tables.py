@@ -186,7 +186,7 @@ def checks(known: Fates) -> list[str]:
 def kill_summary(records: Iterable[Any], code: str = "") -> pd.DataFrame:
     """One row a framework: what became of all mistakes that are planted."""
     found = of_mistakes(records)
-    columns = ["framework", "planted", "killed", "caught", "survived", NOT_MEASURED, "claims that reject none alone"]
+    columns = ["framework", "planted", "killed", "caught", "survived", NOT_MEASURED, "idle claims"]
     rows = []
     for framework in frameworks(found):
         own = [record for record in found if record.framework == framework]
@@ -212,7 +212,7 @@ def kill_list(records: Iterable[Any]) -> pd.DataFrame:
     for mutant in mutants().values():
         own = {name: known[mutant.name, name] for name in columns if (mutant.name, name) in known}
         if own:
-            cells = {name: kill_count(own.get(name, {})) for name in columns}
+            cells = {name: NONE if name in mutant.impossible else kill_count(own.get(name, {})) for name in columns}
             rows.append({"planted mistake": mutant.name} | cells | {"killed by": killers(own.values(), order)})
     return pd.DataFrame(rows, columns=["planted mistake", *columns, "killed by"])
 

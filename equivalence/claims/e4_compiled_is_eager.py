@@ -52,4 +52,5 @@ CLAIM = Claim(
         "a coarser compiled arithmetic": when_traced("vat_loss", 1 + 1e-9),
     },
     control="softmax",
+    itself=True,
 )

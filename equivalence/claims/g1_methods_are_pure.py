@@ -56,4 +56,5 @@ CLAIM = Claim(
         "an axis too many": lambda m, bridge: {"hvp": lambda *args: m.hvp(*args)[None]},
     },
     control="tanh-mlp",
+    itself=True,
 )

@@ -1,15 +1,9 @@
 """One memory under two names: changed in place before it is used, or never changed back."""
 
 from equivalence.mutant import Mutant, collect
-from equivalence.parts.composed import Array
 
 MUTANTS: list[Mutant] = []
 mistake = collect(MUTANTS, "aliasing")
-
-
-def running_sums(draws: Array) -> list[Array]:
-    """The first draw, the first two together, ..."""
-    return [sum((draws[k] for k in range(1, last + 1)), start=draws[0]) for last in range(draws.shape[0])]
 
 
 @mistake("pgd: the gradient is zeroed before it is used", "MadryLab/robustness attacker.py")
@@ -44,34 +38,22 @@ def every_point_is_the_last(m, bridge):
     return {"freelb_loss": freelb_loss}
 
 
-@mistake("noisy_loss: noise adds up over the copies", "x += noise changes the caller's x")
-def noise_adds_up(m, bridge):
-    def noisy_loss(loss, x, noise):
-        return sum(loss(x + moved) for moved in running_sums(noise)) / noise.shape[0]
-
-    return {"noisy_loss": noisy_loss}
+@mistake("noisy_loss: the first draw stays in x", "x += noise changes the caller's x")
+def first_draw_stays(m, bridge):
+    return {"noisy_loss": lambda loss, x, noise: m.noisy_loss(loss, x + noise[0], noise)}
 
 
-@mistake("weight_noise: noise adds up over the copies", "parameters += noise, never taken off")
+@mistake("weight_noise: the first draw stays in the weights", "parameters += noise, never taken off")
 def weights_drift(m, bridge):
     def weight_noise(loss, params, noise):
-        sums = {name: running_sums(draws) for name, draws in noise.items()}
-        copies = len(next(iter(sums.values())))
-        return sum(loss({name: params[name] + sums[name][k] for name in params}) for k in range(copies)) / copies
+        return m.weight_noise(loss, {name: params[name] + noise[name][0] for name in params}, noise)
 
     return {"weight_noise": weight_noise}
 
 
-@mistake("dropout_loss: masks pile up over the copies", "x *= mask changes the caller's x")
-def masks_pile_up(m, bridge):
-    def dropout_loss(loss, x, masks):
-        losses = []
-        for k in range(masks.shape[0]):
-            x = x * masks[k]
-            losses.append(loss(x))
-        return sum(losses) / len(losses)
-
-    return {"dropout_loss": dropout_loss}
+@mistake("dropout_loss: the first mask stays on x", "x *= mask changes the caller's x")
+def first_mask_stays(m, bridge):
+    return {"dropout_loss": lambda loss, x, masks: m.dropout_loss(loss, x * masks[0], masks)}
 
 
 @mistake("vat_loss: the perturbed logits overwrite the clean ones", "one output buffer for two passes")

@@ -66,11 +66,6 @@ def losses_added(m, bridge):
     return {"adversarial_loss": adversarial_loss}
 
 
-@mistake("input_gradient_penalty: halved", "½ε is written down twice, in the method and by its caller")
-def halved_penalty(m, bridge):
-    return {"input_gradient_penalty": lambda loss, x, **options: m.input_gradient_penalty(loss, x, **options) / 2}
-
-
 @mistake("input_gradient_penalty: counted twice", "cleverhans v3.1 utils_tf.py")
 def doubled_penalty(m, bridge):
     return {"input_gradient_penalty": lambda loss, x, **options: 2 * m.input_gradient_penalty(loss, x, **options)}
@@ -158,11 +153,6 @@ def entropy_in_bits(m, bridge):
 @mistake("squared_error: halved", "½‖·‖², whose λ is 1")
 def halved_error(m, bridge):
     return {"squared_error": lambda outputs, targets: m.squared_error(outputs, targets) / 2}
-
-
-@mistake("squared_error: not squared", "the norm of the error")
-def error_not_squared(m, bridge):
-    return {"squared_error": lambda outputs, targets: m.l2_norm(outputs - targets)}
 
 
 @mistake("smooth_labels: C-1 in place of C", "s/(C-1) on each other class: another definition of s")

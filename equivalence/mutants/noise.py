@@ -7,11 +7,6 @@ MUTANTS: list[Mutant] = []
 mistake = collect(MUTANTS, "noise")
 
 
-@mistake("noisy_loss: of one sign", "noise from [0, 1), as VAT-pytorch commit c949665")
-def of_one_sign(m, bridge):
-    return {"noisy_loss": lambda loss, x, noise: m.noisy_loss(loss, x, abs(noise))}
-
-
 @mistake("noisy_loss: one draw for all samples", "noise of the shape of one sample, broadcast")
 def one_draw_for_all(m, bridge):
     return {"noisy_loss": lambda loss, x, noise: m.noisy_loss(loss, x, 0 * noise + noise[:, :1])}
@@ -25,15 +20,6 @@ def slightly_strong(m, bridge):
 @mistake("noisy_loss: variance for deviation", "σ² where normal(scale=) wants σ")
 def variance_for_deviation(m, bridge):
     return {"noisy_loss": lambda loss, x, noise: m.noisy_loss(loss, x, noise * abs(noise))}
-
-
-@mistake("noisy_loss: copy 0 stays clean", "the first copy is x itself")
-def first_copy_clean(m, bridge):
-    def noisy_loss(loss, x, noise):
-        copies = noise.shape[0]
-        return m.noisy_loss(loss, x, noise) + (loss(x) - loss(x + noise[0])) / copies
-
-    return {"noisy_loss": noisy_loss}
 
 
 @mistake("consistency_loss: the clean side is noisy too", "R-Drop's two passes in the place of Π-model's")

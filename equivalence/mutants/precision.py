@@ -25,14 +25,6 @@ def entropy_of_softmax(m, bridge):
     return {"entropy": lambda logits: m.entropy(softmax(m, bridge, logits))}
 
 
-@mistake("smooth_labels: integer labels taken as one-hot", "adversarial-robustness-toolbox issue 279")
-def integers_smoothed(m, bridge):
-    def smooth_labels(labels, **options):
-        return m.smooth_labels(0 * labels if len(labels.shape) == 1 else labels, **options)
-
-    return {"smooth_labels": smooth_labels}
-
-
 @mistake("fgm: the input is cast to float32", "cleverhans issue 1224")
 def attack_in_float32(m, bridge):
     return {"fgm": lambda loss, x, **options: rounded(m.fgm(loss, rounded(x), **options))}
@@ -51,8 +43,3 @@ def penalty_in_float32(m, bridge):
 @mistake("laplacian: cast to float32", "cleverhans issue 1224")
 def laplacian_in_float32(m, bridge):
     return {"laplacian": lambda loss, x, **options: rounded(m.laplacian(loss, x, **options))}
-
-
-@mistake("noisy_loss: the noise is drawn in float32", "a default dtype that is not the input's")
-def noise_in_float32(m, bridge):
-    return {"noisy_loss": lambda loss, x, noise: m.noisy_loss(loss, x, rounded(noise + x) - x)}

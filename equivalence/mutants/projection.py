@@ -79,27 +79,6 @@ def boxed_at_the_end(m, bridge):
     return {"pgd": pgd}
 
 
-@mistake("pgd: the box is ignored", "an option that is not passed on", case=EDGE)
-def box_ignored(m, bridge):
-    def pgd(loss, x, start, *, bounds=None, **options):
-        return m.pgd(loss, x, start, **options)
-
-    return {"pgd": pgd}
-
-
-@mistake("pgd: moves on the sphere", "cleverhans issue 381")
-def pgd_on_the_sphere(m, bridge):
-    def pgd(loss, x, start, *, radius, step, steps, norm="l2", bounds=None):
-        if norm != "l2":
-            return m.pgd(loss, x, start, radius=radius, step=step, steps=steps, norm=norm, bounds=bounds)
-        r = start
-        for _ in range(steps):
-            r = radius * m.unit(r + m.fgm(loss, x + r, radius=step))
-        return m.pgd(loss, x, r, radius=radius, step=0.0, steps=1, bounds=bounds)
-
-    return {"pgd": pgd}
-
-
 @mistake("freelb_loss: the ball is left", "FreeLB without its projection: max_norm 0 means none in the published code")
 def free_of_the_ball(m, bridge):
     def freelb_loss(loss, x, start, *, radius, step, steps, norm="l2"):

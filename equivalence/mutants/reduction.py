@@ -116,27 +116,9 @@ def jacobian_averaged_twice(m, bridge):
     return {"jacobian_penalty": jacobian_penalty}
 
 
-@mistake("laplacian: averaged over the inputs", "a mean over the Hessian's diagonal in the place of its sum")
-def mean_of_the_diagonal(m, bridge):
-    return {"laplacian": lambda loss, x, **options: m.laplacian(loss, x, **options) / math.prod(x.shape[1:])}
-
-
 @mistake("noisy_loss: summed over the copies", "gradients of K copies accumulate where nothing divides them")
 def sum_of_noisy_losses(m, bridge):
     return {"noisy_loss": lambda loss, x, noise: noise.shape[0] * m.noisy_loss(loss, x, noise)}
-
-
-@mistake("dropout_loss: summed over the copies", "gradients of K copies accumulate where nothing divides them")
-def sum_of_masked_losses(m, bridge):
-    return {"dropout_loss": lambda loss, x, masks: masks.shape[0] * m.dropout_loss(loss, x, masks)}
-
-
-@mistake("consistency_loss: averaged over the copies twice", "a mean of what was a mean already")
-def consistency_averaged_twice(m, bridge):
-    def consistency_loss(divergence, f, x, noise):
-        return m.consistency_loss(divergence, f, x, noise) / noise.shape[0]
-
-    return {"consistency_loss": consistency_loss}
 
 
 @mistake("freelb_loss: summed over the steps", "gradients of K steps accumulate where nothing divides them")

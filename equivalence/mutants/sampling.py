@@ -29,7 +29,7 @@ def first_for_all(name):
     return replace
 
 
-for name in SAMPLERS:
+for name in ("gaussian", "uniform", "dropout_mask"):
     mistake(f"{name}: one draw for the whole batch", "an array of one sample's shape, broadcast")(first_for_all(name))
 
 
@@ -70,11 +70,6 @@ def symmetric_uniform(m, bridge):
     return {"uniform": lambda seed, shape, *, like: 2 * m.uniform(seed, shape, like=like) - 1}
 
 
-@mistake("uniform: squared", "a density that is highest at 0")
-def squared_uniform(m, bridge):
-    return {"uniform": lambda seed, shape, *, like: m.uniform(seed, shape, like=like) ** 2}
-
-
 @mistake("uniform_sphere: from a cube", "a uniform draw normalised: corners get more")
 def sphere_from_cube(m, bridge):
     return {"uniform_sphere": lambda seed, shape, *, like: m.unit(2 * m.uniform(seed, shape, like=like) - 1)}
@@ -83,11 +78,6 @@ def sphere_from_cube(m, bridge):
 @mistake("uniform_sphere: one norm for the whole batch", "adversarial-attacks-pytorch issue 12")
 def sphere_of_the_batch(m, bridge):
     return {"uniform_sphere": lambda seed, shape, *, like: m.unit(m.gaussian(seed, shape, like=like), scope="tensor")}
-
-
-@mistake("uniform_sphere: of one sign", "lyakaap/VAT-pytorch commit c949665: starts from [0, 1)")
-def sphere_of_one_sign(m, bridge):
-    return {"uniform_sphere": lambda seed, shape, *, like: abs(m.uniform_sphere(seed, shape, like=like))}
 
 
 @mistake("uniform_ball: the radius lacks its root", "radius U in the place of U^{1/n}: too many near the centre")

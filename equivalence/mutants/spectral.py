@@ -14,9 +14,9 @@ KERNELS = "digits-cnn"
 def iteration_differentiated(m, bridge):
     def spectral_norm(weight, u, *, steps=1):
         for _ in range(steps):
-            v = m.unit(total(each(u, weight) * weight)[None])  # (1, *I)
-            product = inner(m, weight, 0 * weight + v)  # Wv, (O,)
-            u = m.unit(product[None])[0]
+            v = total(each(u, weight) * weight)[None]  # Wᵀu, (1, *I)
+            product = inner(m, weight, 0 * weight + v / m.l2_norm(v))  # Wv, (O,)
+            u = product / m.l2_norm(product[None])
         return inner(m, u[None], product[None])[0], u
 
     return {"spectral_norm": spectral_norm}

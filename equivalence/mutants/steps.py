@@ -11,15 +11,6 @@ def one_step_more(m, bridge):
     return {"pgd": lambda loss, x, start, *, steps, **options: m.pgd(loss, x, start, steps=steps + 1, **options)}
 
 
-@mistake("pgd: K-1 steps", "range(1, steps)")
-def one_step_less(m, bridge):
-    def pgd(loss, x, start, *, step, steps, **options):
-        fewer = {"steps": steps - 1, "step": step} if steps > 1 else {"steps": 1, "step": 0.0}
-        return m.pgd(loss, x, start, **fewer, **options)
-
-    return {"pgd": pgd}
-
-
 @mistake("pgd: every step along the first gradient", "the gradient taken at x, before the loop")
 def gradient_at_x(m, bridge):
     def pgd(loss, x, start, *, radius, step, steps, norm="l2", bounds=None):
@@ -41,14 +32,6 @@ def signed_steps(m, bridge):
             r = m.pgd(loss, x, r, radius=radius, step=0.0, steps=1, norm=norm, bounds=bounds)
             r = r + m.fgm(loss, x + r, radius=step, norm="linf")
         return m.pgd(loss, x, r, radius=radius, step=0.0, steps=1, norm=norm, bounds=bounds)
-
-    return {"pgd": pgd}
-
-
-@mistake("pgd: the step is divided by the number of steps", "step = radius / steps, applied to a step given already")
-def divided_step(m, bridge):
-    def pgd(loss, x, start, *, step, steps, **options):
-        return m.pgd(loss, x, start, step=step / steps, steps=steps, **options)
 
     return {"pgd": pgd}
 

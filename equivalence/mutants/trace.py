@@ -36,21 +36,6 @@ def sum_of_the_hessian(m, bridge):
     return {"laplacian": laplacian}
 
 
-@mistake("laplacian: absolute value", "a trace that is logged as a sharpness")
-def absolute_trace(m, bridge):
-    return {"laplacian": lambda loss, x, **options: abs(m.laplacian(loss, x, **options))}
-
-
-@mistake("laplacian: squared norms of Hv", "‖Hv‖² estimates ‖H‖²_F")
-def norms_of_products(m, bridge):
-    def laplacian(loss, x, *, how="hvp", probes=None):
-        if probes is None:
-            return m.laplacian(loss, x, how=how)
-        return sum(m.l2_norm(m.hvp(loss, x, probes[k])) ** 2 for k in range(probes.shape[0])) / probes.shape[0]
-
-    return {"laplacian": laplacian}
-
-
 @mistake("top_eigenpair: the eigenvalue loses its sign", "the norm of Hv in the place of uᵀHu")
 def sign_lost(m, bridge):
     def top_eigenpair(loss, x, start, **options):

@@ -100,14 +100,6 @@ def not_normalised(m, bridge):
     return {"vat_perturbation": vat_perturbation}
 
 
-@mistake("vat_perturbation: 3 % too long", "as wrong as a slope does not see")
-def slightly_long(m, bridge):
-    def vat_perturbation(f, x, start, *, radius, **options):
-        return m.vat_perturbation(f, x, start, radius=1.03 * radius, **options)
-
-    return {"vat_perturbation": vat_perturbation}
-
-
 @mistake("vat_loss: p(x) is not held fixed", "a missing detach")
 def target_not_fixed(m, bridge):
     def vat_loss(f, x, start, *, entropy_weight=0.0, **options):
@@ -143,14 +135,5 @@ def entropy_subtracted(m, bridge):
 def entropy_fixed(m, bridge):
     def vat_loss(f, x, start, *, entropy_weight=0.0, **options):
         return m.vat_loss(f, x, start, **options) + entropy_weight * bridge.fixed(m.entropy(f(x)))
-
-    return {"vat_loss": vat_loss}
-
-
-@mistake("vat_loss: the start's step is all there is", "power iteration skipped: smoothness in a random direction")
-def random_smoothness(m, bridge):
-    def vat_loss(f, x, start, *, radius, entropy_weight=0.0, **options):
-        moved = f(x + radius * m.unit(start))
-        return m.kl_divergence(bridge.fixed(f(x)), moved) + entropy_weight * m.entropy(f(x))
 
     return {"vat_loss": vat_loss}

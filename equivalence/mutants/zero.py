@@ -1,7 +1,7 @@
 """0/0 and √0: what happens to a sample whose gradient is zero, or tiny."""
 
 from equivalence.mutant import Mutant, collect
-from equivalence.parts.composed import each
+from equivalence.parts.composed import each, summed
 
 MUTANTS: list[Mutant] = []
 mistake = collect(MUTANTS, "zero")
@@ -74,7 +74,7 @@ def zero_is_positive(m, bridge):
 
 @mistake("l2_norm: √ of the sum of squares", "keras-team/keras-io issue 910: no slope at 0, squares vanish")
 def plain_root(m, bridge):
-    return {"l2_norm": lambda x: (m.l2_norm(x) ** 2) ** 0.5}
+    return {"l2_norm": lambda x: summed(x**2) ** 0.5}
 
 
 @mistake("input_gradient_penalty: √ at 0", "keras-team/keras-io issue 910", case="flat-sample")
@@ -90,7 +90,9 @@ def root_in_the_penalty(m, bridge):
 @mistake("wgan_gradient_penalty: √ at 0", "keras-team/keras-io issue 910", case="flat-sample")
 def root_in_the_critic_penalty(m, bridge):
     def wgan_gradient_penalty(critic, real, fake, mix, *, target=1.0):
-        return (m.wgan_gradient_penalty(critic, real, fake, mix, target=0.0) ** 0.5 - target) ** 2
+        weight = each(mix, real)
+        squares = m.input_gradient_penalty(critic, weight * real + (1 - weight) * fake)
+        return (squares**0.5 - target) ** 2
 
     return {"wgan_gradient_penalty": wgan_gradient_penalty}
 
@@ -101,13 +103,3 @@ def epsilon_under_the_root(m, bridge):
         return ((m.wgan_gradient_penalty(critic, real, fake, mix, target=0.0) + 1e-8) ** 0.5 - target) ** 2
 
     return {"wgan_gradient_penalty": wgan_gradient_penalty}
-
-
-@mistake("input_gradient_penalty: 1e-8 under the root", "the usual remedy: sqrt(sum + 1e-8)")
-def epsilon_in_the_penalty(m, bridge):
-    def input_gradient_penalty(loss, x, *, norm="l2_squared", **options):
-        if norm != "l2":
-            return m.input_gradient_penalty(loss, x, norm=norm, **options)
-        return (m.input_gradient_penalty(loss, x, norm="l2_squared", **options) + 1e-8) ** 0.5
-
-    return {"input_gradient_penalty": input_gradient_penalty}

@@ -21,6 +21,13 @@ def total(x: Array) -> Array:
     return sum((x[k] for k in range(1, x.shape[0])), start=x[0])
 
 
+def summed(x: Array) -> Array:
+    """All that a sample has, (B,)."""
+    while len(x.shape) > 1:
+        x = sum(x[..., k] for k in range(x.shape[-1]))
+    return x
+
+
 def columns(outputs: Array) -> list[Array]:
     """(B, C) as C of (B,)."""
     return [outputs[:, c] for c in range(outputs.shape[1])]
