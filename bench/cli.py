@@ -169,7 +169,8 @@ def list_command() -> None:
 def run_command(framework: Frameworks = None, device: Device = "cpu", json: Json = None, out: Out = RESULTS) -> None:
     """Verify, time quickly, report."""
     store = prepared(out, json)
-    records = verified(store, framework, None, None, None, device, quick=False)
+    everything = [*claims(), verify.AGREEMENT, verify.OWN_LOSSES]
+    records = verified(store, framework, everything, None, None, device, quick=False)
     records += timed(store, framework, None, None, device, quick=True)
     store.compact()
     page.write(out)
@@ -225,9 +226,12 @@ def selected(
     only: list[str] | None = None,
 ) -> verify.Chosen:
     """What the options choose to verify, of all methods or some."""
-    known = [*claims(), verify.AGREEMENT, verify.OWN_LOSSES]
+    stated = [
+        *claims(),
+        verify.AGREEMENT,
+    ]  # what the frameworks' own losses can do is no claim: measured where asked for
     return verify.Chosen(
-        claims=frozenset(arguments.known("claim", claim, known) or known),
+        claims=frozenset(arguments.known("claim", claim, [*stated, verify.OWN_LOSSES]) or stated),
         methods=frozenset(arguments.known("method", method, only or verify_methods()) or only or ()),
         cases=frozenset(arguments.known("workload", workload, REGISTRY)),
         quick=quick,

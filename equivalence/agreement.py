@@ -22,6 +22,7 @@ from equivalence.reference import Reference
 from equivalence.usages import Usage
 
 MOVEMENT, MOVES = 1e-6, 2
+FEW = 2  # cases that are sooner measured without compiling for them
 UNDERFLOW = {unit: float(np.finfo(dtype).smallest_normal) for dtype, unit in ROUNDING_UNIT.items()}
 KEPT = 32  # signed errors that are stored, so that two frameworks can be compared without either of them
 
@@ -86,7 +87,7 @@ def measure(
     first, evaluated = problems[0], []
     calls = {usage.name: functools.partial(usage.call, first.methods) for usage in usages}
     try:
-        program = first.program(calls)
+        program = first.program(calls, first.bridge.SWEEP_MODE if len(problems) > FEW else "")
         evaluated = [program(problem) for problem in problems]
     except Exception:  # in one of the usages: find out which
         evaluated = [one_by_one(problem, calls) for problem in problems]
