@@ -7,7 +7,7 @@ from equivalence.claim import Claim
 from equivalence.measure import ROUNDING_UNIT
 from equivalence.usages import usages
 
-USED = ("input_gradient_penalty", "jacobian_penalty", "vat_loss")  # twice backwards, mapped, and with a gradient cut off
+USED = ("input_gradient_penalty", "jacobian_penalty", "vat_loss")  # twice backwards, mapped, with a gradient cut off
 
 
 def measure(problem, reference):
