@@ -148,3 +148,9 @@ def test_a_function_may_import_a_framework():
     tree = ast.parse("import numpy\ndef f():\n    import torch\n")
     assert list(layout.imports(tree, everywhere=False)) == ["numpy"]
     assert list(layout.imports(tree, everywhere=True)) == ["numpy", "torch"]
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "equivalence/claims").glob("[a-z]*.py")), ids=lambda path: path.stem)
+def test_a_claim_is_short(path):
+    """What is long is shared: it belongs in `equivalence/parts`."""
+    assert len(path.read_text(encoding="utf-8").splitlines()) < 60

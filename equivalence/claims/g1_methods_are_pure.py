@@ -34,9 +34,8 @@ def beside(method, act):
 
 def adding(m):
     def weight_noise(loss, params, noise):
-        value = m.weight_noise(loss, params, noise)
         params.update({name: params[name] + noise[name][0] for name in params})
-        return value
+        return m.weight_noise(loss, params, noise)
 
     return weight_noise
 
