@@ -44,7 +44,10 @@ def bishop(problem: Problem, reference: Reference) -> dict[str, Any]:
         return np.concatenate([value, reference.total(pulled)])
 
     def laplacian(function: Callable[[Array], Array]) -> Array:
-        return oracle.derivative(lambda t: np.sum([function(x + t * e) for e in np.eye(x.shape[1])], 0), order=2)
+        def total(t: complex) -> Array:
+            return np.sum([function(x + t * e) for e in np.eye(x.shape[1])], 0)
+
+        return oracle.derivative(total, order=2, radius=1.0)  # a large circle: rounding grows like radius⁻²
 
     def expected(y: Array) -> tuple[Array, Array]:  # the θ-gradient has a part from f - y, and one from Δf
         difference, curved = 2 * (model(x) ** 2 - y), laplacian(lambda x: model(x) ** 2)  # (B, C)
