@@ -150,6 +150,8 @@ LOOPS = {
     )
 }
 TIMED = METHODS | LOOPS
+AGAIN = "plain again"  # the plain step, built a second time: what a comparison of a step with itself shows
+SLOWED = "plain slowed by a tenth"  # what every comparison must detect
 
 
 @dataclass(frozen=True)
@@ -170,18 +172,25 @@ def plan(
     workloads: Iterable[str] | None = None,
     device: str = "cpu",
     quick: bool = False,
+    modes: Iterable[str] | None = None,
 ) -> list[Cell]:
     """The cells to time, those of one process together. None means all; quick: one workload, one mode a framework."""
+    run_in = chosen("mode", modes, every_mode(), every_mode())
     known = QUICK_WORKLOADS if quick and workloads is None else tuple(WORKLOADS)
     wanted = chosen("method", methods, TIMED, TIMED)
     return [
         Cell(method, framework, mode, workload, device=device)
         for workload in chosen("workload", workloads, WORKLOADS, known)
         for framework in chosen("framework", frameworks, MODES, MODES)
-        for mode, offered in offers(framework, workload, quick)
+        for mode, offered in offers(framework, workload, quick and modes is None)
+        if mode in run_in
         for method in offered
         if method in wanted
     ]
+
+
+def every_mode() -> list[str]:
+    return list(dict.fromkeys(mode for offered in (MODES, LOOP_MODES) for modes in offered.values() for mode in modes))
 
 
 def offers(framework: str, workload: str, quick: bool) -> Iterator[tuple[str, Iterable[str]]]:
@@ -212,11 +221,14 @@ def job(
     cores: Iterable[int],
     quick: bool,
     expected: str,
+    caches: str,
+    block: int = 0,
     dtype: str = "float32",
 ) -> dict[str, Any]:
-    """What `python -m bench.cell` reads: one framework, mode and workload, and a unit for each method.
+    """What `python -m bench.cell` and `bench.cold` read: one framework, mode and workload, and a unit for each method.
 
-    `expected` is the file that `bench.expected.expected` wrote for the workload.
+    `expected` is the file that `bench.expected.expected` wrote for the workload, `caches` a folder for what compilers
+    keep.
     """
     return {
         "framework": framework,
@@ -227,7 +239,15 @@ def job(
         "cores": list(cores),
         "quick": quick,
         "expected": str(expected),
+        "block": block,
         "units": [[number, method] for number, method in enumerate(methods)],
-        # NumPy only checks: its own idle threads must not take the framework's cores
-        "environment": {"OPENBLAS_NUM_THREADS": "1"},
+        "environment": {
+            "OPENBLAS_NUM_THREADS": "1",  # NumPy only checks: its own idle threads must not take the framework's cores
+            "TORCHINDUCTOR_CACHE_DIR": f"{caches}/torchinductor",
+            "TRITON_CACHE_DIR": f"{caches}/triton",
+            "JAX_COMPILATION_CACHE_DIR": f"{caches}/jax",
+            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+            "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+            "XLA_PYTHON_CLIENT_PREALLOCATE": "false",  # else the GPU's memory is the pool's, not the step's
+        },
     }

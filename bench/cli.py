@@ -1,6 +1,5 @@
 """The command line: `python -m bench verify | template | mutants | time | report | list | run`."""
 
-import contextlib
 import json
 import os
 import tempfile
@@ -124,14 +123,20 @@ def time_command(
     framework: Frameworks = None,
     method: Methods = None,
     workload: Workloads = None,
+    mode: Annotated[
+        list[str] | None, typer.Option("--mode", help="eager, compiled, jit, xla, ...; repeatable.")
+    ] = None,
     device: Device = "cpu",
     quick: Quick = False,
+    blocks: Annotated[int, typer.Option(min=1, help="Processes that a ratio is the mean of.")] = timing.BLOCKS,
+    cold: Annotated[bool, typer.Option(help="Also what compiling takes, and memory.")] = True,
     json: Json = None,
     out: Out = RESULTS,
 ) -> None:
     """Time training steps, each checked against the oracle first. Exit status 1 where a cell has no time."""
     store = prepared(out, json)
-    records = timed(store, framework, method, workload, device, quick)
+    how = timing.How(1 if quick else blocks, quick, cold and not quick)
+    records = timed(store, framework, method, workload, mode, device, how)
     store.compact()
     finish(records, json)
 
@@ -171,7 +176,7 @@ def run_command(framework: Frameworks = None, device: Device = "cpu", json: Json
     store = prepared(out, json)
     everything = [*claims(), verify.AGREEMENT, verify.OWN_LOSSES]
     records = verified(store, framework, everything, None, None, device, quick=False)
-    records += timed(store, framework, None, None, device, quick=True)
+    records += timed(store, framework, None, None, None, device, timing.How(1, quick=True, cold=False))
     store.compact()
     page.write(out)
     console.print(f"report: {out / 'README.md'}")
@@ -280,20 +285,24 @@ def timed(
     framework: list[str] | None,
     method: list[str] | None,
     workload: list[str] | None,
+    mode: list[str] | None,
     device: str,
-    quick: bool,
+    how: timing.How,
 ) -> list[Any]:
     """Time, store, print; the records of this run."""
     chosen = arguments.frameworks(framework, console)
     methods = arguments.known("method", method, cells.TIMED)
     methods = list(dict.fromkeys(["plain", *methods])) if methods else list(cells.TIMED)  # plain: the noise floor
     workloads = arguments.known("workload", workload, cells.WORKLOADS)
-    planned = cells.plan(chosen, methods, workloads or None, arguments.device(device, chosen), quick)
+    modes = arguments.known("mode", mode, cells.every_mode())
+    planned = cells.plan(chosen, methods, workloads or None, arguments.device(device, chosen), how.quick, modes or None)
+    if not planned:
+        raise arguments.refuse("nothing to time: none of these methods runs in these modes on these workloads")
     used = list(dict.fromkeys(cell.workload for cell in planned))
-    with contextlib.ExitStack() as stack:
+    with tempfile.TemporaryDirectory() as folder:
         with console.status("the oracle computes what the steps must give"):
-            files = stack.enter_context(timing.expectations(used, methods))
-        jobs = timing.jobs(planned, files, quick)
+            files = timing.expectations(used, methods, Path(folder))
+        jobs = timing.jobs(planned, files, Path(folder), how)
         records = measured(jobs, [cores()], store, lambda outcome: [timing.record(outcome)])
     terminal.print_costs(console, records)
     return records
@@ -344,7 +353,7 @@ def dumped(records: list[Any]) -> str:
 
 def passes(record: Any) -> bool:
     """Measured and right."""
-    if record.kind in ("cost", "own loss"):
+    if record.kind in ("cost", "cold", "own loss"):
         return record.status == "ok"
     if record.kind == "variations":
         return record.status == "ok" and record.count > 0 and not record.failures

@@ -1,5 +1,6 @@
 """From a cell to a callable training step. The timer and pytest-benchmark both use it; it times nothing itself."""
 
+import functools
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,12 +19,17 @@ from equivalence.problem import Problem, flat
 
 @dataclass(frozen=True)
 class Prepared:
-    """A training step on fixed data: `step()` returns the framework's (values, gradients), perhaps not yet computed."""
+    """A training step on fixed data; `trace` makes it, which is all that is left to do before it can be called."""
 
     cell: Cell
     batch: int
-    step: Callable[[], Any]
+    trace: Callable[[], Callable[[], Any]]
     bridge: ModuleType
+
+    @functools.cached_property
+    def step(self) -> Callable[[], Any]:
+        """Returns the framework's (values, gradients), perhaps not yet computed; compiled when called first."""
+        return self.trace()
 
     def synchronise(self, result: Any) -> None:
         """Wait until the result has been computed."""
@@ -62,7 +68,7 @@ def prepare_loop(cell: Cell, case: Case) -> PreparedLoop:
     """The cell's step as its ecosystem writes it."""
     builder = importlib.import_module(f"bench.loops.{cell.framework}")
     loop = builder.build(case, cell.mode, cell.method, cell.device)
-    return PreparedLoop(cell, case.batch, loop.step, impls.load(cell.framework), loop, loop.parameters())
+    return PreparedLoop(cell, case.batch, lambda: loop.step, impls.load(cell.framework), loop, loop.parameters())
 
 
 def prepare(cell: Cell, case: Case | None = None) -> Prepared:
@@ -80,5 +86,8 @@ def prepare(cell: Cell, case: Case | None = None) -> Prepared:
     def objective(params: dict[str, Any], data: dict[str, Any], extra: dict[str, Any]) -> Any:
         return usage.call(methods, problem.at(params, data, extra))
 
-    run = bridge.compiled(bridge.value_and_grad(objective), cell.mode)
-    return Prepared(cell, case.batch, lambda: run(*problem.arrays), bridge)
+    def trace() -> Callable[[], Any]:
+        run = bridge.traced(bridge.value_and_grad(objective), cell.mode, problem.arrays)
+        return lambda: run(*problem.arrays)
+
+    return Prepared(cell, case.batch, trace, bridge)

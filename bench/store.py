@@ -114,33 +114,59 @@ class VariationRecord(Base):
         return (self.kind, self.framework, str(self.seed))
 
 
-class CostRecord(Base):
-    """One cell: a training step of a method. Times in seconds a step; `plain` were interleaved in the same process."""
+class Cell(Base):
+    """Which training step was measured, and whether it could be."""
 
-    kind: Literal["cost"] = "cost"
     method: str
     framework: str
     mode: str
     workload: str
     dtype: str = "float32"
     device: str = "cpu"
-    batch: int = 0
-    threads: int = 0
     status: Status
     reason: str = ""
+
+    def place(self) -> tuple[str, ...]:
+        """What one plain step is the measure for."""
+        return (self.workload, self.framework, self.mode, self.dtype, self.device)
+
+
+class CostRecord(Cell):
+    """A block of a cell: seconds a step of the method and, interleaved, of the plain step in the same process."""
+
+    kind: Literal["cost"] = "cost"
+    block: int = 0
+    batch: int = 0
+    threads: int = 0
     quick: bool = False
     floor: float = 0.0  # least cost in plain steps
     error: float = 0.0  # largest of the step's value and gradient against the oracle, rounding units × condition
-    first_call: float = 0.0  # seconds, with compilation
     steps: list[float] = Field(default_factory=list)  # of the method
-    plain: list[float] = Field(default_factory=list)  # of the plain step beside each
+    base: list[float] = Field(default_factory=list)  # of the plain step beside each
+    foreign: float = float("nan")  # cores' worth of time that other processes took meanwhile
 
     def key(self) -> tuple[str, ...]:
-        return (self.kind, self.method, self.framework, self.mode, self.workload, self.dtype, self.device)
+        return (self.kind, self.method, *self.place(), str(self.block))
+
+
+class ColdRecord(Cell):
+    """A cell in a new process with empty caches: seconds before a step is fast; MiB that it holds."""
+
+    kind: Literal["cold"] = "cold"
+    imported: float = float("nan")  # the framework
+    traced: float = float("nan")  # the step; 0 where a mode traces nothing
+    compiled: float = float("nan")  # the first call less a later one
+    step: float = float("nan")  # a later one
+    held: float = float("nan")  # before the first step
+    memory: float = float("nan")  # the most in later steps, what was held before included
+    device_memory: float = float("nan")  # the most on the GPU
+
+    def key(self) -> tuple[str, ...]:
+        return (self.kind, self.method, *self.place())
 
 
 Record = Annotated[
-    Environment | ClaimRecord | AgreementRecord | OwnLossRecord | VariationRecord | CostRecord,
+    Environment | ClaimRecord | AgreementRecord | OwnLossRecord | VariationRecord | CostRecord | ColdRecord,
     Field(discriminator="kind"),
 ]
 ADAPTER: TypeAdapter[Record] = TypeAdapter(Record)

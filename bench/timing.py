@@ -1,74 +1,89 @@
 """Which cells to time, in which processes, and records of what came back."""
 
-import contextlib
 import os
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 from bench import cells
 from bench.run import Job, Outcome
-from bench.store import ROOT, CostRecord
+from bench.store import ROOT, ColdRecord, CostRecord
 
 UNIT_LIMIT = 300.0  # seconds for a method: compiling a double backward takes the longest
+BLOCKS = 6  # processes that a ratio is the mean of; see `bench.statistics`
 
 
-@contextlib.contextmanager
-def expectations(workloads: list[str], methods: list[str]) -> Iterator[dict[str, Path]]:
+@dataclass(frozen=True)
+class How:
+    """How thoroughly to measure."""
+
+    blocks: int = BLOCKS
+    quick: bool = False  # few samples
+    cold: bool = True  # compilation and memory too
+
+
+def expectations(workloads: list[str], methods: list[str], folder: Path) -> dict[str, Path]:
     """What the oracle expects, a file a workload, in processes of their own so that NumPy's threads stay there."""
     environment = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
-    with tempfile.TemporaryDirectory() as folder:
-        files = {workload: Path(folder) / f"{workload}.npz" for workload in workloads}
-        running = [
-            subprocess.Popen(
-                [sys.executable, "-m", "bench.expected", workload, str(file), *methods], cwd=ROOT, env=environment
-            )
-            for workload, file in files.items()
-        ]
-        for process in running:
-            if process.wait() != 0:
-                raise RuntimeError("the oracle's values could not be computed; its message stands above")
-        yield files
+    files = {workload: folder / f"{workload}.npz" for workload in workloads}
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-m", "bench.expected", workload, str(file), *methods], cwd=ROOT, env=environment
+        )
+        for workload, file in files.items()
+    ]
+    for process in running:
+        if process.wait() != 0:
+            raise RuntimeError("the oracle's values could not be computed; its message stands above")
+    return files
 
 
-def jobs(planned: list[cells.Cell], files: dict[str, Path], quick: bool) -> list[Job]:
-    """One process a framework, mode and workload; within it every method beside the same plain step."""
+def jobs(planned: list[cells.Cell], files: dict[str, Path], folder: Path, how: How) -> list[Job]:
+    """Block after block, in each one process a framework, mode and workload: frameworks take turns.
+
+    Then each method cold, in a process of its own. In `folder` is what compilers keep.
+    """
 
     def process(cell: cells.Cell) -> tuple[str, str, str, str]:
         return cell.workload, cell.framework, cell.mode, cell.device
 
-    made = []
-    for (workload, framework, mode, device), group in groupby(planned, key=process):
-        message = cells.job(
-            framework,
-            mode,
-            workload,
-            [cell.method for cell in group],
-            device=device,
-            cores=[],
-            quick=quick,
-            expected=str(files[workload]),
-        )
-        units = [method for _, method in message.pop("units")]
-        made.append(Job("bench.cell", framework, message, units, UNIT_LIMIT))
+    groups = [list(group) for _, group in groupby(planned, key=process)]
+    made = [job("bench.cell", group, files, folder / "warm", how, n) for n in range(how.blocks) for group in groups]
+    if how.cold:
+        made += [job("bench.cold", [cell], files, folder / f"cold {n}", how) for n, cell in enumerate(planned)]
     return made
 
 
-def record(outcome: Outcome) -> CostRecord:
-    """A cell's record. A result carries its own status: `wrong` has a reason and no times."""
+def job(module: str, group: list[cells.Cell], files: dict[str, Path], caches: Path, how: How, block: int = 0) -> Job:
+    """A process for cells that share framework, mode, workload and device."""
+    cell = group[0]
+    message = cells.job(
+        cell.framework,
+        cell.mode,
+        cell.workload,
+        [cell.method for cell in group],
+        device=cell.device,
+        cores=[],
+        quick=how.quick,
+        expected=str(files[cell.workload]),
+        caches=str(caches),
+        block=block,
+        dtype=cell.dtype,
+    )
+    units = [method for _, method in message.pop("units")]
+    return Job(module, cell.framework, message, units, UNIT_LIMIT)
+
+
+def record(outcome: Outcome) -> CostRecord | ColdRecord:
+    """A unit's record. A result carries its own status: `wrong` has a reason and no times."""
     place = outcome.job.arguments
     facts: dict[str, Any] = {"status": outcome.status, "reason": outcome.reason} | outcome.result
-    return CostRecord(
-        method=outcome.unit,
-        framework=outcome.job.framework,
-        mode=place["mode"],
-        workload=place["workload"],
-        dtype=place["dtype"],
-        device=place["device"],
-        quick=place["quick"],
-        **facts,
-    )
+    facts |= {name: place[name] for name in ("mode", "workload", "dtype", "device")}
+    facts |= {"method": outcome.unit, "framework": outcome.job.framework}
+    if outcome.job.module == "bench.cold":
+        return ColdRecord(**facts)
+    floor = cells.TIMED[outcome.unit].floor if outcome.unit in cells.TIMED else 0
+    return CostRecord(**facts, block=place["block"], quick=place["quick"], floor=float(floor))

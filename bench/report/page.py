@@ -9,7 +9,8 @@ from typing import Any
 import jinja2
 import pandas as pd
 
-from bench.report import tables
+from bench import statistics
+from bench.report import costs, tables
 from bench.report.figures import figures
 from bench.store import Environment, code_hash, latest, read
 from equivalence import judge
@@ -67,7 +68,13 @@ def render(machines: Sequence[Machine], code: str) -> str:
     stated, planted = list(claims().values()), list(mutants().values())
     template = TEMPLATES.get_template("README.md.j2")
     return template.render(
-        machines=sections, claims=stated, mutants=planted, judge=judge, stale=tables.STALE, text=text
+        machines=sections,
+        claims=stated,
+        mutants=planted,
+        judge=judge,
+        statistics=statistics,
+        stale=tables.STALE,
+        text=text,
     )
 
 
@@ -89,7 +96,8 @@ def section(machine: Machine, code: str) -> dict[str, Any]:
         "cross_framework": markdown(tables.cross_framework_table(records, code)),
         "variations": markdown(tables.variations_table(records, code)),
         "own_losses": markdown(tables.own_losses_table(records, code)),
-        "costs": markdown(tables.cost_table(records, code)),
+        "costs": markdown(costs.cost_table(records, code)),
+        "cold": markdown(costs.cold_table(records, code)),
         "figures": list(machine.figures),
         "problems": machine.problems,
     }

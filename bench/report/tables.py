@@ -14,17 +14,16 @@ import numpy as np
 import pandas as pd
 
 from bench.mutants import CAUGHT, FATES, KILLED, SURVIVED, fate, fates, idle
-from bench.store import AgreementRecord, ClaimRecord, CostRecord, OwnLossRecord, VariationRecord, latest
+from bench.store import AgreementRecord, ClaimRecord, ColdRecord, CostRecord, OwnLossRecord, VariationRecord, latest
 from bench.verify import AGREEMENT
 from equivalence.claim import Claim, claims
 from equivalence.judge import Verdict, judge, judge_all
-from equivalence.measure import ROUNDING_UNIT
 from equivalence.mutant import control, mutants
 from equivalence.usages import usages
 from impls import FRAMEWORKS
 
 Judged = ClaimRecord | AgreementRecord
-Kind = TypeVar("Kind", ClaimRecord, AgreementRecord, OwnLossRecord, VariationRecord, CostRecord)
+Kind = TypeVar("Kind", ClaimRecord, AgreementRecord, OwnLossRecord, VariationRecord, CostRecord, ColdRecord)
 
 NOT_MEASURED = "not measured"
 STALE = "†"
@@ -431,73 +430,3 @@ def own_losses_table(records: Iterable[Any], code: str = "") -> pd.DataFrame:
 
 def own_loss_cell(record: OwnLossRecord, times: str) -> str:
     return record.derivatives.get(times, NOT_MEASURED) if record.status == "ok" else f"{record.status}: {record.reason}"
-
-
-# Cost
-
-COST_COLUMNS = (
-    "workload", "framework", "mode", "dtype", "device", "method", "ms a step", "× plain", "range", "floor",
-    "efficiency", "first call s", "error", "status",
-)  # fmt: skip
-
-
-def cost_table(records: Iterable[Any], code: str = "") -> pd.DataFrame:
-    """One row a cell, the least possible cost beside the measured one. No time is shown unless the status is ok."""
-    found = of_kind(records, CostRecord)
-    noise = {cell(record): spread(record) for record in found if record.method == "plain"}
-    seen = [list(dict.fromkeys(column)) for column in zip(*map(cell, found), strict=True)]
-    found.sort(key=lambda record: [values.index(value) for values, value in zip(seen, cell(record), strict=True)])
-    rows = [cost_row(record, noise.get(cell(record), 0.0), code) for record in found]
-    return pd.DataFrame(rows, columns=COST_COLUMNS)
-
-
-def cell(record: CostRecord) -> tuple[str, ...]:
-    """What one plain step is the measure for."""
-    return record.workload, record.framework, record.mode, record.dtype, record.device
-
-
-def cost_row(record: CostRecord, noise: float, code: str) -> tuple[str, ...]:
-    said = mark(status(record), [record], code)
-    return (*cell(record), record.method, *times(record, noise), check_error(record), said)
-
-
-def times(record: CostRecord, noise: float) -> tuple[str, ...]:
-    """ms a step, × plain, range, floor, efficiency, first call; ≈ where the range is what a plain step shows itself."""
-    floor = f"{record.floor:.2f}" if record.floor > 0 else NONE
-    ratios = paired_ratios(record)
-    if not ratios.size:
-        return NONE, NONE, NONE, floor, NONE, NONE
-    ratio = float(np.exp(np.log(ratios).mean()))
-    same = "≈ " if spread(record) <= noise else ""
-    return (
-        f"{1e3 * np.median(record.steps):.3g}",
-        f"{same}{ratio:.2f}",
-        f"{ratios.min():.2f}–{ratios.max():.2f}",
-        floor,
-        f"{record.floor / ratio:.0%}" if record.floor > 0 else NONE,
-        f"{record.first_call:.2g}",
-    )
-
-
-def paired_ratios(record: CostRecord) -> np.ndarray:
-    """step/plain of neighbours in time; none where the cell was not timed."""
-    steps, plain = np.array(record.steps), np.array(record.plain)
-    timed = record.status == "ok" and steps.size > 0 and steps.shape == plain.shape
-    return steps / plain if timed and (steps > 0).all() and (plain > 0).all() else np.array([])
-
-
-def spread(record: CostRecord) -> float:
-    """Largest |log ratio|: of the plain step against itself, the noise floor."""
-    return float(np.abs(np.log(paired_ratios(record))).max(initial=0.0))
-
-
-def check_error(record: CostRecord) -> str:
-    """Of the step's value and gradient, in rounding units × condition."""
-    if record.status not in ("ok", "wrong") or record.dtype not in ROUNDING_UNIT:
-        return NONE
-    return f"{record.error:.2g}"
-
-
-def status(record: CostRecord) -> str:
-    said = record.status + (", quick" if record.quick else "")
-    return f"{said}: {record.reason}" if record.reason else said

@@ -9,13 +9,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bench.report import tables
+from bench.report import costs, tables
 from bench.report.tables import NOT_MEASURED
 from bench.run import Outcome
 
 WIDTHS = {"what it says": 24, "mistakes rejected": 9, "measured": 16, "planted mistake": 46}  # of 100; others share
 AGREEMENT_COLUMNS = ["usage", "largest error", "between frameworks", "verdict"]
-COST_COLUMNS = ["step", "ms a step", "× plain", "range", "floor", "efficiency", "first call s", "status"]
+COST_COLUMNS = ["step", "ms a step", "× plain", "interval", "floor", "efficiency", "blocks", "status"]
 BAD = ("FAILS", "wrong", "failed", "timeout", "interrupted")  # cells say the worst first
 
 
@@ -62,7 +62,7 @@ def print_own_losses(console: Console, records: Iterable[Any]) -> None:
 
 def print_costs(console: Console, records: Iterable[Any]) -> None:
     """A table for each workload."""
-    table = tables.cost_table(records)
+    table = costs.cost_table(records)
     if table.empty:
         console.print(f"cost: {NOT_MEASURED}")
     table["step"] = table["framework"] + " " + table["mode"] + ": " + table["method"]

@@ -54,7 +54,15 @@ def value_and_grad(objective: Callable[..., Array]) -> Callable[..., tuple[Array
 
 
 def compiled(step: Callable[..., Any], mode: str) -> Callable[..., Any]:
-    """The step, run in one of MODES. Compilation happens at the first call."""
+    """The step, run in one of MODES. Tracing and compilation happen at the first call."""
+
+
+def traced(step: Callable[..., Any], mode: str, arguments: tuple[Any, ...]) -> Callable[..., Any]:
+    """The step for arguments of these shapes and dtypes, traced; it is compiled at its first call."""
+
+
+def device_memory(device: str) -> float:
+    """The most memory that arrays on the GPU have held in this process, in MiB; NaN on a CPU."""
 
 
 def synchronise(tree: Any) -> None:

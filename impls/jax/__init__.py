@@ -66,5 +66,17 @@ def compiled(step, mode):
     return step if mode == "eager" else jax.jit(step)
 
 
+def traced(step, mode, arguments):
+    if mode == "eager":
+        return step
+    run = jax.jit(step)
+    run.trace(*arguments)  # kept by jit, which lowers and compiles it when called
+    return run
+
+
+def device_memory(device):
+    return jax.devices(device)[0].memory_stats()["peak_bytes_in_use"] / 2**20 if device == "cuda" else float("nan")
+
+
 def synchronise(tree):
     jax.block_until_ready(tree)

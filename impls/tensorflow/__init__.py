@@ -72,6 +72,14 @@ def compiled(step, mode):
     return tf.function(step, autograph=False, jit_compile=mode == "xla")
 
 
+def traced(step, mode, arguments):
+    return step if mode == "eager" else compiled(step, mode).get_concrete_function(*arguments)
+
+
+def device_memory(device):
+    return tf.config.experimental.get_memory_info("GPU:0")["peak"] / 2**20 if device == "cuda" else float("nan")
+
+
 def synchronise(tree):
     for leaf in tf.nest.flatten(tree):
         leaf.numpy()

@@ -64,10 +64,6 @@ def value_and_grad(objective):
 
 
 def compiled(step, mode):
-    """torch.compile refuses a double backward; the graph that make_fx traces has only forward operations left.
-
-    In mode "traced" that graph runs as it is: the C++ code that torch.compile makes of it takes minutes to build.
-    """
     if mode == "eager":
         return step
     graphs = {}
@@ -75,11 +71,25 @@ def compiled(step, mode):
     def run(*arguments):
         shapes = str(torch.utils._pytree.tree_map(lambda leaf: (tuple(leaf.shape), leaf.dtype), arguments))
         if shapes not in graphs:
-            graph = make_fx(step)(*arguments)
-            graphs[shapes] = graph if mode == "traced" else torch.compile(graph)
+            graphs[shapes] = traced(step, mode, arguments)
         return graphs[shapes](*arguments)
 
     return run
+
+
+def traced(step, mode, arguments):
+    """torch.compile refuses a double backward; the graph that make_fx traces has only forward operations left.
+
+    In mode "traced" that graph runs as it is: the C++ code that torch.compile makes of it takes minutes to build.
+    """
+    if mode == "eager":
+        return step
+    graph = make_fx(step)(*arguments)
+    return graph if mode == "traced" else torch.compile(graph)
+
+
+def device_memory(device):
+    return torch.cuda.max_memory_allocated() / 2**20 if device == "cuda" else float("nan")
 
 
 def synchronise(tree):

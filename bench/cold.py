@@ -1,0 +1,71 @@
+"""What is paid before a step is fast, and the memory that it needs: one method in a process of its own, caches empty.
+
+The same jobs and events as `bench.cell`, with one unit. The memory is measured after the times, in steps that nothing
+times.
+"""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from equivalence.protocol import peak_memory, serve
+
+STEPS = 3  # for the time of a step that is warm, and for the memory of some more
+
+
+def start(job: dict[str, Any]) -> Callable[[str], dict[str, Any]]:
+    """Import and configure the framework, which is timed as well."""
+    began = time.perf_counter()
+    import impls
+
+    bridge = impls.load(job["framework"])
+    bridge.configure(threads=len(job["cores"]), double=job["dtype"] == "float64")
+    imported = time.perf_counter() - began
+
+    from bench.cells import Cell
+    from bench.expected import Expected
+    from bench.prepare import prepare
+    from equivalence.judge import AGREEMENT_UNITS
+
+    expected = Expected(job["expected"])
+    place = {name: job[name] for name in ("framework", "mode", "workload", "dtype", "device")}
+
+    def measure(method: str) -> dict[str, Any]:
+        prepared = prepare(Cell(method, **place))
+        forget_peak()
+        held = peak_memory()
+        tracing = seconds(lambda: prepared.step)
+        results: list[Any] = []
+        first = seconds(lambda: results.append(prepared.run()))
+        units = expected.units(method, prepared.numpy(results.pop()), job["dtype"])
+        if not units <= AGREEMENT_UNITS:
+            off = f"{units:.3g} rounding units x condition, at most {AGREEMENT_UNITS}"
+            return {"status": "wrong", "reason": f"the {method} step is off by {off}"}
+        step = min(seconds(prepared.run) for _ in range(STEPS))
+        times = {"imported": imported, "traced": tracing, "compiled": max(0.0, first - step), "step": step}
+        forget_peak()
+        for _ in range(STEPS):
+            prepared.run()
+        device = bridge.device_memory(job["device"])
+        return {"status": "ok", **times, "held": held, "memory": peak_memory(), "device_memory": device}
+
+    return measure
+
+
+def seconds(work: Callable[[], Any]) -> float:
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def forget_peak() -> None:
+    """From here on, `peak_memory` counts anew where the system can do that (Linux)."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return
+
+
+if __name__ == "__main__":
+    serve(start)

@@ -1,0 +1,116 @@
+"""What steps cost: ratios to the plain step from blocks, what is paid before, and the memory."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import pandas as pd
+
+from bench.report.tables import NONE, mark, of_kind
+from bench.statistics import Effect, block_effect, effect, noise_floor, verdict
+from bench.store import ColdRecord, CostRecord, latest
+from equivalence.measure import ROUNDING_UNIT
+
+PLACE = ("workload", "framework", "mode", "dtype", "device")
+COST_COLUMNS = (
+    *PLACE, "method", "ms a step", "× plain", "interval", "floor", "efficiency", "blocks", "error", "status",
+)  # fmt: skip
+COLD_COLUMNS = (
+    *PLACE, "method", "import s", "trace s", "compile s", "step ms", "before MiB", "in steps MiB", "GPU MiB", "status",
+)  # fmt: skip
+MARKS = {"same": "≈ ", "ambiguous": "? ", "no data": ""}
+Blocks = list[CostRecord]
+
+
+def cost_table(records: Iterable[object], code: str = "") -> pd.DataFrame:
+    """One row a cell, the least possible cost beside the measured one. No time is shown unless every block is right."""
+    found = cells(records)
+    noise = {blocks[0].place(): noise_floor(effects(blocks)) for blocks in found if blocks[0].method == "plain"}
+    rows = [cost_row(blocks, noise.get(blocks[0].place(), float("inf")), code) for blocks in found]
+    return pd.DataFrame(rows, columns=COST_COLUMNS)
+
+
+def cells(records: Iterable[object]) -> list[Blocks]:
+    """The blocks of each cell, of the code and environment that measured it last; cells of a workload together."""
+    by_cell: dict[tuple[str, ...], Blocks] = {}
+    for record in of_kind(latest(records), CostRecord):
+        by_cell.setdefault((*record.place(), record.method), []).append(record)
+    seen = [list(dict.fromkeys(column)) for column in zip(*by_cell, strict=True)]
+    ordered = sorted(by_cell, key=lambda cell: [values.index(value) for values, value in zip(seen, cell, strict=True)])
+    return [measured_last(by_cell[cell]) for cell in ordered]
+
+
+def measured_last(blocks: Blocks) -> Blocks:
+    """Blocks of other code or another environment are no part of the same mean."""
+    newest = max(blocks, key=lambda record: record.time)
+    same = (newest.code, newest.environment)
+    return sorted((b for b in blocks if (b.code, b.environment) == same), key=lambda record: record.block)
+
+
+def effects(blocks: Blocks) -> list[float]:
+    """The number of each block that was timed; none where a block is wrong."""
+    if any(record.status == "wrong" for record in blocks):
+        return []
+    return [block_effect(record.steps, record.base) for record in blocks if record.status == "ok"]
+
+
+def cost_row(blocks: Blocks, noise: float, code: str) -> tuple[str, ...]:
+    first, found = blocks[0], effect(effects(blocks))
+    said = mark(status(blocks), blocks, code)
+    return (*first.place(), first.method, *times(blocks, found, noise), str(found.blocks), check_error(blocks), said)
+
+
+def times(blocks: Blocks, found: Effect, noise: float) -> tuple[str, ...]:
+    """ms a step, × plain, interval, floor, efficiency; ≈ where a plain step differs from itself by as much."""
+    least = blocks[0].floor
+    floor = f"{least:.2f}" if least > 0 else NONE
+    if not np.isfinite(found.mean):
+        return NONE, NONE, NONE, floor, NONE
+    word = "same" if blocks[0].method == "plain" else verdict(found, noise)
+    low, high = found.interval
+    samples = np.concatenate([record.steps for record in blocks if record.status == "ok"])
+    return (
+        f"{1e3 * np.median(samples):.3g}",
+        f"{MARKS.get(word, '')}{found.ratio:.2f}",
+        f"{low:.2f}–{high:.2f}",
+        floor,
+        f"{least / found.ratio:.0%}" if least > 0 else NONE,
+    )
+
+
+def check_error(blocks: Blocks) -> str:
+    """The largest of the steps' values and gradients, in rounding units × condition."""
+    errors = [record.error for record in blocks if record.status in ("ok", "wrong") and record.dtype in ROUNDING_UNIT]
+    return f"{np.max(errors):.2g}" if errors else NONE
+
+
+def status(blocks: Sequence[CostRecord]) -> str:
+    """ok, or what befell a block and which share is left."""
+    bad = [record for record in blocks if record.status != "ok"]
+    said = "ok" if not bad else f"{bad[0].status}: {bad[0].reason}" if bad[0].reason else bad[0].status
+    if bad and len(bad) < len(blocks):
+        said = f"{said} ({len(bad)} of {len(blocks)} blocks)"
+    return f"{said}, quick" if all(record.quick for record in blocks) else said
+
+
+def cold_table(records: Iterable[object], code: str = "") -> pd.DataFrame:
+    """What is paid before a step is fast, and memory."""
+    rows = [
+        (*record.place(), record.method, *cold_cells(record), mark(cold_status(record), [record], code))
+        for record in of_kind(latest(records), ColdRecord)
+    ]
+    return pd.DataFrame(rows, columns=COLD_COLUMNS)
+
+
+def cold_cells(record: ColdRecord) -> tuple[str, ...]:
+    times = (record.imported, record.traced, record.compiled)
+    sizes = (record.held, record.memory, record.device_memory)
+    shown = [*(number(value, ".2g") for value in times), number(1e3 * record.step, ".3g")]
+    return (*shown, *(number(value, ".0f") for value in sizes))
+
+
+def number(value: float, form: str) -> str:
+    return f"{value:{form}}" if np.isfinite(value) else NONE
+
+
+def cold_status(record: ColdRecord) -> str:
+    return f"{record.status}: {record.reason}" if record.reason else record.status

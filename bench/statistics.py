@@ -1,0 +1,81 @@
+"""From the times of blocks to a ratio, an interval and a verdict. NumPy and SciPy; never raises on bad measurements.
+
+The independent unit is the process: a block gives one number, however many samples it took.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy import stats
+
+FEWEST = 6  # blocks that an interval is made from; of fewer the range is shown
+LEVEL = 0.95
+RESAMPLES = 9999
+RESOLUTION = 0.10  # where one step differs from itself by more, the machine was too noisy to say "the same"
+
+Word = Literal["faster", "slower", "same", "ambiguous", "no data"]
+
+
+@dataclass(frozen=True)
+class Effect:
+    """log(time / time of the base): the mean over blocks, and between which numbers it lies."""
+
+    mean: float
+    low: float
+    high: float
+    blocks: int
+
+    @property
+    def ratio(self) -> float:
+        return float(np.exp(self.mean))
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """Of the ratio: 95 % by bootstrap over blocks, the range where there are too few of them."""
+        return float(np.exp(self.low)), float(np.exp(self.high))
+
+
+def block_effect(steps: Sequence[float], base: Sequence[float]) -> float:
+    """The mean of log(step / base) over the pairs of a block; NaN where it was not timed.
+
+    Trimmed: a pair in four at either end is left out. An interruption by another program hits one sample and is many
+    times as long as what is measured; the mean of all pairs would show it and nothing else.
+    """
+    a, b = np.asarray(base, float), np.asarray(steps, float)
+    if not a.size or a.shape != b.shape or not ((a > 0).all() and (b > 0).all()):
+        return float("nan")
+    return float(stats.trim_mean(np.log(b / a), 0.25))
+
+
+def effect(blocks: Sequence[float]) -> Effect:
+    """Of the blocks' numbers. One that is not finite makes all of it NaN: nothing is left out in silence."""
+    values = np.asarray(blocks, float)
+    if not values.size or not np.isfinite(values).all():
+        return Effect(float("nan"), float("nan"), float("nan"), int(values.size))
+    low, high = float(values.min()), float(values.max())
+    if values.size >= FEWEST and low < high:
+        drawn = stats.bootstrap(
+            (values,), np.mean, confidence_level=LEVEL, n_resamples=RESAMPLES, method="percentile",
+            rng=np.random.default_rng(0),
+        )  # fmt: skip
+        low, high = map(float, drawn.confidence_interval)
+    return Effect(float(values.mean()), low, high, int(values.size))
+
+
+def noise_floor(blocks: Sequence[float]) -> float:
+    """The largest |log ratio| that a step showed against itself in one block; infinite where that was not measured."""
+    values = np.abs(np.asarray(blocks, float))
+    return float(values.max()) if values.size and np.isfinite(values).all() else float("inf")
+
+
+def verdict(found: Effect, noise: float) -> Word:
+    """What an effect says beside the noise floor: a difference is larger than it, and its interval excludes none."""
+    if not np.isfinite(found.mean):
+        return "no data"
+    if abs(found.mean) <= noise:
+        return "same" if noise <= np.log1p(RESOLUTION) else "ambiguous"
+    if found.low > 0:
+        return "slower"
+    return "faster" if found.high < 0 else "ambiguous"
