@@ -11,7 +11,7 @@ import pytest
 
 import bench.cell
 import impls
-from bench.cells import LOOP_MODES, LOOPS, METHODS, MODES, QUICK_LOOP_MODE, QUICK_MODE, TIMED, Cell, job, plan
+from bench.cells import LOOP_MODES, LOOPS, METHODS, MODES, QUICK_LOOP_MODE, QUICK_MODE, SLOWED, TIMED, Cell, job, plan
 from bench.expected import Expected, write
 from bench.prepare import prepare
 from bench.store import ROOT
@@ -84,7 +84,7 @@ def test_floors():
 
 
 def test_a_job_numbers_its_methods():
-    said = job("torch", "eager", "digits-mlp", ["plain", "fgm"], cores=[0], quick=True, expected="e.npz")
+    said = job("torch", "eager", "digits-mlp", ["plain", "fgm"], cores=[0], quick=True, expected="e.npz", caches="c")
     assert said["units"] == [[0, "plain"], [1, "fgm"]]
 
 
@@ -154,30 +154,80 @@ def test_a_workload_takes_one_draw_of_each():
 def test_the_two_steps_take_turns(monkeypatch):
     monkeypatch.setattr(bench.cell, "SAMPLE_SECONDS", 0.0)  # one call a sample
     calls = []
-    times = bench.cell.interleaved(lambda: calls.append("A"), lambda: calls.append("B"), 4)
     warming = 2 * bench.cell.WARM_UP
-    assert "".join(calls[warming:]) == "ABBABAAB"
-    assert [len(one) for one in times] == [4, 4]
+    for first, order in ((0, "ABBABAAB"), (1, "BAABABBA")):
+        calls.clear()
+        times = bench.cell.interleaved(lambda: calls.append("A"), lambda: calls.append("B"), 4, first)
+        assert "".join(calls[warming:]) == order
+        assert [len(one) for one in times] == [4, 4]
 
 
-def test_a_worker_times_what_is_right_and_refuses_what_is_wrong(framework, tmp_path):
-    """The oracle's fgm gradient is falsified in one place: the file says what is expected, so the step is wrong."""
-    path = tmp_path / "expected.npz"
+def test_a_slow_step_is_sampled_less_often(monkeypatch):
+    monkeypatch.setattr(bench.cell, "SAMPLE_SECONDS", 0.0)
+    monkeypatch.setattr(bench.cell, "LONGEST", 0.0)
+    times = bench.cell.interleaved(lambda: "A", lambda: "B", 12)
+    assert [len(one) for one in times] == [4, 4], "two quadruples, one of each order"
+
+
+def test_a_step_slowed_by_a_tenth_takes_a_tenth_longer(monkeypatch):
+    """On a clock that this test turns: 0.5 s for the step, 0.01 s for every look at the clock."""
+    now = [0.0]
+
+    def tick(seconds):
+        now[0] += seconds
+        return now[0]
+
+    monkeypatch.setattr(bench.cell.time, "perf_counter", lambda: tick(0.01))
+    began = now[0]
+    bench.cell.slowed(lambda: tick(0.5))()
+    assert now[0] - began == pytest.approx(0.55, abs=0.05)
+
+
+@pytest.fixture(scope="module")
+def falsified(tmp_path_factory):
+    """What the oracle expects of the CNN, fgm's gradient falsified in one place: the step is wrong by this file."""
+    path = tmp_path_factory.mktemp("expected") / "expected.npz"
     write(WORKLOADS["digits-cnn"](), ["fgm"], path)
     arrays = dict(np.load(path))
     arrays["fgm/gradient"][3] += 1e-3 * np.abs(arrays["fgm/gradient"]).max()
     np.savez(path, **arrays)
-    said = job(
-        framework, QUICK_MODE[framework], "digits-cnn", ["plain", "fgm"], cores=CORES, quick=True, expected=str(path)
-    )
-    worker = subprocess.run(
-        [sys.executable, "-m", "bench.cell"], cwd=ROOT, input=json.dumps(said), capture_output=True, text=True
-    )
-    assert worker.returncode == 0, worker.stderr
-    events = [json.loads(line) for line in worker.stdout.splitlines()]
-    plain, fgm = (event["result"] for event in events if event["event"] == "done")
-    assert plain["status"] == "ok"
-    assert len(plain["steps"]) == len(plain["plain"]) == bench.cell.SAMPLES["quick"]
-    assert min(plain["steps"] + plain["plain"] + [plain["first_call"]]) > 0
+    return path
+
+
+@pytest.fixture
+def work(framework, falsified, tmp_path):
+    """The results of a worker's units."""
+
+    def measure(module, *units):
+        said = job(
+            framework, QUICK_MODE[framework], "digits-cnn", units,
+            cores=CORES, quick=True, expected=str(falsified), caches=str(tmp_path),
+        )  # fmt: skip
+        worker = subprocess.run(
+            [sys.executable, "-m", module], cwd=ROOT, input=json.dumps(said), capture_output=True, text=True
+        )
+        assert worker.returncode == 0, worker.stderr
+        events = [json.loads(line) for line in worker.stdout.splitlines()]
+        return [event["result"] for event in events if event["event"] == "done"]
+
+    return measure
+
+
+def test_a_block_times_what_is_right_and_refuses_what_is_wrong(work):
+    plain, slowed, fgm = work("bench.cell", "plain", SLOWED, "fgm")
+    for timed in (plain, slowed):
+        assert timed["status"] == "ok"
+        assert len(timed["steps"]) == len(timed["base"]) == bench.cell.SAMPLES["quick"]
+        assert min(timed["steps"] + timed["base"]) > 0
     assert (fgm["status"], fgm["batch"], fgm["threads"]) == ("wrong", 128, len(CORES))
-    assert not {"first_call", "steps", "plain"} & set(fgm)
+    assert not {"steps", "base"} & set(fgm)
+
+
+def test_a_cold_process_says_what_is_paid_and_refuses_what_is_wrong(work, framework):
+    (plain,) = work("bench.cold", "plain")
+    assert plain["status"] == "ok" and min(plain["imported"], plain["step"]) > 0
+    assert (plain["traced"] > 1e-3) == (QUICK_MODE[framework] != "eager"), "a trace takes milliseconds"
+    assert 10 < plain["held"] < plain["memory"] < 20_000, "MiB"
+    assert np.isnan(plain["device_memory"])
+    (fgm,) = work("bench.cold", "fgm")
+    assert fgm["status"] == "wrong" and "step" not in fgm

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from bench.report import figures, page, tables, terminal
-from bench.store import AgreementRecord, ClaimRecord, CostRecord, Environment, VariationRecord, read
+from bench.report import costs, figures, page, tables, terminal
+from bench.store import AgreementRecord, ClaimRecord, ColdRecord, CostRecord, Environment, VariationRecord, read
 from equivalence.claim import claims
 
 C1 = claims()["C1"]
@@ -47,11 +47,23 @@ def agreement_record(value, framework="torch", **options):
     return AgreementRecord(usage="hvp", method="hvp", framework=framework, case="tanh-mlp", dtype="float64", **options)
 
 
-def cost_record(method, ratios, **options):
-    plain = [0.010, 0.011, 0.012]
-    steps = [ratio * time for ratio, time in zip(ratios, plain, strict=True)]
-    options = {"status": "ok", "steps": steps, "plain": plain, "floor": 5 / 3, "error": 4.0} | options
-    return CostRecord(method=method, framework="torch", mode="eager", workload="mlp", **options)
+def cost_record(method, ratio=2.0, block=0, **options):
+    """A block in which every pair shows the ratio."""
+    base = [0.010, 0.011, 0.012, 0.011]
+    steps = [ratio * time for time in base]
+    options = {"status": "ok", "steps": steps, "base": base, "floor": 5 / 3, "error": 4.0} | options
+    return CostRecord(method=method, block=block, framework="torch", mode="eager", workload="mlp", **options)
+
+
+def cost_records(method, ratios, **options):
+    return [cost_record(method, ratio, block, **options) for block, ratio in enumerate(ratios)]
+
+
+def cold_record(**options):
+    times = {"imported": 1.25, "traced": 0.0, "compiled": 2.0, "step": 0.0125, "held": 300.0, "memory": 420.0}
+    return ColdRecord(
+        method="fgm", framework="torch", mode="eager", workload="mlp", **({"status": "ok"} | times | options)
+    )
 
 
 def row(table, **where):
@@ -79,8 +91,9 @@ def of_every_kind():
         ClaimRecord(claim="D3", framework="torch", case="softmax", status="ok", parts={figures.FLOAT32: sweep}),
         agreement_record([1.0, -2.0]),
         agreement_record([1.0, 40.0], framework="jax"),
-        cost_record("plain", [0.99, 1.0, 1.02]),
-        cost_record("fgm", [1.8, 2.0, 1.9]),
+        *cost_records("plain", [0.99, 1.0, 1.02]),
+        *cost_records("fgm", [1.8, 2.0, 1.9]),
+        cold_record(),
     ]
     for record in made:
         record.time, record.code, record.environment = "2026-01-02T03:04:05+00:00", "old", "e1"
@@ -199,25 +212,60 @@ def test_false_alarms_are_counted():
 
 
 def test_costs_stand_beside_their_floor():
-    records = [cost_record("plain", [0.9, 1.0, 1.1], floor=1.0), cost_record("fgm", [2.0, 2.0, 2.0], quick=True)]
-    table = tables.cost_table(records)
+    records = [*cost_records("plain", [0.97, 1.0, 1.04], floor=1.0), cost_record("fgm", quick=True)]
+    table = costs.cost_table(records)
     fgm, plain = row(table, method="fgm"), row(table, method="plain")
-    shown = fgm[["ms a step", "× plain", "range", "floor", "efficiency", "error", "status"]].tolist()
-    assert shown == ["22", "2.00", "2.00–2.00", "1.67", "83%", "4", "ok, quick"]
-    assert plain["× plain"].startswith("≈")
+    shown = fgm[["ms a step", "× plain", "interval", "floor", "efficiency", "blocks", "error", "status"]].tolist()
+    assert shown == ["22", "2.00", "2.00–2.00", "1.67", "83%", "1", "4", "ok, quick"]
+    assert plain["× plain"] == "≈ 1.00" and plain["interval"] == "0.97–1.04"
 
 
 def test_a_ratio_within_the_noise_is_marked():
-    noise = cost_record("plain", [0.9, 1.0, 1.1])
-    assert row(tables.cost_table([noise, cost_record("fgm", [1.0, 1.05, 1.08])]), method="fgm")["× plain"] == "≈ 1.04"
-    assert row(tables.cost_table([noise, cost_record("fgm", [1.0, 1.05, 1.2])]), method="fgm")["× plain"] == "1.08"
+    noise = cost_records("plain", [0.97, 1.0, 1.04])
+
+    def shown(*ratios):
+        return row(costs.cost_table([*noise, *cost_records("fgm", ratios)]), method="fgm")["× plain"]
+
+    assert shown(1.0, 1.03, 1.06) == "≈ 1.03"
+    assert shown(1.06, 1.07, 1.08) == "1.07"
+    assert shown(0.9, 1.3, 1.2) == "? 1.12"
+
+
+def test_without_a_noise_floor_nothing_near_1_is_told():
+    assert row(costs.cost_table([cost_record("fgm", 1.01)]), method="fgm")["× plain"] == "? 1.01"
 
 
 @pytest.mark.parametrize("status", ["wrong", "failed", "skipped"])
 def test_no_time_is_shown_for_what_is_not_ok(status):
-    found = row(tables.cost_table([cost_record("fgm", [2.0, 2.0, 2.0], status=status, reason="why")]), method="fgm")
-    assert set(found[["ms a step", "× plain", "range", "efficiency", "first call s"]]) == {tables.NONE}
+    found = row(costs.cost_table([cost_record("fgm", status=status, reason="why")]), method="fgm")
+    assert set(found[["ms a step", "× plain", "interval", "efficiency"]]) == {costs.NONE}
     assert found["status"] == f"{status}: why"
+
+
+def test_one_wrong_block_takes_the_time_from_all():
+    """A failed one does not; that it failed is said."""
+    good = [cost_record("plain", 1.01), *cost_records("fgm", [2.0, 2.0])]
+    wrong = row(costs.cost_table([*good, cost_record("fgm", block=2, status="wrong")]), method="fgm")
+    assert wrong["× plain"] == costs.NONE
+    failed = row(
+        costs.cost_table([*good, cost_record("fgm", block=2, status="failed", reason="it died")]), method="fgm"
+    )
+    assert (failed["× plain"], failed["status"]) == ("2.00", "failed: it died (1 of 3 blocks)")
+
+
+def test_blocks_of_other_code_are_no_part_of_the_mean():
+    old = [cost_record("plain", 1.5), *cost_records("fgm", [5.0] * 4)]
+    new = [cost_record("plain", 1.01), *cost_records("fgm", [2.0] * 2)]
+    for record in new:
+        record.code, record.time = "new", "2026-01-02T03:04:05+00:00"
+    found = row(costs.cost_table([*old, *new]), method="fgm")
+    assert (found["× plain"], found["blocks"]) == ("2.00", "2")
+
+
+def test_what_is_paid_before_and_the_memory():
+    found = row(costs.cold_table([cold_record()]), method="fgm")
+    shown = found[["import s", "trace s", "compile s", "step ms", "before MiB", "in steps MiB", "GPU MiB"]].tolist()
+    assert shown == ["1.2", "0", "2", "12.5", "300", "420", costs.NONE]
 
 
 def test_stale_records_are_marked():
@@ -228,7 +276,7 @@ def test_stale_records_are_marked():
 
 
 def test_a_truncated_line_is_reported_and_the_rest_kept(tmp_path):
-    records = [agreement_record([1.0, 2.0]), cost_record("plain", [1.0, 1.0, 1.0])]
+    records = [agreement_record([1.0, 2.0]), cost_record("plain", 1.0)]
     path = store(tmp_path, records, ending='{"kind": "claim", "cla')
     assert len(read(path)[0]) == len(records)
     problems = page.write(tmp_path)
