@@ -43,11 +43,17 @@ class Method:
         return Fraction(self.passes, 3)
 
 
-def regularised(name: str, method: str, regulariser: Callable[[Any, Point], Any]) -> Usage:
-    """loss + WEIGHT · regulariser."""
+def regularised(
+    name: str,
+    method: str,
+    regulariser: Callable[[Any, Point], Any],
+    shared: Callable[[Any, Point], tuple[Any, Any]] | None = None,
+) -> Usage:
+    """loss + WEIGHT · regulariser; `shared` gives (regulariser, loss) with one forward pass for the two."""
 
     def call(m: SimpleNamespace, p: Point) -> Any:
-        return p.loss(p.x) + WEIGHT * regulariser(m, p)
+        penalty, loss = shared(m, p) if shared else (regulariser(m, p), p.loss(p.x))
+        return loss + WEIGHT * penalty
 
     def pull(p: Point) -> Callable[[np.ndarray], Pulled]:
         pullback = regulariser(pullbacks, p)
@@ -58,6 +64,20 @@ def regularised(name: str, method: str, regulariser: Callable[[Any, Point], Any]
 
 def renamed(name: str, usage: Usage) -> Usage:
     return Usage(name, usage.method, usage.call, usage.pull)
+
+
+def consistent(m: SimpleNamespace, p: Point, outputs: Any) -> tuple[Any, Any]:
+    consistency = m.consistency_loss(m.kl_divergence, p.f, p.x, p.extra.noise, outputs=outputs)
+    return consistency, m.cross_entropy(outputs, p.labels)
+
+
+def contracted(m: SimpleNamespace, p: Point, penalty: Any, outputs: Any) -> tuple[Any, Any]:
+    return penalty, m.cross_entropy(outputs, p.labels)
+
+
+def virtually_adversarial(m: SimpleNamespace, p: Point, logits: Any) -> tuple[Any, Any]:
+    smoothness = m.vat_loss(p.f, p.x, p.extra.start, radius=0.5, logits=logits)
+    return smoothness, m.cross_entropy(logits, p.labels)
 
 
 METHODS = {
@@ -78,6 +98,7 @@ METHODS = {
                 "consistency",
                 "consistency_loss",
                 lambda m, p: m.consistency_loss(m.kl_divergence, p.f, p.x, p.extra.noise),
+                lambda m, p: consistent(m, p, p.f(p.x)),
             ),
             2 + 4,
             "clean forward, shared with the loss, 1, noisy forward 1, backward through both 4",
@@ -89,7 +110,10 @@ METHODS = {
         ),
         Method(
             regularised(
-                "gradient_penalty", "input_gradient_penalty", lambda m, p: m.input_gradient_penalty(p.loss, p.x)
+                "gradient_penalty",
+                "input_gradient_penalty",
+                lambda m, p: m.input_gradient_penalty(p.loss, p.x),
+                lambda m, p: m.input_gradient_penalty(p.loss, p.x, with_loss=True),
             ),
             2 + 4,
             "forward, shared with the loss, 1, input gradient 1, backward through both 4",
@@ -99,6 +123,9 @@ METHODS = {
                 "jacobian_penalty",
                 "jacobian_penalty",
                 lambda m, p: m.jacobian_penalty(p.f, p.x, probes=p.extra.class_probes),
+                lambda m, p: contracted(
+                    m, p, *m.jacobian_penalty(p.f, p.x, probes=p.extra.class_probes, with_outputs=True)
+                ),
             ),
             2 + 4,
             "forward, shared with the loss, 1, one probe's input gradient 1, backward through both 4",
@@ -110,7 +137,12 @@ METHODS = {
             " through the four 8",
         ),
         Method(
-            regularised("vat", "vat_loss", lambda m, p: m.vat_loss(p.f, p.x, p.extra.start, radius=0.5)),
+            regularised(
+                "vat",
+                "vat_loss",
+                lambda m, p: m.vat_loss(p.f, p.x, p.extra.start, radius=0.5),
+                lambda m, p: virtually_adversarial(m, p, p.f(p.x)),
+            ),
             1 + 2 + 1 + 4,
             "clean forward, shared with the loss, 1, one power step: forward 1, input gradient 1, perturbed forward 1,"
             " backward through the clean and the perturbed pass 4",

@@ -23,8 +23,8 @@ def noisy_loss_pullback(loss: Any, x: Array, noise: Array) -> Any:
     return pullback
 
 
-def consistency_loss(divergence: Any, f: Any, x: Array, noise: Array) -> Array:
-    """1/K Σₖ D(f(x), f(x + noiseₖ)), noise (K, B, *S) -> (B,)."""
+def consistency_loss(divergence: Any, f: Any, x: Array, noise: Array, *, outputs: Array | None = None) -> Array:
+    """1/K Σₖ D(f(x), f(x + noiseₖ)), noise (K, B, *S) -> (B,); `outputs` are f(x), computed here again."""
     clean = f(x)  # (B, C)
     return np.mean([divergence(clean, f(x + z)) for z in noise], axis=0)
 

@@ -4,6 +4,7 @@ Their gradients need one derivative more, along one direction: that of c·N(g), 
 gradient along c·∂N/∂g.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -19,13 +20,23 @@ Array = np.ndarray
 
 
 def input_gradient_penalty(
-    loss: Any, x: Array, *, norm: str = "l2_squared", how: str = "double_backward", xi: float = 0.01
-) -> Array:
+    loss: Any,
+    x: Array,
+    *,
+    norm: str = "l2_squared",
+    how: str = "double_backward",
+    xi: float = 0.01,
+    with_loss: bool = False,
+) -> Any:
     """‖∇ₓℓ‖², ‖∇ₓℓ‖₂ or ‖∇ₓℓ‖₁, (B,) (Drucker & LeCun 1992); `how` concerns its gradient alone."""
     rows = loss.grad(x).reshape(len(x), -1)
-    if norm == "l2_squared":
-        return (rows**2).sum(1)
-    return l2_norm(rows) if norm == "l2" else (np.sign(rows.real) * rows).sum(1)
+    norms: dict[str, Callable[[Array], Array]] = {
+        "l2_squared": lambda rows: (rows**2).sum(1),
+        "l2": l2_norm,
+        "l1": lambda rows: (np.sign(rows.real) * rows).sum(1),
+    }
+    penalty = norms[norm](rows)
+    return (penalty, loss(x)) if with_loss else penalty
 
 
 def input_gradient_penalty_pullback(
@@ -51,14 +62,17 @@ def jacobian(f: Any, x: Array) -> Array:
     return np.stack(rows, axis=1).reshape(batch, classes, -1)
 
 
-def jacobian_penalty(f: Any, x: Array, *, weights: Array | None = None, probes: Array | None = None) -> Array:
+def jacobian_penalty(
+    f: Any, x: Array, *, weights: Array | None = None, probes: Array | None = None, with_outputs: bool = False
+) -> Any:
     """Σᵢ wᵢ‖∇fᵢ‖², or the mean of ‖Σᵢ ηᵢ√wᵢ∇fᵢ‖² over probes (Hutchinson 1990), (B,)."""
     rows = jacobian(f, x)  # (B, C, n)
+    weighted = rows if weights is None else rows * np.sqrt(weights)[:, :, None]
     if probes is None:
-        squares = (rows**2).sum(2)  # (B, C)
-        return (squares if weights is None else squares * weights).sum(1)
-    root = 1 if weights is None else np.sqrt(weights)
-    return (np.einsum("kbc,bcn->kbn", probes * root, rows) ** 2).sum(2).mean(0)
+        penalty = (weighted**2).sum((1, 2))
+    else:
+        penalty = (np.einsum("kbc,bcn->kbn", probes, weighted) ** 2).sum(2).mean(0)
+    return (penalty, f(x)) if with_outputs else penalty
 
 
 def jacobian_penalty_pullback(f: Any, x: Array, *, weights: Array | None = None, probes: Array | None = None) -> Any:
@@ -79,11 +93,15 @@ def _probes(outputs: Array, probes: Array | None) -> Array:
     return np.eye(outputs.shape[1])[:, None] if probes is None else probes
 
 
-def tikhonov_penalty(divergence: str, f: Any, x: Array, *, probes: Array | None = None) -> Array:
+def tikhonov_penalty(
+    divergence: str, f: Any, x: Array, *, probes: Array | None = None, with_outputs: bool = False
+) -> Any:
     """Σᵢ λᵢ‖∇fᵢ‖², (B,): 2Σᵢ‖∇fᵢ‖² for "squared_error", Σᵢ pᵢ‖∇log pᵢ‖² with p = softmax f for "kl_divergence"."""
     if divergence == "squared_error":
-        return 2 * jacobian_penalty(f, x, probes=probes)
-    return jacobian_penalty(LogSoftmax(f), x, weights=softmax(f(x)), probes=probes)
+        penalty = 2 * jacobian_penalty(f, x, probes=probes)
+    else:
+        penalty = jacobian_penalty(LogSoftmax(f), x, weights=softmax(f(x)), probes=probes)
+    return (penalty, f(x)) if with_outputs else penalty
 
 
 def tikhonov_penalty_pullback(divergence: str, f: Any, x: Array, *, probes: Array | None = None) -> Any:

@@ -59,8 +59,12 @@ def vat_loss(
     steps: int = 1,
     how: str = "finite_difference",
     entropy_weight: float = 0.0,
+    logits: Array | None = None,
 ) -> Array:
-    """KL(p(x)‖p(x+r)) at the virtual adversarial r, (B,) (their eq. 5-6), and weight times the entropy of p(x)."""
+    """KL(p(x)‖p(x+r)) at the virtual adversarial r, (B,) (their eq. 5-6), and weight times the entropy of p(x).
+
+    `logits` are f(x), computed here again: they change no number.
+    """
     r = vat_perturbation(f, x, start, radius=radius, xi=xi, steps=steps, how=how)
     return kl_divergence(f(x), f(x + r)) + entropy_weight * entropy(f(x))
 

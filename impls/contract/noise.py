@@ -22,7 +22,9 @@ def noisy_loss(loss: Loss, x: Batch, noise: Draws) -> Array:
     """
 
 
-def consistency_loss(divergence: Divergence, f: Model, x: Batch, noise: Draws) -> Array:
+def consistency_loss(
+    divergence: Divergence, f: Model, x: Batch, noise: Draws, *, outputs: Outputs | None = None
+) -> Array:
     """Mean divergence between the clean and the noisy outputs: 1/K Σₖ D(f(x), f(x + noiseₖ)).
 
     Estimates the Tikhonov penalty ½σ² Σᵢ λᵢ‖∇fᵢ‖² + O(σ⁴): λ = 2 for the squared error; for KL(p‖q) the sum is
@@ -34,12 +36,13 @@ def consistency_loss(divergence: Divergence, f: Model, x: Batch, noise: Draws) -
         f: x (B, *S) -> (B, C).
         x: (B, *S).
         noise: (K, B, *S), already scaled by σ.
+        outputs: f(x), (B, C), where the loss has computed it already; None: it is computed here.
 
     Returns:
         (B,).
 
-    Cost: K + 1 forward passes and their backward passes; with the clean outputs shared with the loss, K more than a
-    plain step. Floor K + 1 plain steps.
+    Cost: K + 1 forward passes and their backward passes; with the loss's own outputs K plain steps more than one. Floor
+    K + 1 plain steps.
     """
 
 

@@ -12,7 +12,8 @@ def input_gradient_penalty(
     norm: Literal["l2_squared", "l2", "l1"] = "l2_squared",
     how: Literal["double_backward", "forward_over_reverse", "finite_difference"] = "double_backward",
     xi: Positive = 0.01,
-) -> Array:
+    with_loss: bool = False,
+) -> Array | tuple[Array, Array]:
     """Norm of the loss's input gradient, differentiable in the parameters: ‖∇ₓℓ‖², ‖∇ₓℓ‖₂ or ‖∇ₓℓ‖₁.
 
     No factor is applied: FGM with "raw", "l2", "linf" corresponds to ½ε, ε, ε times this
@@ -32,17 +33,21 @@ def input_gradient_penalty(
         norm: which norm of the gradient.
         how: the way to the gradient.
         xi: step of the difference, > 0, in units of x.
+        with_loss: also return the losses, which the penalty computes anyway: loss + weight·penalty then has one forward
+            pass, where a call of its own for the loss pays for a second one and its backward pass.
 
     Returns:
-        (B,); "l2" has gradient 0 where the norm is 0.
+        (B,), with the losses (penalty, loss), (B,) each; "l2" has gradient 0 where the norm is 0.
 
-    Cost: 2 (forward, input gradient) and their backward pass 4: training step 6, floor 2 plain steps (the loss is
-    shared with the penalty's own forward pass). Forward over reverse: 2, then 2 along d and 4 backward: 8. Finite
-    difference: 2, two forward passes and their backward passes 6, beside the loss 3: 11.
+    Cost: with the loss 2 (forward, input gradient) and their backward pass 4: training step 6, floor 2 plain steps; 3
+    more where the loss is computed apart. Forward over reverse: 2, then 2 along d and 4 backward: 8. Finite difference:
+    2, backward through the loss 2, two more forward passes and their backward passes 6: 10.
     """
 
 
-def jacobian_penalty(f: Model, x: Batch, *, weights: Weights | None = None, probes: ClassProbes | None = None) -> Array:
+def jacobian_penalty(
+    f: Model, x: Batch, *, weights: Weights | None = None, probes: ClassProbes | None = None, with_outputs: bool = False
+) -> Array | tuple[Array, Array]:
     """Weighted squared Frobenius norm of the Jacobian, Σᵢ wᵢ‖∇fᵢ‖², exact or estimated by probes.
 
     With probes η of mean 0 and covariance I, E‖Σᵢ ηᵢ√wᵢ∇fᵢ‖² is that sum (Hutchinson 1990; Hoffman et al. 2019).
@@ -53,18 +58,24 @@ def jacobian_penalty(f: Model, x: Batch, *, weights: Weights | None = None, prob
         x: (B, *S).
         weights: (B, C), ≥ 0, or None for ones. Gradients flow through them.
         probes: (K, B, C), one estimate a leading index, averaged; None for the exact sum over the C rows.
+        with_outputs: also return f(x), which the penalty computes anyway, for the loss.
 
     Returns:
-        (B,).
+        (B,), with the outputs (penalty, outputs), (B,) and (B, C).
 
     Cost: exact 1 + C, with K probes 1 + K, and their backward pass twice that: floor (1+K) plain steps with K
-    probes, (1+C) exact (the forward pass is shared with the loss).
+    probes, (1+C) exact, if the loss takes the outputs from here; 1 more where it is computed apart.
     """
 
 
 def tikhonov_penalty(
-    divergence: Literal["squared_error", "kl_divergence"], f: Model, x: Batch, *, probes: ClassProbes | None = None
-) -> Array:
+    divergence: Literal["squared_error", "kl_divergence"],
+    f: Model,
+    x: Batch,
+    *,
+    probes: ClassProbes | None = None,
+    with_outputs: bool = False,
+) -> Array | tuple[Array, Array]:
     """What small noise makes of a consistency loss: Σᵢ λᵢ‖∇fᵢ‖², exact or estimated by probes.
 
     E D(f(x), f(x+σz)) = ½σ² times this + O(σ⁴) for noise of mean 0 and variance σ², λᵢ = ∂²D/∂fᵢ² (Bishop 1995). For
@@ -75,9 +86,10 @@ def tikhonov_penalty(
         f: x (B, *S) -> (B, C), for "kl_divergence" logits.
         x: (B, *S).
         probes: (K, B, C), of mean 0 and covariance I, averaged; None for the exact sum over the C rows.
+        with_outputs: also return f(x), which the penalty computes anyway, for the loss.
 
     Returns:
-        (B,).
+        (B,), with the outputs (penalty, outputs), (B,) and (B, C).
 
     Cost: that of `jacobian_penalty`.
     """

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from impls.contract.types import Array, Batch, Model, OptionalWeight, Positive, Same, Scale, Steps
+from impls.contract.types import Array, Batch, Model, OptionalWeight, Outputs, Positive, Same, Scale, Steps
 
 
 def vat_perturbation(
@@ -51,6 +51,7 @@ def vat_loss(
     steps: Steps = 1,
     how: Literal["finite_difference", "exact"] = "finite_difference",
     entropy_weight: OptionalWeight = 0.0,
+    logits: Outputs | None = None,
 ) -> Array:
     """Local distributional smoothness KL(p(x)‖p(x+r)) at the virtual adversarial r, p(x) fixed (their eq. 5-6).
 
@@ -58,10 +59,11 @@ def vat_loss(
         as for `vat_perturbation`, and
         entropy_weight: ≥ 0, of the entropy of p(x) that is added, through which gradients flow (their §4.2: VAT+EntMin
             has 1).
+        logits: f(x), (B, C), where the loss has computed it already; None: it is computed here.
 
     Returns:
         (B,), in nats, ≥ 0. Gradients flow through p(x+r) only, and through the entropy's p(x).
 
-    Cost: clean logits 1 (shared with the loss), one power step by differences 2, the perturbed pass 1, backward
+    Cost: clean logits 1 (the loss's, passed as `logits`), one power step by differences 2, the perturbed pass 1, backward
     through the clean and the perturbed pass 4: training step 8, floor 8/3 plain steps. The entropy costs none.
     """

@@ -6,18 +6,22 @@ from impls.jax.norms import l2_norm, unit
 
 
 @checked
-def input_gradient_penalty(loss, x, *, norm="l2_squared", how="double_backward", xi=0.01):
-    gradient = jax.grad(lambda x: loss(x).sum())(x)  # (B, *S)
+def input_gradient_penalty(loss, x, *, norm="l2_squared", how="double_backward", xi=0.01, with_loss=False):
+    values, vjp = jax.vjp(loss, x)  # (B,): one forward pass for the loss and its gradient
+    (gradient,) = vjp(jnp.ones_like(values))  # (B, *S)
     if how != "double_backward":
         gradient = jax.lax.stop_gradient(gradient)
-    penalty, direction = _norm_and_slope(gradient, norm)
-    if how == "double_backward":
-        return penalty  # (B,)
+    penalty, direction = _norm_and_slope(gradient, norm)  # (B,), (B, *S)
     if how == "forward_over_reverse":
-        along = jax.jvp(loss, (x,), (direction,))[1]
-    else:
+        values, along = jax.jvp(loss, (x,), (direction,))
+        penalty = _sloped(penalty, along)
+    elif how == "finite_difference":
         u, length = unit(direction), l2_norm(direction)
-        along = (loss(x + xi * u) - loss(x - xi * u)) * length / (2 * xi)
+        penalty = _sloped(penalty, (loss(x + xi * u) - loss(x - xi * u)) * length / (2 * xi))
+    return (penalty, values) if with_loss else penalty
+
+
+def _sloped(penalty, along):
     return penalty + (along - jax.lax.stop_gradient(along))  # the norm's value, the derivative's gradient
 
 
@@ -31,13 +35,18 @@ def _norm_and_slope(gradient, norm):
 
 
 @checked
-def jacobian_penalty(f, x, *, weights=None, probes=None):
+def jacobian_penalty(f, x, *, weights=None, probes=None, with_outputs=False):
     outputs, vjp = jax.vjp(f, x)  # (B, C)
+    penalty = _frobenius(outputs, vjp, weights, probes)
+    return (penalty, outputs) if with_outputs else penalty
+
+
+def _frobenius(outputs, vjp, weights, probes):
     if probes is not None:
         rows = probes if weights is None else probes * jnp.sqrt(weights)  # (K, B, C)
         return _squared_norms(vjp, rows).mean(0)
     batch, classes = outputs.shape
-    rows = jnp.broadcast_to(jnp.eye(classes, dtype=x.dtype)[:, None], (classes, batch, classes))
+    rows = jnp.broadcast_to(jnp.eye(classes, dtype=outputs.dtype)[:, None], (classes, batch, classes))
     squares = _squared_norms(vjp, rows)  # (C, B)
     return (squares if weights is None else squares * weights.T).sum(0)
 
@@ -48,16 +57,22 @@ def _squared_norms(vjp, rows):
 
 
 @checked
-def tikhonov_penalty(divergence, f, x, *, probes=None):
+def tikhonov_penalty(divergence, f, x, *, probes=None, with_outputs=False):
     if divergence == "squared_error":
-        return 2 * jacobian_penalty(f, x, probes=probes)
+        outputs, vjp = jax.vjp(f, x)  # (B, C)
+        penalty = 2 * _frobenius(outputs, vjp, None, probes)
+    else:
 
-    def log_p(x):
-        return jax.nn.log_softmax(f(x), axis=-1)  # (B, C)
+        def log_softmax(x):
+            outputs = f(x)
+            return jax.nn.log_softmax(outputs, axis=-1), outputs
 
-    if probes is None:
-        return jacobian_penalty(log_p, x, weights=jnp.exp(log_p(x)))
-    return jacobian_penalty(log_p, x, probes=probes * jnp.exp(log_p(x) / 2))  # no √p: its slope at p = 0 is infinite
+        log_p, vjp, outputs = jax.vjp(log_softmax, x, has_aux=True)  # (B, C)
+        if probes is None:
+            penalty = _frobenius(log_p, vjp, jnp.exp(log_p), None)
+        else:  # no √p: its slope at p = 0 is infinite
+            penalty = _frobenius(log_p, vjp, None, probes * jnp.exp(log_p / 2))
+    return (penalty, outputs) if with_outputs else penalty
 
 
 @checked

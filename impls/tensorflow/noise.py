@@ -9,8 +9,8 @@ def noisy_loss(loss, x, noise):
 
 
 @checked
-def consistency_loss(divergence, f, x, noise):
-    clean = f(x)  # (B, C)
+def consistency_loss(divergence, f, x, noise, *, outputs=None):
+    clean = f(x) if outputs is None else outputs  # (B, C)
     return tf.reduce_mean(tf.vectorized_map(lambda z: divergence(clean, f(x + z)), noise), 0)  # (K, B) -> (B,)
 
 

@@ -5,21 +5,24 @@ from impls.tensorflow.norms import l2_norm, unit
 
 
 @checked
-def input_gradient_penalty(loss, x, *, norm="l2_squared", how="double_backward", xi=0.01):
+def input_gradient_penalty(loss, x, *, norm="l2_squared", how="double_backward", xi=0.01, with_loss=False):
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(x)
-        total = tf.reduce_sum(loss(x))
-    gradient = tape.gradient(total, x, unconnected_gradients="zero")  # (B, *S)
+        values = loss(x)  # (B,): one forward pass for the loss and its gradient
+    gradient = tape.gradient(values, x, unconnected_gradients="zero")  # (B, *S)
     if how != "double_backward":
         gradient = tf.stop_gradient(gradient)
-    penalty, direction = _norm_and_slope(gradient, norm)
-    if how == "double_backward":
-        return penalty  # (B,)
+    penalty, direction = _norm_and_slope(gradient, norm)  # (B,), (B, *S)
     if how == "forward_over_reverse":
-        along = _along(loss, x, direction)
-    else:
+        values, along = _along(loss, x, direction)
+        penalty = _sloped(penalty, along)
+    elif how == "finite_difference":
         u, length = unit(direction), l2_norm(direction)
-        along = (loss(x + xi * u) - loss(x - xi * u)) * length / (2 * xi)
+        penalty = _sloped(penalty, (loss(x + xi * u) - loss(x - xi * u)) * length / (2 * xi))
+    return (penalty, values) if with_loss else penalty
+
+
+def _sloped(penalty, along):
     return penalty + (along - tf.stop_gradient(along))  # the norm's value, the derivative's gradient
 
 
@@ -37,44 +40,52 @@ def _along(loss, x, direction):
     def derivative(x, direction):
         with tf.autodiff.ForwardAccumulator(x, direction) as accumulator:
             values = loss(x)  # (B,)
-        return accumulator.jvp(values, unconnected_gradients="zero")
+        return values, accumulator.jvp(values, unconnected_gradients="zero")
 
     return derivative(x, direction)
 
 
 @checked
-def jacobian_penalty(f, x, *, weights=None, probes=None):
+def jacobian_penalty(f, x, *, weights=None, probes=None, with_outputs=False):
     with tf.GradientTape(watch_accessed_variables=False, persistent=True) as tape:
         tape.watch(x)
         outputs = f(x)  # (B, C)
+    penalty = _frobenius(outputs, _vjp(tape, outputs, x), weights, probes)
+    return (penalty, outputs) if with_outputs else penalty
+
+
+def _vjp(tape, outputs, x):
+    return lambda row: tape.gradient(outputs, x, row, unconnected_gradients="zero")
+
+
+def _frobenius(outputs, vjp, weights, probes):
     if probes is not None:
         rows = probes if weights is None else probes * tf.sqrt(weights)  # (K, B, C)
-        return tf.reduce_mean(_squared_norms(tape, outputs, x, rows), 0)
+        return tf.reduce_mean(_squared_norms(vjp, rows), 0)
     batch, classes = outputs.shape
-    rows = tf.broadcast_to(tf.eye(classes, dtype=x.dtype)[:, None], (classes, batch, classes))
-    squares = _squared_norms(tape, outputs, x, rows)  # (C, B)
+    rows = tf.broadcast_to(tf.eye(classes, dtype=outputs.dtype)[:, None], (classes, batch, classes))
+    squares = _squared_norms(vjp, rows)  # (C, B)
     return tf.reduce_sum(squares if weights is None else squares * tf.transpose(weights), 0)
 
 
-def _squared_norms(tape, outputs, x, rows):
-    def vjp(row):
-        return tape.gradient(outputs, x, row, unconnected_gradients="zero")
-
+def _squared_norms(vjp, rows):
     gradients = tf.vectorized_map(vjp, rows)  # (K, B, *S)
     return tf.reduce_sum(tf.square(tf.reshape(gradients, (*rows.shape[:2], -1))), 2)  # (K, B)
 
 
 @checked
-def tikhonov_penalty(divergence, f, x, *, probes=None):
+def tikhonov_penalty(divergence, f, x, *, probes=None, with_outputs=False):
+    with tf.GradientTape(watch_accessed_variables=False, persistent=True) as tape:
+        tape.watch(x)
+        outputs = f(x)  # (B, C)
+        log_p = tf.nn.log_softmax(outputs, axis=-1)
     if divergence == "squared_error":
-        return 2 * jacobian_penalty(f, x, probes=probes)
-
-    def log_p(x):
-        return tf.nn.log_softmax(f(x), axis=-1)  # (B, C)
-
-    if probes is None:
-        return jacobian_penalty(log_p, x, weights=tf.exp(log_p(x)))
-    return jacobian_penalty(log_p, x, probes=probes * tf.exp(log_p(x) / 2))  # no √p: its slope at p = 0 is infinite
+        penalty = 2 * _frobenius(outputs, _vjp(tape, outputs, x), None, probes)
+    elif probes is None:
+        penalty = _frobenius(log_p, _vjp(tape, log_p, x), tf.exp(log_p), None)
+    else:  # no √p: its slope at p = 0 is infinite
+        penalty = _frobenius(log_p, _vjp(tape, log_p, x), None, probes * tf.exp(log_p / 2))
+    return (penalty, outputs) if with_outputs else penalty
 
 
 @checked

@@ -12,8 +12,9 @@ def vat_perturbation(f, x, start, *, radius, xi=0.01, steps=1, how="finite_diffe
 
 
 @checked
-def vat_loss(f, x, start, *, radius, xi=0.01, steps=1, how="finite_difference", entropy_weight=0.0):
-    logits = f(x)
+def vat_loss(f, x, start, *, radius, xi=0.01, steps=1, how="finite_difference", entropy_weight=0.0, logits=None):
+    if logits is None:
+        logits = f(x)
     clean = tf.stop_gradient(logits)  # p(x) is held fixed, and shared by the power steps and the loss
     perturbation = _perturbation(f, x, clean, start, radius, xi, steps, how)
     loss = kl_divergence(clean, f(x + perturbation))  # (B,)

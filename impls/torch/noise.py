@@ -9,8 +9,8 @@ def noisy_loss(loss, x, noise):
 
 
 @checked
-def consistency_loss(divergence, f, x, noise):
-    clean = f(x)  # (B, C)
+def consistency_loss(divergence, f, x, noise, *, outputs=None):
+    clean = f(x) if outputs is None else outputs  # (B, C)
     return torch.func.vmap(lambda z: divergence(clean, f(x + z)))(noise).mean(0)  # (K, B) -> (B,)
 
 

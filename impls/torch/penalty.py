@@ -5,18 +5,22 @@ from impls.torch.norms import l2_norm, unit
 
 
 @checked
-def input_gradient_penalty(loss, x, *, norm="l2_squared", how="double_backward", xi=0.01):
-    gradient = torch.func.grad(lambda x: loss(x).sum())(x)  # (B, *S)
+def input_gradient_penalty(loss, x, *, norm="l2_squared", how="double_backward", xi=0.01, with_loss=False):
+    values, vjp = torch.func.vjp(loss, x)  # (B,): one forward pass for the loss and its gradient
+    (gradient,) = vjp(torch.ones_like(values))  # (B, *S)
     if how != "double_backward":
         gradient = gradient.detach()
-    penalty, direction = _norm_and_slope(gradient, norm)
-    if how == "double_backward":
-        return penalty  # (B,)
+    penalty, direction = _norm_and_slope(gradient, norm)  # (B,), (B, *S)
     if how == "forward_over_reverse":
-        along = torch.func.jvp(loss, (x,), (direction,))[1]
-    else:
+        values, along = torch.func.jvp(loss, (x,), (direction,))
+        penalty = _sloped(penalty, along)
+    elif how == "finite_difference":
         u, length = unit(direction), l2_norm(direction)
-        along = (loss(x + xi * u) - loss(x - xi * u)) * length / (2 * xi)
+        penalty = _sloped(penalty, (loss(x + xi * u) - loss(x - xi * u)) * length / (2 * xi))
+    return (penalty, values) if with_loss else penalty
+
+
+def _sloped(penalty, along):
     return penalty + (along - along.detach())  # the norm's value, the derivative's gradient
 
 
@@ -30,13 +34,18 @@ def _norm_and_slope(gradient, norm):
 
 
 @checked
-def jacobian_penalty(f, x, *, weights=None, probes=None):
+def jacobian_penalty(f, x, *, weights=None, probes=None, with_outputs=False):
     outputs, vjp = torch.func.vjp(f, x)  # (B, C)
+    penalty = _frobenius(outputs, vjp, weights, probes)
+    return (penalty, outputs) if with_outputs else penalty
+
+
+def _frobenius(outputs, vjp, weights, probes):
     if probes is not None:
         rows = probes if weights is None else probes * weights.sqrt()  # (K, B, C)
         return _squared_norms(vjp, rows).mean(0)
     batch, classes = outputs.shape
-    rows = torch.eye(classes, dtype=x.dtype, device=x.device)[:, None].expand(classes, batch, classes)
+    rows = torch.eye(classes, dtype=outputs.dtype, device=outputs.device)[:, None].expand(classes, batch, classes)
     squares = _squared_norms(vjp, rows)  # (C, B)
     return (squares if weights is None else squares * weights.T).sum(0)
 
@@ -47,16 +56,22 @@ def _squared_norms(vjp, rows):
 
 
 @checked
-def tikhonov_penalty(divergence, f, x, *, probes=None):
+def tikhonov_penalty(divergence, f, x, *, probes=None, with_outputs=False):
     if divergence == "squared_error":
-        return 2 * jacobian_penalty(f, x, probes=probes)
+        outputs, vjp = torch.func.vjp(f, x)  # (B, C)
+        penalty = 2 * _frobenius(outputs, vjp, None, probes)
+    else:
 
-    def log_p(x):
-        return torch.log_softmax(f(x), dim=-1)  # (B, C)
+        def log_softmax(x):
+            outputs = f(x)
+            return torch.log_softmax(outputs, dim=-1), outputs
 
-    if probes is None:
-        return jacobian_penalty(log_p, x, weights=log_p(x).exp())
-    return jacobian_penalty(log_p, x, probes=probes * (log_p(x) / 2).exp())  # no √p: its slope at p = 0 is infinite
+        log_p, vjp, outputs = torch.func.vjp(log_softmax, x, has_aux=True)  # (B, C)
+        if probes is None:
+            penalty = _frobenius(log_p, vjp, log_p.exp(), None)
+        else:  # no √p: its slope at p = 0 is infinite
+            penalty = _frobenius(log_p, vjp, None, probes * (log_p / 2).exp())
+    return (penalty, outputs) if with_outputs else penalty
 
 
 @checked

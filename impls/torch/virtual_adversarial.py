@@ -13,9 +13,10 @@ def vat_perturbation(f, x, start, *, radius, xi=0.01, steps=1, how="finite_diffe
 
 
 @checked
-def vat_loss(f, x, start, *, radius, xi=0.01, steps=1, how="finite_difference", entropy_weight=0.0):
-    with torch.set_grad_enabled(entropy_weight != 0 and torch.is_grad_enabled()):
-        logits = f(x)
+def vat_loss(f, x, start, *, radius, xi=0.01, steps=1, how="finite_difference", entropy_weight=0.0, logits=None):
+    if logits is None:
+        with torch.set_grad_enabled(entropy_weight != 0 and torch.is_grad_enabled()):
+            logits = f(x)
     clean = logits.detach()  # p(x) is held fixed, and shared by the power steps and the loss
     with torch.no_grad():
         perturbation = _perturbation(f, x, clean, start, radius, xi, steps, how)
