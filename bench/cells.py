@@ -131,7 +131,12 @@ METHODS = {
             "forward, shared with the loss, 1, one probe's input gradient 1, backward through both 4",
         ),
         Method(
-            regularised("laplacian", "laplacian", lambda m, p: m.laplacian(p.loss, p.x, probes=p.extra.probes)),
+            regularised(
+                "laplacian",
+                "laplacian",
+                lambda m, p: m.laplacian(p.loss, p.x, probes=p.extra.probes),
+                lambda m, p: m.laplacian(p.loss, p.x, probes=p.extra.probes, with_loss=True),
+            ),
             4 + 8,
             "forward, shared with the loss, 1, input gradient 1, the derivative of both along one probe 2, backward"
             " through the four 8",

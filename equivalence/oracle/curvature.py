@@ -57,11 +57,12 @@ def _form_pullback(loss: Any, x: Array, vector: Array, cotangent: Array) -> Pull
     return along(loss, x, unit(vector), cotangent * l2_norm(vector) ** 2, order=2)
 
 
-def laplacian(loss: Any, x: Array, *, how: str = "hvp", probes: Array | None = None) -> Array:
+def laplacian(loss: Any, x: Array, *, how: str = "hvp", probes: Array | None = None, with_loss: bool = False) -> Any:
     """tr ∇²ₓℓ of each sample, (B,); with probes (K, B, *S) the mean of vᵀHv (Hutchinson 1990), however found."""
     vectors = _units(x) if probes is None else probes
     forms = np.array([_form(v, hvp(loss, x, v)) for v in vectors])  # (K, B)
-    return forms.sum(0) if probes is None else forms.mean(0)
+    found = forms.sum(0) if probes is None else forms.mean(0)
+    return (found, loss(x)) if with_loss else found
 
 
 def laplacian_pullback(loss: Any, x: Array, *, how: str = "hvp", probes: Array | None = None) -> Any:

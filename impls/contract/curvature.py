@@ -23,7 +23,14 @@ def hvp(loss: Loss, x: Batch, vector: Same) -> Array:
     """
 
 
-def laplacian(loss: Loss, x: Batch, *, how: Literal["hvp", "forward"] = "hvp", probes: Draws | None = None) -> Array:
+def laplacian(
+    loss: Loss,
+    x: Batch,
+    *,
+    how: Literal["hvp", "forward"] = "hvp",
+    probes: Draws | None = None,
+    with_loss: bool = False,
+) -> Array | tuple[Array, Array]:
     """Laplacian Δℓ = tr ∇²ₓℓ of each sample, exact or by Hutchinson's estimator, differentiable in the parameters.
 
     "hvp" sums vᵀ(Hv) over Hessian-vector products. "forward" propagates second derivatives forwards without a backward
@@ -39,12 +46,14 @@ def laplacian(loss: Loss, x: Batch, *, how: Literal["hvp", "forward"] = "hvp", p
         x: (B, *S), n numbers a sample.
         how: the way.
         probes: (K, B, *S), averaged; None for the exact sum over n unit vectors (memory n times that of x).
+        with_loss: also return the losses, which "hvp" computes anyway.
 
     Returns:
-        (B,).
+        (B,), with the losses (laplacian, loss), (B,) each.
 
-    Cost: one Hessian-vector product a probe, 4K (exact: 4n); with its backward pass 12K.
-    Floor of a training step 4K plain steps (the forward pass is shared with the loss). Forward: 3 a vector.
+    Cost: forward 1, input gradient 1, and 2 a probe (exact: n of them) for the derivative of both; with the backward
+    pass through all of it 3 times that: floor of a training step 2 + 2K plain steps, if the loss is taken from here.
+    Forward: 3 a vector.
     """
 
 

@@ -64,6 +64,6 @@ def vat_loss(
     Returns:
         (B,), in nats, ≥ 0. Gradients flow through p(x+r) only, and through the entropy's p(x).
 
-    Cost: clean logits 1 (the loss's, passed as `logits`), one power step by differences 2, the perturbed pass 1, backward
-    through the clean and the perturbed pass 4: training step 8, floor 8/3 plain steps. The entropy costs none.
+    Cost: clean logits 1 (the loss's, passed as `logits`), one power step by differences 2, the perturbed pass 1,
+    backward through the clean and the perturbed pass 4: training step 8, floor 8/3 plain steps. The entropy costs none.
     """

@@ -9,28 +9,38 @@ from impls.jax.norms import l2_norm, unit
 
 @checked
 def hvp(loss, x, vector):
-    gradient = jax.grad(lambda x: loss(x).sum())  # rows of the batch do not mix: (B, *S)
-    return jax.jvp(gradient, (x,), (vector,))[1]
+    return _hessian(loss, x)[0](vector)
+
+
+def _hessian(loss, x):
+    def total(x):
+        values = loss(x)
+        return values.sum(), values  # rows of the batch do not mix
+
+    _, product, values = jax.linearize(jax.grad(total, has_aux=True), x, has_aux=True)
+    return product, values  # v -> Hv (B, *S), (B,)
 
 
 @checked
-def laplacian(loss, x, *, how="hvp", probes=None):
+def laplacian(loss, x, *, how="hvp", probes=None, with_loss=False):
     if how == "forward" and probes is None:
-        return _forward_laplacian(loss, x)
+        found = _forward_laplacian(loss, x)
+        return (found, loss(x)) if with_loss else found
     vectors = probes  # (K, B, *S)
     if probes is None:
         n = x[0].size
         vectors = jnp.broadcast_to(jnp.eye(n, dtype=x.dtype).reshape(n, 1, *x.shape[1:]), (n, *x.shape))
-    form = _forward_form if how == "forward" else _form
-    forms = jax.vmap(lambda v: form(loss, x, v))(vectors)  # (K, B)
-    return forms.sum(0) if probes is None else forms.mean(0)  # (B,)
+    if how == "forward":
+        values, form = loss(x) if with_loss else None, lambda v: _forward_form(loss, x, v)
+    else:
+        product, values = _hessian(loss, x)
+        form = lambda v: _dot(v, product(v))  # noqa: E731 - vᵀHv, (B,)
+    forms = jax.vmap(form)(vectors)  # (K, B)
+    found = forms.sum(0) if probes is None else forms.mean(0)  # (B,)
+    return (found, values) if with_loss else found
 
 
-def _form(loss, x, v):
-    return _dot(v, hvp(loss, x, v))  # vᵀHv, (B,)
-
-
-def _forward_form(loss, x, v):  # the same, forward over forward
+def _forward_form(loss, x, v):  # vᵀHv, forward over forward
     return jax.jvp(lambda x: jax.jvp(loss, (x,), (v,))[1], (x,), (v,))[1]
 
 
@@ -54,22 +64,24 @@ folx.register_function(jax.lax.conv_general_dilated_p, _convolution)
 
 @checked
 def top_eigenpair(loss, x, start, *, steps, how="power"):
-    if how == "power":
-        vector = unit(start)
-        for _ in range(steps):
-            vector = unit(hvp(loss, x, vector))
-    else:
-        vector = _lanczos(loss, x, start, steps)
-    vector = jax.lax.stop_gradient(vector)
-    return _form(loss, x, vector), vector  # (B,), (B, *S)
+    product, _ = _hessian(loss, x)  # one forward pass and one gradient for all steps
+    vector = jax.lax.stop_gradient((_power if how == "power" else _lanczos)(product, start, steps))
+    return _dot(vector, hvp(loss, x, vector)), vector  # (B,), (B, *S)
 
 
-def _lanczos(loss, x, start, steps):
+def _power(product, start, steps):
+    vector = unit(start)
+    for _ in range(steps):
+        vector = unit(product(vector))
+    return vector
+
+
+def _lanczos(product, start, steps):
     basis, products = [unit(start)], []
     for _ in range(steps):
-        products.append(hvp(loss, x, basis[-1]))
+        products.append(product(basis[-1]))
         basis.append(_next(basis, products[-1]))
-    products.append(hvp(loss, x, basis[-1]))
+    products.append(product(basis[-1]))
     projected = jnp.stack([jnp.stack([_dot(q, p) for p in products]) for q in basis])  # QᵀHQ: (K, K, B)
     values, vectors = jnp.linalg.eigh(jnp.moveaxis(projected + projected.swapaxes(0, 1), 2, 0) / 2)
     top = jnp.abs(values).argmax(1)[:, None, None]

@@ -6,31 +6,40 @@ from impls.tensorflow.norms import l2_norm, unit
 
 
 @checked
-def hvp(loss, x, vector):  # reverse over reverse: TensorFlow's forward mode traces and runs slower
-    with tf.GradientTape(watch_accessed_variables=False) as outer:
+def hvp(loss, x, vector):
+    return _hessian(loss, x)[0](vector)
+
+
+def _hessian(loss, x):  # reverse over reverse: TensorFlow's forward mode traces and runs slower
+    with tf.GradientTape(watch_accessed_variables=False, persistent=True) as outer:
         outer.watch(x)
         with tf.GradientTape(watch_accessed_variables=False) as inner:
             inner.watch(x)
-            total = tf.reduce_sum(loss(x))  # rows of the batch do not mix
-        gradient = inner.gradient(total, x, unconnected_gradients="zero")  # (B, *S)
-    return outer.gradient(gradient, x, output_gradients=vector, unconnected_gradients="zero")
+            values = loss(x)
+        gradient = inner.gradient(values, x, unconnected_gradients="zero")  # rows of the batch do not mix: (B, *S)
+
+    def product(vector):
+        return outer.gradient(gradient, x, output_gradients=vector, unconnected_gradients="zero")
+
+    return product, values  # v -> Hv (B, *S), (B,)
 
 
 @checked
-def laplacian(loss, x, *, how="hvp", probes=None):
+def laplacian(loss, x, *, how="hvp", probes=None, with_loss=False):
     vectors = probes  # (K, B, *S)
     if probes is None:
         n = x[0].shape.num_elements()
         vectors = tf.broadcast_to(tf.reshape(tf.eye(n, dtype=x.dtype), (n, 1, *x.shape[1:])), (n, *x.shape))
-    forms = _forward_forms(loss, x, vectors) if how == "forward" else tf.vectorized_map(_form(loss, x), vectors)
-    return tf.reduce_sum(forms, 0) if probes is None else tf.reduce_mean(forms, 0)  # (B,)
+    if how == "forward":
+        values, forms = loss(x) if with_loss else None, _forward_forms(loss, x, vectors)
+    else:
+        product, values = _hessian(loss, x)
+        forms = tf.stack([_dot(v, product(v)) for v in tf.unstack(vectors)])  # vᵀHv, (K, B)
+    found = tf.reduce_sum(forms, 0) if probes is None else tf.reduce_mean(forms, 0)  # (B,)
+    return (found, values) if with_loss else found
 
 
-def _form(loss, x):
-    return lambda v: _dot(v, hvp(loss, x, v))  # vᵀHv, (B,)
-
-
-def _forward_forms(loss, x, vectors):  # the same, forward over forward, (K, B)
+def _forward_forms(loss, x, vectors):  # the same, forward over forward
     def form(x, v):
         with tf.autodiff.ForwardAccumulator(x, v) as outer:
             with tf.autodiff.ForwardAccumulator(x, v) as inner:
@@ -40,29 +49,31 @@ def _forward_forms(loss, x, vectors):  # the same, forward over forward, (K, B)
 
     @tf.function(autograph=False)  # one operation to tapes outside: their gradient of nested accumulators is wrong
     def forms(x, vectors):
-        return tf.vectorized_map(lambda v: form(x, v), vectors)
+        return tf.stack([form(x, v) for v in tf.unstack(vectors)])
 
     return forms(x, vectors)
 
 
 @checked
 def top_eigenpair(loss, x, start, *, steps, how="power"):
-    if how == "power":
-        vector = unit(start)
-        for _ in range(steps):
-            vector = unit(hvp(loss, x, vector))
-    else:
-        vector = _lanczos(loss, x, start, steps)
-    vector = tf.stop_gradient(vector)
-    return _form(loss, x)(vector), vector  # (B,), (B, *S)
+    product, _ = _hessian(loss, x)  # one forward pass and one gradient for all steps
+    vector = tf.stop_gradient((_power if how == "power" else _lanczos)(product, start, steps))
+    return _dot(vector, hvp(loss, x, vector)), vector  # (B,), (B, *S)
 
 
-def _lanczos(loss, x, start, steps):
+def _power(product, start, steps):
+    vector = unit(start)
+    for _ in range(steps):
+        vector = unit(product(vector))
+    return vector
+
+
+def _lanczos(product, start, steps):
     basis, products = [unit(start)], []
     for _ in range(steps):
-        products.append(hvp(loss, x, basis[-1]))
+        products.append(product(basis[-1]))
         basis.append(_next(basis, products[-1]))
-    products.append(hvp(loss, x, basis[-1]))
+    products.append(product(basis[-1]))
     projected = tf.stack([tf.stack([_dot(q, p) for p in products]) for q in basis])  # QᵀHQ: (K, K, B)
     values, vectors = tf.linalg.eigh(tf.transpose(projected + tf.transpose(projected, (1, 0, 2)), (2, 0, 1)) / 2)
     coordinates = tf.gather(vectors, tf.argmax(tf.abs(values), 1), axis=2, batch_dims=1)  # (B, K)

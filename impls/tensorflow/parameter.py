@@ -20,7 +20,8 @@ def flooding(loss, *, level):
 
 @checked
 def weight_noise(loss, params, noise):
-    def noisy(z):
-        return loss({name: params[name] + z[name] for name in params})  # (B,)
+    def noisy(k):
+        return loss({name: params[name] + noise[name][k] for name in params})  # (B,)
 
-    return tf.reduce_mean(tf.vectorized_map(noisy, noise), 0)  # (K, B) -> (B,)
+    copies = next(iter(noise.values())).shape[0]
+    return tf.reduce_mean(tf.stack([noisy(k) for k in range(copies)]), 0)  # (K, B) -> (B,)

@@ -69,7 +69,7 @@ def _frobenius(outputs, vjp, weights, probes):
 
 
 def _squared_norms(vjp, rows):
-    gradients = tf.vectorized_map(vjp, rows)  # (K, B, *S)
+    gradients = tf.stack([vjp(row) for row in tf.unstack(rows)])  # (K, B, *S)
     return tf.reduce_sum(tf.square(tf.reshape(gradients, (*rows.shape[:2], -1))), 2)  # (K, B)
 
 
