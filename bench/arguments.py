@@ -1,7 +1,9 @@
 """What the command line was given, made sure of before any work. Bad input ends with exit status 2 and a way out."""
 
 import difflib
+import importlib.util
 import json
+import math
 import os
 import subprocess
 import sys
@@ -12,7 +14,10 @@ import typer
 from rich.console import Console
 
 import impls
-from bench.store import ROOT
+from bench.executors.local import Local
+from bench.run import Executor, Unusable
+from bench.shard import Shard
+from bench.store import FILES, ROOT, SCHEMA, schema
 from equivalence import datasets
 
 
@@ -67,6 +72,39 @@ def device(name: str, chosen: list[str]) -> str:
         if name not in devices:
             raise refuse(f"device: {framework} finds {', '.join(devices) or 'none'}, not {name}")
     return name
+
+
+def executor(name: str, address: str, memory: float | None, wait: float, console: Console) -> Executor:
+    """What measures: this machine, or a cluster that answers. `memory` in GiB, `wait` in seconds."""
+    known("executor", [name], ["local", "ray"])
+    most = math.inf if memory is None else memory * 2**10
+    if name == "local":
+        return Local(most, wait, lambda text: console.print(text, highlight=False))
+    if importlib.util.find_spec("ray") is None:
+        raise refuse("executor: ray is not installed: pip install ray")
+    from bench.executors.ray import Cluster  # only now: it need not be installed
+
+    try:
+        return Cluster(address, most, wait)
+    except Unusable as error:
+        raise refuse(f"--address {error}") from None
+
+
+def shard(text: str) -> Shard:
+    """The part of the work."""
+    try:
+        return Shard.parse(text)
+    except ValueError as error:
+        raise refuse(f"--shard: {error}") from None
+
+
+def readable(folder: Path) -> Path:
+    """A folder of results, if its records are of this code's schema; an empty one, or none yet, is."""
+    for path in sorted(folder.glob(FILES)):
+        if (found := schema(path)) != SCHEMA:
+            advice = "Give another folder with --out, or use the code that wrote it"
+            raise refuse(f"{path}: its records have schema {found}, expected {SCHEMA}. {advice}")
+    return folder
 
 
 def writable(path: Path, folder: bool) -> Path:

@@ -1,10 +1,11 @@
-"""The command line: `python -m bench verify | template | mutants | time | report | list | run`."""
+"""The command line: `python -m bench verify | template | mutants | time | merge | report | list | run`."""
 
+import contextlib
 import json
 import os
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,10 +14,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from bench import arguments, cells, implementation, mutants, template, timing, variations, verify
+from bench import arguments, cells, implementation, locks, mutants, template, timing, variations, verify
+from bench import merge as merging
+from bench.executors.local import Local
 from bench.report import advice, page, tables, terminal
-from bench.run import Job, Outcome, run
-from bench.store import Store, cores
+from bench.run import Job, Outcome, Unusable
+from bench.session import Session
+from bench.store import FILES, Store, cores
 from equivalence.cases import REGISTRY
 from equivalence.claim import claims
 from equivalence.mutant import mutants as registry
@@ -35,7 +39,19 @@ Device = Annotated[str, typer.Option(help="cpu or cuda.")]
 Json = Annotated[Path | None, typer.Option("--json", help="Write the records of this run to a file.")]
 Out = Annotated[Path, typer.Option(help="Folder of records and reports.")]
 Quick = Annotated[bool, typer.Option("--quick", help="One workload, one mode a framework, few samples.")]
+Shards = Annotated[str, typer.Option("--shard", metavar="I/N", help="The I-th of N parts, for one of N machines.")]
+Resume = Annotated[bool, typer.Option("--resume", help="Do not repeat what this code has measured here already.")]
+Executors = Annotated[str, typer.Option("--executor", help="local or ray.")]
+Address = Annotated[str, typer.Option(help="Of the Ray cluster: HOST:PORT, or auto on one of its nodes.")]
+MemoryLimit = Annotated[
+    float | None, typer.Option("--memory-limit", min=0.0, help="GiB that a worker may hold; it is ended beyond.")
+]
+Wait = Annotated[
+    float, typer.Option(min=0.0, help="Seconds to wait for a device that another run is timing on; 0: do not wait.")
+]
 RESULTS = Path("results")
+HOUR = 3600.0
+INTERRUPTED = 130  # exit status, as of a program that Ctrl-C ends
 
 
 @app.command("verify")
@@ -47,15 +63,20 @@ def verify_command(
     device: Device = "cpu",
     quick: Annotated[bool, typer.Option("--quick", help="Each claim on one case.")] = False,
     impl: Annotated[Path | None, typer.Option("--impl", help="A Python file: verify its functions instead.")] = None,
+    shard: Shards = "1/1",
+    resume: Resume = False,
+    executor: Executors = "local",
+    address: Address = "auto",
+    memory_limit: MemoryLimit = None,
+    wait: Wait = HOUR,
     json: Json = None,
     out: Out = RESULTS,
 ) -> None:
     """Measure the claims and the frameworks' agreement with the oracle. Exit status 1 where something does not hold."""
     if impl:
         finish(tried(impl, framework, claim, method, workload, device, quick, json, out), json)
-    store = prepared(out, json)
-    records = verified(store, framework, claim, method, workload, device, quick)
-    store.compact()
+    with prepared(json, out, shard, resume, executor, address, memory_limit, wait) as session:
+        records = verified(session, framework, claim, method, workload, device, quick)
     finish(records, json)
 
 
@@ -71,27 +92,33 @@ def mutants_command(
     claim: Claims = None,
     mutant: Annotated[list[str] | None, typer.Option("--mutant", help="A planted mistake; repeatable.")] = None,
     device: Device = "cpu",
+    shard: Shards = "1/1",
+    resume: Resume = False,
+    executor: Executors = "local",
+    address: Address = "auto",
+    memory_limit: MemoryLimit = None,
+    wait: Wait = HOUR,
     json: Json = None,
     out: Out = RESULTS,
 ) -> None:
     """Plant mistakes and see which claims reject them. Exit status 1 while any survives, or any claim is idle."""
-    store = prepared(out, json)
-    chosen = arguments.frameworks(framework, console)
-    known = [*claims(), verify.AGREEMENT]
-    ids = arguments.known("claim", claim, known) or known
-    planted = [registry()[name] for name in arguments.known("mutant", mutant, registry()) or registry()]
-    slots = [[core] for core in cores()]
-    arguments.device(device, chosen)
-    with tempfile.TemporaryDirectory() as cache:
-        if not (jobs := mutants.jobs(chosen, planted, ids, device, len(slots), cache)):
-            raise arguments.refuse("nothing to measure: none of these claims uses what these mistakes replace")
-        records = measured(jobs, slots, store, verify.records)
-    store.compact()
+    with prepared(json, out, shard, resume, executor, address, memory_limit, wait) as session:
+        chosen = arguments.frameworks(framework, console)
+        known = [*claims(), verify.AGREEMENT]
+        ids = arguments.known("claim", claim, known) or known
+        planted = [registry()[name] for name in arguments.known("mutant", mutant, registry()) or registry()]
+        planted = session.shard.of(planted, lambda mutant: mutant.name)  # a mistake's fate is known where it was dealt
+        slots = session.executor.slots()
+        located(session, device, chosen)
+        with tempfile.TemporaryDirectory() as cache:
+            if not (jobs := mutants.jobs(chosen, planted, ids, device, len(slots), cache)):
+                raise arguments.refuse("nothing to measure: none of these claims uses what these mistakes replace")
+            records = measured(session, jobs, slots, verify.records)
     if claim:  # nothing is said of mistakes that these claims do not meet
         met = {record.wrong for record in records}
         planted = [each for each in planted if each.name in met]
     left = mutants.survivors(records, chosen, planted)
-    idle = [] if claim or mutant else mutants.idle(records, known)
+    idle = [] if claim or mutant or not session.shard.whole else mutants.idle(records, known)
     terminal.print_mutants(console, records, left, idle)
     if json:
         json.write_text(dumped(records), encoding="utf-8")
@@ -104,16 +131,21 @@ def variations_command(
     count: Annotated[int, typer.Option(min=1, help="How many, at least, in each framework.")] = 1000,
     seed: Annotated[int, typer.Option(min=0, help="Of the first group.")] = 0,
     device: Device = "cpu",
+    shard: Shards = "1/1",
+    resume: Resume = False,
+    executor: Executors = "local",
+    address: Address = "auto",
+    memory_limit: MemoryLimit = None,
+    wait: Wait = HOUR,
     json: Json = None,
     out: Out = RESULTS,
 ) -> None:
     """Vary right implementations and see that no check refuses one. Exit status 1 at a false alarm."""
-    store = prepared(out, json)
-    chosen = arguments.frameworks(framework, console)
-    slots = [[core] for core in cores()]
-    jobs = variations.jobs(chosen, count, seed, arguments.device(device, chosen), len(slots))
-    records = measured(jobs, slots, store, variations.records)
-    store.compact()
+    with prepared(json, out, shard, resume, executor, address, memory_limit, wait) as session:
+        chosen = arguments.frameworks(framework, console)
+        slots = session.executor.slots()
+        jobs = variations.jobs(chosen, count, seed, located(session, device, chosen), len(slots), session.shard)
+        records = measured(session, jobs, slots, variations.records)
     terminal.print_variations(console, records)
     finish(records, json)
 
@@ -130,21 +162,48 @@ def time_command(
     quick: Quick = False,
     blocks: Annotated[int, typer.Option(min=1, help="Processes that a ratio is the mean of.")] = timing.BLOCKS,
     cold: Annotated[bool, typer.Option(help="Also what compiling takes, and memory.")] = True,
+    shard: Shards = "1/1",
+    resume: Resume = False,
+    executor: Executors = "local",
+    address: Address = "auto",
+    memory_limit: MemoryLimit = None,
+    wait: Wait = HOUR,
     json: Json = None,
     out: Out = RESULTS,
 ) -> None:
     """Time training steps, each checked against the oracle first. Exit status 1 where a cell has no time."""
-    store = prepared(out, json)
     how = timing.How(1 if quick else blocks, quick, cold and not quick)
-    records = timed(store, framework, method, workload, mode, device, how)
-    store.compact()
+    with prepared(json, out, shard, resume, executor, address, memory_limit, wait) as session:
+        records = timed(session, framework, method, workload, mode, device, how)
     finish(records, json)
+
+
+@app.command("merge")
+def merge_command(
+    folders: Annotated[list[Path], typer.Argument(help="Folders of results: of shards, of machines.")],
+    out: Annotated[Path, typer.Option(help="Folder that they are merged into, with what it holds already.")],
+    skip_damaged: Annotated[bool, typer.Option("--skip-damaged", help="Leave damaged lines out.")] = False,
+) -> None:
+    """Merge the records of several folders: the newest of each on each machine. Exit status 2 if one is no good."""
+    with writing(out):
+        for folder in folders:
+            if not list(arguments.readable(folder).glob(FILES)):
+                raise arguments.refuse(
+                    f"merge: {folder}: expected a folder of results, with MACHINE/records.jsonl in it"
+                )
+        problems = merging.problems([*folders, out])
+        for problem in problems:
+            console.print(f"[yellow]{problem}[/yellow]", highlight=False)
+        if problems and not skip_damaged:
+            raise arguments.refuse("merge: nothing was merged. --skip-damaged merges the rest of damaged files")
+        for machine, count in merging.merge(folders, out).items():
+            console.print(f"{out / machine}: {count} records", highlight=False)
 
 
 @app.command("report")
 def report_command(out: Out = RESULTS) -> None:
     """Write tables and figures from the records alone."""
-    problems = page.write(arguments.writable(out, folder=True))
+    problems = page.write(arguments.writable(arguments.readable(out), folder=True))
     for problem in problems:
         console.print(f"[yellow]{problem}[/yellow]", highlight=False)
     console.print(f"report: {out / 'README.md'}")
@@ -171,13 +230,20 @@ def list_command() -> None:
 
 
 @app.command("run")
-def run_command(framework: Frameworks = None, device: Device = "cpu", json: Json = None, out: Out = RESULTS) -> None:
+def run_command(
+    framework: Frameworks = None,
+    device: Device = "cpu",
+    resume: Resume = False,
+    memory_limit: MemoryLimit = None,
+    wait: Wait = HOUR,
+    json: Json = None,
+    out: Out = RESULTS,
+) -> None:
     """Verify, time quickly, report."""
-    store = prepared(out, json)
     everything = [*claims(), verify.AGREEMENT, verify.OWN_LOSSES]
-    records = verified(store, framework, everything, None, None, device, quick=False)
-    records += timed(store, framework, None, None, None, device, timing.How(1, quick=True, cold=False))
-    store.compact()
+    with prepared(json, out, resume=resume, memory_limit=memory_limit, wait=wait) as session:
+        records = verified(session, framework, everything, None, None, device, quick=False)
+        records += timed(session, framework, None, None, None, device, timing.How(1, quick=True, cold=False))
     page.write(out)
     console.print(f"report: {out / 'README.md'}")
     finish(records, json)
@@ -189,16 +255,48 @@ def verify_methods() -> list[str]:
     return sorted(set(named))
 
 
-def prepared(out: Path, json: Path | None) -> Store:
-    """The store, and everything that can be refused before any work."""
+@contextlib.contextmanager
+def prepared(
+    json: Path | None,
+    out: Path,
+    shard: str = "1/1",
+    resume: bool = False,
+    executor: str = "local",
+    address: str = "auto",
+    memory_limit: float | None = None,
+    wait: float = HOUR,
+) -> Iterator[Session]:
+    """Everything that can be refused before any work, then the session; its records are put in order at the end."""
     arguments.data()
+    part = arguments.shard(shard)
     if json:
         arguments.writable(json, folder=False)
-    return Store(arguments.writable(out, folder=True))
+    with writing(out):
+        measuring = arguments.executor(executor, address, memory_limit, wait, console)
+        store = Store(out)
+        yield Session(store, measuring, part, resume)
+        store.compact()
+
+
+@contextlib.contextmanager
+def writing(out: Path) -> Iterator[None]:
+    """No other run writes to the folder meanwhile; refused where one does."""
+    arguments.writable(arguments.readable(out), folder=True)
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(locks.folder(out))
+        except locks.Held as error:
+            raise arguments.refuse(f"--out: {error}") from None
+        yield
+
+
+def located(session: Session, device: str, chosen: list[str]) -> str:
+    """The device, if every framework finds it here, where it is here that is measured."""
+    return arguments.device(device, chosen if session.here else [])
 
 
 def verified(
-    store: Store,
+    session: Session,
     framework: list[str] | None,
     claim: list[str] | None,
     method: list[str] | None,
@@ -209,12 +307,11 @@ def verified(
     """Measure, store, print; the records of this run."""
     chosen = arguments.frameworks(framework, console)
     selection = selected(claim, method, workload, quick)
-    arguments.device(device, chosen)
-    slots = [[core] for core in cores()]
-    jobs = verify.jobs(chosen, selection, device, len(slots))
+    slots = session.executor.slots()
+    jobs = verify.jobs(chosen, selection, located(session, device, chosen), len(slots), session.shard)
     if not jobs:
-        raise arguments.refuse("nothing to measure: no claim uses these methods on these workloads")
-    records = measured(jobs, slots, store, verify.records)
+        raise arguments.refuse("nothing to measure: no claim uses these methods on these workloads, in this shard")
+    records = measured(session, jobs, slots, verify.records)
     terminal.print_claims(console, records)
     if any(record.kind == "agreement" for record in records):
         terminal.print_agreement(console, records)
@@ -267,12 +364,13 @@ def tried(
     if unmeasured := set(replaced) - set(verify_methods()):
         console.print(f"[yellow]no claim measures {', '.join(sorted(unmeasured))}[/yellow]", highlight=False)
     selection = selected(claim, method, workload, quick, replaced)
-    slots = [[core] for core in cores()]
+    session = Session(None, Local())
+    slots = session.executor.slots()
     with tempfile.TemporaryDirectory() as journal:
         trial = implementation.Trial(path, name, device, journal)
         if not (jobs := trial.jobs(selection, len(slots))):
             raise arguments.refuse("nothing to measure: no claim uses these functions on these workloads")
-        records = measured(jobs, slots, None, trial.records)
+        records = measured(session, jobs, slots, trial.records)
         advice.print_verified(console, records, name)
         failures = list(advice.failures(records))  # before the records' reasons become the whole explanation
         advised = trial.explain(records, replaced, out)
@@ -281,7 +379,7 @@ def tried(
 
 
 def timed(
-    store: Store,
+    session: Session,
     framework: list[str] | None,
     method: list[str] | None,
     workload: list[str] | None,
@@ -295,24 +393,35 @@ def timed(
     methods = list(dict.fromkeys(["plain", *methods])) if methods else list(cells.TIMED)  # plain: the noise floor
     workloads = arguments.known("workload", workload, cells.WORKLOADS)
     modes = arguments.known("mode", mode, cells.every_mode())
-    planned = cells.plan(chosen, methods, workloads or None, arguments.device(device, chosen), how.quick, modes or None)
+    found = located(session, device, chosen)
+    planned = cells.plan(chosen, methods, workloads or None, found, how.quick, modes or None)
+    planned = session.shard.of(planned, lambda cell: (cell.workload, cell.framework, cell.mode))
     if not planned:
-        raise arguments.refuse("nothing to time: none of these methods runs in these modes on these workloads")
+        raise arguments.refuse("nothing to time: none of these methods runs in these modes on these workloads, in this shard")
     used = list(dict.fromkeys(cell.workload for cell in planned))
     with tempfile.TemporaryDirectory() as folder:
         with console.status("the oracle computes what the steps must give"):
             files = timing.expectations(used, methods, Path(folder))
         jobs = timing.jobs(planned, files, Path(folder), how)
-        records = measured(jobs, [cores()], store, lambda outcome: [timing.record(outcome)])
+        records = measured(session, jobs, [cores()], lambda outcome: [timing.record(outcome)], device)
     terminal.print_costs(console, records)
     return records
 
 
 def measured(
-    jobs: list[Job], slots: list[list[int]], store: Store | None, records_of: Callable[[Outcome], list[Any]]
+    session: Session,
+    jobs: list[Job],
+    slots: list[list[int]],
+    records_of: Callable[[Outcome], list[Any]],
+    device: str = "",
 ) -> list[Any]:
-    """Run the jobs with a progress bar; every record is stored as it comes, where there is a store."""
-    records: list[Any] = []
+    """Run what is left of the jobs with a progress bar; every record is stored as it comes, where there is a store.
+
+    With a device, nothing else is timed on it meanwhile. Ctrl-C ends with exit status 130, everything stored.
+    """
+    jobs, records = session.left(jobs, records_of)
+    if records:
+        console.print(f"{len(records)} records are there already", highlight=False)
     outcomes: list[Outcome] = []
     columns = (TextColumn("{task.description:42.42}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
@@ -325,12 +434,19 @@ def measured(
             progress.advance(task)
             outcomes.append(event)
             for record in records_of(event):
-                if store:
-                    store.append(record)
+                if session.store:
+                    session.store.append(record, event.environment)
                 records.append(record)
 
         began = time.monotonic()
-        run(jobs, slots, say)
+        try:
+            session.executor.run(jobs, slots, say, device)
+        except (locks.Held, Unusable) as error:
+            raise arguments.refuse(str(error)) from None
+        except KeyboardInterrupt:
+            done = sum(outcome.status != "interrupted" for outcome in outcomes)
+            console.print(f"[red]interrupted[/red] after {done} of {progress.tasks[task].total:.0f}: --resume goes on")
+            raise typer.Exit(INTERRUPTED) from None
     terminal.print_spent(console, outcomes, time.monotonic() - began)
     return records
 

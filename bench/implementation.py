@@ -11,12 +11,13 @@ from typing import Any
 
 from bench import verify
 from bench.arguments import refuse
+from bench.executors.local import run
 from bench.mutants import DTYPE
 from bench.report import advice
 from bench.report.tables import verdict
 from bench.resemblance import Pattern, Resemblance, nearest, pattern
-from bench.run import Job, Outcome, run
-from bench.store import AgreementRecord, ClaimRecord, cores, latest, read
+from bench.run import Job, Outcome
+from bench.store import FILES, AgreementRecord, ClaimRecord, cores, latest, read
 from equivalence.cases import build
 from equivalence.claim import claims
 from equivalence.foreign.journal import ended_in
@@ -168,5 +169,5 @@ def resemblance(records: Collection[Any], stored: Collection[Any], name: str) ->
 
 def stored(out: Path) -> list[Any]:
     """What was measured of planted mistakes, on any machine."""
-    found = [record for path in sorted(out.glob("*/records.jsonl")) for record in read(path)[0]]
+    found = [record for path in sorted(out.glob(FILES)) for record in read(path)[0]]
     return [record for record in latest(found) if getattr(record, "wrong", "")]

@@ -5,6 +5,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import re
 import subprocess
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -15,12 +16,23 @@ import psutil
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 ROOT = Path(__file__).parents[1]
+FILES = "*/records.jsonl"  # below a folder of results
 CODE = ("impls", "equivalence", "bench")  # what measures, less the report: rendering changes no measurement
 RENDERING = ("bench", "report")
 COMPUTING = (  # whose versions are recorded
     "torch", "jax", "jaxlib", "folx", "optax", "tensorflow", "tensorflow-cpu", "keras", "numpy", "mlxtend", "snownlp",
 )  # fmt: skip
-Status = Literal["ok", "wrong", "failed", "timeout", "unsupported", "skipped", "interrupted"]
+Status = Literal["ok", "wrong", "failed", "timeout", "oom", "unsupported", "skipped", "interrupted"]
+SCHEMA = (
+    1  # of the records; to be counted up where this code cannot read, or must not mix with, what was written before
+)
+
+
+class Header(BaseModel):
+    """The first line of a file of records. A file without one has schema 1."""
+
+    kind: Literal["store"] = "store"
+    version: int = SCHEMA
 
 
 class Base(BaseModel):
@@ -56,6 +68,7 @@ class ClaimRecord(Base):
     framework: str
     case: str
     wrong: str = ""  # the planted mistake that it was measured with
+    device: str = "cpu"
     status: Status
     reason: str = ""
     seconds: float = 0.0
@@ -75,6 +88,7 @@ class AgreementRecord(Base):
     case: str
     dtype: str
     wrong: str = ""  # the planted mistake that it was measured with
+    device: str = "cpu"
     status: Status
     reason: str = ""
     measurement: dict[str, Any] = Field(default_factory=dict)
@@ -89,6 +103,7 @@ class OwnLossRecord(Base):
     kind: Literal["own loss"] = "own loss"
     loss: str
     framework: str
+    device: str = "cpu"
     status: Status
     reason: str = ""
     derivatives: dict[str, str] = Field(default_factory=dict)
@@ -103,6 +118,7 @@ class VariationRecord(Base):
     kind: Literal["variations"] = "variations"
     framework: str
     seed: int
+    device: str = "cpu"
     status: Status
     reason: str = ""
     seconds: float = 0.0
@@ -166,30 +182,49 @@ class ColdRecord(Cell):
 
 
 Record = Annotated[
-    Environment | ClaimRecord | AgreementRecord | OwnLossRecord | VariationRecord | CostRecord | ColdRecord,
+    Header
+    | Environment
+    | ClaimRecord
+    | AgreementRecord
+    | OwnLossRecord
+    | VariationRecord
+    | CostRecord
+    | ColdRecord,
     Field(discriminator="kind"),
 ]
 ADAPTER: TypeAdapter[Record] = TypeAdapter(Record)
 
 
 class Store:
-    """The records of one machine: `<out>/<machine>/records.jsonl`."""
+    """A folder of records, a file a machine: `<out>/<machine>/records.jsonl`."""
 
     def __init__(self, out: Path):
-        self.environment = describe()
-        self.path = out / self.environment.machine / "records.jsonl"
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.code = code_hash()
-        with self.path.open("a"):  # fails here, before any work, where it cannot be written
-            pass
-        if self.environment.id not in {record.id for record in self.read()[0] if isinstance(record, Environment)}:
-            self.append(self.environment)
+        self.out, self.environment, self.code = out, describe(), code_hash()
+        self.paths: dict[str, Path] = {}  # by the id of an environment that has been written
+        self.path = self.place(self.environment)  # fails here, before any work, where it cannot be written
 
-    def append(self, record: Any) -> None:
-        """Write one record and flush it: what was measured survives whatever comes next."""
+    def place(self, environment: Environment) -> Path:
+        """The file of the environment's machine, with the environment in it."""
+        if environment.id not in self.paths:
+            path = self.out / environment.machine / "records.jsonl"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("a") as file:
+                if file.tell() == 0:
+                    file.write(Header().model_dump_json() + "\n")
+            if environment.id not in {record.id for record in read(path)[0] if isinstance(record, Environment)}:
+                self.write(path, environment, environment)
+            self.paths[environment.id] = path
+        return self.paths[environment.id]
+
+    def append(self, record: Any, environment: Environment | None = None) -> None:
+        """Write one record, measured in an environment, else in this one: it survives whatever comes next."""
+        environment = environment or self.environment
+        self.write(self.place(environment), record, environment)
+
+    def write(self, path: Path, record: Any, environment: Environment) -> None:
         record.time = datetime.now(UTC).isoformat(timespec="seconds")
-        record.code, record.environment = self.code, self.environment.id
-        with self.path.open("ab+") as file:
+        record.code, record.environment = self.code, environment.id
+        with path.open("ab+") as file:
             if file.tell() > 0:
                 file.seek(-1, os.SEEK_END)
             torn = file.read(1) not in (b"", b"\n")  # a write was interrupted here
@@ -199,18 +234,39 @@ class Store:
 
     def compact(self) -> None:
         """Leave out what a later record has replaced, and environments without records; keep a file with damage."""
-        records, problems = self.read()
-        if problems:
-            return
-        kept = latest(records)
-        named = {record.environment for record in kept}
-        places = [record for record in records if isinstance(record, Environment) and record.id in named]
-        fresh = self.path.with_suffix(".new")
-        fresh.write_text("".join(record.model_dump_json() + "\n" for record in [*places, *kept]), encoding="utf-8")
-        fresh.replace(self.path)
+        for path in set(self.paths.values()):
+            records, problems = read(path)
+            if not problems:
+                rewrite(path, records, latest(records))
 
     def read(self) -> tuple[list[Any], list[str]]:
         return read(self.path)
+
+    def everything(self) -> list[Any]:
+        """What there is of every machine."""
+        return [record for path in sorted(self.out.glob(FILES)) for record in read(path)[0]]
+
+
+def rewrite(path: Path, records: Iterable[Any], kept: Iterable[Any]) -> None:
+    """Put the kept records, after the environments in which they were made, in the place of what a file holds."""
+    kept = list(kept)
+    named = {record.environment for record in kept}
+    places = {record.id: record for record in records if isinstance(record, Environment) and record.id in named}
+    fresh = path.with_suffix(".new")
+    lines = [Header(), *places.values(), *kept]
+    fresh.write_text("".join(line.model_dump_json() + "\n" for line in lines), encoding="utf-8")
+    fresh.replace(path)
+
+
+def schema(path: Path) -> int:
+    """Of a file of records, by its first line."""
+    with path.open("rb") as file:
+        first = file.readline()
+    try:
+        header = json.loads(first)
+    except ValueError:
+        return 1
+    return header["version"] if isinstance(header, dict) and header.get("kind") == "store" else 1
 
 
 def read(path: Path) -> tuple[list[Any], list[str]]:
@@ -220,18 +276,24 @@ def read(path: Path) -> tuple[list[Any], list[str]]:
         if not line:
             continue
         try:
-            records.append(ADAPTER.validate_json(line))
+            record = ADAPTER.validate_json(line)
         except ValidationError as error:
             first = error.errors()[0]
             problems.append(f"{path}:{number}: not a record, left out: {first['msg']}")
+        else:
+            if not isinstance(record, Header):
+                records.append(record)
     return records, problems
 
 
 def latest(records: Iterable[Any]) -> list[Any]:
-    """The last record of each key, in the order of first appearance: a new measurement replaces the one before."""
+    """The last record of each key, in the order of first appearance: a new measurement replaces the one before.
+
+    What was interrupted replaces nothing: an older measurement is still the last one.
+    """
     kept: dict[tuple[str, ...], Any] = {}
     for record in records:
-        if not isinstance(record, Environment):
+        if not isinstance(record, Environment) and (record.status != "interrupted" or record.key() not in kept):
             kept[record.key()] = record
     return list(kept.values())
 
@@ -247,8 +309,8 @@ def code_hash() -> str:
     return digest.hexdigest()[:12]
 
 
-def describe() -> Environment:
-    """This machine, with the versions of what computes."""
+def describe(sender: Environment | None = None) -> Environment:
+    """This machine, with the versions of what computes. `sender`: where the code came from, if without its history."""
     packages = {}
     for name in COMPUTING:
         try:
@@ -257,15 +319,15 @@ def describe() -> Environment:
             continue
     count = len(cores())
     facts = {
-        "machine": f"{platform.system()}-{platform.machine()}-{count}-cores".lower(),
+        "machine": slug(f"{platform.system()}-{platform.machine()}-{cpu_name()}-{count}-cores"),
         "cpu": cpu_name(),
         "cores": count,
         "memory_gb": round(psutil.virtual_memory().total / 2**30, 1),
         "system": f"{platform.system()} {platform.release().partition('-')[0]}",
         "python": platform.python_version(),
         "packages": packages,
-        "commit": git("rev-parse", "--short", "HEAD"),
-        "dirty": bool(git("status", "--porcelain", "--", *CODE)),
+        "commit": sender.commit if sender else git("rev-parse", "--short", "HEAD"),
+        "dirty": sender.dirty if sender else bool(git("status", "--porcelain", "--", *CODE)),
     }
     identity = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:10]
     return Environment(id=identity, **facts)
@@ -281,6 +343,11 @@ def cpu_name() -> str:
     lines = info.read_text().splitlines() if info.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if "model name" in line]
     return names[0] if names else platform.processor() or platform.machine()
+
+
+def slug(text: str) -> str:
+    """Fit for a folder's name."""
+    return re.sub(r"[^a-z0-9_]+", "-", text.lower())
 
 
 def git(*arguments: str) -> str:

@@ -3,6 +3,7 @@
 import math
 
 from bench.run import Job, Outcome
+from bench.shard import WHOLE, Shard
 from bench.store import VariationRecord
 from bench.verify import FAST_COMPILATION
 from equivalence.judge import judge
@@ -10,10 +11,10 @@ from equivalence.judge import judge
 GROUP = 36  # variations of agreement in a group, and a few of claims
 
 
-def jobs(frameworks: list[str], count: int, seed: int, device: str, slots: int) -> list[Job]:
+def jobs(frameworks: list[str], count: int, seed: int, device: str, slots: int, shard: Shard = WHOLE) -> list[Job]:
     """So many groups, from a seed on, that there are at least `count` variations in each framework."""
     arguments = {"device": device, "environment": FAST_COMPILATION}
-    groups = [["variations", seed + number] for number in range(math.ceil(count / GROUP))]
+    groups = shard.of(["variations", seed + number] for number in range(math.ceil(count / GROUP)))
     dealt = [groups[share::slots] for share in range(slots)]
     return [Job("equivalence.worker", framework, arguments, part) for framework in frameworks for part in dealt if part]
 
@@ -26,6 +27,7 @@ def records(outcome: Outcome) -> list[VariationRecord]:
         VariationRecord(
             framework=outcome.job.framework,
             seed=outcome.unit[1],
+            device=outcome.job.arguments["device"],
             status=outcome.status,
             reason=outcome.reason,
             seconds=outcome.seconds,

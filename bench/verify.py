@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.run import Job, Outcome
+from bench.shard import WHOLE, Shard
 from bench.store import AgreementRecord, ClaimRecord, OwnLossRecord
 from equivalence.cases import build
 from equivalence.claim import claims
@@ -101,7 +102,7 @@ def agreement_units(chosen: Chosen) -> Iterator[Any]:
             yield ["agreement", names, group.dtype, fitting, ""]
 
 
-def jobs(frameworks: list[str], chosen: Chosen, device: str, slots: int) -> list[Job]:
+def jobs(frameworks: list[str], chosen: Chosen, device: str, slots: int, shard: Shard = WHOLE) -> list[Job]:
     """At least one job a framework; the units of those that would leave slots idle are dealt out to all slots."""
     arguments = {"device": device, "environment": FAST_COMPILATION}
     slowest_first = sorted(frameworks, key=["tensorflow", "jax", "torch"].index)  # to start and to compile
@@ -109,7 +110,7 @@ def jobs(frameworks: list[str], chosen: Chosen, device: str, slots: int) -> list
     planned: list[Job] = []
     for position, framework in enumerate(slowest_first):
         shares = 1 if position < alone else slots
-        dealt = [units(chosen)[share::shares] for share in range(shares)]
+        dealt = [shard.of(units(chosen))[share::shares] for share in range(shares)]
         planned += [Job("equivalence.worker", framework, arguments, part) for part in dealt if part]
     return planned
 
@@ -118,6 +119,7 @@ def records(outcome: Outcome) -> list[ClaimRecord | AgreementRecord | OwnLossRec
     """What an outcome says, in records: one for a claim, one a usage for agreement, one a loss."""
     kind, *unit = outcome.unit
     framework, status, reason = outcome.job.framework, outcome.status, outcome.reason
+    device = outcome.job.arguments["device"]
     if kind == "claim":
         claim, case, mistake = unit
         return [
@@ -126,6 +128,7 @@ def records(outcome: Outcome) -> list[ClaimRecord | AgreementRecord | OwnLossRec
                 framework=framework,
                 case=case,
                 wrong=mistake,
+                device=device,
                 status=status,
                 reason=reason,
                 seconds=outcome.seconds,
@@ -135,7 +138,9 @@ def records(outcome: Outcome) -> list[ClaimRecord | AgreementRecord | OwnLossRec
     if kind == "own losses":
         found = outcome.result or {"all": {}}
         return [
-            OwnLossRecord(loss=loss, framework=framework, status=status, reason=reason, derivatives=derivatives)
+            OwnLossRecord(
+                loss=loss, framework=framework, device=device, status=status, reason=reason, derivatives=derivatives
+            )
             for loss, derivatives in found.items()
         ]
     cases, dtype, names, mistake = unit
@@ -152,6 +157,7 @@ def agreement_record(outcome: Outcome, case: str, dtype: str, name: str, mistake
         case=case,
         dtype=dtype,
         wrong=mistake,
+        device=outcome.job.arguments["device"],
         status="failed" if failed else outcome.status,
         reason=failed or outcome.reason,
         measurement={} if failed else measurement,

@@ -1,8 +1,9 @@
 """How a worker process talks to the run that started it: a job on standard input, events as JSON lines on output.
 
 A job is {"framework", "device", "cores", "units": [[number, unit], ...], ...}. Events are {"event": "ready"}, then
-for each unit {"event": "start", "number"} and {"event": "done", "number", "result" | "error", "seconds", "memory"}. A
-worker that dies leaves a start without a done: that unit has failed, the others are run by a new worker.
+for each unit {"event": "start", "number"} and {"event": "done", "number", "status", "result" | "error", "seconds",
+"memory"}, the status ok, failed or oom (out of memory). A worker that dies leaves a start without a done: that unit has
+failed, the others are run by a new worker.
 
 Imports the standard library alone: the environment must be set before anything that computes is imported.
 """
@@ -10,6 +11,7 @@ Imports the standard library alone: the environment must be set before anything 
 import json
 import math
 import os
+import re
 import sys
 import time
 import traceback
@@ -17,6 +19,7 @@ from collections.abc import Callable
 from typing import Any
 
 LONGEST = 500  # characters of an error: some libraries print whole graphs
+OUT_OF_MEMORY = re.compile("out of memory|RESOURCE_EXHAUSTED|OOM when allocating|can't allocate memory", re.IGNORECASE)
 Unit = Any
 Result = dict[str, Any]
 
@@ -28,6 +31,11 @@ class Complaint(Exception):
 def said(error: Exception) -> str:
     """An error in one line."""
     return str(error) if isinstance(error, Complaint) else f"{type(error).__name__}: {error}"
+
+
+def blame(error: Exception) -> str:
+    """Whether memory ran out, or the unit failed. Only NumPy raises Python's own error, others say it in words."""
+    return "oom" if isinstance(error, MemoryError) or OUT_OF_MEMORY.search(str(error)) else "failed"
 
 
 def serve(start: Callable[[dict[str, Any]], Callable[[Unit], Result]]) -> None:
@@ -49,12 +57,13 @@ def serve(start: Callable[[dict[str, Any]], Callable[[Unit], Result]]) -> None:
         say(event="start", number=number)
         began = time.perf_counter()
         try:
-            found: dict[str, Any] = {"result": measure(unit)}
+            found: dict[str, Any] = {"status": "ok", "result": measure(unit)}
         except Complaint as error:
-            found = {"error": said(error)[:LONGEST]}
+            found = {"status": "failed", "error": said(error)[:LONGEST]}
         except Exception as error:  # anything that a measured implementation may raise
             place = traceback.extract_tb(error.__traceback__)[-1]
-            found = {"error": f"{said(error)[:LONGEST]} ({os.path.basename(place.filename)}:{place.lineno})"}
+            where = f"({os.path.basename(place.filename)}:{place.lineno})"
+            found = {"status": blame(error), "error": f"{said(error)[:LONGEST]} {where}"}
         say(event="done", number=number, seconds=time.perf_counter() - began, memory=peak_memory(), **found)
 
 

@@ -129,7 +129,7 @@ def test_what_passes_and_what_does_not():
 
 
 def test_a_usage_that_raises_is_a_failure_of_its_own():
-    job = Job("equivalence.worker", "torch", {}, [])
+    job = Job("equivalence.worker", "torch", {"device": "cpu"}, [])
     unit = ["agreement", ["tanh-mlp"], "float64", ["fgm", "hvp"], ""]
     found = {"tanh-mlp": {"fgm": {"error": "ValueError: no"}, "hvp": {"kind": "agreement"}}}
     outcome = Outcome(job, unit, "ok", result=found)

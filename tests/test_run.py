@@ -6,7 +6,8 @@ import textwrap
 
 import pytest
 
-from bench.run import Job, Outcome, Started, run
+from bench.executors.local import run
+from bench.run import Job, Outcome, Started
 
 WORKER = """
     import os, sys, time
@@ -81,7 +82,7 @@ def test_a_killed_worker_costs_one_unit(work):
             os.kill(event.process, signal.SIGKILL)
 
     outcomes, _ = work(["a", "hang", "b"], hear=kill)
-    assert outcomes["hang"].status == "failed" and "SIGKILL" in outcomes["hang"].reason
+    assert outcomes["hang"].status == "oom" and "SIGKILL" in outcomes["hang"].reason
     assert outcomes["a"].status == outcomes["b"].status == "ok"
 
 

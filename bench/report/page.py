@@ -12,7 +12,7 @@ import pandas as pd
 from bench import statistics
 from bench.report import costs, tables
 from bench.report.figures import figures
-from bench.store import Environment, code_hash, latest, read
+from bench.store import FILES, Environment, code_hash, latest, read
 from equivalence import judge
 from equivalence.claim import claims
 from equivalence.mutant import mutants
@@ -40,7 +40,7 @@ class Machine:
 
 def write(out: Path) -> list[str]:
     """Write the page and its figures; returns what is wrong with the records' files, by line."""
-    machines = [load(path) for path in sorted(out.glob("*/records.jsonl"))]
+    machines = [load(path) for path in sorted(out.glob(FILES))]
     out.mkdir(parents=True, exist_ok=True)
     for machine in machines:
         for path, svg in machine.figures.items():

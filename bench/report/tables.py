@@ -30,7 +30,7 @@ STALE = "†"
 NONE = "–"
 MAIN_CASE = "tanh-mlp"  # small, and every claim has it
 DTYPES = ("float64", "float32")
-WORST_FIRST = ("FAILS", "wrong", "failed", "timeout", "interrupted", "unsupported", "skipped", "holds")
+WORST_FIRST = ("FAILS", "wrong", "failed", "timeout", "oom", "interrupted", "unsupported", "skipped", "holds")
 
 
 def of_kind(records: Iterable[Any], kind: type[Kind]) -> list[Kind]:

@@ -16,7 +16,7 @@ from bench.run import Outcome
 WIDTHS = {"what it says": 24, "mistakes rejected": 9, "measured": 16, "planted mistake": 46}  # of 100; others share
 AGREEMENT_COLUMNS = ["usage", "largest error", "between frameworks", "verdict"]
 COST_COLUMNS = ["step", "ms a step", "× plain", "interval", "floor", "efficiency", "blocks", "status"]
-BAD = ("FAILS", "wrong", "failed", "timeout", "interrupted")  # cells say the worst first
+BAD = ("FAILS", "wrong", "failed", "timeout", "oom", "interrupted")  # cells say the worst first
 
 
 def print_claims(console: Console, records: Iterable[Any]) -> None:

@@ -1,0 +1,1 @@
+"""Ways to work through jobs: on this machine, or on a Ray cluster."""

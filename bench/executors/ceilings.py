@@ -1,0 +1,25 @@
+"""Sizes at which something took too long or too much memory: what is larger is not tried."""
+
+from bench.run import Job, Outcome
+
+BEYOND = ("timeout", "oom")
+
+
+class Ceilings:
+    """What is known of the units of some jobs; a unit without a size is always tried."""
+
+    def __init__(self) -> None:
+        self.reached: dict[str, tuple[float, str]] = {}  # by name: the least size that was too much, and the status
+
+    def note(self, job: Job, number: int, outcome: Outcome) -> None:
+        if job.sizes and outcome.status in BEYOND:
+            name, size = job.sizes[number]
+            self.reached[name] = min(self.reached.get(name, (size, "")), (size, outcome.status))
+
+    def reason(self, job: Job, number: int) -> str:
+        """Why a unit is not worth trying; empty where it is."""
+        if not job.sizes:
+            return ""
+        name, size = job.sizes[number]
+        least, status = self.reached.get(name, (size, ""))
+        return f"{status} at size {least:g} already, this is size {size:g}" if size > least else ""
