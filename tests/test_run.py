@@ -1,16 +1,18 @@
-"""A run survives what its workers do: die, hang, raise, or never start."""
+"""A run survives what its workers do: die, hang, raise, take all memory, or never start; and it can be stopped."""
 
+import math
 import os
 import signal
 import textwrap
 
+import psutil
 import pytest
 
 from bench.executors.local import run
 from bench.run import Job, Outcome, Started
 
 WORKER = """
-    import os, sys, time
+    import ctypes, os, pathlib, sys, time
     from equivalence.protocol import serve
 
     def start(job):
@@ -23,6 +25,20 @@ WORKER = """
                 os._exit(3)
             if unit == "hang":
                 time.sleep(60)
+            if unit == "segfault":
+                ctypes.string_at(0)
+            if unit == "too much":
+                bytearray(1 << 60)
+            if unit == "in words":
+                raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 8 bytes")
+            if unit == "hoard":
+                hoard = b"x" * (400 << 20)
+                time.sleep(60)
+            if unit == "pause":
+                while not pathlib.Path(job["until"]).exists():
+                    time.sleep(0.05)
+            if unit == "read":
+                return {"path": job["expected"], "text": pathlib.Path(job["expected"]).read_text()}
             if unit == "print":
                 print("not an event")
             if unit == "nan":
@@ -40,15 +56,18 @@ def work(tmp_path, monkeypatch):
     (tmp_path / "worker_for_tests.py").write_text(textwrap.dedent(WORKER))
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
 
-    def measure(units, limit=20.0, hear=lambda event: None, **arguments):
+    def measure(units, limit=20.0, hear=lambda event: None, memory=math.inf, sizes=(), **arguments):
         said = []
 
         def say(event):
             said.append(event)
             hear(event)
 
-        job = Job("worker_for_tests", "torch", {"device": "cpu", **arguments}, units, limit)
-        run([job], [[0]], say)
+        job = Job("worker_for_tests", "torch", {"device": "cpu", **arguments}, units, limit, list(sizes))
+        try:
+            run([job], [[0]], say, memory)
+        except KeyboardInterrupt:
+            assert "interrupted" in {event.status for event in said if isinstance(event, Outcome)}
         outcomes = [event for event in said if isinstance(event, Outcome)]
         assert len(outcomes) == len(units), "every unit has exactly one outcome"
         return {outcome.unit: outcome for outcome in outcomes}, said
@@ -90,6 +109,61 @@ def test_a_hang_is_a_timeout(work):
     outcomes, _ = work(["a", "hang", "b"], limit=2.0)
     assert outcomes["hang"].status == "timeout" and "2 s" in outcomes["hang"].reason
     assert outcomes["b"].status == "ok"
+
+
+def test_a_segfault_has_its_name(work):
+    outcomes, _ = work(["a", "segfault", "b"])
+    assert outcomes["segfault"].status == "failed" and "SIGSEGV" in outcomes["segfault"].reason
+    assert outcomes["a"].status == outcomes["b"].status == "ok"
+
+
+@pytest.mark.parametrize("unit", ["too much", "in words"])
+def test_an_allocation_that_is_refused_is_out_of_memory(work, unit):
+    outcomes, said = work(["a", unit, "b"])
+    assert outcomes[unit].status == "oom" and "Error" in outcomes[unit].reason
+    assert outcomes["b"].status == "ok"
+    assert len({event.process for event in said if isinstance(event, Started)}) == 2, "the next unit has all memory"
+
+
+def test_a_worker_over_the_memory_limit_costs_one_unit(work):
+    outcomes, _ = work(["a", "hoard", "b"], memory=300)
+    assert outcomes["hoard"].status == "oom" and "limit of 300 MiB" in outcomes["hoard"].reason
+    assert outcomes["a"].status == outcomes["b"].status == "ok"
+
+
+@pytest.mark.parametrize(("unit", "status"), [("hang", "timeout"), ("too much", "oom")])
+def test_what_is_larger_than_what_was_too_much_is_skipped(work, unit, status):
+    sizes = [("one", 8), ("one", 4), ("one", 16), ("other", 16)]
+    outcomes, _ = work([unit, "smaller", "larger", "other"], limit=2.0, sizes=sizes)
+    assert outcomes["larger"].status == "skipped"
+    assert outcomes["larger"].reason == f"{status} at size 8 already, this is size 16"
+    assert outcomes["smaller"].status == outcomes["other"].status == "ok"
+
+
+def test_sizes_go_with_the_units_that_are_kept():
+    job = Job("", "torch", {}, ["a", "b", "c"], sizes=[("x", 1), ("x", 2), ("x", 3)]).only("b".__ne__)
+    assert (job.units, job.sizes) == (["a", "c"], [("x", 1), ("x", 3)])
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_that_is_stopped_says_so_of_every_unit(work, number):
+    def stop(event):
+        if isinstance(event, Started) and event.unit == "hang":
+            os.kill(os.getpid(), number)
+
+    outcomes, said = work(["a", "hang", "b"], hear=stop)
+    assert [outcome.status for outcome in outcomes.values()] == ["ok", "interrupted", "interrupted"]
+    assert all("the run was stopped" in outcomes[unit].reason for unit in ("hang", "b"))
+    (process,) = {event.process for event in said if isinstance(event, Started)}
+    assert not psutil.pid_exists(process)
+
+
+def test_an_error_in_the_one_who_listens_ends_the_run(work):
+    def fail(event):
+        raise OSError("disk full")
+
+    with pytest.raises(OSError, match="disk full"):
+        work(["a", "hang"], hear=fail)
 
 
 def test_a_worker_that_cannot_start_fails_all_its_units(work):

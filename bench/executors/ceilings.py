@@ -1,5 +1,7 @@
 """Sizes at which something took too long or too much memory: what is larger is not tried."""
 
+import math
+
 from bench.run import Job, Outcome
 
 BEYOND = ("timeout", "oom")
@@ -14,12 +16,12 @@ class Ceilings:
     def note(self, job: Job, number: int, outcome: Outcome) -> None:
         if job.sizes and outcome.status in BEYOND:
             name, size = job.sizes[number]
-            self.reached[name] = min(self.reached.get(name, (size, "")), (size, outcome.status))
+            least, _ = self.reached.get(name, (math.inf, ""))
+            if size < least:
+                self.reached[name] = size, outcome.status
 
     def reason(self, job: Job, number: int) -> str:
         """Why a unit is not worth trying; empty where it is."""
-        if not job.sizes:
-            return ""
-        name, size = job.sizes[number]
-        least, status = self.reached.get(name, (size, ""))
+        name, size = job.sizes[number] if job.sizes else ("", -math.inf)
+        least, status = self.reached.get(name, (math.inf, ""))
         return f"{status} at size {least:g} already, this is size {size:g}" if size > least else ""

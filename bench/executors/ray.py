@@ -5,6 +5,7 @@ task says streams back as it comes; if its node is lost, what it had not finishe
 """
 
 import contextlib
+import os
 import socket
 import tempfile
 import threading
@@ -13,16 +14,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import ray
-from ray.exceptions import RayError, RayTaskError
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
 from bench import locks
 from bench.executors.ceilings import Ceilings
 from bench.executors.conduct import conduct
 from bench.executors.worker import execute
 from bench.run import Event, Job, Outcome, Unusable
 from bench.store import CODE, ROOT, Environment, cores, describe
+
+# Ray reads these when it is imported. Without them, an address where something else listens is tried for ten minutes.
+os.environ |= {"RAY_NUM_REDIS_GET_RETRIES": "1", "RAY_py_gcs_connect_timeout_s": "5"} | os.environ
+
+import ray
+from ray.exceptions import RayError, RayTaskError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 CONNECTING = 5.0  # seconds
 LOOK = 0.5  # seconds between two looks at whether the run is stopped
