@@ -32,7 +32,7 @@ def nodes(folder):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(folder))
         patch.setenv("TMPDIR", str(folder))  # locks of its own
-        nodes = Nodes(initialize_head=True, head_node_args={"num_cpus": 0})
+        nodes = Nodes(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
         yield nodes
         ray.shutdown()
         nodes.shutdown()
@@ -94,9 +94,9 @@ def test_a_lost_node_costs_nothing(nodes, cluster, folder):
 
     def kill(event):
         if isinstance(event, Started) and event.unit == "pause" and not until.exists():
-            until.touch()
             nodes.remove_node(doomed, allow_graceful=False)
             nodes.add_node(num_cpus=1)
+            until.touch()
 
     outcomes, said = heard(cluster, [job(["a", "pause", "b"], until=str(until)), job(["c"])], kill)
     assert {outcome.status for outcome in outcomes} == {"ok"}

@@ -165,7 +165,8 @@ def environment(sender: Environment) -> Environment:
 
 
 def nodes() -> list[dict[str, Any]]:
-    return [node for node in ray.nodes() if node["Alive"]]
+    """Those that can measure; a head often only leads."""
+    return [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU", 0) > 0]
 
 
 def knock(address: str) -> None:
