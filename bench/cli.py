@@ -397,7 +397,9 @@ def timed(
     planned = cells.plan(chosen, methods, workloads or None, found, how.quick, modes or None)
     planned = session.shard.of(planned, lambda cell: (cell.workload, cell.framework, cell.mode))
     if not planned:
-        raise arguments.refuse("nothing to time: none of these methods runs in these modes on these workloads, in this shard")
+        raise arguments.refuse(
+            "nothing to time: none of these methods runs in these modes on these workloads, in this shard"
+        )
     used = list(dict.fromkeys(cell.workload for cell in planned))
     with tempfile.TemporaryDirectory() as folder:
         with console.status("the oracle computes what the steps must give"):

@@ -182,14 +182,7 @@ class ColdRecord(Cell):
 
 
 Record = Annotated[
-    Header
-    | Environment
-    | ClaimRecord
-    | AgreementRecord
-    | OwnLossRecord
-    | VariationRecord
-    | CostRecord
-    | ColdRecord,
+    Header | Environment | ClaimRecord | AgreementRecord | OwnLossRecord | VariationRecord | CostRecord | ColdRecord,
     Field(discriminator="kind"),
 ]
 ADAPTER: TypeAdapter[Record] = TypeAdapter(Record)

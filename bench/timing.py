@@ -74,7 +74,8 @@ def job(module: str, group: list[cells.Cell], files: dict[str, Path], caches: Pa
         dtype=cell.dtype,
     )
     units = [method for _, method in message.pop("units")]
-    return Job(module, cell.framework, message, units, UNIT_LIMIT)
+    together = f"{cell.workload} {cell.framework} {cell.mode}"  # a ratio's blocks are from one machine
+    return Job(module, cell.framework, message, units, UNIT_LIMIT, together=together)
 
 
 def record(outcome: Outcome) -> CostRecord | ColdRecord:

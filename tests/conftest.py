@@ -1,5 +1,6 @@
 """One framework a process: EQUIREG_FRAMEWORK names it; without it, the first installed of torch, jax, tensorflow."""
 
+import importlib.util
 import os
 
 import pytest
@@ -12,6 +13,7 @@ INSTALLED = impls.installed()
 WANTED = os.environ.get("EQUIREG_FRAMEWORK") or next(iter(INSTALLED), "one of " + ", ".join(impls.FRAMEWORKS))
 # The one-liners are each ecosystem's own, and so are their tests.
 collect_ignore = [f"test_training_{name}.py" for name in impls.FRAMEWORKS if name != WANTED]
+collect_ignore += [] if importlib.util.find_spec("ray") else ["test_ray.py"]  # has a tox environment of its own
 
 
 @pytest.fixture(scope="session")

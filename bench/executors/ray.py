@@ -31,7 +31,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 CONNECTING = 5.0  # seconds
 LOOK = 0.5  # seconds between two looks at whether the run is stopped
 TRIES = 3  # of what was on nodes that were lost
-FILES = ("expected",)  # arguments that name a file here, which travels along
+FILES, FOLDERS = ("expected",), ("caches",)  # arguments that name a file, which travels along, or a folder to work in
 
 
 @dataclass(frozen=True)
@@ -144,19 +144,18 @@ def measure(order: Order) -> Iterator[tuple[int, Event]]:
         if order.device:
             stack.enter_context(locks.device(order.device, order.wait, print))
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        paths = {path: folder / str(number) for number, path in enumerate(order.files)}
-        for path, copy in paths.items():
-            copy.write_bytes(order.files[path])
+        for path, content in order.files.items():
+            (folder / Path(path).name).write_bytes(content)
         for position, job in enumerate(order.jobs):
-            for event in execute(moved(job, paths), own, never, ceilings, order.memory):
+            for event in execute(moved(job, folder), own, never, ceilings, order.memory):
                 told = replace(event, environment=place) if isinstance(event, Outcome) else event
                 yield position, told
 
 
-def moved(job: Job, paths: dict[str, Path]) -> Job:
-    """The job with the files where they are now."""
-    files = {name: str(paths[job.arguments[name]]) for name in FILES if name in job.arguments}
-    return replace(job, arguments=job.arguments | files)
+def moved(job: Job, folder: Path) -> Job:
+    """The job with its files and folders in this one."""
+    named = {name: job.arguments[name] for name in FILES + FOLDERS if name in job.arguments}
+    return replace(job, arguments=job.arguments | {name: str(folder / Path(path).name) for name, path in named.items()})
 
 
 @ray.remote(num_cpus=0)
