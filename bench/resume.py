@@ -13,11 +13,8 @@ DONE = ("ok", "wrong", "unsupported")  # what another try would find again; the 
 def reusable(records: Iterable[Any], code: str, environments: Collection[Environment]) -> list[Any]:
     """The records that count as measured by this code on these machines."""
     places = {environment.id for environment in environments}
-    return [
-        record
-        for record in latest(records)
-        if record.status in DONE and record.code == code and record.environment in places
-    ]
+    comparable = (record for record in records if record.code == code and record.environment in places)
+    return [record for record in latest(comparable) if record.status in DONE]
 
 
 def left(
