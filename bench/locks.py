@@ -49,11 +49,12 @@ def device(name: str, wait: float, tell: Callable[[str], None]) -> Iterator[None
 @contextlib.contextmanager
 def folder(path: Path) -> Iterator[None]:
     """No other run writes to a folder of results meanwhile; Held, without waiting, where one does."""
-    try:
-        with held(path / ".lock", 0.0):
-            yield
-    except Held as error:
-        raise Held(f"{path} is being written {error}. Wait for its end, or give another folder") from None
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(held(path / ".lock", 0.0))
+        except Held as error:
+            raise Held(f"{path} is being written {error}. Wait for its end, or give another folder") from None
+        yield
 
 
 @contextlib.contextmanager
