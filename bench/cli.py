@@ -16,9 +16,8 @@ from rich.table import Table
 
 from bench import arguments, cells, implementation, locks, mutants, template, timing, variations, verify
 from bench import merge as merging
-from bench.executors.local import Local
 from bench.report import advice, page, tables, terminal
-from bench.run import Job, Outcome, Unusable
+from bench.run import Executor, Job, Outcome, Unusable
 from bench.session import Session
 from bench.store import FILES, Store, cores
 from equivalence.cases import REGISTRY
@@ -74,7 +73,8 @@ def verify_command(
 ) -> None:
     """Measure the claims and the frameworks' agreement with the oracle. Exit status 1 where something does not hold."""
     if impl:
-        finish(tried(impl, framework, claim, method, workload, device, quick, json, out), json)
+        here = arguments.executor("local", address, memory_limit, wait, console)
+        finish(tried(impl, framework, claim, method, workload, device, quick, here, json, out), json)
     with prepared(json, out, shard, resume, executor, address, memory_limit, wait) as session:
         records = verified(session, framework, claim, method, workload, device, quick)
     finish(records, json)
@@ -145,6 +145,8 @@ def variations_command(
         chosen = arguments.frameworks(framework, console)
         slots = session.executor.slots()
         jobs = variations.jobs(chosen, count, seed, located(session, device, chosen), len(slots), session.shard)
+        if not jobs:
+            raise arguments.refuse("nothing to vary: there are fewer groups than shards. --count makes more")
         records = measured(session, jobs, slots, variations.records)
     terminal.print_variations(console, records)
     finish(records, json)
@@ -348,6 +350,7 @@ def tried(
     workload: list[str] | None,
     device: str,
     quick: bool,
+    here: Executor,
     json: Path | None,
     out: Path,
 ) -> list[Any]:
@@ -364,7 +367,7 @@ def tried(
     if unmeasured := set(replaced) - set(verify_methods()):
         console.print(f"[yellow]no claim measures {', '.join(sorted(unmeasured))}[/yellow]", highlight=False)
     selection = selected(claim, method, workload, quick, replaced)
-    session = Session(None, Local())
+    session = Session(None, here)
     slots = session.executor.slots()
     with tempfile.TemporaryDirectory() as journal:
         trial = implementation.Trial(path, name, device, journal)
