@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from bench import arguments, cells, implementation, locks, mutants, template, timing, variations, verify
+from bench import arguments, cells, implementation, locks, mutants, selfcheck, template, timing, variations, verify
 from bench import merge as merging
 from bench.report import advice, page, tables, terminal
 from bench.run import Executor, Job, Outcome, Unusable
@@ -178,6 +178,30 @@ def time_command(
     with prepared(json, out, shard, resume, executor, address, memory_limit, wait) as session:
         records = timed(session, framework, method, workload, mode, device, how)
     finish(records, json)
+
+
+@app.command("selfcheck")
+def selfcheck_command(
+    framework: Frameworks = None,
+    workload: Annotated[str, typer.Option(help="The workload whose plain step is timed.")] = "digits-mlp",
+    runs: Annotated[int, typer.Option(min=1, help="Comparisons of each kind.")] = selfcheck.RUNS,
+    resume: Resume = False,
+    wait: Wait = HOUR,
+    json: Json = None,
+    out: Out = RESULTS,
+) -> None:
+    """Time a step beside itself and beside one slowed by a tenth. Exit status 1 unless every run tells them apart."""
+    with prepared(json, out, resume=resume, wait=wait) as session:
+        chosen = arguments.frameworks(framework, console)[0]
+        (name,) = arguments.known("workload", [workload], cells.WORKLOADS)
+        with tempfile.TemporaryDirectory() as folder:
+            files = timing.expectations([name], ["plain"], Path(folder))
+            jobs = selfcheck.jobs(chosen, name, files[name], Path(folder), runs)
+            records = measured(session, jobs, [cores()], lambda outcome: [selfcheck.record(outcome)], "cpu")
+    terminal.print_selfcheck(console, records)
+    if json:
+        json.write_text(dumped(records), encoding="utf-8")
+    raise typer.Exit(0 if selfcheck.holds(records) else 1)
 
 
 @app.command("merge")

@@ -147,22 +147,37 @@ class Cell(Base):
         return (self.workload, self.framework, self.mode, self.dtype, self.device)
 
 
-class CostRecord(Cell):
-    """A block of a cell: seconds a step of the method and, interleaved, of the plain step in the same process."""
+class Block(Cell):
+    """A process: seconds a step of the method and, interleaved, of the plain step."""
+
+    block: int = 0
+    steps: list[float] = Field(default_factory=list)  # of the method
+    base: list[float] = Field(default_factory=list)  # of the plain step beside each
+    foreign: float = float("nan")  # cores' worth of time that other processes took meanwhile
+
+
+class CostRecord(Block):
+    """A block of a cell."""
 
     kind: Literal["cost"] = "cost"
-    block: int = 0
     batch: int = 0
     threads: int = 0
     quick: bool = False
     floor: float = 0.0  # least cost in plain steps
     error: float = 0.0  # largest of the step's value and gradient against the oracle, rounding units × condition
-    steps: list[float] = Field(default_factory=list)  # of the method
-    base: list[float] = Field(default_factory=list)  # of the plain step beside each
-    foreign: float = float("nan")  # cores' worth of time that other processes took meanwhile
 
     def key(self) -> tuple[str, ...]:
         return (self.kind, self.method, *self.place(), str(self.block))
+
+
+class SelfCheckRecord(Block):
+    """A block of the timer's check of itself."""
+
+    kind: Literal["self-check"] = "self-check"
+    run: int = 0
+
+    def key(self) -> tuple[str, ...]:
+        return (self.kind, self.method, *self.place(), str(self.run), str(self.block))
 
 
 class ColdRecord(Cell):
@@ -182,7 +197,15 @@ class ColdRecord(Cell):
 
 
 Record = Annotated[
-    Header | Environment | ClaimRecord | AgreementRecord | OwnLossRecord | VariationRecord | CostRecord | ColdRecord,
+    Header
+    | Environment
+    | ClaimRecord
+    | AgreementRecord
+    | OwnLossRecord
+    | VariationRecord
+    | CostRecord
+    | SelfCheckRecord
+    | ColdRecord,
     Field(discriminator="kind"),
 ]
 ADAPTER: TypeAdapter[Record] = TypeAdapter(Record)

@@ -9,8 +9,19 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
+from bench import selfcheck
+from bench.cells import AGAIN, SLOWED
 from bench.report import costs, figures, page, tables, terminal
-from bench.store import AgreementRecord, ClaimRecord, ColdRecord, CostRecord, Environment, VariationRecord, read
+from bench.store import (
+    AgreementRecord,
+    ClaimRecord,
+    ColdRecord,
+    CostRecord,
+    Environment,
+    SelfCheckRecord,
+    VariationRecord,
+    read,
+)
 from equivalence.claim import claims
 
 C1 = claims()["C1"]
@@ -340,3 +351,32 @@ def test_the_terminal_shows_failures_with_their_reasons():
         empty = " ".join(printed(show, []).split())  # cells may be wrapped
         assert "not" in empty and "measured" in empty and not re.search(r"holds \d", empty)
         assert max(map(len, printed(show, records).splitlines())) <= 100
+
+
+def selfcheck_records(shifts, runs=2):
+    """Runs of six blocks each: every block shows its method's shift, and the plain step's noise is 1 %."""
+    made = []
+    for run in range(runs):
+        for block in range(6):
+            for method, shift in {"plain": 0.01 * (-1) ** block, **shifts}.items():
+                steps = [0.01 * math.exp(shift)] * 4
+                made.append(
+                    SelfCheckRecord(
+                        method=method, framework="torch", mode="eager", workload="mlp", run=run, block=block,
+                        status="ok", steps=steps, base=[0.01] * 4,
+                    )
+                )  # fmt: skip
+    return made
+
+
+def test_the_timer_is_believed_only_where_every_run_tells():
+    told = selfcheck_records({AGAIN: 0.003, SLOWED: math.log(1.1)})
+    assert selfcheck.holds(told)
+    table = costs.selfcheck_table(told)
+    slowed = table[table["beside a plain step"] == SLOWED].iloc[0]
+    assert (slowed["× plain"], slowed["said"]) == ("1.100", "slower 2 of 2")
+    assert not selfcheck.holds(selfcheck_records({AGAIN: 0.003, SLOWED: 0.004}))
+    assert not selfcheck.holds(selfcheck_records({AGAIN: 0.05, SLOWED: math.log(1.1)}))
+    died = [record.model_copy(update={"status": "failed", "steps": []}) for record in told[:3]]
+    assert not selfcheck.holds([*died, *told[3:]])
+    assert not selfcheck.holds([])

@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 
 from bench.report.tables import NONE, mark, of_kind
+from bench.selfcheck import EXPECTED, verdicts
 from bench.statistics import Effect, block_effect, effect, noise_floor, verdict
-from bench.store import ColdRecord, CostRecord, latest
+from bench.store import ColdRecord, CostRecord, SelfCheckRecord, latest
 from equivalence.measure import ROUNDING_UNIT
 
 PLACE = ("workload", "framework", "mode", "dtype", "device")
@@ -17,6 +18,7 @@ COST_COLUMNS = (
 COLD_COLUMNS = (
     *PLACE, "method", "import s", "trace s", "compile s", "step ms", "before MiB", "in steps MiB", "GPU MiB", "status",
 )  # fmt: skip
+SELFCHECK_COLUMNS = (*PLACE, "beside a plain step", "expected", "× plain", "spread of a block", "said")
 MARKS = {"same": "≈ ", "ambiguous": "? ", "no data": ""}
 Blocks = list[CostRecord]
 
@@ -90,6 +92,21 @@ def status(blocks: Sequence[CostRecord]) -> str:
     if bad and len(bad) < len(blocks):
         said = f"{said} ({len(bad)} of {len(blocks)} blocks)"
     return f"{said}, quick" if all(record.quick for record in blocks) else said
+
+
+def selfcheck_table(records: Iterable[object], code: str = "") -> pd.DataFrame:
+    """What the timer said of a step beside itself, and of one that is slower by a tenth."""
+    rows = []
+    places: dict[tuple[str, ...], list[SelfCheckRecord]] = {}
+    for record in of_kind(latest(records), SelfCheckRecord):
+        places.setdefault(record.place(), []).append(record)
+    for place, found in places.items():
+        for method, words in verdicts(found).items():
+            blocks = [block_effect(record.steps, record.base) for record in found if record.method == method]
+            said = ", ".join(f"{word} {words.count(word)} of {len(words)}" for word in dict.fromkeys(words))
+            numbers = f"{np.exp(np.mean(blocks)):.3f}", f"{np.std(blocks):.3f}"
+            rows.append((*place, method, EXPECTED[method], *numbers, mark(said, found, code)))
+    return pd.DataFrame(rows, columns=SELFCHECK_COLUMNS)
 
 
 def cold_table(records: Iterable[object], code: str = "") -> pd.DataFrame:

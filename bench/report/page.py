@@ -9,7 +9,7 @@ from typing import Any
 import jinja2
 import pandas as pd
 
-from bench import statistics
+from bench import statistics, timing
 from bench.report import costs, tables
 from bench.report.figures import figures
 from bench.store import FILES, Environment, code_hash, latest, read
@@ -73,6 +73,7 @@ def render(machines: Sequence[Machine], code: str) -> str:
         mutants=planted,
         judge=judge,
         statistics=statistics,
+        timing=timing,
         stale=tables.STALE,
         text=text,
     )
@@ -97,6 +98,7 @@ def section(machine: Machine, code: str) -> dict[str, Any]:
         "variations": markdown(tables.variations_table(records, code)),
         "own_losses": markdown(tables.own_losses_table(records, code)),
         "costs": markdown(costs.cost_table(records, code)),
+        "selfcheck": markdown(costs.selfcheck_table(records, code)),
         "cold": markdown(costs.cold_table(records, code)),
         "figures": list(machine.figures),
         "problems": machine.problems,

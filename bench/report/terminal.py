@@ -70,6 +70,10 @@ def print_costs(console: Console, records: Iterable[Any]) -> None:
         show(console, rows[COST_COLUMNS], title=f"{workload}, {dtype}, {device}")
 
 
+def print_selfcheck(console: Console, records: Iterable[Any]) -> None:
+    show(console, costs.selfcheck_table(records).drop(columns=["dtype", "device"]))
+
+
 def print_spent(console: Console, outcomes: Sequence[Outcome], seconds: float) -> None:
     """How long a run took, and the most memory that a worker of each framework held."""
     most: dict[str, float] = {}
