@@ -38,8 +38,13 @@ def structures(usage: Usage) -> bool:
 
 
 def orders(usage: Usage) -> bool:
-    """First and second derivatives alone, for an architecture that is slow to compile."""
-    return usage.name in ("perturb_output", "input_gradient_penalty")
+    """First, second and third derivatives alone, for an architecture that is slow to compile."""
+    return usage.name in ("perturb_output", "input_gradient_penalty", "laplacian")
+
+
+def two_orders(usage: Usage) -> bool:
+    """The same without the third, which is the slowest by far."""
+    return usage.name != "laplacian" and orders(usage)
 
 
 STRUCTURES = {"input_gradient_penalty", "jacobian_penalty", "laplacian", "perturb_table", "perturb_output"}
@@ -52,6 +57,7 @@ GROUPS = (
     Group(("digits-cnn",), "float64", structures),
     Group(("reviews-text",), "float64", structures),
     Group(("transformer",), "float64", orders),
+    Group(("bert",), "float64", two_orders),
     Group(("softplus-mlp",), "float64", structures),
 )
 FAST_COMPILATION = {  # a check waits for the compiler, not for what it makes

@@ -31,7 +31,7 @@ class Shaken(oracle.Model):
     """A model whose outputs are off by a fresh random amount at every evaluation."""
 
     def __init__(self, model: oracle.Model, rng: np.random.Generator):
-        super().__init__(model.name, model.params, *model.masks)
+        super().__init__(model.name, model.params, *model.masks, **model.options)
         self.rng = rng
 
     def __call__(self, x: np.ndarray) -> np.ndarray:

@@ -7,12 +7,15 @@ import functools
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
+from equivalence import bert as berts
 from equivalence import datasets
 
 Params = dict[str, np.ndarray]
+TABLES = ("embedding.weight", "embeddings.word_embeddings.weight")  # names of embeddings
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,7 @@ class Case:
     x: np.ndarray | None = None  # (B, *S)
     tokens: np.ndarray | None = None  # (B, T)
     mask: np.ndarray | None = None  # (B, T)
+    options: dict[str, Any] = field(default_factory=dict)  # of the model
     directions: np.ndarray | None = None  # (m, *S): where n is large, claims about all directions use these
     extra: Params = field(default_factory=dict)  # noise, probes, start, ...: arguments of the methods
 
@@ -38,14 +42,14 @@ class Case:
     @property
     def bounds(self) -> tuple[float, float]:
         """A box that holds every input, some of them on its edge, for methods that stay in one."""
-        x = self.params["embedding.weight"] if self.x is None else self.x
+        x = self.params[str(self.table)] if self.x is None else self.x
         return float(np.floor(x.min())), float(np.ceil(x.max()))
 
     @property
     def table(self) -> str | None:
         """The parameter that stands for an embedding's table: its name, or the first matrix there is."""
         matrices = [name for name, value in sorted(self.params.items()) if value.ndim == 2]
-        return "embedding.weight" if "embedding.weight" in self.params else next(iter(matrices), None)
+        return next((name for name in (*TABLES, *matrices) if name in self.params), None)
 
     def tiled(self, copies: int) -> "Case":
         """The batch repeated, so that one call evaluates a per-sample method with many arguments a sample."""
@@ -86,19 +90,7 @@ def with_arguments(case: Case, shape: tuple[int, ...], classes: int, seed: int) 
     For the parameters: "noise NAME" (2, *shape), for matrices and kernels "u NAME", the start of a power iteration.
     """
     rng = np.random.default_rng(seed)
-    batch = (case.batch, *shape)
-    extra = {
-        "noise": 0.1 * rng.standard_normal((2, *batch)),
-        "probes": rng.choice([-1.0, 1.0], (2, *batch)),
-        "class_probes": rng.choice([-1.0, 1.0], (2, case.batch, classes)),
-        "class_weights": rng.uniform(0.5, 2, (case.batch, classes)),
-        "targets": rng.standard_normal((case.batch, classes)),
-        "soft_labels": rng.dirichlet(np.ones(classes), case.batch),
-        "vector": rng.standard_normal(batch),
-        "start": rng.standard_normal(batch),
-        "masks": rng.choice([0.0, 2.0], (2, *batch)),  # inverted dropout of rate ½
-        "mix": rng.uniform(size=case.batch),
-    }
+    extra = arguments(rng, case, shape, classes)
     for name, value in sorted(case.params.items()):
         extra[f"noise {name}"] = 0.05 * rng.standard_normal((2, *value.shape))
         if value.ndim > 1:
@@ -110,6 +102,23 @@ def with_arguments(case: Case, shape: tuple[int, ...], classes: int, seed: int) 
             (np.arange(shape[0]) < shape[0] - 2) * np.ones((case.batch, 1)) if case.mask is None else case.mask
         )
     return replace(case, extra={name: float32_exact(array) for name, array in extra.items()})
+
+
+def arguments(rng: np.random.Generator, case: Case, shape: tuple[int, ...], classes: int) -> Params:
+    """What methods take beside a batch: of its shape, or (B, C)."""
+    batch = (case.batch, *shape)
+    return {
+        "noise": 0.1 * rng.standard_normal((2, *batch)),
+        "probes": rng.choice([-1.0, 1.0], (2, *batch)),
+        "class_probes": rng.choice([-1.0, 1.0], (2, case.batch, classes)),
+        "class_weights": rng.uniform(0.5, 2, (case.batch, classes)),
+        "targets": rng.standard_normal((case.batch, classes)),
+        "soft_labels": rng.dirichlet(np.ones(classes), case.batch),
+        "vector": rng.standard_normal(batch),
+        "start": rng.standard_normal(batch),
+        "masks": rng.choice([0.0, 2.0], (2, *batch)),  # inverted dropout of rate ½
+        "mix": rng.uniform(size=case.batch),
+    }
 
 
 @register
@@ -443,3 +452,22 @@ def transformer() -> Case:
         directions=image_directions(rng, (6, 4), 1.0),
     )
     return with_arguments(case, (6, 4), 3, seed=28)
+
+
+@register
+def bert() -> Case:
+    """As for the transformer: tokens that repeat, within a sample and in several, and padding."""
+    case, size = transformer(), berts.Size(vocabulary=5, width=8, hidden=12, layers=2, positions=7)
+    fresh = Case(
+        name="bert",
+        title="3 short texts, BERT of 2 layers, width 8, 2 heads",
+        model="bert",
+        loss="cross_entropy",
+        params=berts.drawn(np.random.default_rng(30), size, classes=3),
+        labels=case.labels,
+        tokens=case.tokens,
+        mask=case.mask,
+        options={"heads": 2},
+        directions=image_directions(np.random.default_rng(31), (6, 8), 1.0),
+    )
+    return with_arguments(fresh, (6, 8), 3, seed=32)

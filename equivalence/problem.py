@@ -81,11 +81,11 @@ class Problem:
     def at(self, params: Mapping[str, Array], data: dict[str, Array], extra: dict[str, Array]) -> Point:
         """The closures at the given parameters. Behind an embedding, x is its output and depends on them."""
         model, low = getattr(self.models, self.case.model), self.case.loss == "value"
-        x = self.models.embed(params, data["tokens"]) if "tokens" in data else data["x"]
+        x = self.models.embed(params[str(self.case.table)], data["tokens"]) if "tokens" in data else data["x"]
         masks = (data["mask"],) if "mask" in data else ()
 
         def f(x: Array) -> Array:
-            return model(params, x, *masks)
+            return model(params, x, *masks, **self.case.options)
 
         def loss(x: Array) -> Array:
             outputs = f(x)

@@ -33,12 +33,14 @@ class Reference:
 
     def __init__(self, case: Case, wrap: Callable[[oracle.Model], oracle.Model] = lambda model: model):
         self.case = case
-        x = oracle.embed(case.params, case.tokens) if case.tokens is not None else case.x
-        model = wrap(oracle.Model(case.model, case.params, case.mask))
+        x = case.x if case.tokens is None else oracle.embed(case.params[str(case.table)], case.tokens)
+        model = wrap(oracle.Model(case.model, case.params, case.mask, **case.options))
         loss = oracle.Loss(model, case.loss, case.labels)
         extra = SimpleNamespace(**case.extra)
-        of_params = oracle.OfParams(case.model, case.loss, case.labels, case.x, case.tokens, case.mask, wrap)
-        of_table = OfTable(of_params, case.params, str(case.table))
+        table = str(case.table)
+        data = (case.x, case.tokens, case.mask)
+        of_params = oracle.OfParams(case.model, case.loss, case.labels, *data, table, wrap, **case.options)
+        of_table = OfTable(of_params, case.params, table)
         self.point = Point(model, loss, x, case.labels, extra, case, case.params, of_params, of_table)
 
     def low_dimensional(self) -> Point:
@@ -47,9 +49,7 @@ class Reference:
         if directions is None:
             return point
         zeros = np.zeros((self.case.batch, len(directions)))
-        tokens = self.case.tokens
-        behind = None if tokens is None else lambda x_bar: oracle.embed_vjp(self.case.params, tokens, x_bar)
-        move = (directions, point.x, behind)
+        move = (directions, point.x, None if self.case.tokens is None else self.behind)
         return replace(point, f=oracle.Coordinates(point.f, *move), loss=oracle.Coordinates(point.loss, *move), x=zeros)
 
     def total(self, pulled: tuple[Any, dict[str, Any]]) -> np.ndarray:
@@ -62,5 +62,11 @@ class Reference:
         zeros = {name: np.zeros_like(value) for name, value in self.case.params.items()}
         gradient = zeros | dict(params_bar)
         if self.case.tokens is not None and x_bar is not None and x_bar.shape == self.point.x.shape:
-            gradient |= oracle.embed_vjp(self.case.params, self.case.tokens, x_bar)
+            gradient |= self.behind(x_bar)
         return flat(gradient)
+
+    def behind(self, x_bar: np.ndarray) -> dict[str, np.ndarray]:
+        """The gradient of the embedding's table, given that of its output."""
+        table, tokens = str(self.case.table), self.case.tokens
+        assert tokens is not None
+        return {table: oracle.embed_vjp(self.case.params[table], tokens, x_bar)}

@@ -253,7 +253,7 @@ def test_noise_on_inputs_hidden_activations_embeddings_and_weights(bridge, metho
     hidden = p.array(numbers("float64", BATCH, 5))
     upper = {"0.weight": p.params["1.weight"], "0.bias": p.params["1.bias"]}
     tokens = p.array(np.array([[0, 1, 1], [2, 0, 3], [4, 4, 4]], np.int32))
-    words = p.models.embed({"embedding.weight": p.array(numbers("float64", 5, WIDTH))}, tokens)  # (B, T, D)
+    words = p.models.embed(p.array(numbers("float64", 5, WIDTH)), tokens)  # (B, T, D)
     sites = {
         "inputs": (p.loss, p.x),
         "hidden activations": (lambda h: p.models.mlp(upper, h)[:, 1], hidden),
@@ -293,7 +293,7 @@ def text(p):
         table=p.array(numbers("float64", 5, WIDTH)),
         weight=weight,
         of_output=of_output,
-        of_table=lambda table: of_output(p.models.embed({"embedding.weight": table}, tokens)),
+        of_table=lambda table: of_output(p.models.embed(table, tokens)),
     )
 
 
@@ -310,7 +310,7 @@ def looked_up(framework, p, text):
 
 
 def test_table_gets_what_all_positions_of_a_token_get(framework, bridge, methods, p, text):
-    x = p.models.embed({"embedding.weight": text.table}, text.tokens)
+    x = p.models.embed(text.table, text.tokens)
     at_positions = bridge.to_numpy(methods.fgm(text.of_output, x, radius=1.0, norm="raw"))
     expected = np.zeros((5, WIDTH))
     np.add.at(expected, text.numbers, at_positions)
@@ -324,7 +324,7 @@ def test_table_gets_what_all_positions_of_a_token_get(framework, bridge, methods
 
 @pytest.mark.parametrize("norm", ["l2", "linf", "l1", "raw"])
 def test_padding_is_left_alone_and_takes_nothing_from_the_radius(bridge, methods, p, text, norm):
-    x = p.models.embed({"embedding.weight": text.table}, text.tokens)
+    x = p.models.embed(text.table, text.tokens)
     r = bridge.to_numpy(methods.perturb_output(text.of_output, x, p.array(text.mask), radius=2.0, norm=norm))
     whole = bridge.to_numpy(methods.fgm(text.of_output, x, radius=2.0, norm="raw"))
     assert whole[0, 3].any() and not r[0, 3].any()

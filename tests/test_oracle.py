@@ -12,7 +12,9 @@ import mpmath
 import numpy as np
 import pytest
 
+from equivalence import bert as bert_parts
 from equivalence import oracle
+from equivalence.bert import Size
 from equivalence.oracle import derivative, pullbacks, values
 
 # float64 rounds some ten sums of a few terms (1e-15), and a second derivative by a circle magnifies that by up to some
@@ -28,7 +30,7 @@ def fifty_digits():
         yield
 
 
-tanh, exp, log = (np.frompyfunc(function, 1, 1) for function in (mpmath.tanh, mpmath.exp, mpmath.log))
+tanh, exp, log, erf = (np.frompyfunc(function, 1, 1) for function in (mpmath.tanh, mpmath.exp, mpmath.log, mpmath.erf))
 softplus = np.frompyfunc(lambda x: mpmath.log1p(mpmath.exp(x)), 1, 1)
 relu = np.frompyfunc(lambda x: max(x, 0), 1, 1)
 
@@ -87,9 +89,9 @@ def text(params, x, mask):
     return params["output.weight"] @ np.concatenate(pooled) + params["output.bias"]
 
 
-def normed(params, name, x):
+def normed(params, name, x, epsilon="1e-5"):
     mean = x.sum() / len(x)
-    deviation = (((x - mean) ** 2).sum() / len(x) + mpmath.mpf("1e-5")) ** mpmath.mpf("0.5")
+    deviation = (((x - mean) ** 2).sum() / len(x) + mpmath.mpf(epsilon)) ** mpmath.mpf("0.5")
     return (x - mean) / deviation * params[f"{name}.weight"] + params[f"{name}.bias"]
 
 
@@ -121,6 +123,31 @@ def transformer(params, x, mask):
     return params["output.weight"] @ (mask @ x / mask.sum()) + params["output.bias"]
 
 
+def rows(params, name, x, activation=lambda row: row):
+    """An affine map of each position."""
+    return np.array([activation(params[f"{name}.weight"] @ row + params[f"{name}.bias"]) for row in x])
+
+
+def bert(params, x, mask):
+    """One layer, two heads."""
+    positions, types = (params[f"embeddings.{name}_embeddings.weight"] for name in ("position", "token_type"))
+    norm = lambda name, x: np.array([normed(params, name, row, "1e-12") for row in x])  # noqa: E731
+    x, layer = norm("embeddings.LayerNorm", x + positions[: len(x)] + types[0]), "encoder.layer.0"
+    projected = [rows(params, f"{layer}.attention.self.{part}", x) for part in ("query", "key", "value")]
+    heads = [mixed(*(part[:, columns] for part in projected), mask) for columns in (slice(0, 2), slice(2, 4))]
+    attended = rows(params, f"{layer}.attention.output.dense", np.concatenate(heads, axis=1))
+    x = norm(f"{layer}.attention.output.LayerNorm", x + attended)
+    inner = rows(params, f"{layer}.intermediate.dense", x, lambda row: row * (1 + erf(row / mpmath.sqrt(2))) / 2)
+    x = norm(f"{layer}.output.LayerNorm", x + rows(params, f"{layer}.output.dense", inner))
+    return rows(params, "classifier", rows(params, "pooler.dense", x[:1], tanh))[0]
+
+
+def mixed(query, key, value, mask):
+    """One head's mean of the values at real positions, for each position."""
+    shares = [mask * exp(np.array([q @ k for k in key]) / mpmath.sqrt(len(q))) for q in query]
+    return np.array([share @ value / share.sum() for share in shares])
+
+
 FORWARD = {
     "quadratic": quadratic,
     "cubic": cubic,
@@ -131,7 +158,17 @@ FORWARD = {
     "cnn": cnn,
     "text": text,
     "transformer": transformer,
+    "bert": bert,
 }
+
+
+def bert_shapes():
+    """Of a layer with two heads of width 2, all parameters but the table of words: x is what comes out of it."""
+    size = Size(vocabulary=1, width=4, hidden=3, layers=1, positions=6)
+    shapes = bert_parts.shapes(size) | bert_parts.affine("classifier", 2, 4)
+    return {name: shape for name, shape in shapes.items() if "word" not in name}
+
+
 DENSE = {"0.weight": (4, 3), "0.bias": (4,), "1.weight": (3, 4), "1.bias": (3,)}
 SHAPES = {
     "quadratic": ((3,), {"A": (3, 3), "b": (3,)}),
@@ -178,7 +215,9 @@ SHAPES = {
             "output.bias": (2,),
         },
     ),
+    "bert": ((5, 4), bert_shapes()),
 }
+MASKED, OPTIONS = ("text", "transformer", "bert"), {"bert": {"heads": 2}}
 MASK = np.array([[1.0, 1, 1, 1, 1], [1, 1, 1, 0, 0]])
 
 
@@ -187,13 +226,13 @@ def problem(name):
     rng = np.random.default_rng(0)
     shape, sizes = SHAPES[name]
     params = {key: rng.standard_normal(size) / 1.5 for key, size in sizes.items()}
-    masks = (MASK,) if name in ("text", "transformer") else ()
+    masks = (MASK,) if name in MASKED else ()
 
     def forward(params, x):
         return np.array([FORWARD[name](params, *rows) for rows in zip(x, *masks, strict=True)])
 
     x = rng.standard_normal((2, *shape))
-    f = oracle.Model(name, params, *masks)
+    f = oracle.Model(name, params, *masks, **OPTIONS.get(name, {}))
     classes = f(x).shape[1]
     return SimpleNamespace(params=params, x=x, f=f, forward=forward, classes=classes, labels=np.array([1, 0]) % classes)
 
@@ -478,8 +517,8 @@ def test_coordinates_reach_the_embedding_behind_x():
     params = {"embedding.weight": rng.standard_normal((4, 2)), **p.params}
     directions, c = rng.standard_normal((3, 5, 2)), rng.standard_normal((2, 3))
     loss = oracle.Loss(oracle.Model("text", params, MASK), "cross_entropy", p.labels)
-    behind = lambda x_bar: oracle.embed_vjp(params, tokens, x_bar)  # noqa: E731
-    closure = oracle.Coordinates(loss, directions, oracle.embed(params, tokens), behind)
+    behind = lambda x_bar: {"embedding.weight": oracle.embed_vjp(params["embedding.weight"], tokens, x_bar)}  # noqa: E731
+    closure = oracle.Coordinates(loss, directions, oracle.embed(params["embedding.weight"], tokens), behind)
 
     def exact(params, c):
         x = params["embedding.weight"][tokens] + np.tensordot(c, precise(directions), 1)
@@ -533,6 +572,7 @@ CLOSURES = (  # each loss somewhere, each model behind parameters
     ("text", "value"),
     ("text tokens", "cross_entropy"),
     ("transformer", "cross_entropy"),
+    ("bert", "cross_entropy"),
 )
 
 
@@ -543,9 +583,10 @@ def of_params(name, loss):
         p, tokens = problem(name), None
         params = p.params
     targets = np.ones((2, p.classes)) if loss == "squared_error" else p.labels
-    mask = MASK if name.startswith("t") else None  # those of tokens
+    model = name.split()[0]
+    mask, options = MASK if model in MASKED else None, OPTIONS.get(model, {})
     x = None if tokens is not None else p.x
-    closure = oracle.OfParams(name.split()[0], loss, targets, x=x, tokens=tokens, mask=mask)
+    closure = oracle.OfParams(model, loss, targets, x=x, tokens=tokens, mask=mask, **options)
 
     def exact(params):
         outputs = p.forward(params, precise(p.x) if tokens is None else params["embedding.weight"][tokens])

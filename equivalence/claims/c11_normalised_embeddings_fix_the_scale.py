@@ -5,7 +5,7 @@ import numpy as np
 from equivalence import oracle
 from equivalence.claim import Claim
 from equivalence.measure import differs, equal
-from equivalence.parts.embedding import TABLE, scaled, with_epsilon
+from equivalence.parts.embedding import scaled, with_epsilon
 
 RADIUS = 0.5
 SCALES = 2.0 ** np.array([0, -3, 3, -60, 60])
@@ -21,7 +21,7 @@ def measure(problem, reference):
         return point.loss(x + oracle.values.fgm(point.loss, x, radius=radius))
 
     rows = oracle.values.normalize_embedding(point.table, case.extra["frequencies"])
-    same = loss(oracle.embed({TABLE: rows}, case.tokens), RADIUS)
+    same = loss(oracle.embed(rows, case.tokens), RADIUS)
     shrunk = np.stack([loss(point.x, RADIUS / scale) for scale in SCALES])
     yield "mean 0", equal(share @ tables, np.zeros_like(tables[:, 0]), size=1.0)
     yield "variance 1", equal(share @ tables**2, np.ones_like(tables[:, 0]))

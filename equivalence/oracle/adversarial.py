@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from equivalence.oracle.closures import held_fixed
-from equivalence.oracle.models import Pulled
+from equivalence.oracle.layers import Pulled
 from equivalence.oracle.norms import project, steepest
 from equivalence.oracle.trees import add, scaled
 

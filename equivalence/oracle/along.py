@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from equivalence.oracle.derivative import derivative
-from equivalence.oracle.models import Pulled
+from equivalence.oracle.layers import Pulled
 
 Array = np.ndarray
 

@@ -9,24 +9,24 @@ from typing import Any
 import numpy as np
 
 from equivalence.oracle import losses, models
-from equivalence.oracle.models import Params, Pulled
+from equivalence.oracle.layers import Params, Pulled
 from equivalence.oracle.trees import tree_map
 
 Array = np.ndarray
 
 
 class Model:
-    """f(x) -> (B, C): one of the models at given parameters."""
+    """f(x) -> (B, C): one of the models at given parameters, with its options."""
 
-    def __init__(self, name: str, params: Params, mask: Array | None = None):
-        self.name, self.params = name, params
+    def __init__(self, name: str, params: Params, mask: Array | None = None, **options: Any):
+        self.name, self.params, self.options = name, params, options
         self.masks = () if mask is None else (mask,)
 
     def __call__(self, x: Array) -> Array:
-        return getattr(models, self.name)(self.params, x, *self.masks)
+        return getattr(models, self.name)(self.params, x, *self.masks, **self.options)
 
     def vjp(self, x: Array, cotangent: Array) -> Pulled:
-        return getattr(models, f"{self.name}_vjp")(self.params, x, *self.masks, cotangent)
+        return getattr(models, f"{self.name}_vjp")(self.params, x, *self.masks, cotangent, **self.options)
 
 
 class LogSoftmax:
@@ -106,9 +106,9 @@ class Coordinates:
 
 
 class OfParams:
-    """loss(params) -> (B,): a model's loss at a given x, or at tokens whose embedding is one of the parameters.
+    """loss(params) -> (B,): a model's loss at a given x, or at tokens whose embedding is the parameter named `table`.
 
-    `wrap` changes the model at each evaluation; the parameters may be complex.
+    `wrap` changes the model at each evaluation; the parameters may be complex. Further options are the model's.
     """
 
     def __init__(
@@ -119,17 +119,20 @@ class OfParams:
         x: Array | None = None,
         tokens: Array | None = None,
         mask: Array | None = None,
+        table: str = "embedding.weight",
         wrap: Callable[[Model], Any] = lambda model: model,
+        **options: Any,
     ):
         if (x is None) == (tokens is None):
             raise ValueError("x, tokens: expected one of the two")
         self.model_name, self.loss_name, self.labels = model_name, loss_name, labels
-        self.x, self.tokens, self.mask, self.wrap = x, tokens, mask, wrap
+        self.x, self.tokens, self.mask, self.table, self.wrap, self.options = x, tokens, mask, table, wrap, options
 
     def at(self, params: Any) -> tuple[Loss, Any]:
         """The loss as a function of x, and x (B, *S)."""
-        loss = Loss(self.wrap(Model(self.model_name, params, self.mask)), self.loss_name, self.labels)
-        return loss, self.x if self.tokens is None else models.embed(params, self.tokens)
+        model = self.wrap(Model(self.model_name, params, self.mask, **self.options))
+        loss = Loss(model, self.loss_name, self.labels)
+        return loss, self.x if self.tokens is None else models.embed(params[self.table], self.tokens)
 
     def __call__(self, params: Any) -> Array:
         loss, x = self.at(params)
@@ -138,7 +141,9 @@ class OfParams:
     def vjp(self, params: Any, cotangent: Array) -> Params:
         loss, x = self.at(params)
         x_bar, params_bar = loss.vjp(x, cotangent)
-        return params_bar if self.tokens is None else params_bar | models.embed_vjp(params, self.tokens, x_bar)
+        if self.tokens is None:
+            return params_bar
+        return params_bar | {self.table: models.embed_vjp(params[self.table], self.tokens, x_bar)}
 
 
 def held_fixed(closure: Any, x: Array) -> Callable[[Array], Pulled]:

@@ -10,7 +10,7 @@ import numpy as np
 
 from equivalence.oracle.along import along
 from equivalence.oracle.closures import held_fixed
-from equivalence.oracle.models import Pulled
+from equivalence.oracle.layers import Pulled
 from equivalence.oracle.norms import l2_norm, per_sample, unit
 from equivalence.oracle.trees import add, scaled
 

@@ -11,8 +11,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
-Params = dict[str, np.ndarray]
-Pulled = tuple[np.ndarray, Params]
+from equivalence.oracle.bert import bert as bert  # a model has its name here, as it has in the frameworks
+from equivalence.oracle.bert import bert_vjp as bert_vjp
+from equivalence.oracle.layers import Params, Pulled, affine, affine_vjp, attend, attend_vjp, gelu, norm, norm_vjp, pool
 
 
 def quadratic(params: Params, x: np.ndarray) -> np.ndarray:
@@ -154,19 +155,19 @@ def _conv_vjp(x: np.ndarray, kernel: np.ndarray, cotangent: np.ndarray) -> tuple
     return x_bar, kernel_bar
 
 
-def embed(params: Params, tokens: np.ndarray) -> np.ndarray:
-    return params["embedding.weight"][tokens]  # (B, T, D)
+def embed(table: np.ndarray, tokens: np.ndarray) -> np.ndarray:
+    return table[tokens]  # (B, T, D)
 
 
-def embed_vjp(params: Params, tokens: np.ndarray, x_bar: np.ndarray) -> Params:
+def embed_vjp(table: np.ndarray, tokens: np.ndarray, x_bar: np.ndarray) -> np.ndarray:
     """The table's gradient: the sum over the positions of each token."""
-    table_bar = np.zeros(params["embedding.weight"].shape, x_bar.dtype)
+    table_bar = np.zeros(table.shape, x_bar.dtype)
     np.add.at(table_bar, tokens, x_bar)
-    return {"embedding.weight": table_bar}
+    return table_bar
 
 
 def text(params: Params, x: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    pooled = [_pool(hidden, mask) for hidden in _characters(params, x, mask).values()]
+    pooled = [pool(hidden, mask) for hidden in _characters(params, x, mask).values()]
     return np.concatenate(pooled, 1) @ params["output.weight"].T + params["output.bias"]  # (B, C)
 
 
@@ -185,13 +186,9 @@ def _padded(x: np.ndarray, mask: np.ndarray, width: int) -> np.ndarray:
     return np.pad(x * mask[:, :, None], ((0, 0), (width // 2, width // 2), (0, 0)))
 
 
-def _pool(hidden: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    return (hidden * mask[:, :, None]).sum(1) / mask.sum(1)[:, None]  # (B, O)
-
-
 def text_vjp(params: Params, x: np.ndarray, mask: np.ndarray, cotangent: np.ndarray) -> Pulled:
     hidden, length = _characters(params, x, mask), x.shape[1]
-    pooled = np.concatenate([_pool(value, mask) for value in hidden.values()], 1)
+    pooled = np.concatenate([pool(value, mask) for value in hidden.values()], 1)
     params_bar = {"output.weight": cotangent.T @ pooled, "output.bias": cotangent.sum(0)}
     x_bar = np.zeros(x.shape, np.result_type(x, cotangent, *params.values()))
     for width, pooled_bar in zip(hidden, np.split(cotangent @ params["output.weight"], 2, axis=1), strict=True):
@@ -208,95 +205,48 @@ def text_vjp(params: Params, x: np.ndarray, mask: np.ndarray, cotangent: np.ndar
 
 
 def transformer(params: Params, x: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    return _affine(params, "output", _pool(_encoded(params, x, mask).x, mask))  # (B, C)
+    return affine(params, "output", pool(_encoded(params, x, mask).x, mask))  # (B, C)
 
 
 def _encoded(params: Params, x: np.ndarray, mask: np.ndarray) -> SimpleNamespace:
     """The block's output and what its gradient needs; `middle` is between attention and MLP."""
-    attended = _attended(params, _norm(params, "norm0", x), mask)
-    middle = x + _affine(params, "attention.output", attended.mixed)  # (B, T, D)
-    inner = _affine(params, "mlp0", _norm(params, "norm1", middle))  # (B, T, H)
+    attended = _attended(params, norm(params, "norm0", x), mask)
+    middle = x + affine(params, "attention.output", attended.mixed)  # (B, T, D)
+    inner = affine(params, "mlp0", norm(params, "norm1", middle))  # (B, T, H)
     return SimpleNamespace(
-        attended=attended, middle=middle, inner=inner, x=middle + _affine(params, "mlp1", _gelu(inner)[0])
+        attended=attended, middle=middle, inner=inner, x=middle + affine(params, "mlp1", gelu(inner)[0])
     )
 
 
 def transformer_vjp(params: Params, x: np.ndarray, mask: np.ndarray, cotangent: np.ndarray) -> Pulled:
     done = _encoded(params, x, mask)
-    hidden, slope = _gelu(done.inner)
-    pooled_bar, output_bar = _affine_vjp(params, "output", _pool(done.x, mask), cotangent)
+    hidden, slope = gelu(done.inner)
+    pooled_bar, output_bar = affine_vjp(params, "output", pool(done.x, mask), cotangent)
     bar = pooled_bar[:, None] * (mask / mask.sum(1)[:, None])[:, :, None]  # (B, T, D)
-    hidden_bar, outer_bar = _affine_vjp(params, "mlp1", hidden, bar)
-    inner_bar, mlp_bar = _affine_vjp(params, "mlp0", _norm(params, "norm1", done.middle), hidden_bar * slope)
-    through, norm1_bar = _norm_vjp(params, "norm1", done.middle, inner_bar)
+    hidden_bar, outer_bar = affine_vjp(params, "mlp1", hidden, bar)
+    inner_bar, mlp_bar = affine_vjp(params, "mlp0", norm(params, "norm1", done.middle), hidden_bar * slope)
+    through, norm1_bar = norm_vjp(params, "norm1", done.middle, inner_bar)
     bar = bar + through
-    attention_bar, attention_params_bar = _attended_vjp(params, _norm(params, "norm0", x), done.attended, bar)
-    through, norm0_bar = _norm_vjp(params, "norm0", x, attention_bar)
+    attention_bar, attention_params_bar = _attended_vjp(params, norm(params, "norm0", x), done.attended, bar)
+    through, norm0_bar = norm_vjp(params, "norm0", x, attention_bar)
     return bar + through, output_bar | outer_bar | mlp_bar | norm1_bar | attention_params_bar | norm0_bar
 
 
 def _attended(params: Params, x: np.ndarray, mask: np.ndarray) -> SimpleNamespace:
     """Queries, keys, values (B, T, heads, d), weights (B, heads, T, T), and their products `mixed` (B, T, heads·d)."""
-    query, key, value = (_affine(params, f"attention.{name}", x) for name in ("query", "key", "value"))
-    scores = np.einsum("bqhd,bkhd->bhqk", query, key) / query.shape[-1] ** 0.5
-    real = np.exp(scores - scores.real.max(-1, keepdims=True)) * mask[:, None, None]
-    weights = real / real.sum(-1, keepdims=True)
-    mixed = np.einsum("bhqk,bkhd->bqhd", weights, value).reshape(*x.shape[:2], -1)
+    query, key, value = (affine(params, f"attention.{name}", x) for name in ("query", "key", "value"))
+    weights, mixed = attend(query, key, value, mask)
+    mixed = mixed.reshape(*x.shape[:2], -1)
     return SimpleNamespace(query=query, key=key, value=value, weights=weights, mixed=mixed)
 
 
 def _attended_vjp(params: Params, x: np.ndarray, done: SimpleNamespace, cotangent: np.ndarray) -> Pulled:
-    """Through the output's affine map, the mixing of values, the softmax, and the three affine maps of x."""
-    mixed_bar, params_bar = _affine_vjp(params, "attention.output", done.mixed, cotangent)
+    """Through the output's affine map, the attention, and the three affine maps of x."""
+    mixed_bar, params_bar = affine_vjp(params, "attention.output", done.mixed, cotangent)
     mixed_bar = mixed_bar.reshape(done.value.shape)
-    weights_bar = np.einsum("bqhd,bkhd->bhqk", mixed_bar, done.value)
-    centred = weights_bar - (done.weights * weights_bar).sum(-1, keepdims=True)
-    scores_bar = done.weights * centred / done.query.shape[-1] ** 0.5
-    bars = {
-        "query": np.einsum("bhqk,bkhd->bqhd", scores_bar, done.key),
-        "key": np.einsum("bhqk,bqhd->bkhd", scores_bar, done.query),
-        "value": np.einsum("bhqk,bqhd->bkhd", done.weights, mixed_bar),
-    }
+    bars = attend_vjp(done.query, done.key, done.value, done.weights, mixed_bar)
     x_bar = np.zeros(x.shape, mixed_bar.dtype)
-    for name, bar in bars.items():
-        through, more = _affine_vjp(params, f"attention.{name}", x, bar)
+    for name, bar in zip(("query", "key", "value"), bars, strict=True):
+        through, more = affine_vjp(params, f"attention.{name}", x, bar)
         x_bar, params_bar = x_bar + through, params_bar | more
     return x_bar, params_bar
-
-
-def _affine(params: Params, name: str, x: np.ndarray) -> np.ndarray:
-    """x (..., D) times a weight (*outputs, D), with a bias (*outputs)."""
-    return np.tensordot(x, params[f"{name}.weight"], ((-1,), (-1,))) + params[f"{name}.bias"]
-
-
-def _affine_vjp(params: Params, name: str, x: np.ndarray, cotangent: np.ndarray) -> Pulled:
-    weight, rows = params[f"{name}.weight"], tuple(range(x.ndim - 1))
-    weight_bar = np.tensordot(cotangent, x, (rows, rows))
-    x_bar = np.tensordot(cotangent, weight, weight.ndim - 1)
-    return x_bar, {f"{name}.weight": weight_bar, f"{name}.bias": cotangent.sum(rows)}
-
-
-def _standardised(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean 0 and variance 1 in each position, and the standard deviation that x was divided by."""
-    centred = x - x.mean(-1, keepdims=True)
-    scale = np.sqrt((centred**2).mean(-1, keepdims=True) + 1e-5)
-    return centred / scale, scale
-
-
-def _norm(params: Params, name: str, x: np.ndarray) -> np.ndarray:
-    return _standardised(x)[0] * params[f"{name}.weight"] + params[f"{name}.bias"]
-
-
-def _norm_vjp(params: Params, name: str, x: np.ndarray, cotangent: np.ndarray) -> Pulled:
-    z, scale = _standardised(x)
-    bar = cotangent * params[f"{name}.weight"]
-    x_bar = (bar - bar.mean(-1, keepdims=True) - z * (bar * z).mean(-1, keepdims=True)) / scale
-    return x_bar, {f"{name}.weight": (cotangent * z).sum((0, 1)), f"{name}.bias": cotangent.sum((0, 1))}
-
-
-def _gelu(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """½x(1 + tanh(√(2/π)(x + 0.044715x³))) and its derivative."""
-    rate = (2 / np.pi) ** 0.5
-    t = np.tanh(rate * (x + 0.044715 * x**3))
-    slope = rate * (1 + 3 * 0.044715 * x**2) * (1 - t**2)
-    return x * (1 + t) / 2, (1 + t + x * slope) / 2

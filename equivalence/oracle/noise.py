@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
+from equivalence.oracle.layers import Pulled
 from equivalence.oracle.losses import one_hot
-from equivalence.oracle.models import Pulled
 from equivalence.oracle.trees import add, scaled
 
 Array = np.ndarray

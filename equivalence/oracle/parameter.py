@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from equivalence.oracle.derivative import derivative
-from equivalence.oracle.models import Params
+from equivalence.oracle.layers import Params
 from equivalence.oracle.trees import add, leaves, scaled
 
 Array = np.ndarray

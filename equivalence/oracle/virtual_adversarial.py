@@ -6,8 +6,8 @@ import numpy as np
 
 from equivalence.oracle.closures import held_fixed
 from equivalence.oracle.derivative import derivative
+from equivalence.oracle.layers import Pulled
 from equivalence.oracle.losses import entropy, kl_divergence, softmax_change
-from equivalence.oracle.models import Pulled
 from equivalence.oracle.norms import unit
 from equivalence.oracle.trees import add
 

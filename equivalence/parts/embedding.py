@@ -18,7 +18,7 @@ def perturbations(problem: Problem, norms: Sequence[str], radius: float) -> Call
 
     def perturb(point: Point, own: Array, rows: Array) -> dict[str, Any]:
         def of_rows(table: Array) -> Array:
-            return point.loss(problem.models.embed({TABLE: table}, own))
+            return point.loss(problem.models.embed(table, own))
 
         found: dict[str, Any] = {}
         for norm in norms:
@@ -77,7 +77,7 @@ def scaled(problem: Problem, radius: float) -> Callable[..., tuple[Array, Array,
 
         def of_table(params: dict[str, Array]) -> Array:
             rows = methods.normalize_embedding(params[TABLE], point.extra.frequencies)
-            return attacked(point.loss, problem.models.embed({TABLE: rows}, problem.data["tokens"]), mask)
+            return attacked(point.loss, problem.models.embed(rows, problem.data["tokens"]), mask)
 
         losses, slopes = problem.bridge.value_and_grad(of_table)({TABLE: table})
         rows = methods.normalize_embedding(table, point.extra.frequencies)

@@ -39,8 +39,8 @@ def cnn(params: Params, x: Array) -> Array:
     """
 
 
-def embed(params: Params, tokens: Array) -> Array:
-    """Rows of embedding.weight (V, D); tokens (B, T) -> (B, T, D)."""
+def embed(table: Array, tokens: Array) -> Array:
+    """Rows of an embedding's table (V, D); tokens (B, T) -> (B, T, D)."""
 
 
 def text(params: Params, x: Array, mask: Array) -> Array:
@@ -61,6 +61,30 @@ def transformer(params: Params, x: Array, mask: Array) -> Array:
     (heads, d), attention.output.weight (D, heads·d), attention.output.bias (D,); mlp0.weight (H, D), mlp0.bias (H,),
     mlp1.weight (D, H), mlp1.bias (D,); output.weight (C, D), output.bias (C,); x (B, T, D) an embedding's output, mask
     (B, T) 1 for tokens and 0 for padding -> (B, C).
+    """
+
+
+def bert(params: Params, x: Array, mask: Array, *, heads: int) -> Array:
+    """BERT (Devlin et al. 2019) without dropout: affine(tanh(affine(h))), h the first token's `bert_encoder`.
+
+    Params as for `bert_encoder`; pooler.dense.weight (D, D), pooler.dense.bias (D,); classifier.weight (C, D),
+    classifier.bias (C,); x (B, T, D) the output of the word embedding, mask (B, T) 1 for tokens and 0 for padding
+    -> (B, C).
+    """
+
+
+def bert_encoder(params: Params, x: Array, mask: Array, *, heads: int) -> Array:
+    """The hidden states after BERT's last encoder layer; what a sentence embedding is made of.
+
+    x + positions + the first token type, normalised; then layers of norm(x + attention(x)), norm(x + MLP(x)), as many
+    as params have. Layer norms have ε = 1e-12, the MLP the exact GELU x·Φ(x). No position attends to padding.
+
+    Params, under the names of a Hugging Face checkpoint: embeddings.position_embeddings.weight (P, D), P ≥ T;
+    embeddings.token_type_embeddings.weight (any, D); embeddings.LayerNorm.weight and .bias (D,); for each layer, behind
+    encoder.layer.{i}: attention.self.{query,key,value} and attention.output.dense, each a .weight (D, D) and a .bias
+    (D,); intermediate.dense.weight (H, D), .bias (H,); output.dense.weight (D, H), .bias (D,);
+    attention.output.LayerNorm and output.LayerNorm, each a .weight and a .bias (D,). `heads` divides D.
+    x (B, T, D) the output of the word embedding, mask (B, T) -> (B, T, D).
     """
 
 

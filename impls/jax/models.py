@@ -44,8 +44,8 @@ def cnn(params, x):
     return jnp.einsum("bchw,kchw->bk", features, params["output.weight"]) + params["output.bias"]  # (B, C)
 
 
-def embed(params, tokens):
-    return params["embedding.weight"][tokens]  # (B, T, D)
+def embed(table, tokens):
+    return table[tokens]  # (B, T, D)
 
 
 def text(params, x, mask):
@@ -66,22 +66,53 @@ def transformer(params, x, mask):
     return _affine(params, "output", pooled)  # (B, C)
 
 
+def bert(params, x, mask, *, heads):
+    first = bert_encoder(params, x, mask, heads=heads)[:, 0]  # (B, D)
+    return _dense(params, "classifier", jnp.tanh(_dense(params, "pooler.dense", first)))  # (B, C)
+
+
+def bert_encoder(params, x, mask, *, heads):
+    positions, types = (params[f"embeddings.{name}_embeddings.weight"] for name in ("position", "token_type"))
+    x = _norm(params, "embeddings.LayerNorm", x + (positions[: x.shape[1]] + types[0]), 1e-12)
+    for layer in range(sum(name.endswith("attention.self.query.weight") for name in params)):
+        x = _encoder_layer(params, f"encoder.layer.{layer}", x, mask, heads)
+    return x  # (B, T, D)
+
+
+def _encoder_layer(params, name, x, mask, heads):
+    parted = (*x.shape[:2], heads, -1)
+    projected = (_dense(params, f"{name}.attention.self.{part}", x) for part in ("query", "key", "value"))
+    mixed = _attend(*(part.reshape(parted) for part in projected), mask)
+    attended = _dense(params, f"{name}.attention.output.dense", mixed.reshape(x.shape))
+    x = _norm(params, f"{name}.attention.output.LayerNorm", x + attended, 1e-12)  # (B, T, D)
+    hidden = jax.nn.gelu(_dense(params, f"{name}.intermediate.dense", x), approximate=False)  # (B, T, H)
+    return _norm(params, f"{name}.output.LayerNorm", x + _dense(params, f"{name}.output.dense", hidden), 1e-12)
+
+
 def _attention(params, x, mask):
     query, key, value = (_affine(params, f"attention.{name}", x) for name in ("query", "key", "value"))  # (B, T, h, d)
-    scores = jnp.einsum("bqhd,bkhd->bhqk", query, key) / query.shape[-1] ** 0.5
-    weights = jax.nn.softmax(scores + 1e9 * (mask - 1)[:, None, None])  # exactly 0 on padding
-    mixed = jnp.einsum("bhqk,bkhd->bqhd", weights, value)
+    mixed = _attend(query, key, value, mask)
     return _affine(params, "attention.output", mixed.reshape(*x.shape[:2], -1))  # (B, T, D)
 
 
-def _norm(params, name, x):
+def _attend(query, key, value, mask):
+    scores = jnp.einsum("bqhd,bkhd->bhqk", query, key) / query.shape[-1] ** 0.5
+    weights = jax.nn.softmax(scores + 1e9 * (mask - 1)[:, None, None])  # exactly 0 on padding
+    return jnp.einsum("bhqk,bkhd->bqhd", weights, value)  # (B, T, heads, d)
+
+
+def _norm(params, name, x, epsilon=1e-5):
     centred = x - x.mean(-1, keepdims=True)
-    scale = jnp.sqrt((centred**2).mean(-1, keepdims=True) + 1e-5)
+    scale = jnp.sqrt((centred**2).mean(-1, keepdims=True) + epsilon)
     return centred / scale * params[f"{name}.weight"] + params[f"{name}.bias"]
 
 
 def _affine(params, name, x):
     return jnp.tensordot(x, params[f"{name}.weight"], ([-1], [-1])) + params[f"{name}.bias"]
+
+
+def _dense(params, name, x):
+    return x @ params[f"{name}.weight"].T + params[f"{name}.bias"]
 
 
 def shift(x, directions, coordinates):

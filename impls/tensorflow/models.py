@@ -45,8 +45,8 @@ def cnn(params, x):
     return tf.einsum("bhwc,kchw->bk", features, params["output.weight"]) + params["output.bias"]  # (B, C)
 
 
-def embed(params, tokens):
-    return tf.gather(params["embedding.weight"], tokens)  # (B, T, D)
+def embed(table, tokens):
+    return tf.gather(table, tokens)  # (B, T, D)
 
 
 def text(params, x, mask):
@@ -67,26 +67,63 @@ def transformer(params, x, mask):
     return _affine(params, "output", pooled)  # (B, C)
 
 
+def bert(params, x, mask, *, heads):
+    first = bert_encoder(params, x, mask, heads=heads)[:, 0]  # (B, D)
+    return _dense(params, "classifier", tf.tanh(_dense(params, "pooler.dense", first)))  # (B, C)
+
+
+def bert_encoder(params, x, mask, *, heads):
+    positions, types = (params[f"embeddings.{name}_embeddings.weight"] for name in ("position", "token_type"))
+    x = _norm(params, "embeddings.LayerNorm", x + (positions[: x.shape[1]] + types[0]), 1e-12)
+    for layer in range(sum(name.endswith("attention.self.query.weight") for name in params)):
+        x = _encoder_layer(params, f"encoder.layer.{layer}", x, mask, heads)
+    return x  # (B, T, D)
+
+
+def _encoder_layer(params, name, x, mask, heads):
+    parted = (*x.shape[:2], heads, -1)
+    projected = (_dense(params, f"{name}.attention.self.{part}", x) for part in ("query", "key", "value"))
+    mixed = _attend(*(tf.reshape(part, parted) for part in projected), mask)
+    attended = _dense(params, f"{name}.attention.output.dense", tf.reshape(mixed, x.shape))
+    x = _norm(params, f"{name}.attention.output.LayerNorm", x + attended, 1e-12)  # (B, T, D)
+    hidden = _exact_gelu(_dense(params, f"{name}.intermediate.dense", x))  # (B, T, H)
+    return _norm(params, f"{name}.output.LayerNorm", x + _dense(params, f"{name}.output.dense", hidden), 1e-12)
+
+
 def _attention(params, x, mask):
     query, key, value = (_affine(params, f"attention.{name}", x) for name in ("query", "key", "value"))  # (B, T, h, d)
+    mixed = _attend(query, key, value, mask)
+    return _affine(params, "attention.output", tf.reshape(mixed, (*x.shape[:2], -1)))  # (B, T, D)
+
+
+def _attend(query, key, value, mask):
     scores = tf.einsum("bqhd,bkhd->bhqk", query, key) / query.shape[-1] ** 0.5
     weights = tf.nn.softmax(scores + 1e9 * (mask - 1)[:, None, None])  # exactly 0 on padding
-    mixed = tf.einsum("bhqk,bkhd->bqhd", weights, value)
-    return _affine(params, "attention.output", tf.reshape(mixed, (*x.shape[:2], -1)))  # (B, T, D)
+    return tf.einsum("bhqk,bkhd->bqhd", weights, value)  # (B, T, heads, d)
 
 
 def _gelu(x):
     return x / 2 * (1 + tf.tanh((2 / math.pi) ** 0.5 * (x + 0.044715 * x**3)))  # tf.nn.gelu's constants are float32
 
 
-def _norm(params, name, x):
+def _exact_gelu(x):
+    return x / 2 * (1 + tf.math.erf(x / 2**0.5))
+
+
+def _norm(params, name, x, epsilon=1e-5):
     centred = x - tf.reduce_mean(x, -1, keepdims=True)
-    scale = tf.sqrt(tf.reduce_mean(tf.square(centred), -1, keepdims=True) + 1e-5)
+    scale = tf.sqrt(tf.reduce_mean(tf.square(centred), -1, keepdims=True) + epsilon)
     return centred / scale * params[f"{name}.weight"] + params[f"{name}.bias"]
 
 
 def _affine(params, name, x):
     return tf.tensordot(x, params[f"{name}.weight"], ([-1], [-1])) + params[f"{name}.bias"]
+
+
+def _dense(params, name, x):
+    rows = tf.reshape(x, (-1, x.shape[-1]))  # one product: tf.matmul would make one a sample of it
+    product = tf.matmul(rows, params[f"{name}.weight"], transpose_b=True) + params[f"{name}.bias"]
+    return tf.reshape(product, (*x.shape[:-1], -1))
 
 
 def shift(x, directions, coordinates):
