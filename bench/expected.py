@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.cells import TIMED
+from bench.large import SampledReference, checked
 from bench.workloads import DRAWN, WORKLOADS
 from equivalence.agreement import MOVEMENT, expected_when_moved
 from equivalence.agreement import expected as by_oracle
@@ -29,25 +30,27 @@ def expected(workload: str, methods: Iterable[str], path: str | Path) -> None:
 
 
 def write(case: Case, methods: Iterable[str], path: str | Path) -> None:
-    """Value, gradient and the scale of an error in each, for the methods and the plain step."""
-    reference, arrays = Reference(case), {}
+    """Value, gradient and the scale of an error in each, for the methods and the plain step; of a large case a part."""
+    small = checked(case)
+    kind = Reference if small is case else SampledReference
+    reference, few, arrays = kind(small), kind(first(small, SAMPLES)), {}
     for method in dict.fromkeys(["plain", *methods]):
         usage = TIMED[method].usage
         exact = by_oracle(usage, reference)
-        for part, want, condition in zip(PARTS, exact, conditions(usage, first(case, SAMPLES)), strict=True):
+        of_few = exact if few.case.batch == small.batch else by_oracle(usage, few)
+        for part, want, condition in zip(PARTS, exact, conditions(usage, few, of_few), strict=True):
             arrays[f"{method}/{part}"] = want
             arrays[f"{method}/{part} scale"] = np.abs(want).max() * (1 + condition)
     with Path(path).open("wb") as file:
         np.savez(file, **arrays)  # type: ignore[arg-type]
 
 
-def conditions(usage: Usage, case: Case) -> list[float]:
+def conditions(usage: Usage, reference: Reference, exact: tuple[np.ndarray, np.ndarray]) -> list[float]:
     """How much value and gradient move, relative to their size and to the movement.
 
     One move shows it: the largest change among so many numbers hardly varies from move to move.
     """
-    exact = by_oracle(usage, Reference(case))
-    other = expected_when_moved(usage, Reference(case), np.random.default_rng(0))
+    other = expected_when_moved(usage, reference, np.random.default_rng(0))
     return [np.abs(b - a).max() / np.abs(a).max() / MOVEMENT for a, b in zip(exact, other, strict=True)]
 
 

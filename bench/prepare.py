@@ -4,13 +4,14 @@ import functools
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 import impls
 from bench.cells import LOOP_MODES, METHODS, Cell
+from bench.large import checked, sampled
 from bench.loops import Loop
 from bench.workloads import WORKLOADS
 from equivalence.cases import Case
@@ -64,6 +65,19 @@ class PreparedLoop(Prepared):
         return self.bridge.to_numpy(value), flat(moved)
 
 
+@dataclass(frozen=True)
+class PreparedLarge(Prepared):
+    """A step on more than the oracle can check, and the same step on what it can."""
+
+    small: Prepared
+
+    def numpy(self, result: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Of the small step: values and the chosen entries of the gradient."""
+        values, gradients = self.small.run()
+        chosen = sampled({name: self.bridge.to_numpy(gradient) for name, gradient in gradients.items()})
+        return self.bridge.to_numpy(values), flat(chosen)
+
+
 def prepare_loop(cell: Cell, case: Case) -> PreparedLoop:
     """The cell's step as its ecosystem writes it."""
     builder = importlib.import_module(f"bench.loops.{cell.framework}")
@@ -80,6 +94,15 @@ def prepare(cell: Cell, case: Case | None = None) -> Prepared:
     case = case or WORKLOADS[cell.workload]()
     if cell.mode in LOOP_MODES[cell.framework]:
         return prepare_loop(cell, case)
+    trace, small = tracing(cell, case, bridge, methods), checked(case)
+    if small is case:
+        return Prepared(cell, case.batch, trace, bridge)
+    on_part = Prepared(cell, small.batch, tracing(cell, small, bridge, methods), bridge)
+    return PreparedLarge(cell, case.batch, trace, bridge, on_part)
+
+
+def tracing(cell: Cell, case: Case, bridge: ModuleType, methods: SimpleNamespace) -> Callable[[], Callable[[], Any]]:
+    """What makes the cell's step on a case."""
     problem = Problem(case, bridge, methods, cell.dtype, cell.device)
     usage = METHODS[cell.method].usage
 
@@ -90,4 +113,4 @@ def prepare(cell: Cell, case: Case | None = None) -> Prepared:
         run = bridge.traced(bridge.value_and_grad(objective), cell.mode, problem.arrays)
         return lambda: run(*problem.arrays)
 
-    return Prepared(cell, case.batch, trace, bridge)
+    return trace

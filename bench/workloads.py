@@ -6,11 +6,25 @@ Parameters come from fixed seeds and are representable in float32, so every fram
 import functools
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
 from equivalence import datasets
-from equivalence.cases import Case, cnn_params, dense_params, digits_case, text_params, with_arguments
+from equivalence.bert import Size
+from equivalence.cases import (
+    Case,
+    Params,
+    arguments,
+    bert_params,
+    cnn_params,
+    dense_params,
+    digits_case,
+    float32_exact,
+    text_params,
+    with_arguments,
+)
+from equivalence.checkpoint import load
 
 DRAWN = ("noise", "probes", "class_probes")  # (K, B, ...)
 WORKLOADS: dict[str, Callable[[], Case]] = {}
@@ -57,3 +71,55 @@ def reviews_text() -> Case:
         mask=(tokens != datasets.PADDING).astype(np.float64),
     )
     return with_arguments(case, (64, 32), 2, seed=23)
+
+
+def bert_case(name: str, title: str, params: Params, heads: int, batch: int, length: int, seed: int) -> Case:
+    """A BERT on real Chinese reviews, by their own numbers of characters: which rows they are changes no cost."""
+    reviews = datasets.reviews(length=length)
+    tokens, labels = reviews.train_tokens[:batch], reviews.train_labels[:batch]
+    vocabulary, width = params["embeddings.word_embeddings.weight"].shape
+    case = Case(
+        name=name,
+        title=title,
+        model="bert",
+        loss="cross_entropy",
+        params=params,
+        labels=labels,
+        tokens=tokens % vocabulary,
+        mask=(tokens != datasets.PADDING).astype(np.float64),
+        options={"heads": heads},
+    )
+    extra = arguments(np.random.default_rng(seed), case, (length, width), len(params["classifier.bias"]))
+    return replace(case, extra={name: float32_exact(array) for name, array in extra.items()})
+
+
+def bert_from(path: str | Path, batch: int, length: int) -> Case:
+    """A workload from a BERT's checkpoint (see `equivalence.checkpoint.load`), on real Chinese reviews.
+
+    Raises:
+        BadCheckpoint: the checkpoint cannot be used.
+        ValueError: it has fewer positions than `length`, or there are fewer reviews than `batch`.
+    """
+    params, options = load(path)
+    positions = len(params["embeddings.position_embeddings.weight"])
+    reviews = len(datasets.reviews(length=length).train_labels)
+    for name, given, most in (("length", length, positions), ("batch", batch, reviews)):
+        if not 1 <= given <= most:
+            raise ValueError(f"{name}: got {given}, expected a number from 1 to {most}")
+    title = f"{batch} real Chinese reviews of {length} characters, BERT from {Path(path).name}"
+    return one_draw(bert_case(Path(path).name, title, params, batch=batch, length=length, seed=28, **options))
+
+
+@workload
+def bert_tiny() -> Case:
+    params = bert_params(np.random.default_rng(24), Size(30522, width=128, hidden=512, layers=2), classes=2)
+    title = "32 real Chinese reviews of 64 characters, BERT of 2 layers, width 128, random parameters"
+    return bert_case("bert-tiny", title, params, heads=2, batch=32, length=64, seed=25)
+
+
+@workload
+def bert_base() -> Case:
+    """The size of the Chinese BERT that is usually trained this way."""
+    params = bert_params(np.random.default_rng(26), Size(21128, width=768, hidden=3072, layers=12), classes=2)
+    title = "8 real Chinese reviews of 128 characters, BERT of 12 layers, width 768, random parameters"
+    return bert_case("bert-base", title, params, heads=12, batch=8, length=128, seed=27)

@@ -51,7 +51,8 @@ def moved(reference: Reference, rng: np.random.Generator) -> Reference:
 
     case = reference.case
     params = {name: move(array) for name, array in case.params.items()}
-    return Reference(replace(case, params=params, x=None if case.x is None else move(case.x)), lambda f: Shaken(f, rng))
+    other = replace(case, params=params, x=None if case.x is None else move(case.x))
+    return type(reference)(other, lambda f: Shaken(f, rng))
 
 
 def expected_when_moved(usage: Usage, reference: Reference, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

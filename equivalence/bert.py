@@ -47,19 +47,16 @@ def norm(name: str, width: int) -> Shapes:
     return {f"{name}.weight": (width,), f"{name}.bias": (width,)}
 
 
-def drawn(rng: np.random.Generator, size: Size, classes: int) -> dict[str, np.ndarray]:
-    """Random parameters, representable in float32, that give every part a share in the outputs.
+def drawn(rng: np.random.Generator, wanted: Shapes) -> dict[str, np.ndarray]:
+    """Random parameters that give every part a share in the outputs.
 
     BERT's own start, 0.02 throughout, would leave attention even, MLPs next to nothing, biases 0 and all weights of
     norms 1: a mistake in them would hardly show. Here each layer's outputs have the size of its inputs.
     """
-    return {
-        name: value(rng, name, shape).astype(np.float32).astype(np.float64)
-        for name, shape in (shapes(size) | affine("classifier", classes, size.width)).items()
-    }
+    return {name: drawn_value(rng, name, shape) for name, shape in wanted.items()}
 
 
-def value(rng: np.random.Generator, name: str, shape: tuple[int, ...]) -> np.ndarray:
+def drawn_value(rng: np.random.Generator, name: str, shape: tuple[int, ...]) -> np.ndarray:
     if name.endswith("bias"):
         return 0.1 * rng.standard_normal(shape)
     if name.endswith("LayerNorm.weight"):

@@ -454,6 +454,11 @@ def transformer() -> Case:
     return with_arguments(case, (6, 4), 3, seed=28)
 
 
+def bert_params(rng: np.random.Generator, size: berts.Size, classes: int) -> Params:
+    params = berts.drawn(rng, berts.shapes(size) | berts.affine("classifier", classes, size.width))
+    return {name: float32_exact(array) for name, array in params.items()}
+
+
 @register
 def bert() -> Case:
     """As for the transformer: tokens that repeat, within a sample and in several, and padding."""
@@ -463,7 +468,7 @@ def bert() -> Case:
         title="3 short texts, BERT of 2 layers, width 8, 2 heads",
         model="bert",
         loss="cross_entropy",
-        params=berts.drawn(np.random.default_rng(30), size, classes=3),
+        params=bert_params(np.random.default_rng(30), size, classes=3),
         labels=case.labels,
         tokens=case.tokens,
         mask=case.mask,

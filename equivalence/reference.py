@@ -31,7 +31,7 @@ class OfTable:
 class Reference:
     """The oracle's counterpart of `Problem`; always float64."""
 
-    def __init__(self, case: Case, wrap: Callable[[oracle.Model], oracle.Model] = lambda model: model):
+    def __init__(self, case: Case, wrap: Callable[[oracle.Model], Any] = lambda model: model):
         self.case = case
         x = case.x if case.tokens is None else oracle.embed(case.params[str(case.table)], case.tokens)
         model = wrap(oracle.Model(case.model, case.params, case.mask, **case.options))
@@ -59,7 +59,7 @@ class Reference:
         An x_bar of None says that params_bar is all there is.
         """
         x_bar, params_bar = pulled
-        zeros = {name: np.zeros_like(value) for name, value in self.case.params.items()}
+        zeros = {name: np.zeros_like(value) for name, value in self.case.params.items() if name not in params_bar}
         gradient = zeros | dict(params_bar)
         if self.case.tokens is not None and x_bar is not None and x_bar.shape == self.point.x.shape:
             gradient |= self.behind(x_bar)
