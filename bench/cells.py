@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.workloads import WORKLOADS
+from bench.workloads import ON_REQUEST, WORKLOADS
 from equivalence.oracle import pullbacks
 from equivalence.oracle.trees import add, scaled
 from equivalence.problem import Point
@@ -211,13 +211,17 @@ def plan(
     quick: bool = False,
     modes: Iterable[str] | None = None,
 ) -> list[Cell]:
-    """The cells to time, those of one process together. None means all; quick: one workload, one mode a framework."""
+    """The cells to time, those of one process together; quick: one mode a framework.
+
+    None means all methods, and all workloads but those on request; quick: one.
+    """
     run_in = chosen("mode", modes, every_mode(), every_mode())
     known = QUICK_WORKLOADS if quick and workloads is None else tuple(WORKLOADS)
+    usual = QUICK_WORKLOADS if quick else [name for name in WORKLOADS if name not in ON_REQUEST]
     wanted = chosen("method", methods, TIMED, TIMED)
     return [
         Cell(method, framework, mode, workload, device=device)
-        for workload in chosen("workload", workloads, WORKLOADS, known)
+        for workload in chosen("workload", workloads, WORKLOADS, usual)
         for framework in chosen("framework", frameworks, MODES, MODES)
         for mode, offered in offers(framework, workload, quick and modes is None)
         if mode in run_in

@@ -23,14 +23,10 @@ ENTRIES = 4096  # of a parameter's gradient: a circle's points hold one gradient
 
 def checked(case: Case) -> Case:
     """The case that a step is checked on: the case itself, or a small part of a large one."""
-    return part(case) if products(case) > LARGE else case
-
-
-def products(case: Case) -> int:
-    """How many a forward pass computes behind an embedding; 0 where there is none."""
-    if case.tokens is None:
-        return 0
-    return case.tokens.size * sum(value.size for name, value in case.params.items() if name != case.table)
+    if case.tokens is None or case.tokens.size <= BATCH * LENGTH:
+        return case
+    products = case.tokens.size * sum(value.size for name, value in case.params.items() if name != case.table)
+    return part(case) if products > LARGE else case
 
 
 def part(case: Case) -> Case:

@@ -4,7 +4,7 @@ import functools
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -67,13 +67,13 @@ class PreparedLoop(Prepared):
 
 @dataclass(frozen=True)
 class PreparedLarge(Prepared):
-    """A step on more than the oracle can check, and the same step on what it can."""
+    """A step on more than the oracle can check, and what prepares the same step on what it can."""
 
-    small: Prepared
+    small: Callable[[], Prepared]
 
     def numpy(self, result: Any) -> tuple[np.ndarray, np.ndarray]:
         """Of the small step: values and the chosen entries of the gradient."""
-        values, gradients = self.small.run()
+        values, gradients = self.small().run()
         chosen = sampled({name: self.bridge.to_numpy(gradient) for name, gradient in gradients.items()})
         return self.bridge.to_numpy(values), flat(chosen)
 
@@ -94,15 +94,6 @@ def prepare(cell: Cell, case: Case | None = None) -> Prepared:
     case = case or WORKLOADS[cell.workload]()
     if cell.mode in LOOP_MODES[cell.framework]:
         return prepare_loop(cell, case)
-    trace, small = tracing(cell, case, bridge, methods), checked(case)
-    if small is case:
-        return Prepared(cell, case.batch, trace, bridge)
-    on_part = Prepared(cell, small.batch, tracing(cell, small, bridge, methods), bridge)
-    return PreparedLarge(cell, case.batch, trace, bridge, on_part)
-
-
-def tracing(cell: Cell, case: Case, bridge: ModuleType, methods: SimpleNamespace) -> Callable[[], Callable[[], Any]]:
-    """What makes the cell's step on a case."""
     problem = Problem(case, bridge, methods, cell.dtype, cell.device)
     usage = METHODS[cell.method].usage
 
@@ -113,4 +104,7 @@ def tracing(cell: Cell, case: Case, bridge: ModuleType, methods: SimpleNamespace
         run = bridge.traced(bridge.value_and_grad(objective), cell.mode, problem.arrays)
         return lambda: run(*problem.arrays)
 
-    return trace
+    small = checked(case)
+    if small is case:
+        return Prepared(cell, case.batch, trace, bridge)
+    return PreparedLarge(cell, case.batch, trace, bridge, lambda: prepare(cell, small))

@@ -27,6 +27,7 @@ from equivalence.cases import (
 from equivalence.checkpoint import load
 
 DRAWN = ("noise", "probes", "class_probes")  # (K, B, ...)
+ON_REQUEST = ("bert-base",)  # timed only where it is named: seconds a step, and minutes for the oracle
 WORKLOADS: dict[str, Callable[[], Case]] = {}
 
 

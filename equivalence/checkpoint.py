@@ -111,7 +111,8 @@ def read(file: Path, wanted: Shapes, width: int) -> Params:
             names = {plain(name): name for name in tensors.keys()}  # noqa: SIM118, it is no dict
             found = {name: tensors.get_slice(stored) for name, stored in names.items()}
             if "classifier.weight" in found:
-                wanted = wanted | affine("classifier", found["classifier.weight"].get_shape()[0], width)
+                classes = (*found["classifier.weight"].get_shape(), 0)[0]
+                wanted = wanted | affine("classifier", classes, width)
             refuse_misfits(file, wanted, found)
             return {name: float32_exact(tensors.get_tensor(names[name])) for name in wanted}
     except (SafetensorError, OSError) as error:

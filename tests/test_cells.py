@@ -15,7 +15,7 @@ from bench.cells import LOOP_MODES, LOOPS, METHODS, MODES, QUICK_LOOP_MODE, QUIC
 from bench.expected import Expected, write
 from bench.prepare import prepare
 from bench.store import ROOT
-from bench.workloads import WORKLOADS, one_draw
+from bench.workloads import ON_REQUEST, WORKLOADS, one_draw
 from equivalence import cases
 from equivalence.judge import AGREEMENT_UNITS
 
@@ -37,7 +37,9 @@ def expected(tmp_path_factory):
 def test_plan_covers_the_matrix_once():
     cells = plan(impls.FRAMEWORKS)
     loops = len(LOOPS) * sum(map(len, LOOP_MODES.values())) - 1  # torch.compile refuses the gradient penalty
-    assert len(set(cells)) == len(cells) == len(METHODS) * len(WORKLOADS) * sum(map(len, MODES.values())) + loops
+    workloads = WORKLOADS.keys() - ON_REQUEST
+    assert len(set(cells)) == len(cells) == len(METHODS) * len(workloads) * sum(map(len, MODES.values())) + loops
+    assert {cell.workload for cell in cells} == workloads < WORKLOADS.keys()
     assert ("jax", "eager") not in {(cell.framework, cell.mode) for cell in cells}
 
 
@@ -55,6 +57,11 @@ def test_what_is_named_is_planned():
         ("plain", "reviews-text", "cuda"),
         ("vat", "reviews-text", "cuda"),
     ]
+
+
+@pytest.mark.parametrize("name", ON_REQUEST)
+def test_a_large_workload_is_planned_where_it_is_named(name):
+    assert {cell.workload for cell in plan(impls.FRAMEWORKS, workloads=[name])} == {name}
 
 
 @pytest.mark.parametrize("names", [{"methods": ["fgsm"]}, {"workloads": ["mnist"]}, {"frameworks": ["theano"]}])
