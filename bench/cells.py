@@ -216,7 +216,6 @@ def plan(
     None means all methods, and all workloads but those on request; quick: one.
     """
     run_in = chosen("mode", modes, every_mode(), every_mode())
-    known = QUICK_WORKLOADS if quick and workloads is None else tuple(WORKLOADS)
     usual = QUICK_WORKLOADS if quick else [name for name in WORKLOADS if name not in ON_REQUEST]
     wanted = chosen("method", methods, TIMED, TIMED)
     return [
