@@ -32,8 +32,8 @@ def _layers(params, x, activation):
     hidden = x.reshape(x.shape[0], -1)  # (B, n)
     last = len(params) // 2 - 1
     for layer in range(last):
-        hidden = activation(hidden @ params[f"{layer}.weight"].T + params[f"{layer}.bias"])
-    return hidden @ params[f"{last}.weight"].T + params[f"{last}.bias"]  # (B, C)
+        hidden = activation(_dense(params, layer, hidden))
+    return _dense(params, last, hidden)  # (B, C)
 
 
 def cnn(params, x):
@@ -111,8 +111,8 @@ def _affine(params, name, x):
     return jnp.tensordot(x, params[f"{name}.weight"], ([-1], [-1])) + params[f"{name}.bias"]
 
 
-def _dense(params, name, x):
-    return x @ params[f"{name}.weight"].T + params[f"{name}.bias"]
+def _dense(params, name, x):  # the weight first: XLA then needs no transposed copy of its gradient
+    return jnp.einsum("oi,...i->...o", params[f"{name}.weight"], x) + params[f"{name}.bias"]
 
 
 def shift(x, directions, coordinates):
