@@ -6,7 +6,7 @@ from math import prod
 import pytest
 
 from bench.cells import LOOP_MODES, LOOPS, QUICK_MODE, Cell
-from bench.methods import DOUBLE, METHODS, PLAIN, Passes
+from bench.methods import METHODS
 from bench.passes import Operation, convolution, count, counted, floor, optimised, pairs, work, works
 from bench.prepare import problem, uncompiled
 from bench.workloads import one_draw
@@ -22,8 +22,7 @@ AT_FLOOR = (
     "pgd-3", "pgd-10", "vat", "vat entropy",
 )  # fmt: skip
 TEXT = ("perturb_table", "perturb_output", "normalize_embedding")
-# A penalty has its own forward pass beside the loss's; where a compiler makes them one, they still go backward alone.
-BESIDE = {"torch": PLAIN, "jax": Passes(0, 0, 1), "tensorflow": Passes(0, 0, 1)}
+DOUBLED = ("gradient_penalty", "jacobian_penalty", "tikhonov_penalty")  # gradients of gradients
 
 
 @pytest.fixture
@@ -71,12 +70,13 @@ def test_a_step_does_what_it_cannot_do_without(passes, cell, case, name, method)
     assert work(cell(method), case) == passes(name).of(METHODS[method].passes)
 
 
+@pytest.mark.parametrize("method", DOUBLED)
 @pytest.mark.parametrize("name", NETWORKS)
-def test_a_gradient_penalty_goes_backward_through_its_own_passes(framework, passes, cell, case, name):
+def test_a_penalty_takes_one_forward_pass_with_the_loss(framework, passes, cell, case, name, method):
     """PyTorch's convolutions, differentiated twice, compute a margin that they then cut off."""
-    least = passes(name).of(DOUBLE.plus(BESIDE[framework]))
+    least = passes(name).of(METHODS[method].passes)
     margin = least // 20 if (framework, name) == ("torch", "digits-cnn") else 0
-    assert 0 <= work(cell("gradient_penalty"), case) - least <= margin
+    assert 0 <= work(cell(method), case) - least <= margin
 
 
 @pytest.mark.parametrize(
