@@ -36,7 +36,7 @@ def start(job: dict[str, Any]) -> Callable[[str], dict[str, Any]]:
     import impls
     from bench.cells import AGAIN, SLOWED, Cell
     from bench.expected import Expected
-    from bench.prepare import prepare
+    from bench.prepare import Unsupported, prepare
     from equivalence.judge import AGREEMENT_UNITS
 
     threads = len(job["cores"])
@@ -53,7 +53,10 @@ def start(job: dict[str, Any]) -> Callable[[str], dict[str, Any]]:
 
     def measure(method: str) -> dict[str, Any]:
         a = plain()
-        b = ready("plain" if method in (AGAIN, SLOWED) else method)  # plain beside itself: built a second time
+        try:
+            b = ready("plain" if method in (AGAIN, SLOWED) else method)  # plain beside itself: built a second time
+        except Unsupported as reason:
+            return {"status": "unsupported", "reason": str(reason)}
         facts = {"error": b.units, "batch": a.batch, "threads": threads}
         for name, step in (("plain", a), (method, b)):
             if not step.units <= AGREEMENT_UNITS:  # NaN is wrong too

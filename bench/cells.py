@@ -1,159 +1,17 @@
 """The matrix of what is timed: method x framework x mode x workload. Imports no framework."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from fractions import Fraction
-from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
-
+from bench.methods import ATTACK, ATTACKED, DOUBLE, METHODS, PENALTY, Method, renamed
 from bench.workloads import ON_REQUEST, WORKLOADS
-from equivalence.oracle import pullbacks
-from equivalence.oracle.trees import add, scaled
-from equivalence.problem import Point
-from equivalence.usages import Pulled, Usage, attacked
-
-WEIGHT = 0.1  # of a regulariser beside the loss; no cost depends on it
+from equivalence.usages import attacked
 
 # jax eager is left out: it dispatches operation by operation, and nobody trains with it.
 MODES = {"torch": ("eager", "compiled"), "jax": ("jit",), "tensorflow": ("eager", "function", "xla")}
 QUICK_MODE = {"torch": "eager", "jax": "jit", "tensorflow": "function"}
 QUICK_WORKLOADS = ("digits-mlp",)
-
-
-@dataclass(frozen=True)
-class Method:
-    """One training objective and the least that a step of it can cost.
-
-    Passes are counted in forward passes of the batch: forward 1, gradient of the inputs alone 1, full backward 2.
-    """
-
-    usage: Usage
-    passes: int
-    derivation: str
-
-    @property
-    def name(self) -> str:
-        return self.usage.name
-
-    @property
-    def floor(self) -> Fraction:
-        """In plain training steps, each a forward and a full backward pass: 3."""
-        return Fraction(self.passes, 3)
-
-
-def regularised(
-    name: str,
-    method: str,
-    regulariser: Callable[[Any, Point], Any],
-    shared: Callable[[Any, Point], tuple[Any, Any]] | None = None,
-) -> Usage:
-    """loss + WEIGHT · regulariser; `shared` gives (regulariser, loss) with one forward pass for the two."""
-
-    def call(m: SimpleNamespace, p: Point) -> Any:
-        penalty, loss = shared(m, p) if shared else (regulariser(m, p), p.loss(p.x))
-        return loss + WEIGHT * penalty
-
-    def pull(p: Point) -> Callable[[np.ndarray], Pulled]:
-        pullback = regulariser(pullbacks, p)
-        return lambda c: add(p.loss.vjp(p.x, c), scaled(WEIGHT, pullback(c)))  # type: ignore[attr-defined]
-
-    return Usage(name, method, call, pull)
-
-
-def renamed(name: str, usage: Usage) -> Usage:
-    return Usage(name, usage.method, usage.call, usage.pull)
-
-
-def consistent(m: SimpleNamespace, p: Point, outputs: Any) -> tuple[Any, Any]:
-    consistency = m.consistency_loss(m.kl_divergence, p.f, p.x, p.extra.noise, outputs=outputs)
-    return consistency, m.cross_entropy(outputs, p.labels)
-
-
-def contracted(m: SimpleNamespace, p: Point, penalty: Any, outputs: Any) -> tuple[Any, Any]:
-    return penalty, m.cross_entropy(outputs, p.labels)
-
-
-def virtually_adversarial(m: SimpleNamespace, p: Point, logits: Any) -> tuple[Any, Any]:
-    smoothness = m.vat_loss(p.f, p.x, p.extra.start, radius=0.5, logits=logits)
-    return smoothness, m.cross_entropy(logits, p.labels)
-
-
-METHODS = {
-    timed.name: timed
-    for timed in (
-        Method(
-            Usage("plain", "cross_entropy", lambda m, p: p.loss(p.x), lambda p: lambda c: p.loss.vjp(p.x, c)),
-            1 + 2,
-            "forward 1, backward 2",
-        ),
-        Method(
-            Usage("noise", "noisy_loss", lambda m, p: m.noisy_loss(p.loss, p.x, p.extra.noise)),
-            1 + 2,
-            "forward at the noisy inputs 1, backward 2; the clean loss is not computed",
-        ),
-        Method(
-            regularised(
-                "consistency",
-                "consistency_loss",
-                lambda m, p: m.consistency_loss(m.kl_divergence, p.f, p.x, p.extra.noise),
-                lambda m, p: consistent(m, p, p.f(p.x)),
-            ),
-            2 + 4,
-            "clean forward, shared with the loss, 1, noisy forward 1, backward through both 4",
-        ),
-        Method(
-            renamed("fgm", attacked()),
-            2 + 3,
-            "attack: forward 1, input gradient 1; training on the perturbed inputs: forward 1, backward 2",
-        ),
-        Method(
-            regularised(
-                "gradient_penalty",
-                "input_gradient_penalty",
-                lambda m, p: m.input_gradient_penalty(p.loss, p.x),
-                lambda m, p: m.input_gradient_penalty(p.loss, p.x, with_loss=True),
-            ),
-            2 + 4,
-            "forward, shared with the loss, 1, input gradient 1, backward through both 4",
-        ),
-        Method(
-            regularised(
-                "jacobian_penalty",
-                "jacobian_penalty",
-                lambda m, p: m.jacobian_penalty(p.f, p.x, probes=p.extra.class_probes),
-                lambda m, p: contracted(
-                    m, p, *m.jacobian_penalty(p.f, p.x, probes=p.extra.class_probes, with_outputs=True)
-                ),
-            ),
-            2 + 4,
-            "forward, shared with the loss, 1, one probe's input gradient 1, backward through both 4",
-        ),
-        Method(
-            regularised(
-                "laplacian",
-                "laplacian",
-                lambda m, p: m.laplacian(p.loss, p.x, probes=p.extra.probes),
-                lambda m, p: m.laplacian(p.loss, p.x, probes=p.extra.probes, with_loss=True),
-            ),
-            4 + 8,
-            "forward, shared with the loss, 1, input gradient 1, the derivative of both along one probe 2, backward"
-            " through the four 8",
-        ),
-        Method(
-            regularised(
-                "vat",
-                "vat_loss",
-                lambda m, p: m.vat_loss(p.f, p.x, p.extra.start, radius=0.5),
-                lambda m, p: virtually_adversarial(m, p, p.f(p.x)),
-            ),
-            1 + 2 + 1 + 4,
-            "clean forward, shared with the loss, 1, one power step: forward 1, input gradient 1, perturbed forward 1,"
-            " backward through the clean and the perturbed pass 4",
-        ),
-    )
-}
 
 
 # Steps of `bench.loops`, whose gradients must be those of the usages.
@@ -171,18 +29,21 @@ LOOPS = {
         METHODS["plain"],
         Method(
             renamed("adversarial_training", attacked()),
-            2 + 3,
-            "attack: forward 1, input gradient 1; training on the perturbed inputs: forward 1, backward 2",
+            ATTACKED,
+            ATTACK,
+            quick=True,
         ),
         Method(
             renamed("adversarial snippet", attacked(scope="tensor")),
-            2 + 3,
+            ATTACKED,
             "the same; the usual snippet's attack runs the full backward pass, 3 + 3",
+            quick=True,
         ),
         Method(
             renamed("gradient_penalty_training", METHODS["gradient_penalty"].usage),
-            2 + 4,
-            "forward, shared with the loss, 1, input gradient 1, backward through both 4",
+            DOUBLE,
+            PENALTY,
+            quick=True,
         ),
     )
 }
@@ -213,11 +74,11 @@ def plan(
 ) -> list[Cell]:
     """The cells to time, those of one process together; quick: one mode a framework.
 
-    None means all methods, and all workloads but those on request; quick: one.
+    None means all methods, quick: those marked so; and all workloads but those on request, quick: one.
     """
     run_in = chosen("mode", modes, every_mode(), every_mode())
     usual = QUICK_WORKLOADS if quick else [name for name in WORKLOADS if name not in ON_REQUEST]
-    wanted = chosen("method", methods, TIMED, TIMED)
+    wanted = chosen("method", methods, TIMED, [name for name in TIMED if TIMED[name].quick or not quick])
     return [
         Cell(method, framework, mode, workload, device=device)
         for workload in chosen("workload", workloads, WORKLOADS, usual)

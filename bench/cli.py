@@ -417,17 +417,18 @@ def timed(
     """Time, store, print; the records of this run."""
     chosen = arguments.frameworks(framework, console)
     methods = arguments.known("method", method, cells.TIMED)
-    methods = list(dict.fromkeys(["plain", *methods])) if methods else list(cells.TIMED)  # plain: the noise floor
+    methods = list(dict.fromkeys(["plain", *methods])) if methods else []  # plain: the noise floor
     workloads = arguments.known("workload", workload, cells.WORKLOADS)
     modes = arguments.known("mode", mode, cells.every_mode())
     found = located(session, device, chosen)
-    planned = cells.plan(chosen, methods, workloads or None, found, how.quick, modes or None)
+    planned = cells.plan(chosen, methods or None, workloads or None, found, how.quick, modes or None)
     planned = session.shard.of(planned, lambda cell: (cell.workload, cell.framework, cell.mode))
     if not planned:
         raise arguments.refuse(
             "nothing to time: none of these methods runs in these modes on these workloads, in this shard"
         )
     used = list(dict.fromkeys(cell.workload for cell in planned))
+    methods = list(dict.fromkeys(cell.method for cell in planned))
     with tempfile.TemporaryDirectory() as folder:
         with console.status("the oracle computes what the steps must give"):
             files = timing.expectations(used, methods, Path(folder))
@@ -497,9 +498,9 @@ def dumped(records: list[Any]) -> str:
 
 
 def passes(record: Any) -> bool:
-    """Measured and right."""
+    """Measured and right, or there is nothing to be measured: a method that does not apply to a workload."""
     if record.kind in ("cost", "cold", "own loss"):
-        return record.status == "ok"
+        return record.status in ("ok", "unsupported")
     if record.kind == "variations":
         return record.status == "ok" and record.count > 0 and not record.failures
     return tables.verdict(record).holds

@@ -25,14 +25,17 @@ def start(job: dict[str, Any]) -> Callable[[str], dict[str, Any]]:
 
     from bench.cells import Cell
     from bench.expected import Expected
-    from bench.prepare import prepare
+    from bench.prepare import Unsupported, prepare
     from equivalence.judge import AGREEMENT_UNITS
 
     expected = Expected(job["expected"])
     place = {name: job[name] for name in ("framework", "mode", "workload", "dtype", "device")}
 
     def measure(method: str) -> dict[str, Any]:
-        prepared = prepare(Cell(method, **place))
+        try:
+            prepared = prepare(Cell(method, **place))
+        except Unsupported as reason:
+            return {"status": "unsupported", "reason": str(reason)}
         forget_peak()
         held = peak_memory()
         tracing = seconds(lambda: prepared.step)

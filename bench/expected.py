@@ -1,18 +1,22 @@
 """What the steps must compute: values and gradients by the oracle, once a workload, for all frameworks and modes.
 
-In a process of its own, best with one OpenBLAS thread: `python -m bench.expected WORKLOAD FILE.npz [METHOD ...]`.
+In a process of its own, best with one OpenBLAS thread: `python -m bench.expected WORKLOAD FILE.npz [METHOD ...]`. What
+was computed is kept in a folder and found again as long as the code that it came from is the same.
 """
 
+import hashlib
+import os
 import sys
 from collections.abc import Iterable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 
 from bench.cells import TIMED
 from bench.large import SampledReference, checked
-from bench.workloads import DRAWN, WORKLOADS
+from bench.workloads import WORKLOADS, drawn, of_parameters
 from equivalence.agreement import MOVEMENT, expected_when_moved
 from equivalence.agreement import expected as by_oracle
 from equivalence.cases import Case
@@ -20,29 +24,82 @@ from equivalence.measure import ROUNDING_UNIT
 from equivalence.reference import Reference
 from equivalence.usages import Usage
 
+Arrays = dict[str, np.ndarray]
+
+ROOT = Path(__file__).parents[1]
+KEPT = ROOT / ".cache" / "expected"
+SOURCES = (
+    "equivalence/*.py",
+    "equivalence/oracle/*.py",
+    "bench/cells.py",
+    "bench/large.py",
+    "bench/methods.py",
+    "bench/workloads.py",
+    "bench/expected.py",
+)
 PARTS = ("value", "gradient")
 SAMPLES = 16  # that the condition is measured on: a Laplacian's takes the oracle long
 
 
 def expected(workload: str, methods: Iterable[str], path: str | Path) -> None:
     """Write what the methods, and the plain step beside them, give on a workload."""
-    write(WORKLOADS[workload](), methods, path)
+    arrays: Arrays = {}
+    for method in dict.fromkeys(["plain", *methods]):
+        arrays |= kept(workload, method)
+    save(arrays, Path(path))
 
 
 def write(case: Case, methods: Iterable[str], path: str | Path) -> None:
-    """Value, gradient and the scale of an error in each, for the methods and the plain step; of a large case a part."""
-    small = checked(case)
-    kind = Reference if small is case else SampledReference
-    reference, few, arrays = kind(small), kind(first(small, SAMPLES)), {}
+    """The same for any case, computed anew."""
+    arrays: Arrays = {}
     for method in dict.fromkeys(["plain", *methods]):
-        usage = TIMED[method].usage
-        exact = by_oracle(usage, reference)
-        of_few = exact if few.case.batch == small.batch else by_oracle(usage, few)
-        for part, want, condition in zip(PARTS, exact, conditions(usage, few, of_few), strict=True):
-            arrays[f"{method}/{part}"] = want
-            arrays[f"{method}/{part} scale"] = np.abs(want).max() * (1 + condition)
-    with Path(path).open("wb") as file:
+        arrays |= computed(case, method)
+    save(arrays, Path(path))
+
+
+def save(arrays: Arrays, path: Path) -> None:
+    """The arrays as a file that is whole or not there, whoever else writes it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f"{path.name}.{os.getpid()}")
+    with unfinished.open("wb") as file:
         np.savez(file, **arrays)  # type: ignore[arg-type]
+    unfinished.replace(path)
+
+
+def kept(workload: str, method: str) -> Arrays:
+    """What a method gives on a workload, from an earlier run of this very code where there was one."""
+    path = KEPT / f"{workload} {method} {code()}.npz"
+    if not path.exists():
+        save(computed(WORKLOADS[workload](), method), path)
+        for stale in KEPT.glob(f"{workload} {method} {'?' * len(code())}.npz"):
+            if stale != path:
+                stale.unlink(missing_ok=True)
+    with np.load(path) as arrays:
+        return dict(arrays)
+
+
+@cache
+def code() -> str:
+    """Hash of the source that the values come from, and of the version that computes them."""
+    digest = hashlib.sha256(np.__version__.encode())
+    for path in sorted(path for pattern in SOURCES for path in ROOT.glob(pattern)):
+        digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def computed(case: Case, method: str) -> Arrays:
+    """Value, gradient and the scale of an error in each, of a large case a part; nothing where the method refuses it."""
+    if TIMED[method].unsupported(case):
+        return {}
+    small, usage, arrays = checked(case), TIMED[method].usage, {}
+    kind = Reference if small is case else SampledReference
+    few = kind(first(small, SAMPLES))
+    exact = by_oracle(usage, kind(small))
+    of_few = exact if few.case.batch == small.batch else by_oracle(usage, few)
+    for part, want, condition in zip(PARTS, exact, conditions(usage, few, of_few), strict=True):
+        arrays[f"{method}/{part}"] = want
+        arrays[f"{method}/{part} scale"] = np.abs(want).max() * (1 + condition)
+    return arrays
 
 
 def conditions(usage: Usage, reference: Reference, exact: tuple[np.ndarray, np.ndarray]) -> list[float]:
@@ -55,12 +112,17 @@ def conditions(usage: Usage, reference: Reference, exact: tuple[np.ndarray, np.n
 
 
 def first(case: Case, samples: int) -> Case:
-    """The case with the first samples alone; arguments of the methods are (B, *S) or (K, B, *S)."""
+    """The case with the first samples alone."""
 
     def cut(array: np.ndarray | None) -> np.ndarray | None:
         return None if array is None else array[:samples]
 
-    extra = {name: array[:, :samples] if name in DRAWN else array[:samples] for name, array in case.extra.items()}
+    def cut_extra(name: str, array: np.ndarray) -> np.ndarray:
+        if of_parameters(name):
+            return array
+        return array[:, :samples] if drawn(name) else array[:samples]
+
+    extra = {name: cut_extra(name, array) for name, array in case.extra.items()}
     return replace(
         case, labels=case.labels[:samples], x=cut(case.x), tokens=cut(case.tokens), mask=cut(case.mask), extra=extra
     )

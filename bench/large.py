@@ -10,13 +10,14 @@ from typing import Any
 
 import numpy as np
 
-from bench.workloads import DRAWN
+from bench.workloads import drawn, of_parameters
 from equivalence import oracle
 from equivalence.cases import Case
 from equivalence.oracle.layers import Pulled
 from equivalence.reference import Reference
 
 LARGE = 4e9  # products of a parameter and a token: the oracle needs about a minute for a tenth of it
+OF_TOKENS = ("noise", "probes", "masks", "vector", "start", "padding")  # arguments with an axis of tokens
 BATCH, LENGTH = 2, 8  # two samples: a norm of the batch must not pass for one of each
 ENTRIES = 4096  # of a parameter's gradient: a circle's points hold one gradient each
 
@@ -47,9 +48,11 @@ def part(case: Case) -> Case:
 
 
 def cut(name: str, array: np.ndarray) -> np.ndarray:
-    """An argument of the methods, (B, T, D), (K, B, T, D) or (K, B, C), for the part."""
-    array = array[:, :BATCH] if name in DRAWN else array[:BATCH]
-    return array[..., :LENGTH, :] if name != "class_probes" else array
+    """An argument of the methods, (B, ...) or (K, B, ...), some with tokens next, for the part."""
+    if of_parameters(name):
+        return array
+    samples = (slice(None), slice(BATCH)) if drawn(name) else (slice(BATCH),)
+    return array[(*samples, slice(LENGTH))] if name in OF_TOKENS else array[samples]
 
 
 @functools.cache

@@ -10,12 +10,16 @@ from typing import Any
 import numpy as np
 
 import impls
-from bench.cells import LOOP_MODES, METHODS, Cell
+from bench.cells import LOOP_MODES, METHODS, TIMED, Cell
 from bench.large import checked, sampled
 from bench.loops import Loop
 from bench.workloads import WORKLOADS
 from equivalence.cases import Case
 from equivalence.problem import Problem, flat
+
+
+class Unsupported(ValueError):
+    """There is no such step to be timed."""
 
 
 @dataclass(frozen=True)
@@ -85,26 +89,40 @@ def prepare_loop(cell: Cell, case: Case) -> PreparedLoop:
     return PreparedLoop(cell, case.batch, lambda: loop.step, impls.load(cell.framework), loop, loop.parameters())
 
 
+def problem(cell: Cell, case: Case | None = None) -> Problem:
+    """The cell's workload in its framework, with the arrays that its method takes. `case` takes the workload's place.
+
+    Raises:
+        Unsupported: the method does not apply to the workload; the message says why.
+    """
+    method, case = TIMED[cell.method], case or WORKLOADS[cell.workload]()
+    if reason := method.unsupported(case):
+        raise Unsupported(f"{cell.method} on {case.name}: {reason}")
+    bridge, methods = impls.load(cell.framework), impls.methods(cell.framework)
+    return Problem(method.taken(case), bridge, methods, cell.dtype, cell.device)
+
+
+def uncompiled(cell: Cell, problem: Problem) -> Callable[..., Any]:
+    """The cell's step as a function of the problem's arrays: (values, gradients)."""
+    usage = METHODS[cell.method].usage
+    return problem.bridge.value_and_grad(lambda *arrays: usage.call(problem.methods, problem.at(*arrays)))
+
+
 def prepare(cell: Cell, case: Case | None = None) -> Prepared:
     """The cell's step: loss, regulariser and the gradient in the parameters.
 
     Imports the cell's framework, one a process; `configure` its bridge before. `case` takes the workload's place.
     """
-    bridge, methods = impls.load(cell.framework), impls.methods(cell.framework)
     case = case or WORKLOADS[cell.workload]()
     if cell.mode in LOOP_MODES[cell.framework]:
         return prepare_loop(cell, case)
-    problem = Problem(case, bridge, methods, cell.dtype, cell.device)
-    usage = METHODS[cell.method].usage
-
-    def objective(params: dict[str, Any], data: dict[str, Any], extra: dict[str, Any]) -> Any:
-        return usage.call(methods, problem.at(params, data, extra))
+    brought = problem(cell, case)
 
     def trace() -> Callable[[], Any]:
-        run = bridge.traced(bridge.value_and_grad(objective), cell.mode, problem.arrays)
-        return lambda: run(*problem.arrays)
+        run = brought.bridge.traced(uncompiled(cell, brought), cell.mode, brought.arrays)
+        return lambda: run(*brought.arrays)
 
     small = checked(case)
     if small is case:
-        return Prepared(cell, case.batch, trace, bridge)
-    return PreparedLarge(cell, case.batch, trace, bridge, lambda: prepare(cell, small))
+        return Prepared(cell, case.batch, trace, brought.bridge)
+    return PreparedLarge(cell, case.batch, trace, brought.bridge, lambda: prepare(cell, small))

@@ -6,6 +6,7 @@ Parameters come from fixed seeds and are representable in float32, so every fram
 import functools
 from collections.abc import Callable
 from dataclasses import replace
+from fnmatch import fnmatch
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,8 @@ from equivalence.cases import (
 )
 from equivalence.checkpoint import load
 
-DRAWN = ("noise", "probes", "class_probes")  # (K, B, ...)
+DRAWN = ("noise", "noise *", "probes", "class_probes", "masks")  # (K, ...), by pattern
+OF_PARAMETERS = ("noise *", "u *", "frequencies")  # arrays without an axis of samples
 ON_REQUEST = ("bert-base",)  # timed only where it is named: seconds a step, and minutes for the oracle
 WORKLOADS: dict[str, Callable[[], Case]] = {}
 
@@ -39,9 +41,19 @@ def workload(build: Callable[[], Case]) -> Callable[[], Case]:
 
 
 def one_draw(case: Case) -> Case:
-    """The case with what the timed methods take, one draw of each: more would be copied and paid for at every step."""
-    extra = {name: case.extra[name][:1] for name in DRAWN}
-    return replace(case, directions=None, extra=extra | {"start": case.extra["start"]})
+    """The case with one draw of each array that holds several: more would be computed with at every step."""
+    extra = {name: array[:1] if drawn(name) else array for name, array in case.extra.items()}
+    return replace(case, directions=None, extra=extra)
+
+
+def drawn(name: str) -> bool:
+    """Whether an array of the case holds draws, (K, ...)."""
+    return any(fnmatch(name, pattern) for pattern in DRAWN)
+
+
+def of_parameters(name: str) -> bool:
+    """Whether an array of the case belongs to parameters, and not to samples."""
+    return any(fnmatch(name, pattern) for pattern in OF_PARAMETERS)
 
 
 @workload
@@ -91,6 +103,7 @@ def bert_case(name: str, title: str, params: Params, heads: int, batch: int, len
         options={"heads": heads},
     )
     extra = arguments(np.random.default_rng(seed), case, (length, width), len(params["classifier.bias"]))
+    extra["padding"] = (tokens != datasets.PADDING).astype(np.float64)
     return replace(case, extra={name: float32_exact(array) for name, array in extra.items()})
 
 
