@@ -74,11 +74,13 @@ def plan(
 ) -> list[Cell]:
     """The cells to time, those of one process together; quick: one mode a framework.
 
-    None means all methods, quick: those marked so; and all workloads but those on request, quick: one.
+    None means all methods but those that are swept, quick: those marked so; and all workloads but those on request, quick: one.
     """
     run_in = chosen("mode", modes, every_mode(), every_mode())
     usual = QUICK_WORKLOADS if quick else [name for name in WORKLOADS if name not in ON_REQUEST]
-    wanted = chosen("method", methods, TIMED, [name for name in TIMED if TIMED[name].quick or not quick])
+    wanted = chosen(
+        "method", methods, TIMED, [name for name in TIMED if TIMED[name].quick or not (quick or TIMED[name].swept)]
+    )
     return [
         Cell(method, framework, mode, workload, device=device)
         for workload in chosen("workload", workloads, WORKLOADS, usual)

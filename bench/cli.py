@@ -14,7 +14,19 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from bench import arguments, cells, implementation, locks, mutants, selfcheck, template, timing, variations, verify
+from bench import (
+    arguments,
+    cells,
+    growth,
+    implementation,
+    locks,
+    mutants,
+    selfcheck,
+    template,
+    timing,
+    variations,
+    verify,
+)
 from bench import merge as merging
 from bench.report import advice, page, tables, terminal
 from bench.run import Executor, Job, Outcome, Unusable
@@ -180,6 +192,32 @@ def time_command(
     finish(records, json)
 
 
+@app.command("grow")
+def grow_command(
+    sweep: Annotated[list[str] | None, typer.Option("--sweep", help="What grows; repeatable.")] = None,
+    framework: Frameworks = None,
+    device: Device = "cpu",
+    blocks: Annotated[int, typer.Option(min=1, help="Processes that a time is the median of.")] = 1,
+    shard: Shards = "1/1",
+    resume: Resume = False,
+    executor: Executors = "local",
+    address: Address = "auto",
+    memory_limit: MemoryLimit = None,
+    wait: Wait = HOUR,
+    json: Json = None,
+    out: Out = RESULTS,
+) -> None:
+    """Time steps at growing sizes: batch, width, length, classes, inputs, steps. Exit status 1 where one has no time."""
+    with prepared(json, out, shard, resume, executor, address, memory_limit, wait) as session:
+        chosen = arguments.frameworks(framework, console)
+        found = located(session, device, chosen)
+        sweeps = arguments.known("sweep", sweep, growth.SWEEPS) or list(growth.SWEEPS)
+        planned = [cell for name in sweeps for each in chosen for cell in growth.SWEEPS[name].cells(each, found)]
+        records = timed_cells(session, planned, found, timing.How(blocks, quick=True, cold=False))
+    terminal.print_growth(console, records)
+    finish(records, json)
+
+
 @app.command("selfcheck")
 def selfcheck_command(
     framework: Frameworks = None,
@@ -195,7 +233,7 @@ def selfcheck_command(
         chosen = arguments.frameworks(framework, console)[0]
         (name,) = arguments.known("workload", [workload], cells.WORKLOADS)
         with tempfile.TemporaryDirectory() as folder:
-            files = timing.expectations([name], ["plain"], Path(folder))
+            files = timing.expectations([selfcheck.plain(chosen, name)], Path(folder))
             jobs = selfcheck.jobs(chosen, name, files[name], Path(folder), runs)
             records = measured(session, jobs, [cores()], lambda outcome: [selfcheck.record(outcome)], "cpu")
     terminal.print_selfcheck(console, records)
@@ -250,6 +288,7 @@ def list_command() -> None:
         ("methods to time", cells.TIMED),
         ("cases", REGISTRY),
         ("workloads", cells.WORKLOADS),
+        ("sweeps", growth.SWEEPS),
         ("frameworks installed", arguments.impls.installed()),
     ):
         console.print(f"{title}: {', '.join(names)}", highlight=False)
@@ -416,26 +455,28 @@ def timed(
 ) -> list[Any]:
     """Time, store, print; the records of this run."""
     chosen = arguments.frameworks(framework, console)
-    methods = arguments.known("method", method, cells.TIMED)
-    methods = list(dict.fromkeys(["plain", *methods])) if methods else []  # plain: the noise floor
-    workloads = arguments.known("workload", workload, cells.WORKLOADS)
-    modes = arguments.known("mode", mode, cells.every_mode())
-    found = located(session, device, chosen)
-    planned = cells.plan(chosen, methods or None, workloads or None, found, how.quick, modes or None)
+    named = arguments.known("method", method, cells.TIMED)
+    methods = list(dict.fromkeys(["plain", *named])) if named else None  # plain: the noise floor
+    workloads = arguments.known("workload", workload, cells.WORKLOADS) or None
+    modes = arguments.known("mode", mode, cells.every_mode()) or None
+    planned = cells.plan(chosen, methods, workloads, located(session, device, chosen), how.quick, modes)
+    records = timed_cells(session, planned, device, how)
+    terminal.print_costs(console, records)
+    return records
+
+
+def timed_cells(session: Session, planned: list[cells.Cell], device: str, how: timing.How) -> list[Any]:
+    """Time this shard's part, each step beside what the oracle expects, and store; the records of this run."""
     planned = session.shard.of(planned, lambda cell: (cell.workload, cell.framework, cell.mode))
     if not planned:
         raise arguments.refuse(
             "nothing to time: none of these methods runs in these modes on these workloads, in this shard"
         )
-    used = list(dict.fromkeys(cell.workload for cell in planned))
-    methods = list(dict.fromkeys(cell.method for cell in planned))
     with tempfile.TemporaryDirectory() as folder:
         with console.status("the oracle computes what the steps must give"):
-            files = timing.expectations(used, methods, Path(folder))
+            files = timing.expectations(planned, Path(folder))
         jobs = timing.jobs(planned, files, Path(folder), how)
-        records = measured(session, jobs, [cores()], lambda outcome: [timing.record(outcome)], device)
-    terminal.print_costs(console, records)
-    return records
+        return measured(session, jobs, [cores()], lambda outcome: [timing.record(outcome)], device)
 
 
 def measured(

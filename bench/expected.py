@@ -16,7 +16,7 @@ import numpy as np
 
 from bench.cells import TIMED
 from bench.large import SampledReference, checked
-from bench.workloads import WORKLOADS, drawn, of_parameters
+from bench.workloads import build, drawn, of_parameters
 from equivalence.agreement import MOVEMENT, expected_when_moved
 from equivalence.agreement import expected as by_oracle
 from equivalence.cases import Case
@@ -70,7 +70,7 @@ def kept(workload: str, method: str) -> Arrays:
     """What a method gives on a workload, from an earlier run of this very code where there was one."""
     path = KEPT / f"{workload} {method} {code()}.npz"
     if not path.exists():
-        save(computed(WORKLOADS[workload](), method), path)
+        save(computed(build(workload), method), path)
         for stale in KEPT.glob(f"{workload} {method} {'?' * len(code())}.npz"):
             if stale != path:
                 stale.unlink(missing_ok=True)

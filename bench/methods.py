@@ -59,6 +59,7 @@ class Method:
     derivation: str
     draws: tuple[str, ...] = ()  # patterns of the case's arrays that it takes
     quick: bool = False  # whether a quick run times it
+    swept: bool = False  # a size of another method, timed to see how cost grows
     whole: bool = False  # whether the oracle needs the gradient in every parameter, which it has of no large case
     refuses: Callable[[Case], str] = lambda case: ""
     each: Passes = Passes()
@@ -350,17 +351,16 @@ METHODS = {
         Method(renamed("fgm", attacked()), ATTACKED, ATTACK, quick=True),
         Method(renamed("fgsm", attacked(norm="linf")), ATTACKED, ATTACK),
         Method(renamed("fgm raw", attacked(norm="raw")), ATTACKED, ATTACK),
-        Method(
-            ascended(3),
-            Passes(4, 3, 1),
-            "three attacks: forward 3, input gradient 3; training on the perturbed inputs: forward 1, backward 2",
-            ("start",),
-        ),
-        Method(
-            ascended(10),
-            Passes(11, 10, 1),
-            "ten attacks: forward 10, input gradient 10; training on the perturbed inputs: forward 1, backward 2",
-            ("start",),
+        *(
+            Method(
+                ascended(steps),
+                Passes(steps + 1, steps, 1),
+                f"attacks: forward {steps}, input gradient {steps}; training on the perturbed inputs: forward 1,"
+                " backward 2",
+                ("start",),
+                swept=steps not in (3, 10),
+            )
+            for steps in (1, 3, 10, 30)
         ),
         Method(
             Usage("mixed", "adversarial_loss", mixed, lambda p: mixed(pullbacks, p)),
@@ -467,7 +467,28 @@ METHODS = {
             each=Passes(1 + 2, 1 + 2, 0, first_layer=-1),
             times=inputs,
         ),
+        Method(
+            curved("laplacian exact forward", probed=False, how="forward"),
+            Passes(1 + 1 + 2, 0, 1),
+            "forward, shared with the loss, 1, backward 2; second derivatives summed over the inputs 1, backward through"
+            " them 2; for each input the first derivative 1, backward through it 2",
+            refuses=few_inputs,
+            each=Passes(1 + 2),
+            times=inputs,
+            swept=True,
+        ),
         Method(virtual("vat"), Passes(3, 1, 2), VIRTUAL, ("start",), quick=True),
+        *(
+            Method(
+                virtual(f"vat-{steps}", steps=steps),
+                Passes(2 + steps, steps, 2),
+                f"clean forward, shared with the loss, 1, power steps: forward {steps}, input gradient {steps}, perturbed"
+                " forward 1, backward through the clean and the perturbed pass 4",
+                ("start",),
+                swept=True,
+            )
+            for steps in (1, 3, 10, 30)
+        ),
         Method(virtual("vat entropy", entropy_weight=1.0), Passes(3, 1, 2), VIRTUAL, ("start",)),
         Method(
             virtual("vat exact", how="exact"),

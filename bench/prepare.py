@@ -13,7 +13,7 @@ import impls
 from bench.cells import LOOP_MODES, METHODS, TIMED, Cell
 from bench.large import checked, sampled
 from bench.loops import Loop
-from bench.workloads import WORKLOADS
+from bench.workloads import build
 from equivalence.cases import Case
 from equivalence.problem import Problem, flat
 
@@ -95,7 +95,7 @@ def problem(cell: Cell, case: Case | None = None) -> Problem:
     Raises:
         Unsupported: the method does not apply to the workload; the message says why.
     """
-    method, case = TIMED[cell.method], case or WORKLOADS[cell.workload]()
+    method, case = TIMED[cell.method], case or build(cell.workload)
     if reason := method.unsupported(case):
         raise Unsupported(f"{cell.method} on {case.name}: {reason}")
     bridge, methods = impls.load(cell.framework), impls.methods(cell.framework)
@@ -113,7 +113,7 @@ def prepare(cell: Cell, case: Case | None = None) -> Prepared:
 
     Imports the cell's framework, one a process; `configure` its bridge before. `case` takes the workload's place.
     """
-    case = case or WORKLOADS[cell.workload]()
+    case = case or build(cell.workload)
     if cell.mode in LOOP_MODES[cell.framework]:
         return prepare_loop(cell, case)
     brought = problem(cell, case)

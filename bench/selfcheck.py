@@ -17,10 +17,14 @@ EXPECTED: dict[str, Word] = {cells.AGAIN: "same", cells.SLOWED: "slower"}
 RUNS = 20
 
 
+def plain(framework: str, workload: str) -> cells.Cell:
+    """The step that is compared with itself."""
+    return cells.Cell("plain", framework, cells.QUICK_MODE[framework], workload)
+
+
 def jobs(framework: str, workload: str, expected: Path, folder: Path, runs: int) -> list[Job]:
     """`runs` comparisons, one after the other, of the plain step with what must come out as EXPECTED."""
-    place = cells.Cell("plain", framework, cells.QUICK_MODE[framework], workload)
-    planned = [replace(place, method=method) for method in ("plain", *EXPECTED)]
+    planned = [replace(plain(framework, workload), method=method) for method in ("plain", *EXPECTED)]
     how, files = timing.How(timing.BLOCKS, cold=False), {workload: expected}
     made = []
     for run in range(runs):

@@ -1,8 +1,12 @@
 """Which cells to time, in which processes, and records of what came back."""
 
+import math
 import os
+import re
 import subprocess
 import sys
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -10,7 +14,7 @@ from typing import Any
 
 from bench import cells
 from bench.run import Job, Outcome
-from bench.store import ROOT, ColdRecord, CostRecord
+from bench.store import ROOT, ColdRecord, CostRecord, cores
 
 UNIT_LIMIT = 300.0  # seconds for a method: compiling a double backward takes the longest
 BLOCKS = 6  # processes that a ratio is the mean of; see `bench.statistics`
@@ -25,18 +29,19 @@ class How:
     cold: bool = True  # compilation and memory too
 
 
-def expectations(workloads: list[str], methods: list[str], folder: Path) -> dict[str, Path]:
+def expectations(planned: Iterable[cells.Cell], folder: Path) -> dict[str, Path]:
     """What the oracle expects, a file a workload, in processes of their own so that NumPy's threads stay there."""
-    environment = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
-    files = {workload: folder / f"{workload}.npz" for workload in workloads}
-    running = [
-        subprocess.Popen(
-            [sys.executable, "-m", "bench.expected", workload, str(file), *methods], cwd=ROOT, env=environment
-        )
-        for workload, file in files.items()
-    ]
-    for process in running:
-        if process.wait() != 0:
+    methods: dict[str, dict[str, None]] = {}
+    for cell in planned:
+        methods.setdefault(cell.workload, {})[cell.method] = None
+    files = {workload: folder / f"{workload}.npz" for workload in methods}
+
+    def compute(workload: str) -> int:
+        command = [sys.executable, "-m", "bench.expected", workload, str(files[workload]), *methods[workload]]
+        return subprocess.run(command, cwd=ROOT, env=os.environ | {"OPENBLAS_NUM_THREADS": "1"}).returncode
+
+    with ThreadPoolExecutor(len(cores())) as pool:
+        if any(pool.map(compute, files)):
             raise RuntimeError("the oracle's values could not be computed; its message stands above")
     return files
 
@@ -75,7 +80,14 @@ def job(module: str, group: list[cells.Cell], files: dict[str, Path], caches: Pa
     )
     units = [method for _, method in message.pop("units")]
     together = f"{cell.workload} {cell.framework} {cell.mode}"  # a ratio's blocks are from one machine
-    return Job(module, cell.framework, message, units, UNIT_LIMIT, together=together)
+    return Job(module, cell.framework, message, units, UNIT_LIMIT, sizes(group), together=together)
+
+
+def sizes(group: list[cells.Cell]) -> list[tuple[str, float]]:
+    """Of each cell, where its workload's name states sizes: what it is but for them, and their product."""
+    stated = [int(number) for number in re.findall(r"=(\d+)", group[0].workload)]
+    kind = re.sub(r"=\d+", "", group[0].workload)
+    return [(f"{cell.method} {cell.framework} {cell.mode} {kind}", math.prod(stated)) for cell in group if stated]
 
 
 def record(outcome: Outcome) -> CostRecord | ColdRecord:

@@ -4,6 +4,7 @@ Parameters come from fixed seeds and are representable in float32, so every fram
 """
 
 import functools
+import inspect
 from collections.abc import Callable
 from dataclasses import replace
 from fnmatch import fnmatch
@@ -30,14 +31,31 @@ from equivalence.checkpoint import load
 DRAWN = ("noise", "noise *", "probes", "class_probes", "masks")  # (K, ...), by pattern
 OF_PARAMETERS = ("noise *", "u *", "frequencies")  # arrays without an axis of samples
 ON_REQUEST = ("bert-base",)  # timed only where it is named: seconds a step, and minutes for the oracle
-WORKLOADS: dict[str, Callable[[], Case]] = {}
+WORKLOADS: dict[str, Callable[..., Case]] = {}
 
 
-def workload(build: Callable[[], Case]) -> Callable[[], Case]:
-    """Register a problem under its function's name. Built on demand: the data may not be installed."""
-    built = functools.cache(lambda: one_draw(build()))
-    WORKLOADS[build.__name__.replace("_", "-")] = built
-    return built
+def workload(make: Callable[..., Case]) -> Callable[..., Case]:
+    """Register a problem under its function's name. Made on demand: the data may not be installed."""
+    WORKLOADS[make.__name__.replace("_", "-")] = make
+    return make
+
+
+@functools.cache
+def build(name: str) -> Case:
+    """The problem of that name. Sizes that differ from its own follow: "digits-mlp batch=64 width=256".
+
+    Raises:
+        ValueError: there is no such problem, or it has no such size.
+    """
+    base, *given = name.split()
+    if base not in WORKLOADS:
+        raise ValueError(f"workload: got {base!r}, expected one of {', '.join(WORKLOADS)}")
+    sizes = dict(size.split("=", 1) for size in given)
+    known = inspect.signature(WORKLOADS[base]).parameters
+    if not (sizes.keys() <= known.keys() and all(value.isdecimal() and int(value) for value in sizes.values())):
+        offered = ", ".join(f"{size}={known[size].default}" for size in known) or "none"
+        raise ValueError(f"workload {base}: got sizes {' '.join(given)!r}, expected some of {offered}, each at least 1")
+    return one_draw(WORKLOADS[base](**{size: int(value) for size, value in sizes.items()}))
 
 
 def one_draw(case: Case) -> Case:
@@ -57,9 +75,22 @@ def of_parameters(name: str) -> bool:
 
 
 @workload
-def digits_mlp() -> Case:
-    params = dense_params(np.random.default_rng(20), [784, 1024, 1024, 10], gain=1.5)
-    return digits_case("digits-mlp", "128 real digits, tanh network 784-1024-1024-10", "mlp", params, 128)
+def digits_mlp(batch: int = 128, side: int = 28, width: int = 1024, classes: int = 10) -> Case:
+    """The middle `side` × `side` of each image. More classes than ten are told apart by nothing; they cost the same."""
+    params = dense_params(np.random.default_rng(20), [side * side, width, width, classes], gain=1.5)
+    title = f"{batch} real digits, tanh network {side * side}-{width}-{width}-{classes}"
+    images, labels = datasets.digits()
+    edge = (28 - side) // 2
+    case = Case(
+        name="digits-mlp",
+        title=title,
+        model="mlp",
+        loss="cross_entropy",
+        params=params,
+        labels=(labels[:batch] + 10 * np.arange(batch, dtype=labels.dtype)) % classes,
+        x=images[:batch, edge : edge + side, edge : edge + side].astype(np.float64),
+    )
+    return with_arguments(case, (side, side), classes, seed=9)
 
 
 @workload
@@ -125,15 +156,15 @@ def bert_from(path: str | Path, batch: int, length: int) -> Case:
 
 
 @workload
-def bert_tiny() -> Case:
+def bert_tiny(batch: int = 32, length: int = 64) -> Case:
     params = bert_params(np.random.default_rng(24), Size(30522, width=128, hidden=512, layers=2), classes=2)
-    title = "32 real Chinese reviews of 64 characters, BERT of 2 layers, width 128, random parameters"
-    return bert_case("bert-tiny", title, params, heads=2, batch=32, length=64, seed=25)
+    title = f"{batch} real Chinese reviews of {length} characters, BERT of 2 layers, width 128, random parameters"
+    return bert_case("bert-tiny", title, params, heads=2, batch=batch, length=length, seed=25)
 
 
 @workload
-def bert_base() -> Case:
+def bert_base(batch: int = 8, length: int = 128) -> Case:
     """The size of the Chinese BERT that is usually trained this way."""
     params = bert_params(np.random.default_rng(26), Size(21128, width=768, hidden=3072, layers=12), classes=2)
-    title = "8 real Chinese reviews of 128 characters, BERT of 12 layers, width 768, random parameters"
-    return bert_case("bert-base", title, params, heads=12, batch=8, length=128, seed=27)
+    title = f"{batch} real Chinese reviews of {length} characters, BERT of 12 layers, width 768, random parameters"
+    return bert_case("bert-base", title, params, heads=12, batch=batch, length=length, seed=27)

@@ -15,7 +15,7 @@ from bench.cells import LOOP_MODES, LOOPS, METHODS, MODES, QUICK_LOOP_MODE, QUIC
 from bench.expected import Expected, write
 from bench.prepare import prepare
 from bench.store import ROOT
-from bench.workloads import ON_REQUEST, WORKLOADS, one_draw
+from bench.workloads import ON_REQUEST, WORKLOADS, build, one_draw
 from equivalence import cases
 from equivalence.judge import AGREEMENT_UNITS
 
@@ -139,7 +139,7 @@ def test_what_does_not_apply_says_why():
         "reviews-text": exact,
         "bert-tiny": exact | {"weight_noise", "normalize_embedding", "spectral_norm", "lipschitz_bound"},
     }
-    assert "784 inputs" in METHODS["laplacian exact"].unsupported(WORKLOADS["digits-mlp"]())
+    assert "784 inputs" in METHODS["laplacian exact"].unsupported(build("digits-mlp"))
     assert not METHODS["laplacian exact"].unsupported(cases.REGISTRY["tanh-mlp"]())
 
 
@@ -231,7 +231,7 @@ def test_a_step_slowed_by_a_tenth_takes_a_tenth_longer(monkeypatch):
 def falsified(tmp_path_factory):
     """What the oracle expects of the CNN, fgm's gradient falsified in one place: the step is wrong by this file."""
     path = tmp_path_factory.mktemp("expected") / "expected.npz"
-    write(WORKLOADS["digits-cnn"](), ["fgm"], path)
+    write(build("digits-cnn"), ["fgm"], path)
     arrays = dict(np.load(path))
     arrays["fgm/gradient"][3] += 1e-3 * np.abs(arrays["fgm/gradient"]).max()
     np.savez(path, **arrays)

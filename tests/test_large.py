@@ -9,7 +9,7 @@ from bench import large
 from bench.cells import METHODS, QUICK_MODE, Cell
 from bench.expected import Expected, write
 from bench.prepare import PreparedLarge, prepare
-from bench.workloads import WORKLOADS, one_draw
+from bench.workloads import WORKLOADS, build, one_draw
 from equivalence.cases import REGISTRY
 from equivalence.judge import AGREEMENT_UNITS
 from equivalence.reference import Reference
@@ -30,7 +30,7 @@ def case(monkeypatch):
 
 def test_no_workload_is_checked_on_a_part_but_the_largest():
     names = [name for name in WORKLOADS if name != "bert-base"]
-    assert all(large.checked(WORKLOADS[name]()) is WORKLOADS[name]() for name in names)
+    assert all(large.checked(build(name)) is build(name) for name in names)
 
 
 def test_a_part_has_the_first_tokens_and_their_rows_alone(case):

@@ -18,7 +18,7 @@ from typing import Any
 from bench.cells import LOOP_MODES, TIMED, Cell
 from bench.methods import Passes
 from bench.prepare import prepare, problem, uncompiled
-from bench.workloads import WORKLOADS
+from bench.workloads import build
 from equivalence.cases import Case
 
 
@@ -102,7 +102,7 @@ def works(cell: Cell, case: Case | None = None) -> Works:
 
 def floor(cell: Cell, case: Case | None = None) -> float:
     """The least work of the cell's step, in plain steps of its workload."""
-    least = TIMED[cell.method].least(case or WORKLOADS[cell.workload]())
+    least = TIMED[cell.method].least(case or build(cell.workload))
     found = works(replace(cell, method="plain"), case)
     return found.of(least) / found.plain
 

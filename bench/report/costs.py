@@ -1,15 +1,18 @@
 """What steps cost: ratios to the plain step from blocks, what is paid before, and the memory."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import pandas as pd
 
+from bench.cells import QUICK_MODE
+from bench.growth import SWEEPS, Sweep, exponent
 from bench.report.tables import NONE, mark, of_kind
 from bench.selfcheck import EXPECTED, verdicts
 from bench.statistics import Effect, block_effect, effect, noise_floor, verdict
 from bench.store import ColdRecord, CostRecord, SelfCheckRecord, latest
 from equivalence.measure import ROUNDING_UNIT
+from impls import FRAMEWORKS
 
 PLACE = ("workload", "framework", "mode", "dtype", "device")
 COST_COLUMNS = (
@@ -18,6 +21,8 @@ COST_COLUMNS = (
 COLD_COLUMNS = (
     *PLACE, "method", "import s", "trace s", "compile s", "step ms", "before MiB", "in steps MiB", "GPU MiB", "status",
 )  # fmt: skip
+GROWTH_COLUMNS = ("what grows", "framework", "method", "ms a step", "exponent", "predicted", "")
+FITTED = 3  # largest sizes: below, what does not grow weighs in
 SELFCHECK_COLUMNS = (*PLACE, "beside a plain step", "expected", "× plain", "spread of a block", "said")
 MARKS = {"same": "≈ ", "ambiguous": "? ", "no data": ""}
 Blocks = list[CostRecord]
@@ -25,7 +30,7 @@ Blocks = list[CostRecord]
 
 def cost_table(records: Iterable[object], code: str = "") -> pd.DataFrame:
     """One row a cell, the least possible cost beside the measured one. No time is shown unless every block is right."""
-    found = cells(records)
+    found = [blocks for blocks in cells(records) if "=" not in blocks[0].workload]  # those grow: `growth_table`
     noise = {blocks[0].place(): noise_floor(effects(blocks)) for blocks in found if blocks[0].method == "plain"}
     rows = [cost_row(blocks, noise.get(blocks[0].place(), float("inf")), code) for blocks in found]
     return pd.DataFrame(rows, columns=COST_COLUMNS)
@@ -69,9 +74,8 @@ def times(blocks: Blocks, found: Effect, noise: float) -> tuple[str, ...]:
         return NONE, NONE, NONE, floor, NONE
     word = "same" if blocks[0].method == "plain" else verdict(found, noise)
     low, high = found.interval
-    samples = np.concatenate([record.steps for record in blocks if record.status == "ok"])
     return (
-        f"{1e3 * np.median(samples):.3g}",
+        f"{milliseconds(blocks):.3g}",
         f"{MARKS.get(word, '')}{found.ratio:.2f}",
         f"{low:.2f}–{high:.2f}",
         floor,
@@ -92,6 +96,48 @@ def status(blocks: Sequence[CostRecord]) -> str:
     if bad and len(bad) < len(blocks):
         said = f"{said} ({len(bad)} of {len(blocks)} blocks)"
     return f"{said}, quick" if all(record.quick for record in blocks) else said
+
+
+def growth_table(records: Iterable[object], code: str = "") -> pd.DataFrame:
+    """One row a sweep, method and framework: ms a step by size, and the exponent beside the work's."""
+    rows = []
+    for sweep, framework, method, curve in curves(records):
+        sizes = list(curve)[-FITTED:]
+        measured = exponent(sizes, [milliseconds(curve[size]) for size in sizes])
+        shown = ", ".join(f"{size}: {growth_cell(curve[size])}" for size in curve)
+        blocks = [record for size in curve.values() for record in size]
+        numbers = number(measured, ".2f"), number(sweep.predicted(method, sizes), ".2f")
+        rows.append((sweep.name, framework, method.format("K"), shown, *numbers, mark("", blocks, code)))
+    return pd.DataFrame(rows, columns=GROWTH_COLUMNS)
+
+
+def curves(records: Iterable[object]) -> Iterator[tuple[Sweep, str, str, dict[int, Blocks]]]:
+    """Of each sweep, framework and method that was measured: the blocks by size."""
+    known = {
+        (blocks[0].framework, blocks[0].mode, blocks[0].workload, blocks[0].method): blocks for blocks in cells(records)
+    }
+    for sweep in SWEEPS.values():
+        for framework in FRAMEWORKS:
+            for method in sweep.methods:
+                places = {
+                    size: (framework, QUICK_MODE[framework], sweep.workload.format(size), method.format(size))
+                    for size in sweep.sizes
+                }
+                curve = {size: known[place] for size, place in places.items() if place in known}
+                if len(curve) > 1:
+                    yield sweep, framework, method, curve
+
+
+def milliseconds(blocks: Blocks) -> float:
+    """The median over all samples; NaN where one is wrong or none was timed."""
+    good = [record.steps for record in blocks if record.status == "ok"]
+    if not good or any(record.status == "wrong" for record in blocks):
+        return float("nan")
+    return 1e3 * float(np.median(np.concatenate(good)))
+
+
+def growth_cell(blocks: Blocks) -> str:
+    return number(milliseconds(blocks), ".3g") if blocks[0].status == "ok" else blocks[0].status
 
 
 def selfcheck_table(records: Iterable[object], code: str = "") -> pd.DataFrame:

@@ -12,6 +12,7 @@ import pandas as pd
 from bench import statistics, timing
 from bench.report import costs, tables
 from bench.report.figures import figures
+from bench.report.growth_figures import growth_figures
 from bench.store import FILES, Environment, code_hash, latest, read
 from equivalence import judge
 from equivalence.claim import claims
@@ -58,7 +59,7 @@ def load(path: Path) -> Machine:
     except (OSError, UnicodeError) as error:
         records, problems = [], [f"{path}: cannot be read: {error}"]
     problems = [problem.replace(str(path), f"{name}/{path.name}") for problem in problems]
-    drawn = {f"{name}/figures/{figure}": svg for figure, svg in figures(records).items()}
+    drawn = {f"{name}/figures/{figure}": svg for figure, svg in (figures(records) | growth_figures(records)).items()}
     return Machine(name, records, problems, drawn)
 
 
@@ -74,6 +75,7 @@ def render(machines: Sequence[Machine], code: str) -> str:
         judge=judge,
         statistics=statistics,
         timing=timing,
+        costs=costs,
         stale=tables.STALE,
         text=text,
     )
@@ -98,9 +100,11 @@ def section(machine: Machine, code: str) -> dict[str, Any]:
         "variations": markdown(tables.variations_table(records, code)),
         "own_losses": markdown(tables.own_losses_table(records, code)),
         "costs": markdown(costs.cost_table(records, code)),
+        "growth": markdown(costs.growth_table(records, code)),
+        "growth_figures": [name for name in machine.figures if "growth" in name],
         "selfcheck": markdown(costs.selfcheck_table(records, code)),
         "cold": markdown(costs.cold_table(records, code)),
-        "figures": list(machine.figures),
+        "figures": [name for name in machine.figures if "growth" not in name],
         "problems": machine.problems,
     }
 

@@ -70,6 +70,10 @@ def print_costs(console: Console, records: Iterable[Any]) -> None:
         show(console, rows[COST_COLUMNS], title=f"{workload}, {dtype}, {device}")
 
 
+def print_growth(console: Console, records: Iterable[Any]) -> None:
+    show(console, costs.growth_table(records))
+
+
 def print_selfcheck(console: Console, records: Iterable[Any]) -> None:
     show(console, costs.selfcheck_table(records).drop(columns=["dtype", "device"]))
 
