@@ -74,7 +74,8 @@ def plan(
 ) -> list[Cell]:
     """The cells to time, those of one process together; quick: one mode a framework.
 
-    None means all methods but those that are swept, quick: those marked so; and all workloads but those on request, quick: one.
+    None means all methods but those that are swept, quick: those marked so; and all workloads but those on request,
+    quick: one.
     """
     run_in = chosen("mode", modes, every_mode(), every_mode())
     usual = QUICK_WORKLOADS if quick else [name for name in WORKLOADS if name not in ON_REQUEST]

@@ -207,7 +207,7 @@ def grow_command(
     json: Json = None,
     out: Out = RESULTS,
 ) -> None:
-    """Time steps at growing sizes: batch, width, length, classes, inputs, steps. Exit status 1 where one has no time."""
+    """Time steps at growing sizes of a batch, a model or a method. Exit status 1 where one has no time."""
     with prepared(json, out, shard, resume, executor, address, memory_limit, wait) as session:
         chosen = arguments.frameworks(framework, console)
         found = located(session, device, chosen)

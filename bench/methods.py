@@ -470,8 +470,8 @@ METHODS = {
         Method(
             curved("laplacian exact forward", probed=False, how="forward"),
             Passes(1 + 1 + 2, 0, 1),
-            "forward, shared with the loss, 1, backward 2; second derivatives summed over the inputs 1, backward through"
-            " them 2; for each input the first derivative 1, backward through it 2",
+            "forward, shared with the loss, 1, backward 2; second derivatives summed over the inputs 1, backward"
+            " through them 2; for each input the first derivative 1, backward through it 2",
             refuses=few_inputs,
             each=Passes(1 + 2),
             times=inputs,
@@ -482,8 +482,8 @@ METHODS = {
             Method(
                 virtual(f"vat-{steps}", steps=steps),
                 Passes(2 + steps, steps, 2),
-                f"clean forward, shared with the loss, 1, power steps: forward {steps}, input gradient {steps}, perturbed"
-                " forward 1, backward through the clean and the perturbed pass 4",
+                f"clean forward, shared with the loss, 1, power steps: forward {steps}, input gradient {steps},"
+                " perturbed forward 1, backward through the clean and the perturbed pass 4",
                 ("start",),
                 swept=True,
             )
