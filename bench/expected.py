@@ -88,7 +88,7 @@ def code() -> str:
 
 
 def computed(case: Case, method: str) -> Arrays:
-    """Value, gradient and the scale of an error in each, a large case in part; nothing where the method refuses it."""
+    """Value, gradient and the scale of an error in each, a part of a large case; nothing where none is timed."""
     if TIMED[method].unsupported(case):
         return {}
     small, usage, arrays = checked(case), TIMED[method].usage, {}
