@@ -18,7 +18,9 @@ from bench.executors.local import Local
 from bench.run import Executor, Unusable
 from bench.shard import Shard
 from bench.store import FILES, ROOT, SCHEMA, schema
+from bench.workloads import CHECKPOINT, WORKLOADS, named
 from equivalence import datasets
+from equivalence.checkpoint import BadCheckpoint, load
 
 
 def refuse(message: str) -> typer.Exit:
@@ -120,6 +122,23 @@ def writable(path: Path, folder: bool) -> Path:
     except OSError as error:
         raise refuse(f"{'--out' if folder else '--json'}: {path} cannot be written: {error}") from None
     return path
+
+
+def workloads(given: Iterable[str] | None, checkpoint: Path | None) -> list[str]:
+    """The workloads' names, sizes included, and that of a checkpoint."""
+    names = []
+    for name in given or []:
+        base, *sizes = name.split(" ")
+        names.append(" ".join([*known("workload", [base], WORKLOADS), *sizes]))
+    try:
+        for name in names:
+            named(name)
+        if checkpoint:
+            load(checkpoint)
+            names.append(f"{CHECKPOINT}{checkpoint.resolve()}")
+    except (ValueError, BadCheckpoint) as error:
+        raise refuse(str(error)) from None
+    return names
 
 
 def data() -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.methods import ATTACK, ATTACKED, DOUBLE, METHODS, PENALTY, Method, renamed
-from bench.workloads import ON_REQUEST, WORKLOADS
+from bench.workloads import ON_REQUEST, WORKLOADS, named
 from equivalence.usages import attacked
 
 # jax eager is left out: it dispatches operation by operation, and nobody trains with it.
@@ -84,13 +84,21 @@ def plan(
     )
     return [
         Cell(method, framework, mode, workload, device=device)
-        for workload in chosen("workload", workloads, WORKLOADS, usual)
+        for workload in (usual if workloads is None else checked(workloads))
         for framework in chosen("framework", frameworks, MODES, MODES)
         for mode, offered in offers(framework, workload, quick and modes is None)
         if mode in run_in
         for method in offered
         if method in wanted
     ]
+
+
+def checked(workloads: Iterable[str]) -> list[str]:
+    """The names, if there are such workloads."""
+    names = list(dict.fromkeys(workloads))
+    for name in names:
+        named(name)
+    return names
 
 
 def every_mode() -> list[str]:

@@ -172,6 +172,9 @@ def time_command(
     mode: Annotated[
         list[str] | None, typer.Option("--mode", help="eager, compiled, jit, xla, ...; repeatable.")
     ] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="Folder or .safetensors file of a BERT: its steps are timed.")
+    ] = None,
     device: Device = "cpu",
     quick: Quick = False,
     blocks: Annotated[int, typer.Option(min=1, help="Processes that a ratio is the mean of.")] = timing.BLOCKS,
@@ -188,7 +191,7 @@ def time_command(
     """Time training steps, each checked against the oracle first. Exit status 1 where a cell has no time."""
     how = timing.How(1 if quick else blocks, quick, cold and not quick)
     with prepared(json, out, shard, resume, executor, address, memory_limit, wait) as session:
-        records = timed(session, framework, method, workload, mode, device, how)
+        records = timed(session, framework, method, workload, mode, device, how, checkpoint)
     finish(records, json)
 
 
@@ -452,12 +455,13 @@ def timed(
     mode: list[str] | None,
     device: str,
     how: timing.How,
+    checkpoint: Path | None = None,
 ) -> list[Any]:
     """Time, store, print; the records of this run."""
     chosen = arguments.frameworks(framework, console)
     named = arguments.known("method", method, cells.TIMED)
     methods = list(dict.fromkeys(["plain", *named])) if named else None  # plain: the noise floor
-    workloads = arguments.known("workload", workload, cells.WORKLOADS) or None
+    workloads = arguments.workloads(workload, checkpoint) or None
     modes = arguments.known("mode", mode, cells.every_mode()) or None
     planned = cells.plan(chosen, methods, workloads, located(session, device, chosen), how.quick, modes)
     records = timed_cells(session, planned, device, how)

@@ -5,6 +5,7 @@ Parameters come from fixed seeds and are representable in float32, so every fram
 
 import functools
 import inspect
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from fnmatch import fnmatch
@@ -32,6 +33,8 @@ DRAWN = ("noise", "noise *", "probes", "class_probes", "masks")  # (K, ...), by 
 OF_PARAMETERS = ("noise *", "u *", "frequencies")  # arrays without an axis of samples
 ON_REQUEST = ("bert-base",)  # timed only where it is named: seconds a step, and minutes for the oracle
 WORKLOADS: dict[str, Callable[..., Case]] = {}
+CHECKPOINT = "checkpoint "  # begins the name of a workload that is no function's
+SIZES = re.compile(r"(?: \w+=\S*)*$")
 
 
 def workload(make: Callable[..., Case]) -> Callable[..., Case]:
@@ -42,20 +45,32 @@ def workload(make: Callable[..., Case]) -> Callable[..., Case]:
 
 @functools.cache
 def build(name: str) -> Case:
-    """The problem of that name. Sizes that differ from its own follow: "digits-mlp batch=64 width=256".
+    """The problem of that name, as `named` reads it."""
+    return one_draw(named(name)())
+
+
+def named(name: str) -> Callable[[], Case]:
+    """What makes the problem of that name: "digits-mlp", sizes of one's own "digits-mlp batch=64 width=256".
+
+    "checkpoint PATH" is the BERT in a checkpoint, and has sizes too.
 
     Raises:
         ValueError: there is no such problem, or it has no such size.
     """
-    base, *given = name.split()
-    if base not in WORKLOADS:
-        raise ValueError(f"workload: got {base!r}, expected one of {', '.join(WORKLOADS)}")
-    sizes = dict(size.split("=", 1) for size in given)
-    known = inspect.signature(WORKLOADS[base]).parameters
+    stated = SIZES.search(name)[0]  # type: ignore[index]  # it is found in every text, perhaps empty
+    base = name.removesuffix(stated)
+    if base.startswith(CHECKPOINT):
+        make: Callable[..., Case] = functools.partial(bert_from, base.removeprefix(CHECKPOINT))
+    elif base in WORKLOADS:
+        make = WORKLOADS[base]
+    else:
+        raise ValueError(f"workload: got {base!r}, expected some of {', '.join(WORKLOADS)}")
+    sizes = dict(size.split("=", 1) for size in stated.split())
+    known = inspect.signature(make).parameters
     if not (sizes.keys() <= known.keys() and all(value.isdecimal() and int(value) for value in sizes.values())):
         offered = ", ".join(f"{size}={known[size].default}" for size in known) or "none"
-        raise ValueError(f"workload {base}: got sizes {' '.join(given)!r}, expected some of {offered}, each at least 1")
-    return one_draw(WORKLOADS[base](**{size: int(value) for size, value in sizes.items()}))
+        raise ValueError(f"workload {base}: got {stated.strip()!r}, expected some of {offered}, each at least 1")
+    return functools.partial(make, **{size: int(value) for size, value in sizes.items()})
 
 
 def one_draw(case: Case) -> Case:
@@ -138,7 +153,7 @@ def bert_case(name: str, title: str, params: Params, heads: int, batch: int, len
     return replace(case, extra={name: float32_exact(array) for name, array in extra.items()})
 
 
-def bert_from(path: str | Path, batch: int, length: int) -> Case:
+def bert_from(path: str | Path, batch: int = 8, length: int = 64) -> Case:
     """A workload from a BERT's checkpoint (see `equivalence.checkpoint.load`), on real Chinese reviews.
 
     Raises:
@@ -152,7 +167,7 @@ def bert_from(path: str | Path, batch: int, length: int) -> Case:
         if not 1 <= given <= most:
             raise ValueError(f"{name}: got {given}, expected a number from 1 to {most}")
     title = f"{batch} real Chinese reviews of {length} characters, BERT from {Path(path).name}"
-    return one_draw(bert_case(Path(path).name, title, params, batch=batch, length=length, seed=28, **options))
+    return bert_case(Path(path).name, title, params, batch=batch, length=length, seed=28, **options)
 
 
 @workload

@@ -158,3 +158,12 @@ def test_compacting_keeps_the_last_of_each(tmp_path):
         store.append(ClaimRecord(claim="C1", framework="torch", case="softmax", status=status))
     store.compact()
     assert [record.status for record in store.read()[0] if record.kind == "claim"] == ["ok"]
+
+
+def test_sizes_and_checkpoints_are_refused_before_any_work(tmp_path):
+    """A workload may state sizes; a checkpoint that cannot be used says what is wrong with it."""
+    said = invoke("time", "--workload", "digits-mlp depth=3", "--out", tmp_path)
+    assert said.exit_code == 2 and "batch=128" in said.output
+    (tmp_path / "model.safetensors").write_text("no tensors")
+    said = invoke("time", "--checkpoint", tmp_path / "model.safetensors", "--out", tmp_path)
+    assert said.exit_code == 2 and "config.json: not found" in said.output
