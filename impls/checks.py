@@ -20,7 +20,6 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from impls.contract.types import Count, Interval, Returns, Shape, Tree
 
-
 WITHIN = ContextVar("WITHIN", default=False)  # a method whose arguments have been checked
 
 

@@ -46,7 +46,8 @@ def by_traceax(job: Trace, case: Case, device: str) -> Arm:
     def run(key: Any, *given: Any) -> Any:
         matvec, theta = product(case, *given)
         operator = lineax.FunctionLinearOperator(matvec, jax.ShapeDtypeStruct(theta.shape, theta.dtype))
-        return traceax.HutchinsonEstimator().estimate(key, operator, job.probes)[0]
+        sampler = traceax.RademacherSampler(theta.dtype)  # its default, integers, has no product
+        return traceax.HutchinsonEstimator(sampler).estimate(key, operator, job.probes)[0]
 
     given = jax.random.key(SEED), *arrays(case, device)
     return arm(lambda: run(*given))
