@@ -48,8 +48,10 @@ class Expected:
 
     def complaint(self, got: np.ndarray) -> str:
         """What is wrong with an arm's result; "" where it is right."""
-        if got.shape != self.exact.shape or not np.isfinite(got).all():
-            return f"got shape {got.shape}, NaN or infinity among it or not, expected finite numbers {self.exact.shape}"
+        if got.shape != self.exact.shape:
+            return f"got shape {got.shape}, expected {self.exact.shape}"
+        if not np.isfinite(got).all():
+            return "got NaN or infinity, expected finite numbers"
         if self.determined is None:
             slack = SIGMAS * self.spread
             low, high = float(self.exact) - slack, min(float(self.exact) + slack, self.highest)
