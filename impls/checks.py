@@ -2,8 +2,9 @@
 
 `@checked` stands over every implementation. It finds the stub of the same name, takes its docstring, and holds what is
 passed against the stub's annotations before the body runs, and what closures return when they are called. Values are
-looked at only when they are concrete (a traced step pays nothing); shapes and dtypes are always looked at. A reader who
-copies a body leaves the decorator behind.
+looked at only when they are concrete (a traced step pays nothing); shapes and dtypes are always looked at. What one
+method hands on to another has been looked at: only the outermost is checked, and whatever a closure calls. A reader
+who copies a body leaves the decorator behind.
 """
 
 import functools
@@ -12,10 +13,24 @@ import inspect
 import math
 import sys
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from impls.contract.types import Count, Interval, Returns, Shape, Tree
+
+WITHIN = ContextVar("WITHIN", default=False)  # a method whose arguments have been checked
+
+
+@contextmanager
+def within(method: bool) -> Iterator[None]:
+    """Inside a checked method, or in a closure that it calls, which is the caller's own code."""
+    token = WITHIN.set(method)
+    try:
+        yield
+    finally:
+        WITHIN.reset(token)
 
 
 def checked(function: Callable) -> Callable:
@@ -28,12 +43,15 @@ def checked(function: Callable) -> Callable:
 
     @functools.wraps(function)
     def method(*args: Any, **kwargs: Any) -> Any:
+        if WITHIN.get():
+            return function(*args, **kwargs)
         bound = signature.bind(*args, **kwargs)
         bound.apply_defaults()
         call = Call(bound.arguments, sys.modules[package])
         for name, value in bound.arguments.items():
             bound.arguments[name] = call.check(name, value, rules[name])
-        result = function(*bound.args, **bound.kwargs)
+        with within(True):
+            result = function(*bound.args, **bound.kwargs)
         call.check_result(result)
         return result
 
@@ -190,7 +208,8 @@ class Call:
 
         @functools.wraps(closure)
         def checked_closure(*arrays: Any) -> Any:
-            result = closure(*arrays)
+            with within(False):
+                result = closure(*arrays)
             try:
                 if not hasattr(result, "shape"):
                     raise ValueError(f"what {name}(x) returned: got a {type(result).__name__}, expected ({sizes})")

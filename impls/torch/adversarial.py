@@ -7,7 +7,8 @@ from impls.torch.norms import project, steepest
 @checked
 def fgm(loss, x, *, radius, norm="l2", scope="sample"):
     with torch.no_grad():  # the attack's own gradient is not differentiated again
-        gradient = torch.func.grad(lambda x: loss(x).sum())(x)  # (B, *S)
+        value, vjp = torch.func.vjp(loss, x)
+        gradient = vjp(torch.ones_like(value))[0]  # (B, *S)
     return (radius * steepest(gradient, norm=norm, scope=scope)).detach()
 
 
