@@ -21,6 +21,7 @@ from bench import (
     implementation,
     locks,
     mutants,
+    peers,
     selfcheck,
     template,
     timing,
@@ -28,6 +29,7 @@ from bench import (
     verify,
 )
 from bench import merge as merging
+from bench.peers import timing as match
 from bench.report import advice, page, tables, terminal
 from bench.run import Executor, Job, Outcome, Unusable
 from bench.session import Session
@@ -218,6 +220,37 @@ def grow_command(
         planned = [cell for name in sweeps for each in chosen for cell in growth.SWEEPS[name].cells(each, found)]
         records = timed_cells(session, planned, found, timing.How(blocks, quick=True, cold=False))
     terminal.print_growth(console, records)
+    finish(records, json)
+
+
+@app.command("peers")
+def peers_command(
+    task: Annotated[list[str] | None, typer.Option("--task", help="A job that packages do; repeatable.")] = None,
+    framework: Frameworks = None,
+    device: Device = "cpu",
+    quick: Annotated[bool, typer.Option("--quick", help="One workload a task, one block, few samples.")] = False,
+    blocks: Annotated[int, typer.Option(min=1, help="Processes that a ratio is the mean of.")] = timing.BLOCKS,
+    shard: Shards = "1/1",
+    resume: Resume = False,
+    memory_limit: MemoryLimit = None,
+    wait: Wait = HOUR,
+    json: Json = None,
+    out: Out = RESULTS,
+) -> None:
+    """Time other packages on the same job, each result checked first. Exit status 1 where an arm is wrong or fails."""
+    with prepared(json, out, shard, resume, memory_limit=memory_limit, wait=wait) as session:
+        chosen = arguments.frameworks(framework, console)
+        tasks = arguments.known("task", task, peers.TASKS) or list(peers.TASKS)
+        planned = match.plan(chosen, tasks, located(session, device, chosen), quick)
+        planned = session.shard.of(planned, lambda each: (each.task, each.workload, each.framework))
+        if not planned:
+            raise arguments.refuse("nothing to time: no package does these tasks in these frameworks, in this shard")
+        with tempfile.TemporaryDirectory() as folder:
+            with console.status("the oracle computes what the arms must give"):
+                files = match.expectations(planned, Path(folder))
+            jobs = match.jobs(planned, files, Path(folder), timing.How(1 if quick else blocks, quick))
+            records = measured(session, jobs, [cores()], lambda outcome: [match.record(outcome)], device)
+    terminal.print_peers(console, records)
     finish(records, json)
 
 
@@ -544,7 +577,7 @@ def dumped(records: list[Any]) -> str:
 
 def passes(record: Any) -> bool:
     """Measured and right, or there is nothing to be measured: a method that does not apply to a workload."""
-    if record.kind in ("cost", "cold", "own loss"):
+    if record.kind in ("cost", "cold", "peer", "own loss"):
         return record.status in ("ok", "unsupported")
     if record.kind == "variations":
         return record.status == "ok" and record.count > 0 and not record.failures

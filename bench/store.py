@@ -170,6 +170,18 @@ class CostRecord(Block):
         return (self.kind, self.method, *self.place(), str(self.block))
 
 
+class PeerRecord(Block):
+    """A block of a task: seconds of an arm, the record's method, and of the fastest of ours beside it."""
+
+    kind: Literal["peer"] = "peer"
+    task: str
+    version: str = ""  # package and version, where the arm is one
+    quick: bool = False
+
+    def key(self) -> tuple[str, ...]:
+        return (self.kind, self.task, self.method, *self.place(), str(self.block))
+
+
 class SelfCheckRecord(Block):
     """A block of the timer's check of itself."""
 
@@ -204,6 +216,7 @@ Record = Annotated[
     | OwnLossRecord
     | VariationRecord
     | CostRecord
+    | PeerRecord
     | SelfCheckRecord
     | ColdRecord,
     Field(discriminator="kind"),

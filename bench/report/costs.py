@@ -1,6 +1,7 @@
 """What steps cost: ratios to the plain step from blocks, what is paid before, and the memory."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,7 @@ from bench.growth import SWEEPS, Sweep, exponent
 from bench.report.tables import NONE, mark, of_kind
 from bench.selfcheck import EXPECTED, verdicts
 from bench.statistics import Effect, block_effect, effect, noise_floor, verdict
-from bench.store import ColdRecord, CostRecord, SelfCheckRecord, latest
+from bench.store import Block, ColdRecord, CostRecord, PeerRecord, SelfCheckRecord, latest
 from equivalence.measure import ROUNDING_UNIT
 from impls import FRAMEWORKS
 
@@ -26,6 +27,7 @@ FITTED = 3  # largest sizes: below, what does not grow weighs in
 SELFCHECK_COLUMNS = (*PLACE, "beside a plain step", "expected", "× plain", "spread of a block", "said")
 MARKS = {"same": "≈ ", "ambiguous": "? ", "no data": ""}
 Blocks = list[CostRecord]
+Timed = TypeVar("Timed", bound=Block)
 
 
 def cost_table(records: Iterable[object], code: str = "") -> pd.DataFrame:
@@ -46,14 +48,14 @@ def cells(records: Iterable[object]) -> list[Blocks]:
     return [measured_last(by_cell[cell]) for cell in ordered]
 
 
-def measured_last(blocks: Blocks) -> Blocks:
+def measured_last(blocks: list[Timed]) -> list[Timed]:
     """Blocks of other code or another environment are no part of the same mean."""
     newest = max(blocks, key=lambda record: record.time)
     same = (newest.code, newest.environment)
     return sorted((b for b in blocks if (b.code, b.environment) == same), key=lambda record: record.block)
 
 
-def effects(blocks: Blocks) -> list[float]:
+def effects(blocks: Sequence[Block]) -> list[float]:
     """The number of each block that was timed; none where a block is wrong."""
     if any(record.status == "wrong" for record in blocks):
         return []
@@ -89,7 +91,7 @@ def check_error(blocks: Blocks) -> str:
     return f"{np.max(errors):.2g}" if errors else NONE
 
 
-def status(blocks: Sequence[CostRecord]) -> str:
+def status(blocks: Sequence[CostRecord | PeerRecord]) -> str:
     """ok, or what befell a block and which share is left."""
     bad = [record for record in blocks if record.status != "ok"]
     said = "ok" if not bad else f"{bad[0].status}: {bad[0].reason}" if bad[0].reason else bad[0].status
@@ -128,7 +130,7 @@ def curves(records: Iterable[object]) -> Iterator[tuple[Sweep, str, str, dict[in
                     yield sweep, framework, method, curve
 
 
-def milliseconds(blocks: Blocks) -> float:
+def milliseconds(blocks: Sequence[Block]) -> float:
     """The median over all samples; NaN where one is wrong or none was timed."""
     good = [record.steps for record in blocks if record.status == "ok"]
     if not good or any(record.status == "wrong" for record in blocks):

@@ -10,7 +10,7 @@ import jinja2
 import pandas as pd
 
 from bench import statistics, timing
-from bench.report import costs, tables
+from bench.report import costs, peers, tables
 from bench.report.figures import figures
 from bench.report.growth_figures import growth_figures
 from bench.store import FILES, Environment, code_hash, latest, read
@@ -102,6 +102,7 @@ def section(machine: Machine, code: str) -> dict[str, Any]:
         "costs": markdown(costs.cost_table(records, code)),
         "growth": markdown(costs.growth_table(records, code)),
         "growth_figures": [name for name in machine.figures if "growth" in name],
+        "peers": markdown(peers.peer_table(records, code)),
         "selfcheck": markdown(costs.selfcheck_table(records, code)),
         "cold": markdown(costs.cold_table(records, code)),
         "figures": [name for name in machine.figures if "growth" not in name],

@@ -14,16 +14,7 @@ import numpy as np
 import pandas as pd
 
 from bench.mutants import CAUGHT, FATES, KILLED, SURVIVED, fate, fates, idle
-from bench.store import (
-    AgreementRecord,
-    ClaimRecord,
-    ColdRecord,
-    CostRecord,
-    OwnLossRecord,
-    SelfCheckRecord,
-    VariationRecord,
-    latest,
-)
+from bench.store import AgreementRecord, Base, ClaimRecord, OwnLossRecord, VariationRecord, latest
 from bench.verify import AGREEMENT
 from equivalence.claim import Claim, claims
 from equivalence.judge import Verdict, judge, judge_all
@@ -32,9 +23,7 @@ from equivalence.usages import usages
 from impls import FRAMEWORKS
 
 Judged = ClaimRecord | AgreementRecord
-Kind = TypeVar(
-    "Kind", ClaimRecord, AgreementRecord, OwnLossRecord, VariationRecord, CostRecord, SelfCheckRecord, ColdRecord
-)
+Kind = TypeVar("Kind", bound=Base)
 
 NOT_MEASURED = "not measured"
 STALE = "†"

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bench.report import costs, tables
+from bench.report import costs, peers, tables
 from bench.report.tables import NOT_MEASURED
 from bench.run import Outcome
 
@@ -72,6 +72,13 @@ def print_costs(console: Console, records: Iterable[Any]) -> None:
 
 def print_growth(console: Console, records: Iterable[Any]) -> None:
     show(console, costs.growth_table(records))
+
+
+def print_peers(console: Console, records: Iterable[Any]) -> None:
+    """A table for each task."""
+    table = peers.peer_table(records)
+    for names, rows in table[table["task"] != ""].groupby(["task", "workload", "framework"], sort=False):
+        show(console, rows.drop(columns=["task", "workload", "framework", "package"]), title=", ".join(names))
 
 
 def print_selfcheck(console: Console, records: Iterable[Any]) -> None:

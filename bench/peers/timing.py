@@ -1,0 +1,88 @@
+"""Which tasks to time with which arms, in which processes, and records of what came back."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench import cells
+from bench.peers import TASKS
+from bench.run import Job, Outcome
+from bench.store import ROOT, PeerRecord, cores
+from bench.timing import UNIT_LIMIT, How
+
+
+@dataclass(frozen=True)
+class Match:
+    """A task on a workload in a framework: its arms share processes."""
+
+    task: str
+    workload: str
+    framework: str
+    device: str = "cpu"
+
+
+def plan(frameworks: Iterable[str], tasks: Iterable[str], device: str = "cpu", quick: bool = False) -> list[Match]:
+    """Every task on its workloads, quick: on the first."""
+    return [
+        Match(task, workload, framework, device)
+        for task in tasks
+        for workload in TASKS[task].workloads[: 1 if quick else None]
+        for framework in frameworks
+        if TASKS[task].arms(framework)
+    ]
+
+
+def expectations(planned: Iterable[Match], folder: Path) -> dict[tuple[str, str], Path]:
+    """What the oracle expects, a file a task and workload, in processes of their own."""
+    wanted = list(dict.fromkeys((match.task, match.workload) for match in planned))
+    files = {names: folder / f"{number}.expected" for number, names in enumerate(wanted)}
+
+    def compute(names: tuple[str, str]) -> int:
+        command = [sys.executable, "-m", "bench.peers.expected", *names, str(files[names])]
+        return subprocess.run(command, cwd=ROOT, env=os.environ | {"OPENBLAS_NUM_THREADS": "1"}).returncode
+
+    with ThreadPoolExecutor(len(cores())) as pool:
+        if any(pool.map(compute, files)):
+            raise RuntimeError("the oracle's results could not be computed; its message stands above")
+    return files
+
+
+def jobs(planned: list[Match], files: dict[tuple[str, str], Path], folder: Path, how: How) -> list[Job]:
+    """Block after block, in each one process a task, workload and framework."""
+    return [
+        job(match, files[match.task, match.workload], folder / "warm", how, block)
+        for block in range(how.blocks)
+        for match in planned
+    ]
+
+
+def job(match: Match, expected: Path, caches: Path, how: How, block: int) -> Job:
+    message = cells.job(
+        match.framework,
+        "",
+        match.workload,
+        TASKS[match.task].arms(match.framework),
+        device=match.device,
+        cores=[],
+        quick=how.quick,
+        expected=str(expected),
+        caches=str(caches),
+        block=block,
+    )
+    units = [arm for _, arm in message.pop("units")]
+    together = f"{match.task} {match.workload} {match.framework}"
+    arguments = message | {"task": match.task}
+    return Job("bench.peers.cell", match.framework, arguments, units, UNIT_LIMIT, together=together)
+
+
+def record(outcome: Outcome) -> PeerRecord:
+    """A unit's record."""
+    place = outcome.job.arguments
+    facts: dict[str, Any] = {"status": outcome.status, "reason": outcome.reason} | outcome.result
+    facts |= {name: place[name] for name in ("task", "mode", "workload", "dtype", "device", "block", "quick")}
+    return PeerRecord(method=outcome.unit, framework=outcome.job.framework, **facts)
