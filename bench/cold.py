@@ -1,7 +1,7 @@
 """What is paid before a step is fast, and the memory that it needs: one method in a process of its own, caches empty.
 
 The same jobs and events as `bench.cell`, with one unit. The memory is measured after the times, in steps that nothing
-times.
+times; the step's work is counted last.
 """
 
 import time
@@ -50,10 +50,20 @@ def start(job: dict[str, Any]) -> Callable[[str], dict[str, Any]]:
         forget_peak()
         for _ in range(STEPS):
             prepared.run()
-        device = bridge.device_memory(job["device"])
-        return {"status": "ok", **times, "held": held, "memory": peak_memory(), "device_memory": device}
+        memory = {"held": held, "memory": peak_memory(), "device_memory": bridge.device_memory(job["device"])}
+        return {"status": "ok", **times, **memory, **works(Cell(method, **place))}
 
     return measure
+
+
+def works(cell: Any) -> dict[str, float]:
+    """The step's multiply-adds and the least there could be, in plain steps; nothing where no graph holds the step."""
+    from bench.passes import counted, floor
+
+    try:
+        return {"counted": counted(cell), "least": floor(cell)}
+    except ValueError:
+        return {}
 
 
 def seconds(work: Callable[[], Any]) -> float:

@@ -203,6 +203,8 @@ class ColdRecord(Cell):
     held: float = float("nan")  # before the first step
     memory: float = float("nan")  # the most in later steps, what was held before included
     device_memory: float = float("nan")  # the most on the GPU
+    counted: float = float("nan")  # multiply-adds of the step, in plain steps
+    least: float = float("nan")  # multiply-adds that the method cannot do without, in plain steps
 
     def key(self) -> tuple[str, ...]:
         return (self.kind, self.method, *self.place())

@@ -273,6 +273,13 @@ def test_blocks_of_other_code_are_no_part_of_the_mean():
     assert (found["× plain"], found["blocks"]) == ("2.00", "2")
 
 
+def test_what_was_counted_takes_the_place_of_the_nominal_floor():
+    records = [cost_record("plain", 1.01), cost_record("fgm", 2.0), cold_record(counted=1.9, least=1.8)]
+    found = row(costs.cost_table(records), method="fgm")
+    assert found[["counted", "floor", "efficiency"]].tolist() == ["1.90", "1.80", "90%"]
+    assert row(costs.cost_table(records), method="plain")["counted"] == costs.NONE
+
+
 def test_what_is_paid_before_and_the_memory():
     found = row(costs.cold_table([cold_record()]), method="fgm")
     shown = found[["import s", "trace s", "compile s", "step ms", "before MiB", "in steps MiB", "GPU MiB"]].tolist()

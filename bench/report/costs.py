@@ -17,7 +17,7 @@ from impls import FRAMEWORKS
 
 PLACE = ("workload", "framework", "mode", "dtype", "device")
 COST_COLUMNS = (
-    *PLACE, "method", "ms a step", "× plain", "interval", "floor", "efficiency", "blocks", "error", "status",
+    *PLACE, "method", "ms a step", "× plain", "interval", "counted", "floor", "efficiency", "blocks", "error", "status",
 )  # fmt: skip
 COLD_COLUMNS = (
     *PLACE, "method", "import s", "trace s", "compile s", "step ms", "before MiB", "in steps MiB", "GPU MiB", "status",
@@ -34,7 +34,12 @@ def cost_table(records: Iterable[object], code: str = "") -> pd.DataFrame:
     """One row a cell, the least possible cost beside the measured one. No time is shown unless every block is right."""
     found = [blocks for blocks in cells(records) if "=" not in blocks[0].workload]  # those grow: `growth_table`
     noise = {blocks[0].place(): noise_floor(effects(blocks)) for blocks in found if blocks[0].method == "plain"}
-    rows = [cost_row(blocks, noise.get(blocks[0].place(), float("inf")), code) for blocks in found]
+    work = {(*record.place(), record.method): record for record in of_kind(latest(records), ColdRecord)}
+    rows = []
+    for blocks in found:
+        place = blocks[0].place()
+        counted = work.get((*place, blocks[0].method))
+        rows.append(cost_row(blocks, counted, noise.get(place, float("inf")), code))
     return pd.DataFrame(rows, columns=COST_COLUMNS)
 
 
@@ -62,25 +67,27 @@ def effects(blocks: Sequence[Block]) -> list[float]:
     return [block_effect(record.steps, record.base) for record in blocks if record.status == "ok"]
 
 
-def cost_row(blocks: Blocks, noise: float, code: str) -> tuple[str, ...]:
+def cost_row(blocks: Blocks, work: ColdRecord | None, noise: float, code: str) -> tuple[str, ...]:
     first, found = blocks[0], effect(effects(blocks))
     said = mark(status(blocks), blocks, code)
-    return (*first.place(), first.method, *times(blocks, found, noise), str(found.blocks), check_error(blocks), said)
+    shown = times(blocks, work, found, noise)
+    return (*first.place(), first.method, *shown, str(found.blocks), check_error(blocks), said)
 
 
-def times(blocks: Blocks, found: Effect, noise: float) -> tuple[str, ...]:
-    """ms a step, × plain, interval, floor, efficiency; ≈ where a plain step differs from itself by as much."""
-    least = blocks[0].floor
-    floor = f"{least:.2f}" if least > 0 else NONE
+def times(blocks: Blocks, work: ColdRecord | None, found: Effect, noise: float) -> tuple[str, ...]:
+    """ms a step, × plain, interval, counted, floor, efficiency; ≈ where a plain step differs from itself by as much."""
+    least, counted = (work.least, work.counted) if work else (float("nan"), float("nan"))
+    least = least if np.isfinite(least) else blocks[0].floor
+    floor = number(counted, ".2f"), f"{least:.2f}" if least > 0 else NONE
     if not np.isfinite(found.mean):
-        return NONE, NONE, NONE, floor, NONE
+        return NONE, NONE, NONE, *floor, NONE
     word = "same" if blocks[0].method == "plain" else verdict(found, noise)
     low, high = found.interval
     return (
         f"{milliseconds(blocks):.3g}",
         f"{MARKS.get(word, '')}{found.ratio:.2f}",
         f"{low:.2f}–{high:.2f}",
-        floor,
+        *floor,
         f"{least / found.ratio:.0%}" if least > 0 else NONE,
     )
 
