@@ -247,8 +247,8 @@ def peers_command(
             raise arguments.refuse("nothing to time: no package does these tasks in these frameworks, in this shard")
         with tempfile.TemporaryDirectory() as folder:
             with console.status("the oracle computes what the arms must give"):
-                files = match.expectations(planned, Path(folder))
-            jobs = match.jobs(planned, files, Path(folder), timing.How(1 if quick else blocks, quick))
+                match.expect(planned)
+            jobs = match.jobs(planned, Path(folder), timing.How(1 if quick else blocks, quick))
             records = measured(session, jobs, [cores()], lambda outcome: [match.record(outcome)], device)
     terminal.print_peers(console, records)
     finish(records, json)

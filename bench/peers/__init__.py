@@ -31,10 +31,14 @@ UNSUPPORTED = {"jet-for-pytorch": "needs Python 3.12 or newer, and the suite run
 
 @dataclass(frozen=True)
 class Arm:
-    """One way to do a job: `run()` returns the computed result, `numpy(result)` its numbers."""
+    """One way to do a job: `run()` returns the computed result, `numpy(result)` its numbers.
+
+    `start`: of a power iteration, (1, P), the same in every run; the oracle must have it.
+    """
 
     run: Callable[[], Any]
     numpy: Callable[[Any], np.ndarray]
+    start: np.ndarray | None = None
 
 
 @dataclass(frozen=True)

@@ -17,17 +17,18 @@ def start(job: dict[str, Any]) -> Callable[[str], dict[str, Any]]:
     import impls
     from bench import peers
     from bench.cell import SAMPLES, Neighbours, interleaved
-    from bench.peers.expected import loaded
+    from bench.peers.expected import kept
     from bench.workloads import build
 
     framework = job["framework"]
     impls.load(framework).configure(threads=len(job["cores"]), double=False)
-    task, case, wanted = peers.TASKS[job["task"]], build(job["workload"]), loaded(job["expected"])
+    task, case = peers.TASKS[job["task"]], build(job["workload"])
     base, samples = peers.OURS[framework][-1], SAMPLES["quick" if job["quick"] else "full"]
 
     def ready(name: str) -> tuple[Callable[[], Any], str]:
         arm = peers.build(task, framework, name, case, job["device"])
-        return arm.run, wanted.get(name, wanted[""]).complaint(arm.numpy(arm.run()))
+        result = arm.numpy(arm.run())
+        return arm.run, kept(task.name, job["workload"], name, arm).complaint(result)
 
     ours = functools.cache(lambda: ready(base))
 

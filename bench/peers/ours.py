@@ -27,7 +27,7 @@ def build(job: Job, framework: str, mode: str, case: Case, device: str) -> Arm:
         bridge.synchronise(result)
         return result
 
-    return Arm(run, bridge.to_numpy)
+    return Arm(run, bridge.to_numpy, bridge.to_numpy(draw(methods, job, theta)))
 
 
 def draw(methods: Any, job: Job, theta: Any) -> Any:

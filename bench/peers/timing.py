@@ -37,31 +37,24 @@ def plan(frameworks: Iterable[str], tasks: Iterable[str], device: str = "cpu", q
     ]
 
 
-def expectations(planned: Iterable[Match], folder: Path) -> dict[tuple[str, str], Path]:
-    """What the oracle expects, a file a task and workload, in processes of their own."""
-    wanted = list(dict.fromkeys((match.task, match.workload) for match in planned))
-    files = {names: folder / f"{number}.expected" for number, names in enumerate(wanted)}
+def expect(planned: Iterable[Match]) -> None:
+    """Let the oracle compute what the arms must give and keep it, a task and workload a process."""
 
     def compute(names: tuple[str, str]) -> int:
-        command = [sys.executable, "-m", "bench.peers.expected", *names, str(files[names])]
+        command = [sys.executable, "-m", "bench.peers.expected", *names]
         return subprocess.run(command, cwd=ROOT, env=os.environ | {"OPENBLAS_NUM_THREADS": "1"}).returncode
 
     with ThreadPoolExecutor(len(cores())) as pool:
-        if any(pool.map(compute, files)):
+        if any(pool.map(compute, dict.fromkeys((match.task, match.workload) for match in planned))):
             raise RuntimeError("the oracle's results could not be computed; its message stands above")
-    return files
 
 
-def jobs(planned: list[Match], files: dict[tuple[str, str], Path], folder: Path, how: How) -> list[Job]:
+def jobs(planned: list[Match], folder: Path, how: How) -> list[Job]:
     """Block after block, in each one process a task, workload and framework."""
-    return [
-        job(match, files[match.task, match.workload], folder / "warm", how, block)
-        for block in range(how.blocks)
-        for match in planned
-    ]
+    return [job(match, folder / "warm", how, block) for block in range(how.blocks) for match in planned]
 
 
-def job(match: Match, expected: Path, caches: Path, how: How, block: int) -> Job:
+def job(match: Match, caches: Path, how: How, block: int) -> Job:
     message = cells.job(
         match.framework,
         "",
@@ -70,7 +63,7 @@ def job(match: Match, expected: Path, caches: Path, how: How, block: int) -> Job
         device=match.device,
         cores=[],
         quick=how.quick,
-        expected=str(expected),
+        expected="",  # `bench.peers.expected` keeps it
         caches=str(caches),
         block=block,
     )

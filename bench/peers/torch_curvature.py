@@ -12,27 +12,33 @@ from bench.peers import Arm, Eigenvalue, Trace
 from bench.peers.torch_network import network
 from equivalence.cases import Case
 
+SEED = 0
 TOLERANCE = 1e-3  # of an eigenvalue, PyHessian's default too
 
 
 def by_pyhessian(job: Trace | Eigenvalue, case: Case, device: str) -> Arm:
     """Its constructor takes the gradient that all products share, so it belongs to the job.
 
-    tol: it stops early where estimates agree; never, so that all arms do the same number of products.
+    tol: it stops early where estimates agree; never, so that all arms do the same number of products. It draws from the
+    global random state, parameter by parameter.
     """
     from pyhessian import hessian
 
     model, images, labels = network(case, device)
     loss = torch.nn.CrossEntropyLoss()
 
+    torch.manual_seed(SEED)
+    start = torch.cat([torch.randn(parameter.shape).flatten() for parameter in model.parameters()])
+
     def run() -> Any:
+        torch.manual_seed(SEED)
         model.zero_grad()
         computer = hessian(model, loss, data=(images, labels), cuda=device == "cuda")
         if isinstance(job, Trace):
             return np.mean(computer.trace(maxIter=job.probes, tol=-math.inf))
         return computer.eigenvalues(maxIter=job.products, tol=-math.inf)[0][0]
 
-    return Arm(run, np.asarray)
+    return Arm(run, np.asarray, start.numpy()[None])
 
 
 def by_curvlinops(job: Trace | Eigenvalue, case: Case, device: str) -> Arm:
