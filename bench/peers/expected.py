@@ -73,9 +73,8 @@ def expected(task: Task, case: Case, name: str, arm: Arm | None) -> Expected:
         top = ritz(Reference(case), "lanczos", BASIS, start)
         return Expected(top, CONVERGED * float(abs(top)))
     if isinstance(job, Eigenvalue):
-        assert arm is not None
-        start = arm.start
-        return agreeing(case, lambda reference: ritz(reference, job.how, job.products, start))
+        own = arm.start if arm else None
+        return agreeing(case, lambda reference: ritz(reference, job.how, job.products, own))
     return agreeing(case, lambda reference: curvature.laplacian(reference.point.loss, reference.point.x))
 
 
