@@ -1,4 +1,4 @@
-"""The command line: `python -m bench verify | template | mutants | time | merge | report | list | run`."""
+"""The command line: `python -m bench verify | mutants | time | report | run`, and what `--help` names besides."""
 
 import contextlib
 import json
