@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from bench.workloads import bert_from
+from bench.workloads import bert_from, build
 from equivalence.bert import Size
 from equivalence.cases import bert_params
 from equivalence.checkpoint import HEADS, SIZES, BadCheckpoint, load
@@ -130,7 +130,7 @@ def test_what_cannot_be_read_is_named(tmp_path, params, breaking, message):
 
 
 def test_a_workload_from_a_checkpoint(tmp_path, params):
-    case = bert_from(saved(tmp_path, params), batch=3, length=9)
+    case = build(f"checkpoint {saved(tmp_path, params)} batch=3 length=9")
     assert case.tokens.shape == case.mask.shape == (3, 9) and case.tokens.max() < SIZE.vocabulary
     assert case.extra["start"].shape == (3, 9, 8) and case.extra["class_probes"].shape == (1, 3, 3)
     point = Reference(case).point
