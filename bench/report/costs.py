@@ -11,7 +11,7 @@ from bench.growth import SWEEPS, Sweep, exponent
 from bench.report.tables import NONE, mark, of_kind
 from bench.selfcheck import EXPECTED, verdicts
 from bench.statistics import Effect, block_effect, effect, noise_floor, verdict
-from bench.store import Block, ColdRecord, CostRecord, PeerRecord, SelfCheckRecord, latest
+from bench.store import Block, Cell, ColdRecord, CostRecord, PeerRecord, SelfCheckRecord
 from equivalence.measure import ROUNDING_UNIT
 from impls import FRAMEWORKS
 
@@ -34,7 +34,7 @@ def cost_table(records: Iterable[object], code: str = "") -> pd.DataFrame:
     """One row a cell, the least possible cost beside the measured one. No time is shown unless every block is right."""
     found = [blocks for blocks in cells(records) if "=" not in blocks[0].workload]  # those grow: `growth_table`
     noise = {blocks[0].place(): noise_floor(effects(blocks)) for blocks in found if blocks[0].method == "plain"}
-    work = {(*record.place(), record.method): record for record in of_kind(latest(records), ColdRecord)}
+    work = {(*record.place(), record.method): record for record in of_kind(records, ColdRecord)}
     rows = []
     for blocks in found:
         place = blocks[0].place()
@@ -46,7 +46,7 @@ def cost_table(records: Iterable[object], code: str = "") -> pd.DataFrame:
 def cells(records: Iterable[object]) -> list[Blocks]:
     """The blocks of each cell, of the code and environment that measured it last; cells of a workload together."""
     by_cell: dict[tuple[str, ...], Blocks] = {}
-    for record in of_kind(latest(records), CostRecord):
+    for record in of_kind(records, CostRecord):
         by_cell.setdefault((*record.place(), record.method), []).append(record)
     seen = [list(dict.fromkeys(column)) for column in zip(*by_cell, strict=True)]
     ordered = sorted(by_cell, key=lambda cell: [values.index(value) for values, value in zip(seen, cell, strict=True)])
@@ -82,14 +82,19 @@ def times(blocks: Blocks, work: ColdRecord | None, found: Effect, noise: float) 
     if not np.isfinite(found.mean):
         return NONE, NONE, NONE, *floor, NONE
     word = "same" if blocks[0].method == "plain" else verdict(found, noise)
-    low, high = found.interval
     return (
         f"{milliseconds(blocks):.3g}",
         f"{MARKS.get(word, '')}{found.ratio:.2f}",
-        f"{low:.2f}–{high:.2f}",
+        interval(found),
         *floor,
         f"{least / found.ratio:.0%}" if least > 0 else NONE,
     )
+
+
+def interval(found: Effect) -> str:
+    """Between which ratios an effect lies."""
+    low, high = found.interval
+    return f"{low:.2f}–{high:.2f}" if np.isfinite(found.mean) else NONE
 
 
 def check_error(blocks: Blocks) -> str:
@@ -101,10 +106,15 @@ def check_error(blocks: Blocks) -> str:
 def status(blocks: Sequence[CostRecord | PeerRecord]) -> str:
     """ok, or what befell a block and which share is left."""
     bad = [record for record in blocks if record.status != "ok"]
-    said = "ok" if not bad else f"{bad[0].status}: {bad[0].reason}" if bad[0].reason else bad[0].status
+    said = befell(bad[0]) if bad else "ok"
     if bad and len(bad) < len(blocks):
         said = f"{said} ({len(bad)} of {len(blocks)} blocks)"
     return f"{said}, quick" if all(record.quick for record in blocks) else said
+
+
+def befell(record: Cell) -> str:
+    """A record's status, with the reason where it has one."""
+    return f"{record.status}: {record.reason}" if record.reason else record.status
 
 
 def growth_table(records: Iterable[object], code: str = "") -> pd.DataFrame:
@@ -153,7 +163,7 @@ def selfcheck_table(records: Iterable[object], code: str = "") -> pd.DataFrame:
     """What the timer said of a step beside itself, and of one that is slower by a tenth."""
     rows = []
     places: dict[tuple[str, ...], list[SelfCheckRecord]] = {}
-    for record in of_kind(latest(records), SelfCheckRecord):
+    for record in of_kind(records, SelfCheckRecord):
         places.setdefault(record.place(), []).append(record)
     for place, found in places.items():
         for method, words in verdicts(found).items():
@@ -167,8 +177,8 @@ def selfcheck_table(records: Iterable[object], code: str = "") -> pd.DataFrame:
 def cold_table(records: Iterable[object], code: str = "") -> pd.DataFrame:
     """What is paid before a step is fast, and memory."""
     rows = [
-        (*record.place(), record.method, *cold_cells(record), mark(cold_status(record), [record], code))
-        for record in of_kind(latest(records), ColdRecord)
+        (*record.place(), record.method, *cold_cells(record), mark(befell(record), [record], code))
+        for record in of_kind(records, ColdRecord)
     ]
     return pd.DataFrame(rows, columns=COLD_COLUMNS)
 
@@ -182,7 +192,3 @@ def cold_cells(record: ColdRecord) -> tuple[str, ...]:
 
 def number(value: float, form: str) -> str:
     return f"{value:{form}}" if np.isfinite(value) else NONE
-
-
-def cold_status(record: ColdRecord) -> str:
-    return f"{record.status}: {record.reason}" if record.reason else record.status
