@@ -1,7 +1,9 @@
 import folx
 import jax
 import jax.numpy as jnp
-from folx.api import FunctionFlags
+import numpy as np
+from folx.api import FunctionFlags, FwdJacobian, FwdLaplArray
+from folx.wrapped_functions import get_laplacian
 
 from impls.checks import checked
 from impls.jax.norms import l2_norm, unit
@@ -45,11 +47,46 @@ def _forward_form(loss, x, v):  # vᵀHv, forward over forward
 
 
 def _forward_laplacian(loss, x):  # all unit vectors at once
-    def moved(shift):  # one displacement for the whole batch: Δℓ_b in it is Δℓ_b in sample b
-        return loss(x + shift.reshape(1, *x.shape[1:]))
-
-    found = folx.forward_laplacian(moved, disable_jit=True)(jnp.zeros(x[0].size, x.dtype))
+    places = np.arange(x[0].size).reshape(1, 1, *x.shape[1:])  # of each number's only derivative, the one in itself
+    jacobian = FwdJacobian(jnp.ones_like(x)[None], np.broadcast_to(places, (1, *x.shape)))
+    if "scan[" in str(jax.make_jaxpr(loss)(x)):  # folx wants one kind of Jacobian before a step and after it
+        jacobian = jacobian.as_dense
+    found = folx.forward_laplacian(loss, disable_jit=True)(FwdLaplArray(x, jacobian, jnp.zeros_like(x)))
     return found.laplacian if hasattr(found, "laplacian") else jnp.zeros_like(found)  # (B,); an array ignores x
+
+
+def _first_layer(primitive, rule):  # maps the unit vectors once instead of once a sample: its Jacobian is diagonal
+    def shared(operands, options, sparsity_threshold):
+        x, *weights = operands
+        if not _diagonal(x) or any(hasattr(w, "laplacian") for w in weights) or not _by_rows(primitive, options):
+            return rule(operands, options, sparsity_threshold)
+
+        def layer(rows):
+            return primitive.bind(rows, *weights, **options)
+
+        order = x.jacobian.x0_idx[0, 0].argsort(axis=None)  # where in a row the i-th input is
+        units = jnp.eye(order.size, dtype=x.dtype)[:, order.argsort()].reshape(-1, *x.shape[1:])
+        slopes = x.jacobian.data[0].reshape(len(x.x), -1)[:, order].T  # (n, B)
+        mapped = layer(units)  # (n, *T)
+        jacobian = slopes.reshape(*slopes.shape, *[1] * (mapped.ndim - 1)) * mapped[:, None]  # (n, B, *T)
+        return FwdLaplArray(layer(x.x), FwdJacobian(jacobian), layer(x.laplacian))
+
+    return shared
+
+
+def _diagonal(x):  # each number depends on one input, and no two of a sample on the same
+    places = x.jacobian.x0_idx if hasattr(x, "laplacian") else None
+    if places is None or len(places) != 1 or x.ndim < 2 or (places != places[:, :1]).any():
+        return False
+    return (np.sort(places[0, 0], axis=None) == np.arange(places[0, 0].size)).all()
+
+
+def _by_rows(primitive, options):  # whether the first axis is that of samples before it and after it
+    dimensions = options["dimension_numbers"]
+    if primitive is _CONVOLUTION:
+        return dimensions.lhs_spec[0] == dimensions.out_spec[0] == 0 and options["batch_group_count"] == 1
+    (contracted, _), (batched, _) = dimensions
+    return not batched and 0 not in contracted
 
 
 def _convolution(operands, options, sparsity_threshold):  # folx knows none and would build the whole Hessian
@@ -59,7 +96,9 @@ def _convolution(operands, options, sparsity_threshold):  # folx knows none and 
     return rule(operands, options, sparsity_threshold)
 
 
-folx.register_function(jax.lax.conv_general_dilated_p, _convolution)
+_PRODUCT, _CONVOLUTION = jax.lax.dot_general_p, jax.lax.conv_general_dilated_p
+folx.register_function(_PRODUCT, _first_layer(_PRODUCT, get_laplacian(_PRODUCT)))
+folx.register_function(_CONVOLUTION, _first_layer(_CONVOLUTION, _convolution))
 
 
 @checked
