@@ -22,6 +22,11 @@ def product(case: Case, params: Any, x: Any, labels: Any) -> tuple[Callable[[Any
 
 
 def by_matfree(job: Trace | Eigenvalue, case: Case, device: str) -> Arm:
+    """Its Lanczos iteration is a loop of JAX's, in which XLA convolves slowly on a CPU.
+
+    The same products without a loop take a fraction of the time: it is that which is compared, whatever vectors are
+    made orthogonal to (fully by default).
+    """
     from matfree import decomp, eig, stochtrace
 
     @jax.jit

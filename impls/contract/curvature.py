@@ -53,7 +53,8 @@ def laplacian(
 
     Cost: forward 1, input gradient 1, and 2 a probe (exact: n of them) for the derivative of both; with the backward
     pass through all of it 3 times that: floor of a training step 2 + 2K plain steps, if the loss is taken from here.
-    Forward: 3 a vector.
+    Forward: 3 a vector; all of it at once less, since a first layer, dense or a convolution, then maps the unit vectors
+    once for all samples.
     """
 
 
