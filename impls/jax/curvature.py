@@ -121,7 +121,7 @@ def _lanczos(product, start, steps):
         products.append(product(basis[-1]))
         basis.append(_next(basis, products[-1]))
     products.append(product(basis[-1]))
-    projected = jnp.stack([jnp.stack([_dot(q, p) for p in products]) for q in basis])  # QᵀHQ: (K, K, B)
+    projected = _dots(jnp.stack(basis), jnp.stack(products))  # QᵀHQ: (K, K, B)
     values, vectors = jnp.linalg.eigh(jnp.moveaxis(projected + projected.swapaxes(0, 1), 2, 0) / 2)
     top = jnp.abs(values).argmax(1)[:, None, None]
     coordinates = jnp.take_along_axis(vectors, top, axis=2)[:, :, 0]  # (B, K)
@@ -130,12 +130,16 @@ def _lanczos(product, start, steps):
 
 
 def _next(basis, product):  # its part orthogonal to the basis; twice, since once leaves rounding errors of size one
-    rest = product
+    basis, rest = jnp.stack(basis), product
     for _ in range(2):
-        rest = rest - sum(q * _dot(q, rest).reshape(-1, *[1] * (q.ndim - 1)) for q in basis)
+        rest = rest - jnp.einsum("kb,kb...->b...", _dots(basis, rest[None])[:, 0], basis)
     exhausted = l2_norm(rest) <= 64 * jnp.finfo(rest.dtype).eps * l2_norm(product)
     return jnp.where(exhausted.reshape(-1, *[1] * (rest.ndim - 1)), 0, unit(rest))
 
 
 def _dot(a, b):
     return (a * b).reshape(a.shape[0], -1).sum(1)  # (B,)
+
+
+def _dots(a, b):  # each of a (K, B, *S) with each of b (M, B, *S)
+    return jnp.einsum("kbn,mbn->kmb", a.reshape(*a.shape[:2], -1), b.reshape(*b.shape[:2], -1))

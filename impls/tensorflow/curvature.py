@@ -74,7 +74,7 @@ def _lanczos(product, start, steps):
         products.append(product(basis[-1]))
         basis.append(_next(basis, products[-1]))
     products.append(product(basis[-1]))
-    projected = tf.stack([tf.stack([_dot(q, p) for p in products]) for q in basis])  # QᵀHQ: (K, K, B)
+    projected = _dots(tf.stack(basis), tf.stack(products))  # QᵀHQ: (K, K, B)
     values, vectors = tf.linalg.eigh(tf.transpose(projected + tf.transpose(projected, (1, 0, 2)), (2, 0, 1)) / 2)
     coordinates = tf.gather(vectors, tf.argmax(tf.abs(values), 1), axis=2, batch_dims=1)  # (B, K)
     coordinates = tf.where(coordinates[:, :1] < 0, -coordinates, coordinates)  # turned towards the start
@@ -82,9 +82,9 @@ def _lanczos(product, start, steps):
 
 
 def _next(basis, product):  # its part orthogonal to the basis; twice, since once leaves rounding errors of size one
-    rest = product
+    basis, rest = tf.stack(basis), product
     for _ in range(2):
-        rest = rest - sum(q * tf.reshape(_dot(q, rest), (-1, *[1] * (q.shape.rank - 1))) for q in basis)
+        rest = rest - tf.einsum("kb,kb...->b...", _dots(basis, rest[None])[:, 0], basis)
     exhausted = l2_norm(rest) <= 64 * np.finfo(rest.dtype.as_numpy_dtype).eps * l2_norm(product)
     exhausted = tf.reshape(exhausted, (-1, *[1] * (rest.shape.rank - 1)))
     return tf.where(exhausted, tf.zeros_like(rest), unit(rest))
@@ -92,3 +92,7 @@ def _next(basis, product):  # its part orthogonal to the basis; twice, since onc
 
 def _dot(a, b):
     return tf.reduce_sum(tf.reshape(a * b, (a.shape[0], -1)), 1)  # (B,)
+
+
+def _dots(a, b):  # each of a (K, B, *S) with each of b (M, B, *S)
+    return tf.einsum("kbn,mbn->kmb", tf.reshape(a, (*a.shape[:2], -1)), tf.reshape(b, (*b.shape[:2], -1)))

@@ -59,7 +59,7 @@ def _lanczos(product, start, steps):
         products.append(product(basis[-1]))
         basis.append(_next(basis, products[-1]))
     products.append(product(basis[-1]))
-    projected = torch.stack([torch.stack([_dot(q, p) for p in products]) for q in basis])  # QᵀHQ: (K, K, B)
+    projected = _dots(torch.stack(basis), torch.stack(products))  # QᵀHQ: (K, K, B)
     values, vectors = torch.linalg.eigh((projected + projected.transpose(0, 1)).movedim(2, 0) / 2)
     top = values.abs().argmax(1)[:, None, None].expand(-1, len(basis), 1)
     coordinates = vectors.gather(2, top)[:, :, 0]  # (B, K)
@@ -68,12 +68,16 @@ def _lanczos(product, start, steps):
 
 
 def _next(basis, product):  # its part orthogonal to the basis; twice, since once leaves rounding errors of size one
-    rest = product
+    basis, rest = torch.stack(basis), product
     for _ in range(2):
-        rest = rest - sum(q * _dot(q, rest).reshape(-1, *[1] * (q.dim() - 1)) for q in basis)
+        rest = rest - torch.einsum("kb,kb...->b...", _dots(basis, rest[None])[:, 0], basis)
     exhausted = l2_norm(rest) <= 64 * torch.finfo(rest.dtype).eps * l2_norm(product)
     return torch.where(exhausted.reshape(-1, *[1] * (rest.dim() - 1)), 0, unit(rest))
 
 
 def _dot(a, b):
     return (a * b).reshape(a.shape[0], -1).sum(1)  # (B,)
+
+
+def _dots(a, b):  # each of a (K, B, *S) with each of b (M, B, *S)
+    return torch.einsum("kbn,mbn->kmb", a.reshape(*a.shape[:2], -1), b.reshape(*b.shape[:2], -1))
