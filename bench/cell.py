@@ -35,9 +35,8 @@ def start(job: dict[str, Any]) -> Callable[[str], dict[str, Any]]:
     """Import and configure the framework; what comes back times one method beside the plain step."""
     import impls
     from bench.cells import AGAIN, SLOWED, Cell
-    from bench.expected import Expected
+    from bench.expected import Expected, off
     from bench.prepare import Unsupported, prepare
-    from equivalence.judge import AGREEMENT_UNITS
 
     threads = len(job["cores"])
     impls.load(job["framework"]).configure(threads=threads, double=job["dtype"] == "float64")
@@ -59,9 +58,8 @@ def start(job: dict[str, Any]) -> Callable[[str], dict[str, Any]]:
             return {"status": "unsupported", "reason": str(reason)}
         facts = {"error": b.units, "batch": a.batch, "threads": threads}
         for name, step in (("plain", a), (method, b)):
-            if not step.units <= AGREEMENT_UNITS:  # NaN is wrong too
-                off = f"{step.units:.3g} rounding units x condition, at most {AGREEMENT_UNITS}"
-                return {"status": "wrong", "reason": f"the {name} step is off by {off}", **facts}
+            if complaint := off(name, step.units):
+                return {"status": "wrong", "reason": complaint, **facts}
         timed = slowed(b.run) if method == SLOWED else b.run
         first = random.Random(f"{job['block']} {method}").randrange(2)
         with Neighbours() as neighbours:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from bench import allocator
 from bench.methods import ATTACK, ATTACKED, DOUBLE, METHODS, PENALTY, Method, renamed
 from bench.workloads import ON_REQUEST, WORKLOADS, named
 from equivalence.usages import attacked
@@ -161,5 +162,6 @@ def job(
             "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
             "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
             "XLA_PYTHON_CLIENT_PREALLOCATE": "false",  # else the GPU's memory is the pool's, not the step's
+            **allocator.settings(),
         },
     }

@@ -134,9 +134,7 @@ def mutants_command(
     left = mutants.survivors(records, chosen, planted)
     idle = [] if claim or mutant or not session.shard.whole else mutants.idle(records, known)
     terminal.print_mutants(console, records, left, idle)
-    if json:
-        json.write_text(dumped(records), encoding="utf-8")
-    raise typer.Exit(1 if left or idle else 0)
+    finish(records, json, not (left or idle))
 
 
 @app.command("variations")
@@ -273,9 +271,7 @@ def selfcheck_command(
             jobs = selfcheck.jobs(chosen, name, files[name], Path(folder), runs)
             records = measured(session, jobs, [cores()], lambda outcome: [selfcheck.record(outcome)], "cpu")
     terminal.print_selfcheck(console, records)
-    if json:
-        json.write_text(dumped(records), encoding="utf-8")
-    raise typer.Exit(0 if selfcheck.holds(records) else 1)
+    finish(records, json, selfcheck.holds(records))
 
 
 @app.command("merge")
@@ -563,16 +559,13 @@ def described(unit: Any) -> str:
     return unit if isinstance(unit, str) else " ".join(str(part) for part in unit[1:] if isinstance(part, str))
 
 
-def finish(records: list[Any], path: Path | None) -> None:
-    """Write the records where asked; exit status 1 where something does not hold."""
+def finish(records: list[Any], path: Path | None, good: bool | None = None) -> None:
+    """Write the records where asked; exit status 1 unless it is good: by default, where every record is."""
     if path:
-        path.write_text(dumped(records), encoding="utf-8")
-    raise typer.Exit(0 if records and all(map(passes, records)) else 1)
-
-
-def dumped(records: list[Any]) -> str:
-    """Records as they are written for `--json`."""
-    return json.dumps([record.model_dump() for record in records], indent=1) + "\n"
+        path.write_text(json.dumps([record.model_dump() for record in records], indent=1) + "\n", encoding="utf-8")
+    if good is None:
+        good = bool(records) and all(map(passes, records))
+    raise typer.Exit(0 if good else 1)
 
 
 def passes(record: Any) -> bool:

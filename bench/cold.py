@@ -24,9 +24,8 @@ def start(job: dict[str, Any]) -> Callable[[str], dict[str, Any]]:
     imported = time.perf_counter() - began
 
     from bench.cells import Cell
-    from bench.expected import Expected
+    from bench.expected import Expected, off
     from bench.prepare import Unsupported, prepare
-    from equivalence.judge import AGREEMENT_UNITS
 
     expected = Expected(job["expected"])
     place = {name: job[name] for name in ("framework", "mode", "workload", "dtype", "device")}
@@ -42,9 +41,8 @@ def start(job: dict[str, Any]) -> Callable[[str], dict[str, Any]]:
         results: list[Any] = []
         first = seconds(lambda: results.append(prepared.run()))
         units = expected.units(method, prepared.numpy(results.pop()), job["dtype"])
-        if not units <= AGREEMENT_UNITS:
-            off = f"{units:.3g} rounding units x condition, at most {AGREEMENT_UNITS}"
-            return {"status": "wrong", "reason": f"the {method} step is off by {off}"}
+        if complaint := off(method, units):
+            return {"status": "wrong", "reason": complaint}
         step = min(seconds(prepared.run) for _ in range(STEPS))
         times = {"imported": imported, "traced": tracing, "compiled": max(0.0, first - step), "step": step}
         forget_peak()

@@ -20,6 +20,7 @@ from bench.workloads import build, drawn, of_parameters
 from equivalence.agreement import MOVEMENT, expected_when_moved
 from equivalence.agreement import expected as by_oracle
 from equivalence.cases import Case
+from equivalence.judge import AGREEMENT_UNITS
 from equivalence.measure import ROUNDING_UNIT
 from equivalence.reference import Reference
 from equivalence.usages import Usage
@@ -145,6 +146,13 @@ class Expected:
         if got.shape != want.shape:
             return float("inf")
         return float(np.abs(got - want).max() / (ROUNDING_UNIT[dtype] * scale))
+
+
+def off(method: str, units: float) -> str:
+    """What is wrong with a step that is off by so much; "" where it is right."""
+    if units <= AGREEMENT_UNITS:  # NaN is not
+        return ""
+    return f"the {method} step is off by {units:.3g} rounding units x condition, at most {AGREEMENT_UNITS}"
 
 
 if __name__ == "__main__":

@@ -5,15 +5,16 @@ from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 from bench.run import Job, Outcome
+from bench.staleness import stale
 from bench.store import Environment, latest
 
 DONE = ("ok", "wrong", "unsupported")  # what another try would find again; the rest may have been bad luck
 
 
-def reusable(records: Iterable[Any], code: str, environments: Collection[Environment]) -> list[Any]:
+def reusable(records: Iterable[Any], codes: dict[str, str], environments: Collection[Environment]) -> list[Any]:
     """The records that count as measured by this code on these machines."""
     places = {environment.id for environment in environments}
-    comparable = (record for record in records if record.code == code and record.environment in places)
+    comparable = (record for record in records if not stale(record, codes) and record.environment in places)
     return [record for record in latest(comparable) if record.status in DONE]
 
 

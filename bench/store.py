@@ -15,12 +15,16 @@ from typing import Annotated, Any, Literal
 import psutil
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-ROOT = Path(__file__).parents[1]
+from bench.staleness import MEASURING, ROOT, Codes
+
 FILES = "*/records.jsonl"  # below a folder of results
-CODE = ("impls", "equivalence", "bench")  # what measures, less the report: rendering changes no measurement
-RENDERING = ("bench", "report")
 COMPUTING = (  # whose versions are recorded
     "torch", "jax", "jaxlib", "folx", "optax", "tensorflow", "tensorflow-cpu", "keras", "numpy", "mlxtend", "snownlp",
+)  # fmt: skip
+TOLD = (  # variables that tell allocators, threads, compilers and devices what to do
+    "CUDA_VISIBLE_DEVICES", "GLIBC_TUNABLES", "KMP_AFFINITY", "KMP_BLOCKTIME", "LD_PRELOAD", "MALLOC_ARENA_MAX",
+    "MALLOC_MMAP_MAX_", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "MKL_ENABLE_INSTRUCTIONS",
+    "NVIDIA_TF32_OVERRIDE", "OMP_PROC_BIND", "TF_ENABLE_ONEDNN_OPTS", "TF_XLA_FLAGS", "XLA_FLAGS",
 )  # fmt: skip
 Status = Literal["ok", "wrong", "failed", "timeout", "oom", "unsupported", "skipped", "interrupted"]
 SCHEMA = (
@@ -56,6 +60,7 @@ class Environment(Base):
     system: str
     python: str
     packages: dict[str, str]
+    variables: dict[str, str] = Field(default_factory=dict)  # that are set and change what is measured
     commit: str
     dirty: bool
 
@@ -230,7 +235,7 @@ class Store:
     """A folder of records, a file a machine: `<out>/<machine>/records.jsonl`."""
 
     def __init__(self, out: Path):
-        self.out, self.environment, self.code = out, describe(), code_hash()
+        self.out, self.environment, self.codes = out, describe(), Codes()
         self.paths: dict[str, Path] = {}  # by the id of an environment that has been written
         self.path = self.place(self.environment)  # fails here, before any work, where it cannot be written
 
@@ -254,7 +259,7 @@ class Store:
 
     def write(self, path: Path, record: Any, environment: Environment) -> None:
         record.time = datetime.now(UTC).isoformat(timespec="seconds")
-        record.code, record.environment = self.code, environment.id
+        record.code, record.environment = self.codes[record.kind], environment.id
         with path.open("ab+") as file:
             if file.tell() > 0:
                 file.seek(-1, os.SEEK_END)
@@ -329,17 +334,6 @@ def latest(records: Iterable[Any]) -> list[Any]:
     return list(kept.values())
 
 
-def code_hash() -> str:
-    """Of the Python source that measures: a record made with other code is known by it."""
-    digest = hashlib.sha256()
-    for folder in CODE:
-        for path in sorted((ROOT / folder).rglob("*.py")):
-            if path.relative_to(ROOT).parts[:2] == RENDERING:
-                continue
-            digest.update(f"{path.relative_to(ROOT)}\n".encode() + path.read_bytes())
-    return digest.hexdigest()[:12]
-
-
 def describe(sender: Environment | None = None) -> Environment:
     """This machine, with the versions of what computes. `sender`: where the code came from, if without its history."""
     packages = {}
@@ -357,8 +351,9 @@ def describe(sender: Environment | None = None) -> Environment:
         "system": f"{platform.system()} {platform.release().partition('-')[0]}",
         "python": platform.python_version(),
         "packages": packages,
+        "variables": {name: os.environ[name] for name in TOLD if name in os.environ},
         "commit": sender.commit if sender else git("rev-parse", "--short", "HEAD"),
-        "dirty": sender.dirty if sender else bool(git("status", "--porcelain", "--", *CODE)),
+        "dirty": sender.dirty if sender else bool(git("status", "--porcelain", "--", *MEASURING)),
     }
     identity = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:10]
     return Environment(id=identity, **facts)

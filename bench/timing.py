@@ -5,7 +5,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import groupby
@@ -30,20 +30,26 @@ class How:
 
 
 def expectations(planned: Iterable[cells.Cell], folder: Path) -> dict[str, Path]:
-    """What the oracle expects, a file a workload, in processes of their own so that NumPy's threads stay there."""
+    """What the oracle expects, a file a workload, all at once."""
     methods: dict[str, dict[str, None]] = {}
     for cell in planned:
         methods.setdefault(cell.workload, {})[cell.method] = None
     files = {workload: folder / f"{workload}.npz" for workload in methods}
 
-    def compute(workload: str) -> int:
-        command = [sys.executable, "-m", "bench.expected", workload, str(files[workload]), *methods[workload]]
+    ask("bench.expected", [(workload, str(files[workload]), *methods[workload]) for workload in files])
+    return files
+
+
+def ask(oracle: str, questions: Iterable[Sequence[str]]) -> None:
+    """Run a module of the oracle's once a question, each in a process with one thread, as many as there are cores."""
+
+    def compute(question: Sequence[str]) -> int:
+        command = [sys.executable, "-m", oracle, *question]
         return subprocess.run(command, cwd=ROOT, env=os.environ | {"OPENBLAS_NUM_THREADS": "1"}).returncode
 
     with ThreadPoolExecutor(len(cores())) as pool:
-        if any(pool.map(compute, files)):
-            raise RuntimeError("the oracle's values could not be computed; its message stands above")
-    return files
+        if any(pool.map(compute, questions)):
+            raise RuntimeError("what the oracle expects could not be computed; its message stands above")
 
 
 def jobs(planned: list[cells.Cell], files: dict[str, Path], folder: Path, how: How) -> list[Job]:

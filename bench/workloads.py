@@ -137,6 +137,7 @@ def bert_case(name: str, title: str, params: Params, heads: int, batch: int, len
     reviews = datasets.reviews(length=length)
     tokens, labels = reviews.train_tokens[:batch], reviews.train_labels[:batch]
     vocabulary, width = params["embeddings.word_embeddings.weight"].shape
+    mask = (tokens != datasets.PADDING).astype(np.float64)
     case = Case(
         name=name,
         title=title,
@@ -145,11 +146,11 @@ def bert_case(name: str, title: str, params: Params, heads: int, batch: int, len
         params=params,
         labels=labels,
         tokens=tokens % vocabulary,
-        mask=(tokens != datasets.PADDING).astype(np.float64),
+        mask=mask,
         options={"heads": heads},
     )
     extra = arguments(np.random.default_rng(seed), case, (length, width), len(params["classifier.bias"]))
-    extra["padding"] = (tokens != datasets.PADDING).astype(np.float64)
+    extra["padding"] = mask
     return replace(case, extra={name: float32_exact(array) for name, array in extra.items()})
 
 

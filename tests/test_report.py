@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from bench import selfcheck
+from bench import selfcheck, staleness
 from bench.cells import AGAIN, SLOWED
 from bench.report import costs, figures, page, tables, terminal
 from bench.store import (
@@ -84,7 +84,7 @@ def row(table, **where):
     return table.iloc[0]
 
 
-def c1(records, code=""):
+def c1(records, code=None):
     return row(tables.claims_table(records, code), claim="C1")
 
 
@@ -289,8 +289,35 @@ def test_what_is_paid_before_and_the_memory():
 def test_stale_records_are_marked():
     record = claim_record()
     record.code = "old"
-    assert c1([record], "new")["torch"].endswith(tables.STALE)
-    assert tables.STALE not in c1([record], "old")["torch"]
+    assert c1([record], {"claim": "new"})["torch"].endswith(tables.STALE)
+    assert tables.STALE not in c1([record], {"claim": "old"})["torch"]
+    assert tables.STALE not in c1([record])["torch"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "fresh"),
+    [
+        ("impls/torch/noise.py", set()),
+        ("bench/cell.py", set()),
+        ("bench/peers/ours.py", {"cost"}),
+        ("bench/report/page.py", {"cost", "peer"}),
+        ("bench/cli.py", {"cost", "peer"}),
+    ],
+)
+def test_a_record_is_stale_only_where_code_that_it_rests_on_has_changed(tmp_path, monkeypatch, changed, fresh):
+    monkeypatch.setattr(staleness, "ROOT", tmp_path)
+    for name in (
+        "impls/torch/noise.py",
+        "bench/cell.py",
+        "bench/cli.py",
+        "bench/peers/ours.py",
+        "bench/report/page.py",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("before")
+    before = {kind: staleness.Codes()[kind] for kind in ("cost", "peer")}
+    (tmp_path / changed).write_text("after")
+    assert {kind for kind, code in before.items() if staleness.Codes()[kind] == code} == fresh
 
 
 def test_a_truncated_line_is_reported_and_the_rest_kept(tmp_path):

@@ -2,17 +2,19 @@
 
 import math
 import os
+import platform
 import signal
 import textwrap
 
 import psutil
 import pytest
 
+from bench import allocator
 from bench.executors.local import run
 from bench.run import Job, Outcome, Started
 
 WORKER = """
-    import ctypes, os, pathlib, sys, time
+    import ctypes, os, pathlib, resource, sys, time
     from equivalence.protocol import serve
 
     def start(job):
@@ -39,6 +41,11 @@ WORKER = """
                     time.sleep(0.05)
             if unit == "read":
                 return {"path": job["expected"], "text": pathlib.Path(job["expected"]).read_text()}
+            if unit == "again":
+                fill = lambda: len(b"x" * (100 << 20))
+                faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+                before = [faults(), fill(), faults(), fill(), faults()]
+                return {"faults": [before[2] - before[0], before[4] - before[2]]}
             if unit == "print":
                 print("not an event")
             if unit == "nan":
@@ -170,6 +177,21 @@ def test_a_worker_that_cannot_start_fails_all_its_units(work):
     outcomes, _ = work(["a", "b"], broken=True)
     assert {outcome.status for outcome in outcomes.values()} == {"failed"}
     assert "no such framework" in outcomes["a"].reason
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library has no such settings")
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_timed_process_keeps_what_it_frees(work, kept, monkeypatch):
+    for name in allocator.KEEPING:
+        monkeypatch.delenv(name, raising=False)
+    outcomes, _ = work(["again"], environment=allocator.settings() if kept else {})
+    first, second = outcomes["again"].result["faults"]
+    assert (second < first / 100) == kept
+
+
+def test_what_the_user_has_told_the_allocator_stays(monkeypatch):
+    monkeypatch.setenv("MALLOC_MMAP_THRESHOLD_", "65536")
+    assert allocator.settings() == {}
 
 
 def test_nan_comes_back_as_nan(work):

@@ -19,7 +19,8 @@ from bench.executors.ceilings import Ceilings
 from bench.executors.conduct import conduct
 from bench.executors.worker import execute
 from bench.run import Event, Job, Outcome, Unusable
-from bench.store import CODE, ROOT, Environment, cores, describe
+from bench.staleness import MEASURING
+from bench.store import ROOT, Environment, cores, describe
 
 # Ray reads these when it is imported. Without them, an address where something else listens is tried for ten minutes.
 os.environ |= {"RAY_NUM_REDIS_GET_RETRIES": "1", "RAY_py_gcs_connect_timeout_s": "5"} | os.environ
@@ -52,7 +53,7 @@ class Cluster:
 
     def __init__(self, address: str, memory: float, wait: float):
         knock(address)
-        others = [path.name for path in ROOT.iterdir() if path.name not in CODE]
+        others = [path.name for path in ROOT.iterdir() if path.name not in MEASURING]
         code = {"working_dir": str(ROOT), "excludes": others}
         try:
             ray.init(address, runtime_env=code, log_to_driver=False, logging_level="error")

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import math
+import os
 import signal
 import subprocess
 import sys
@@ -66,6 +67,7 @@ class Worker:
         self.process = subprocess.Popen(
             [sys.executable, "-m", job.module],
             cwd=ROOT,
+            env=os.environ | job.arguments.get("environment", {}),  # the allocator reads its part as a process starts
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.errors,

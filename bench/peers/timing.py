@@ -1,10 +1,6 @@
 """Which tasks to time with which arms, in which processes, and records of what came back."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,8 +8,8 @@ from typing import Any
 from bench import cells
 from bench.peers import TASKS
 from bench.run import Job, Outcome
-from bench.store import ROOT, PeerRecord, cores
-from bench.timing import UNIT_LIMIT, How
+from bench.store import PeerRecord
+from bench.timing import UNIT_LIMIT, How, ask
 
 
 @dataclass(frozen=True)
@@ -38,15 +34,8 @@ def plan(frameworks: Iterable[str], tasks: Iterable[str], device: str = "cpu", q
 
 
 def expect(planned: Iterable[Match]) -> None:
-    """Let the oracle compute what the arms must give and keep it, a task and workload a process."""
-
-    def compute(names: tuple[str, str]) -> int:
-        command = [sys.executable, "-m", "bench.peers.expected", *names]
-        return subprocess.run(command, cwd=ROOT, env=os.environ | {"OPENBLAS_NUM_THREADS": "1"}).returncode
-
-    with ThreadPoolExecutor(len(cores())) as pool:
-        if any(pool.map(compute, dict.fromkeys((match.task, match.workload) for match in planned))):
-            raise RuntimeError("the oracle's results could not be computed; its message stands above")
+    """Let the oracle compute what the arms must give and keep it."""
+    ask("bench.peers.expected", dict.fromkeys((match.task, match.workload) for match in planned))
 
 
 def jobs(planned: list[Match], folder: Path, how: How) -> list[Job]:

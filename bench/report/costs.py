@@ -30,7 +30,7 @@ Blocks = list[CostRecord]
 Timed = TypeVar("Timed", bound=Block)
 
 
-def cost_table(records: Iterable[object], code: str = "") -> pd.DataFrame:
+def cost_table(records: Iterable[object], code: dict[str, str] | None = None) -> pd.DataFrame:
     """One row a cell, the least possible cost beside the measured one. No time is shown unless every block is right."""
     found = [blocks for blocks in cells(records) if "=" not in blocks[0].workload]  # those grow: `growth_table`
     noise = {blocks[0].place(): noise_floor(effects(blocks)) for blocks in found if blocks[0].method == "plain"}
@@ -67,7 +67,7 @@ def effects(blocks: Sequence[Block]) -> list[float]:
     return [block_effect(record.steps, record.base) for record in blocks if record.status == "ok"]
 
 
-def cost_row(blocks: Blocks, work: ColdRecord | None, noise: float, code: str) -> tuple[str, ...]:
+def cost_row(blocks: Blocks, work: ColdRecord | None, noise: float, code: dict[str, str] | None) -> tuple[str, ...]:
     first, found = blocks[0], effect(effects(blocks))
     said = mark(status(blocks), blocks, code)
     shown = times(blocks, work, found, noise)
@@ -117,7 +117,7 @@ def befell(record: Cell) -> str:
     return f"{record.status}: {record.reason}" if record.reason else record.status
 
 
-def growth_table(records: Iterable[object], code: str = "") -> pd.DataFrame:
+def growth_table(records: Iterable[object], code: dict[str, str] | None = None) -> pd.DataFrame:
     """One row a sweep, method and framework: ms a step by size, and the exponent beside the work's."""
     rows = []
     for sweep, framework, method, curve in curves(records):
@@ -159,7 +159,7 @@ def growth_cell(blocks: Blocks) -> str:
     return number(milliseconds(blocks), ".3g") if blocks[0].status == "ok" else blocks[0].status
 
 
-def selfcheck_table(records: Iterable[object], code: str = "") -> pd.DataFrame:
+def selfcheck_table(records: Iterable[object], code: dict[str, str] | None = None) -> pd.DataFrame:
     """What the timer said of a step beside itself, and of one that is slower by a tenth."""
     rows = []
     places: dict[tuple[str, ...], list[SelfCheckRecord]] = {}
@@ -174,7 +174,7 @@ def selfcheck_table(records: Iterable[object], code: str = "") -> pd.DataFrame:
     return pd.DataFrame(rows, columns=SELFCHECK_COLUMNS)
 
 
-def cold_table(records: Iterable[object], code: str = "") -> pd.DataFrame:
+def cold_table(records: Iterable[object], code: dict[str, str] | None = None) -> pd.DataFrame:
     """What is paid before a step is fast, and memory."""
     rows = [
         (*record.place(), record.method, *cold_cells(record), mark(befell(record), [record], code))

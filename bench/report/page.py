@@ -13,7 +13,8 @@ from bench import statistics, timing
 from bench.report import costs, peers, tables
 from bench.report.figures import figures
 from bench.report.growth_figures import growth_figures
-from bench.store import FILES, Environment, code_hash, latest, read
+from bench.staleness import Codes, stale
+from bench.store import FILES, Environment, latest, read
 from equivalence import judge
 from equivalence.claim import claims
 from equivalence.mutant import mutants
@@ -47,7 +48,7 @@ def write(out: Path) -> list[str]:
         for path, svg in machine.figures.items():
             (out / path).parent.mkdir(exist_ok=True)
             (out / path).write_text(svg, encoding="utf-8")
-    (out / "README.md").write_text(render(machines, code_hash()), encoding="utf-8")
+    (out / "README.md").write_text(render(machines, Codes()), encoding="utf-8")
     return [problem for machine in machines for problem in machine.problems]
 
 
@@ -63,7 +64,7 @@ def load(path: Path) -> Machine:
     return Machine(name, records, problems, drawn)
 
 
-def render(machines: Sequence[Machine], code: str) -> str:
+def render(machines: Sequence[Machine], code: dict[str, str] | None) -> str:
     """The page as Markdown. The same records and the same code give the same text."""
     sections = [section(machine, code) for machine in machines or [Machine(tables.NOT_MEASURED, [], [])]]
     stated, planted = list(claims().values()), list(mutants().values())
@@ -81,16 +82,16 @@ def render(machines: Sequence[Machine], code: str) -> str:
     )
 
 
-def section(machine: Machine, code: str) -> dict[str, Any]:
+def section(machine: Machine, code: dict[str, str] | None) -> dict[str, Any]:
     """What the template needs of one machine."""
     records = machine.records
     found = latest(records)
     details = tables.claim_details(records, code), tables.agreement_details(records, code)
-    stale = sum(record.code != code for record in found)
+    outdated = sum(stale(record, code) for record in found)
     return {
         "name": machine.name,
         "environments": markdown(environments(records)),
-        "stale": f"{stale} of {len(found)} records" if stale else "",
+        "stale": f"{outdated} of {len(found)} records" if outdated else "",
         "claims": markdown(tables.claims_table(records, code)),
         "failures": [markdown(bad) for detail in details if not (bad := not_holding(detail)).empty],
         "mistakes": markdown(tables.kill_summary(records, code)),
@@ -116,7 +117,7 @@ def not_holding(details: pd.DataFrame) -> pd.DataFrame:
 
 def environments(records: Sequence[Any]) -> pd.DataFrame:
     """One row an environment in which a record that counts was made."""
-    columns = ("CPU", "cores", "memory", "system", "Python", "packages", "commit", "records", "made")
+    columns = ("CPU", "cores", "memory", "system", "Python", "packages", "variables", "commit", "records", "made")
     known = {record.id: record for record in records if isinstance(record, Environment)}
     counts = Counter(record.environment for record in latest(records))
     rows = []
@@ -131,7 +132,9 @@ def described(environment: Environment) -> list[str]:
     packages = ", ".join(f"{name} {version}" for name, version in sorted(environment.packages.items()))
     commit = (environment.commit or "unknown") + (", with changes" if environment.dirty else "")
     size = f"{environment.memory_gb:g} GiB"
-    return [environment.cpu, str(environment.cores), size, environment.system, environment.python, packages, commit]
+    variables = ", ".join(f"{name}={value}" for name, value in environment.variables.items()) or "–"
+    software = environment.system, environment.python, packages, variables, commit
+    return [environment.cpu, str(environment.cores), size, *software]
 
 
 def markdown(frame: pd.DataFrame) -> str:

@@ -17,7 +17,7 @@ PEER_COLUMNS = (
 Blocks = list[PeerRecord]
 
 
-def peer_table(records: Iterable[Any], code: str = "") -> pd.DataFrame:
+def peer_table(records: Iterable[Any], code: dict[str, str] | None = None) -> pd.DataFrame:
     """One row an arm; above 1 it takes longer than ours, whose own row shows the noise."""
     found: dict[tuple[str, ...], dict[str, Blocks]] = {}
     for record in of_kind(records, PeerRecord):
@@ -34,7 +34,7 @@ def peer_table(records: Iterable[Any], code: str = "") -> pd.DataFrame:
     return pd.DataFrame(rows, columns=PEER_COLUMNS)
 
 
-def peer_row(name: str, blocks: Blocks, noise: float, base: bool, code: str) -> tuple[str, ...]:
+def peer_row(name: str, blocks: Blocks, noise: float, base: bool, code: dict[str, str] | None) -> tuple[str, ...]:
     found = effect(effects(blocks))
     word = "ours" if base else verdict(found, noise)
     times = number(milliseconds(blocks), ".3g"), number(found.ratio, ".2f"), interval(found)

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from bench.mutants import CAUGHT, FATES, KILLED, SURVIVED, fate, fates, idle
+from bench.staleness import stale
 from bench.store import AgreementRecord, Base, ClaimRecord, OwnLossRecord, VariationRecord, latest
 from bench.verify import AGREEMENT
 from equivalence.claim import Claim, claims
@@ -61,9 +62,9 @@ def tally(records: Sequence[Judged], missing: int = 0) -> str:
     return ", ".join(cells + ([f"{NOT_MEASURED} {missing}"] if missing else []))
 
 
-def mark(text: str, records: Iterable[Any], code: str) -> str:
+def mark(text: str, records: Iterable[Any], code: dict[str, str] | None) -> str:
     """The text, marked where a record that it rests on was made with other code."""
-    return f"{text} {STALE}" if code and any(record.code != code for record in records) else text
+    return f"{text} {STALE}" if any(stale(record, code) for record in records) else text
 
 
 def worst(values: Iterable[float]) -> float:
@@ -79,7 +80,7 @@ def frameworks(records: Iterable[Any]) -> list[str]:
 # Claims
 
 
-def claims_table(records: Iterable[Any], code: str = "") -> pd.DataFrame:
+def claims_table(records: Iterable[Any], code: dict[str, str] | None = None) -> pd.DataFrame:
     """One row a claim, measured or not."""
     found = of_kind(records, ClaimRecord)
     columns = frameworks(found)
@@ -93,12 +94,12 @@ def claims_table(records: Iterable[Any], code: str = "") -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def claim_cell(claim: Claim, records: Sequence[ClaimRecord], code: str) -> str:
+def claim_cell(claim: Claim, records: Sequence[ClaimRecord], code: dict[str, str] | None) -> str:
     missing = set(claim.cases) - {record.case for record in records}
     return mark(tally(records, len(missing)), records, code)
 
 
-def mistakes_cell(claim: Claim, records: Iterable[Any], code: str) -> str:
+def mistakes_cell(claim: Claim, records: Iterable[Any], code: dict[str, str] | None) -> str:
     """Rejected of planted: each of the claim's own mistakes in each framework that measured some."""
     names = {control(claim, words) for words in claim.wrong}
     planted = [record for record in of_kind(records, ClaimRecord) if record.wrong in names]
@@ -153,7 +154,7 @@ def rates(parts: Sequence[Sequence[dict[str, float]]]) -> str:
     return f"rate {furthest['rate']:.4f} ({furthest['expected rate']:.4f})"
 
 
-def claim_details(records: Iterable[Any], code: str = "") -> pd.DataFrame:
+def claim_details(records: Iterable[Any], code: dict[str, str] | None = None) -> pd.DataFrame:
     """One row a claim, framework and case."""
     columns = ["claim", "framework", "case", "result", "reason"]
     rows = [
@@ -182,7 +183,7 @@ def checks(known: Fates) -> list[str]:
     return [claim for claim in [*claims(), AGREEMENT] if claim in seen]
 
 
-def kill_summary(records: Iterable[Any], code: str = "") -> pd.DataFrame:
+def kill_summary(records: Iterable[Any], code: dict[str, str] | None = None) -> pd.DataFrame:
     """One row a framework: what became of all mistakes that are planted."""
     found = of_mistakes(records)
     columns = ["framework", "planted", "killed", "caught", "survived", NOT_MEASURED, "idle claims"]
@@ -256,7 +257,7 @@ def letters_of(found: Iterable[str]) -> str:
 # Variations
 
 
-def variations_table(records: Iterable[Any], code: str = "") -> pd.DataFrame:
+def variations_table(records: Iterable[Any], code: dict[str, str] | None = None) -> pd.DataFrame:
     """One row a framework: how many right variations were measured, and how many a check refused."""
     found = of_kind(records, VariationRecord)
     rows = []
@@ -283,7 +284,7 @@ def agreements(records: Iterable[Any]) -> list[AgreementRecord]:
     return [record for record in of_kind(records, AgreementRecord) if not record.wrong]
 
 
-def agreement_table(records: Iterable[Any], code: str = "") -> pd.DataFrame:
+def agreement_table(records: Iterable[Any], code: dict[str, str] | None = None) -> pd.DataFrame:
     """One row a usage. Cells "value · θ-gradient": the largest errors over the cases, in rounding units × condition."""
     found = agreements(records)
     columns = frameworks(found)
@@ -305,7 +306,7 @@ def agreement_table(records: Iterable[Any], code: str = "") -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def units_cell(records: Sequence[AgreementRecord], code: str) -> str:
+def units_cell(records: Sequence[AgreementRecord], code: dict[str, str] | None) -> str:
     measured = [record for record in records if record.status == "ok"]
     if not measured:
         return tally(records)
@@ -380,7 +381,7 @@ def numbers(record: AgreementRecord, name: str) -> np.ndarray:
     return values if values.size else np.array([math.nan])
 
 
-def agreement_details(records: Iterable[Any], code: str = "") -> pd.DataFrame:
+def agreement_details(records: Iterable[Any], code: dict[str, str] | None = None) -> pd.DataFrame:
     """One row a usage, framework, case and dtype."""
     columns = ["usage", "framework", "case", "dtype", "result", "reason"]
     rows = [
@@ -390,7 +391,7 @@ def agreement_details(records: Iterable[Any], code: str = "") -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
-def cross_framework_table(records: Iterable[Any], code: str = "") -> pd.DataFrame:
+def cross_framework_table(records: Iterable[Any], code: dict[str, str] | None = None) -> pd.DataFrame:
     """One row a method, one column a pair of frameworks and dtype: their largest difference over all cases and usages.
 
     In rounding units × condition, the case in brackets.
@@ -409,7 +410,7 @@ def cross_framework_table(records: Iterable[Any], code: str = "") -> pd.DataFram
     return pd.DataFrame(rows)
 
 
-def pair_cell(records: Sequence[AgreementRecord], code: str) -> str:
+def pair_cell(records: Sequence[AgreementRecord], code: dict[str, str] | None) -> str:
     """The largest difference of the two frameworks in these records."""
     measured = differences(records, lambda a, b: a.case)
     return mark(largest_entry(measured), records, code) if measured else NOT_MEASURED
@@ -418,7 +419,7 @@ def pair_cell(records: Sequence[AgreementRecord], code: str) -> str:
 # The frameworks' own losses
 
 
-def own_losses_table(records: Iterable[Any], code: str = "") -> pd.DataFrame:
+def own_losses_table(records: Iterable[Any], code: dict[str, str] | None = None) -> pd.DataFrame:
     """One row a loss: whether its second derivative and its third are right."""
     columns = ["framework", "its own loss", "twice", "three times"]
     rows = [

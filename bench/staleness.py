@@ -1,0 +1,35 @@
+"""Which source a kind of record rests on, as a hash: made with other source, a record is stale."""
+
+import hashlib
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+MEASURING = ("impls", "equivalence", "bench")
+TALKING = (  # measures nothing: what is asked for and what is shown
+    "bench/__main__.py",
+    "bench/arguments.py",
+    "bench/cli.py",
+    "bench/merge.py",
+    "bench/report",
+    "bench/store.py",
+    "bench/template.py",
+)
+OWN = {"peer": "bench/peers"}  # what one kind alone rests on
+
+
+class Codes(dict[str, str]):
+    """The hash of the source as it is now, by kind of record; each is computed when first asked for."""
+
+    def __missing__(self, kind: str) -> str:
+        without = [ROOT / place for place in (*TALKING, *(own for name, own in OWN.items() if name != kind))]
+        digest = hashlib.sha256()
+        for path in (path for folder in MEASURING for path in sorted((ROOT / folder).rglob("*.py"))):
+            if not any(path == other or other in path.parents for other in without):
+                digest.update(f"{path.relative_to(ROOT)}\n".encode() + path.read_bytes())
+        self[kind] = digest.hexdigest()[:12]
+        return self[kind]
+
+
+def stale(record: object, codes: dict[str, str] | None) -> bool:
+    """Whether other code made the record; nothing is where no code is given to compare with."""
+    return codes is not None and record.code != codes[record.kind]  # type: ignore[attr-defined]
