@@ -14,7 +14,7 @@ TALKING = (  # measures nothing: what is asked for and what is shown
     "bench/store.py",
     "bench/template.py",
 )
-OWN = {"peer": "bench/peers"}  # what one kind alone rests on
+OWN = {"peer": "bench/peers", "training": "bench/train"}  # what one kind alone rests on
 
 
 class Codes(dict[str, str]):

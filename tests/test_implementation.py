@@ -252,6 +252,21 @@ def test_a_limit_goes_on_after_one_within_it():
     assert time.monotonic() - began < 1
 
 
+def test_a_limit_that_was_lost_in_a_destructor_comes_again():
+    caught = []
+
+    def lose():
+        while len(caught) < 2:
+            try:
+                time.sleep(5)
+            except Overtime as late:
+                caught.append(late)
+        raise caught[-1]
+
+    with pytest.raises(Overtime), limited(0.05):
+        lose()
+
+
 def test_right_functions_pass_the_guard(guard, methods, p, bridge):
     """With their results: what the guard looks at is in every right result."""
     r = guard("fgm", methods.fgm)(p.loss, p.x, radius=0.1)

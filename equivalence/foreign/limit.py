@@ -4,7 +4,11 @@ import contextlib
 import signal
 import threading
 import time
+import weakref
 from collections.abc import Iterator
+from types import FrameType
+
+AGAIN = 0.5  # seconds to the next try: an exception in a destructor goes no further
 
 
 class Overtime(BaseException):
@@ -18,11 +22,12 @@ def limited(seconds: float) -> Iterator[None]:
         yield
         return
 
-    def late(*_: object) -> None:
-        raise Overtime
+    def late(number: int, frame: FrameType | None) -> None:
+        if frame is None or frame.f_code.co_filename != weakref.__file__:  # nor one in a callback of the interpreter's
+            raise Overtime
 
     before = signal.signal(signal.SIGALRM, late)
-    left, _ = signal.setitimer(signal.ITIMER_REAL, seconds)
+    left, _ = signal.setitimer(signal.ITIMER_REAL, seconds, AGAIN)
     began = time.monotonic()
     try:
         yield
@@ -30,4 +35,4 @@ def limited(seconds: float) -> Iterator[None]:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
         if left:
-            signal.setitimer(signal.ITIMER_REAL, max(left - (time.monotonic() - began), 1e-3))
+            signal.setitimer(signal.ITIMER_REAL, max(left - (time.monotonic() - began), 1e-3), AGAIN)
