@@ -114,16 +114,16 @@ def test_a_signature_must_take_what_the_contract_allows(code, write):
     path = str(write(code))
     if said := SIGNATURES[code]:
         with pytest.raises(Complaint) as found:
-            load(path, seconds=5)
+            load(path, seconds=60)
         assert said in str(found.value) and "\n" not in str(found.value)
     else:
-        assert list(load(path, seconds=5)) == ["fgm"]
+        assert list(load(path, seconds=60)) == ["fgm"]
 
 
 def test_importing_may_print_and_import_its_neighbours(write, capsys):
     write("def first(loss, x, *, radius, norm='l2', scope='sample'): ...", "neighbour.py")
     path = write("print('hello')\nfrom neighbour import first as fgm")
-    assert list(load(str(path), seconds=5)) == ["fgm"]
+    assert list(load(str(path), seconds=60)) == ["fgm"]
     assert capsys.readouterr().out == "hello\n"
     assert not (path.parent / "__pycache__").exists()
 
@@ -141,7 +141,7 @@ def test_a_file_that_ends_its_process_when_imported_is_refused(write, tmp_path, 
 def guard(bridge, methods, tmp_path):
     """A function under a name of the contract, watched."""
 
-    def watched(name, function, seconds=5.0):
+    def watched(name, function, seconds=60.0):
         return Guard(name, function, getattr(methods, name), __file__, bridge, Journal(str(tmp_path)), seconds)
 
     return watched
