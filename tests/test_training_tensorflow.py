@@ -139,45 +139,45 @@ def table_vat(point):
         tape.watch(there)
         total = tf.reduce_sum(kl_divergence(clean, point.outputs(there)))
     direction = tf.stop_gradient(unit(tf.convert_to_tensor(tape.gradient(total, there)), scope="tensor"))
-    return kl_divergence(clean, point.outputs(point.x + 0.5 * direction))
+    return kl_divergence(clean, point.outputs(point.x + 0.3 * direction))
 
 
 # name: the place, the one-liner, and its objective a sample in terms of the contract's functions.
 OBJECTIVES = {
     "FGM": (
         "input",
-        lambda *at, **where: adversarial_training(*at, radius=0.5, **where),
-        lambda p: mixed(p, fgm(p.loss, p.x, radius=0.5)),
+        lambda *at, **where: adversarial_training(*at, radius=0.3, **where),
+        lambda p: mixed(p, fgm(p.loss, p.x, radius=0.3)),
     ),
     "FGSM, mixed": (
         "input",
-        lambda *at, **where: adversarial_training(*at, radius=0.5, norm="linf", clean_weight=0.25, **where),
-        lambda p: mixed(p, fgm(p.loss, p.x, radius=0.5, norm="linf"), 0.25),
+        lambda *at, **where: adversarial_training(*at, radius=0.3, norm="linf", clean_weight=0.25, **where),
+        lambda p: mixed(p, fgm(p.loss, p.x, radius=0.3, norm="linf"), 0.25),
     ),
     "raw gradient": (
         "input",
-        lambda *at, **where: adversarial_training(*at, radius=0.5, norm="raw", **where),
-        lambda p: mixed(p, fgm(p.loss, p.x, radius=0.5, norm="raw")),
+        lambda *at, **where: adversarial_training(*at, radius=0.3, norm="raw", **where),
+        lambda p: mixed(p, fgm(p.loss, p.x, radius=0.3, norm="raw")),
     ),
     "one norm for all": (
         "output",
-        lambda *at, **where: adversarial_training(*at, radius=0.5, scope="tensor", **where),
-        lambda p: mixed(p, fgm(p.loss, p.x, radius=0.5, scope="tensor")),
+        lambda *at, **where: adversarial_training(*at, radius=0.3, scope="tensor", **where),
+        lambda p: mixed(p, fgm(p.loss, p.x, radius=0.3, scope="tensor")),
     ),
     "L1 ball, embedded": (
         "output of the embedding",
-        lambda *at, **where: adversarial_training(*at, radius=0.5, norm="l1", **where),
-        lambda p: mixed(p, fgm(p.loss, p.x, radius=0.5, norm="l1")),
+        lambda *at, **where: adversarial_training(*at, radius=0.3, norm="l1", **where),
+        lambda p: mixed(p, fgm(p.loss, p.x, radius=0.3, norm="l1")),
     ),
     "table": (
         "table",
-        lambda *at, **where: adversarial_training(*at, radius=0.5, **where),
-        lambda p: p.loss(p.x + perturb_table(p.loss, p.x, radius=0.5)),
+        lambda *at, **where: adversarial_training(*at, radius=0.3, **where),
+        lambda p: p.loss(p.x + perturb_table(p.loss, p.x, radius=0.3)),
     ),
     "table, raw": (
         "table",
-        lambda *at, **where: adversarial_training(*at, radius=0.5, norm="raw", **where),
-        lambda p: p.loss(p.x + perturb_table(p.loss, p.x, radius=0.5, norm="raw")),
+        lambda *at, **where: adversarial_training(*at, radius=0.3, norm="raw", **where),
+        lambda p: p.loss(p.x + perturb_table(p.loss, p.x, radius=0.3, norm="raw")),
     ),
     "penalty": (
         "input",
@@ -201,26 +201,26 @@ OBJECTIVES = {
     ),
     "VAT": (
         "input",
-        lambda *at, **where: virtual_adversarial_training(*at, radius=0.5, weight=2.0, seed=3, **where),
-        lambda p: p.loss(p.x) + 2 * vat_loss(p.outputs, p.x, start_of(p.x.shape, 3), radius=0.5),
+        lambda *at, **where: virtual_adversarial_training(*at, radius=0.3, weight=2.0, seed=3, **where),
+        lambda p: p.loss(p.x) + 2 * vat_loss(p.outputs, p.x, start_of(p.x.shape, 3), radius=0.3),
     ),
     "VAT+EntMin, two steps": (
         "output",
         lambda *at, **where: virtual_adversarial_training(
-            *at, radius=0.5, steps=2, xi=0.1, entropy_weight=0.5, **where
+            *at, radius=0.3, steps=2, xi=0.1, entropy_weight=0.5, **where
         ),
         lambda p: (
-            p.loss(p.x) + vat_loss(p.outputs, p.x, start_of(p.x.shape), radius=0.5, steps=2, xi=0.1, entropy_weight=0.5)
+            p.loss(p.x) + vat_loss(p.outputs, p.x, start_of(p.x.shape), radius=0.3, steps=2, xi=0.1, entropy_weight=0.5)
         ),
     ),
     "VAT, embedded": (
         "output of the embedding",
-        lambda *at, **where: virtual_adversarial_training(*at, radius=0.5, **where),
-        lambda p: p.loss(p.x) + vat_loss(p.outputs, p.x, start_of(p.x.shape), radius=0.5),
+        lambda *at, **where: virtual_adversarial_training(*at, radius=0.3, **where),
+        lambda p: p.loss(p.x) + vat_loss(p.outputs, p.x, start_of(p.x.shape), radius=0.3),
     ),
     "VAT, table": (
         "table",
-        lambda *at, **where: virtual_adversarial_training(*at, radius=0.5, **where),
+        lambda *at, **where: virtual_adversarial_training(*at, radius=0.3, **where),
         lambda p: p.loss(p.x) + table_vat(p),
     ),
 }

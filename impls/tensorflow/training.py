@@ -61,7 +61,7 @@ def adversarial_training(model, target=None, *, radius, norm="l2", scope="sample
             clean = batch.forward(watch=attack)
         with tape.stop_recording():
             gradient = batch.gradient(attack, clean.loss, clean.place, weight=batch.size)  # that of the sum
-            r = tf.cast(radius, gradient.dtype) * steepest(gradient, norm=norm, scope=site.scope)
+            r = _number(radius, gradient.dtype) * steepest(gradient, norm=norm, scope=site.scope)
         adversarial = batch.forward(r=r).loss
         return adversarial if alone else clean_weight * clean.loss + (1 - clean_weight) * adversarial
 
@@ -141,7 +141,7 @@ def virtual_adversarial_training(
                     near = batch.forward(watch=power, r=xi * direction)
                     divergence = kl_divergence(fixed, _logits(model, near.y_pred))  # (B,)
                 direction = unit(batch.gradient(power, divergence, near.place), scope=site.scope)
-        there = batch.forward(r=tf.cast(radius, direction.dtype) * direction)
+        there = batch.forward(r=_number(radius, direction.dtype) * direction)
         smoothness = kl_divergence(fixed, _logits(model, there.y_pred))  # (B,)
         if not _is_zero(entropy_weight):
             smoothness += entropy_weight * entropy(logits)
@@ -465,6 +465,11 @@ def _paths(model, prefix="", seen=()):
             seen.add(id(layer))
             yield prefix + layer.name, layer
             yield from _paths(layer, f"{prefix}{layer.name}/", seen)
+
+
+def _number(value, dtype):
+    """A tensor of the dtype; tf.cast would take a Python number for a float32 first."""
+    return tf.constant(value, dtype) if isinstance(value, int | float) else tf.cast(value, dtype)
 
 
 def _is_zero(number):
