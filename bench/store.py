@@ -27,6 +27,7 @@ TOLD = (  # variables that tell allocators, threads, compilers and devices what 
     "NVIDIA_TF32_OVERRIDE", "OMP_PROC_BIND", "TF_ENABLE_ONEDNN_OPTS", "TF_XLA_FLAGS", "XLA_FLAGS",
 )  # fmt: skip
 Status = Literal["ok", "wrong", "failed", "timeout", "oom", "unsupported", "skipped", "interrupted"]
+DISTURBED = 0.25  # cores' worth: an idle machine's own services take a tenth of that
 SCHEMA = (
     1  # of the records; to be counted up where this code cannot read, or must not mix with, what was written before
 )
@@ -159,6 +160,11 @@ class Block(Cell):
     steps: list[float] = Field(default_factory=list)  # of the method
     base: list[float] = Field(default_factory=list)  # of the plain step beside each
     foreign: float = float("nan")  # cores' worth of time that other processes took meanwhile
+
+    @property
+    def disturbed(self) -> bool:
+        """Whether others took so much that the two steps may not have been slowed alike."""
+        return self.foreign > DISTURBED  # never where the system does not say
 
 
 class CostRecord(Block):

@@ -273,6 +273,16 @@ def test_blocks_of_other_code_are_no_part_of_the_mean():
     assert (found["× plain"], found["blocks"]) == ("2.00", "2")
 
 
+def test_a_disturbed_block_is_left_out_and_said():
+    records = [*cost_records("plain", [1.0] * 4), *cost_records("fgm", [2.0] * 3)]
+    records.append(cost_record("fgm", 5.0, block=3, foreign=0.9))
+    found = row(costs.cost_table(records), method="fgm")
+    assert (found["× plain"], found["blocks"]) == ("2.00", "3")
+    assert found["status"] == "disturbed: other processes took 0.9 cores (1 of 4 blocks)"
+    alone = row(costs.cost_table([*cost_records("plain", [1.0] * 4), records[-1]]), method="fgm")
+    assert alone["× plain"] == costs.NONE and alone["status"].startswith("disturbed")
+
+
 def test_what_was_counted_takes_the_place_of_the_nominal_floor():
     records = [cost_record("plain", 1.01), cost_record("fgm", 2.0), cold_record(counted=1.9, least=1.8)]
     found = row(costs.cost_table(records), method="fgm")

@@ -61,10 +61,15 @@ def measured_last(blocks: list[Timed]) -> list[Timed]:
 
 
 def effects(blocks: Sequence[Block]) -> list[float]:
-    """The number of each block that was timed; none where a block is wrong."""
+    """The number of each block that was timed undisturbed; none where a block is wrong."""
     if any(record.status == "wrong" for record in blocks):
         return []
-    return [block_effect(record.steps, record.base) for record in blocks if record.status == "ok"]
+    return [block_effect(record.steps, record.base) for record in calm(blocks)]
+
+
+def calm(blocks: Iterable[Timed]) -> list[Timed]:
+    """The blocks that were timed while other processes left the cores alone."""
+    return [record for record in blocks if record.status == "ok" and not record.disturbed]
 
 
 def cost_row(blocks: Blocks, work: ColdRecord | None, noise: float, code: dict[str, str] | None) -> tuple[str, ...]:
@@ -105,7 +110,7 @@ def check_error(blocks: Blocks) -> str:
 
 def status(blocks: Sequence[CostRecord | PeerRecord]) -> str:
     """ok, or what befell a block and which share is left."""
-    bad = [record for record in blocks if record.status != "ok"]
+    bad = [record for record in blocks if record.status != "ok" or record.disturbed]
     said = befell(bad[0]) if bad else "ok"
     if bad and len(bad) < len(blocks):
         said = f"{said} ({len(bad)} of {len(blocks)} blocks)"
@@ -114,6 +119,8 @@ def status(blocks: Sequence[CostRecord | PeerRecord]) -> str:
 
 def befell(record: Cell) -> str:
     """A record's status, with the reason where it has one."""
+    if record.status == "ok" and isinstance(record, Block) and record.disturbed:
+        return f"disturbed: other processes took {record.foreign:.1f} cores"
     return f"{record.status}: {record.reason}" if record.reason else record.status
 
 
@@ -148,15 +155,17 @@ def curves(records: Iterable[object]) -> Iterator[tuple[Sweep, str, str, dict[in
 
 
 def milliseconds(blocks: Sequence[Block]) -> float:
-    """The median over all samples; NaN where one is wrong or none was timed."""
-    good = [record.steps for record in blocks if record.status == "ok"]
+    """The median over all samples; NaN where a block is wrong or none was timed undisturbed."""
+    good = [record.steps for record in calm(blocks)]
     if not good or any(record.status == "wrong" for record in blocks):
         return float("nan")
     return 1e3 * float(np.median(np.concatenate(good)))
 
 
 def growth_cell(blocks: Blocks) -> str:
-    return number(milliseconds(blocks), ".3g") if blocks[0].status == "ok" else blocks[0].status
+    if blocks[0].status == "ok":
+        return "disturbed" if all(record.disturbed for record in blocks) else number(milliseconds(blocks), ".3g")
+    return blocks[0].status
 
 
 def selfcheck_table(records: Iterable[object], code: dict[str, str] | None = None) -> pd.DataFrame:
@@ -167,7 +176,7 @@ def selfcheck_table(records: Iterable[object], code: dict[str, str] | None = Non
         places.setdefault(record.place(), []).append(record)
     for place, found in places.items():
         for method, words in verdicts(found).items():
-            blocks = [block_effect(record.steps, record.base) for record in found if record.method == method]
+            blocks = effects([record for record in found if record.method == method])
             said = ", ".join(f"{word} {words.count(word)} of {len(words)}" for word in dict.fromkeys(words))
             numbers = f"{np.exp(np.mean(blocks)):.3f}", f"{np.std(blocks):.3f}"
             rows.append((*place, method, EXPECTED[method], *numbers, mark(said, found, code)))

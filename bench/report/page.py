@@ -14,7 +14,7 @@ from bench.report import costs, peers, tables
 from bench.report.figures import figures
 from bench.report.growth_figures import growth_figures
 from bench.staleness import Codes, stale
-from bench.store import FILES, Environment, latest, read
+from bench.store import DISTURBED, FILES, Environment, latest, read
 from equivalence import judge
 from equivalence.claim import claims
 from equivalence.mutant import mutants
@@ -78,6 +78,7 @@ def render(machines: Sequence[Machine], code: dict[str, str] | None) -> str:
         timing=timing,
         costs=costs,
         stale=tables.STALE,
+        disturbed=DISTURBED,
         text=text,
     )
 
