@@ -18,6 +18,8 @@ from bench.executors.local import Local
 from bench.run import Executor, Unusable
 from bench.shard import Shard
 from bench.store import FILES, ROOT, SCHEMA, schema
+from bench.train.clue import BadData
+from bench.train.data import Source, dataset
 from bench.workloads import CHECKPOINT, WORKLOADS, named
 from equivalence import datasets
 from equivalence.checkpoint import BadCheckpoint, load
@@ -139,6 +141,20 @@ def workloads(given: Iterable[str] | None, checkpoint: Path | None) -> list[str]
     except (ValueError, BadCheckpoint) as error:
         raise refuse(str(error)) from None
     return names
+
+
+def clue(folder: Path | None, checkpoint: Path | None, length: int, epochs: int, skip_bad_lines: bool) -> Source | None:
+    """A data set of the user's own, if files and model can be used; both are needed."""
+    if not folder and not checkpoint:
+        return None
+    if not (folder and checkpoint):
+        raise refuse("--clue and --checkpoint need each other: sentences, and the BERT that is trained on them")
+    source = Source(str(folder.resolve()), str(checkpoint.resolve()), length, epochs, skip_bad_lines)
+    try:
+        dataset(folder.name, 0, source)
+    except (BadData, BadCheckpoint) as error:
+        raise refuse(str(error)) from None
+    return source
 
 
 def data() -> None:

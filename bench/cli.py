@@ -34,6 +34,9 @@ from bench.report import advice, page, tables, terminal
 from bench.run import Executor, Job, Outcome, Unusable
 from bench.session import Session
 from bench.store import FILES, Store, cores
+from bench.train import study
+from bench.train.data import DATASETS, EPOCHS, SENTENCE
+from bench.train.regimes import REGIMES
 from equivalence.cases import REGISTRY
 from equivalence.claim import claims
 from equivalence.mutant import mutants as registry
@@ -274,6 +277,46 @@ def selfcheck_command(
     finish(records, json, selfcheck.holds(records))
 
 
+@app.command("train")
+def train_command(
+    framework: Frameworks = None,
+    dataset: Annotated[list[str] | None, typer.Option("--dataset", help="A data set; repeatable.")] = None,
+    regime: Annotated[list[str] | None, typer.Option("--regime", help="A way to train; repeatable.")] = None,
+    seeds: Annotated[int, typer.Option(min=2, help="Of each regime's runs; every regime has the same.")] = study.SEEDS,
+    curves: Annotated[
+        bool, typer.Option("--curves", help="50 steps in float64 instead, to compare frameworks.")
+    ] = False,
+    clue: Annotated[Path | None, typer.Option(help="Folder with train.json, dev.json, labels.json of CLUE.")] = None,
+    checkpoint: Annotated[Path | None, typer.Option(help="A BERT and its vocab.txt, for --clue.")] = None,
+    length: Annotated[int, typer.Option(min=3, help="Word pieces of a sentence, for --clue.")] = SENTENCE,
+    epochs: Annotated[int, typer.Option(min=1, help="For --clue.")] = EPOCHS,
+    skip_bad_lines: Annotated[bool, typer.Option("--skip-bad-lines", help="Leave them out, for --clue.")] = False,
+    device: Device = "cpu",
+    quick: Annotated[bool, typer.Option("--quick", help="One data set, three regimes, two seeds, no search.")] = False,
+    shard: Shards = "1/1",
+    resume: Resume = False,
+    executor: Executors = "local",
+    address: Address = "auto",
+    memory_limit: MemoryLimit = None,
+    wait: Wait = HOUR,
+    json: Json = None,
+    out: Out = RESULTS,
+) -> None:
+    """Train on real data with every regime, the same seeds for each. Exit status 1 where a run fails."""
+    source = arguments.clue(clue, checkpoint, length, epochs, skip_bad_lines)
+    names = arguments.known("dataset", dataset, DATASETS)
+    regimes = arguments.known("regime", regime, REGIMES)
+    with prepared(json, out, shard, resume, executor, address, memory_limit, wait) as session:
+        records = []
+        for each in arguments.frameworks(framework, console)[: None if curves or framework else 1]:
+            planned = study.planned(
+                each, names, regimes, seeds, located(session, device, [each]), quick, source, curves
+            )
+            records += trained(session, planned, curves)
+    terminal.print_effects(console, records)
+    finish(records, json)
+
+
 @app.command("merge")
 def merge_command(
     folders: Annotated[list[Path], typer.Argument(help="Folders of results: of shards, of machines.")],
@@ -344,6 +387,21 @@ def run_command(
     page.write(out)
     console.print(f"report: {out / 'README.md'}")
     finish(records, json)
+
+
+def trained(session: Session, planned: study.Study, curves: bool = False) -> list[Any]:
+    """Search for strengths, train, judge; or the curves alone. The records of what the tables rest on."""
+
+    def done(units: list[study.Unit], part: study.Part) -> list[Any]:
+        mine = session.shard.of(units, lambda unit: unit[0])  # the search is a data set's own
+        with tempfile.TemporaryDirectory() as caches:
+            jobs = study.jobs(planned, mine, part, caches)
+            slots = session.executor.slots()
+            return measured(session, jobs, slots, lambda outcome: [study.record(outcome)]) if jobs else []
+
+    if curves:
+        return done(study.curves(planned), "curve")
+    return done(study.final(planned, study.chosen(planned, done(study.tuning(planned), "validation"))), "test")
 
 
 def verify_methods() -> list[str]:
@@ -572,6 +630,8 @@ def passes(record: Any) -> bool:
     """Measured and right, or there is nothing to be measured: a method that does not apply to a workload."""
     if record.kind in ("cost", "cold", "peer", "own loss"):
         return record.status in ("ok", "unsupported")
+    if record.kind == "training":
+        return record.status in ("ok", "diverged")
     if record.kind == "variations":
         return record.status == "ok" and record.count > 0 and not record.failures
     return tables.verdict(record).holds

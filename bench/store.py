@@ -26,7 +26,7 @@ TOLD = (  # variables that tell allocators, threads, compilers and devices what 
     "MALLOC_MMAP_MAX_", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "MKL_ENABLE_INSTRUCTIONS",
     "NVIDIA_TF32_OVERRIDE", "OMP_PROC_BIND", "TF_ENABLE_ONEDNN_OPTS", "TF_XLA_FLAGS", "XLA_FLAGS",
 )  # fmt: skip
-Status = Literal["ok", "wrong", "failed", "timeout", "oom", "unsupported", "skipped", "interrupted"]
+Status = Literal["ok", "wrong", "failed", "timeout", "oom", "unsupported", "skipped", "interrupted", "diverged"]
 DISTURBED = 0.25  # cores' worth: an idle machine's own services take a tenth of that
 SCHEMA = (
     1  # of the records; to be counted up where this code cannot read, or must not mix with, what was written before
@@ -221,6 +221,37 @@ class ColdRecord(Cell):
         return (self.kind, self.method, *self.place())
 
 
+class TrainingRecord(Base):
+    """One training: how it went, and what the model is worth on a part of its data set."""
+
+    kind: Literal["training"] = "training"
+    dataset: str
+    title: str = ""  # of the data set
+    regime: str
+    strength: float
+    seed: int
+    part: Literal["validation", "test", "curve"]  # that it was judged on; a curve is not judged
+    framework: str
+    optimizer: str = "adam"
+    dtype: str = "float32"
+    device: str = "cpu"
+    quick: bool = False
+    status: Status
+    reason: str = ""
+    losses: list[float] = Field(default_factory=list)  # means of epochs; of a curve every step's
+    step: float = float("nan")  # seconds, the median
+    accuracy: float = float("nan")
+    nll: float = float("nan")  # mean negative log-likelihood, nats
+    calibration_error: float = float("nan")
+    confidence: float = float("nan")  # mean
+    pgd_accuracy: float = float("nan")
+    noise_accuracy: float = float("nan")
+
+    def key(self) -> tuple[str, ...]:
+        run = (self.dataset, self.regime, f"{self.strength:g}", str(self.seed), self.part)
+        return (self.kind, *run, self.framework, self.optimizer, self.dtype, self.device)
+
+
 Record = Annotated[
     Header
     | Environment
@@ -231,7 +262,8 @@ Record = Annotated[
     | CostRecord
     | PeerRecord
     | SelfCheckRecord
-    | ColdRecord,
+    | ColdRecord
+    | TrainingRecord,
     Field(discriminator="kind"),
 ]
 ADAPTER: TypeAdapter[Record] = TypeAdapter(Record)

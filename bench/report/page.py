@@ -10,11 +10,13 @@ import jinja2
 import pandas as pd
 
 from bench import statistics, timing
-from bench.report import costs, peers, tables
+from bench.report import costs, effects, peers, tables
+from bench.report.curve_figures import curve_figures, curves_table
 from bench.report.figures import figures
 from bench.report.growth_figures import growth_figures
 from bench.staleness import Codes, stale
 from bench.store import DISTURBED, FILES, Environment, latest, read
+from bench.train.statistics import MARGIN
 from equivalence import judge
 from equivalence.claim import claims
 from equivalence.mutant import mutants
@@ -60,8 +62,12 @@ def load(path: Path) -> Machine:
     except (OSError, UnicodeError) as error:
         records, problems = [], [f"{path}: cannot be read: {error}"]
     problems = [problem.replace(str(path), f"{name}/{path.name}") for problem in problems]
-    drawn = {f"{name}/figures/{figure}": svg for figure, svg in (figures(records) | growth_figures(records)).items()}
+    drawn = {f"{name}/figures/{figure}": svg for figure, svg in drawn_figures(records).items()}
     return Machine(name, records, problems, drawn)
+
+
+def drawn_figures(records: list[Any]) -> dict[str, str]:
+    return figures(records) | growth_figures(records) | curve_figures(records)
 
 
 def render(machines: Sequence[Machine], code: dict[str, str] | None) -> str:
@@ -79,6 +85,7 @@ def render(machines: Sequence[Machine], code: dict[str, str] | None) -> str:
         costs=costs,
         stale=tables.STALE,
         disturbed=DISTURBED,
+        margin=f"{100 * MARGIN:g}",
         text=text,
     )
 
@@ -103,11 +110,15 @@ def section(machine: Machine, code: dict[str, str] | None) -> dict[str, Any]:
         "own_losses": markdown(tables.own_losses_table(records, code)),
         "costs": markdown(costs.cost_table(records, code)),
         "growth": markdown(costs.growth_table(records, code)),
-        "growth_figures": [name for name in machine.figures if "growth" in name],
+        "growth_figures": [name for name in machine.figures if "/growth-" in name],
+        "effects": markdown(effects.effects_table(records, code)),
+        "articles": markdown(effects.articles_table(records)),
+        "parted": markdown(curves_table(records)),
+        "training_figures": [name for name in machine.figures if "/training-" in name],
         "peers": markdown(peers.peer_table(records, code)),
         "selfcheck": markdown(costs.selfcheck_table(records, code)),
         "cold": markdown(costs.cold_table(records, code)),
-        "figures": [name for name in machine.figures if "growth" not in name],
+        "figures": [name for name in machine.figures if "/growth-" not in name and "/training-" not in name],
         "problems": machine.problems,
     }
 

@@ -9,13 +9,14 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bench.report import costs, peers, tables
+from bench.report import costs, curve_figures, effects, peers, tables
 from bench.report.tables import NOT_MEASURED
 from bench.run import Outcome
 
 WIDTHS = {"what it says": 24, "mistakes rejected": 9, "measured": 16, "planted mistake": 46}  # of 100; others share
 AGREEMENT_COLUMNS = ["usage", "largest error", "between frameworks", "verdict"]
 COST_COLUMNS = ["step", "ms a step", "× plain", "interval", "floor", "efficiency", "blocks", "status"]
+EFFECTS_COLUMNS = ["regime", "strength", "accuracy %", "beside plain", "verdict", "NLL", "× plain", "seeds"]
 BAD = ("FAILS", "wrong", "failed", "timeout", "oom", "interrupted")  # cells say the worst first
 
 
@@ -79,6 +80,16 @@ def print_peers(console: Console, records: Iterable[Any]) -> None:
     table = peers.peer_table(records)
     for names, rows in table[table["task"] != ""].groupby(["task", "workload", "framework"], sort=False):
         show(console, rows.drop(columns=["task", "workload", "framework", "package"]), title=", ".join(names))
+
+
+def print_effects(console: Console, records: Sequence[Any]) -> None:
+    """A table for each data set and framework, what the articles say, and how far frameworks part."""
+    table = effects.effects_table(records)
+    for names, rows in table.groupby(["data set", "framework"], sort=False):
+        show(console, rows[EFFECTS_COLUMNS], title=", ".join(names))
+    for found in (effects.articles_table(records), curve_figures.curves_table(records)):
+        if len(found):
+            show(console, found)
 
 
 def print_selfcheck(console: Console, records: Iterable[Any]) -> None:

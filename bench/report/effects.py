@@ -1,0 +1,139 @@
+"""What regimes do for a model: measures over seeds, paired differences to plain training, and the articles' claims."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from bench.report.tables import NONE, mark, of_kind
+from bench.store import TrainingRecord
+from bench.train.statistics import Estimate, equivalent, estimate, holm, verdict
+
+PLAIN = "plain"
+EFFECT_COLUMNS = (
+    "data set", "framework", "regime", "strength", "accuracy %", "beside plain", "verdict", "NLL", "calibration %",
+    "confidence %", "PGD-20 %", "noise %", "× plain", "seeds",
+)  # fmt: skip
+ARTICLE_COLUMNS = ("claim", "article", "IFLYTEK", "TNEWS", "here", "holds here")
+Runs = dict[int, TrainingRecord]  # by seed
+
+
+def judged(records: Iterable[Any]) -> dict[tuple[str, str], dict[str, Runs]]:
+    """Runs on the test part by data set and framework, regime and seed; the newest strength of each."""
+    found: dict[tuple[str, str], dict[str, Runs]] = {}
+    for record in of_kind(records, TrainingRecord):
+        if record.part == "test":
+            regimes = found.setdefault((record.dataset, record.framework), {})
+            regimes.setdefault(record.regime, {})[record.seed] = record
+    return found
+
+
+def differences(runs: Runs, plain: Runs, measure: str = "accuracy") -> list[float]:
+    """Of the seeds that both have and neither diverged with."""
+    shared = [seed for seed in runs if seed in plain and {runs[seed].status, plain[seed].status} == {"ok"}]
+    return [getattr(runs[seed], measure) - getattr(plain[seed], measure) for seed in sorted(shared)]
+
+
+def effects_table(records: Iterable[Any], code: dict[str, str] | None = None) -> pd.DataFrame:
+    """One row a data set, framework and regime."""
+    rows = []
+    for place, regimes in judged(records).items():
+        plain = regimes.get(PLAIN, {})
+        beside = {name: estimate(differences(runs, plain)) for name, runs in regimes.items() if name != PLAIN}
+        allowed = holm({name: each.p for name, each in beside.items()})
+        for name, runs in regimes.items():
+            word = verdict(beside[name], allowed[name]) if name in beside else NONE
+            shown = points(beside[name]) if name in beside else NONE
+            rows.append((*place, name, *row(list(runs.values()), list(plain.values()), shown, word, code)))
+    return pd.DataFrame(rows, columns=EFFECT_COLUMNS)
+
+
+def row(
+    runs: Sequence[TrainingRecord],
+    plain: Sequence[TrainingRecord],
+    beside: str,
+    word: str,
+    code: dict[str, str] | None,
+) -> tuple[str, ...]:
+    good = [run for run in runs if run.status == "ok"]
+
+    def of(measure: str, scale: float = 100, digits: int = 1) -> str:
+        found = estimate([getattr(run, measure) for run in good])
+        half = f" ± {scale * (found.high - found.mean):.{digits}f}" if found.high == found.high else ""
+        return f"{scale * found.mean:.{digits}f}{half}" if found.seeds else NONE
+
+    measures = (of("nll", 1, 3), of("calibration_error"), of("confidence"), of("pgd_accuracy"), of("noise_accuracy"))
+    steps, base = (pd.Series([run.step for run in each if run.status == "ok"]).median() for each in (good, plain))
+    times = f"{steps / base:.2f}" if steps == steps and base == base else NONE
+    lost = [run.status for run in runs if run.status != "ok"]
+    said = f"{len(good)}" + "".join(f", {lost.count(status)} {status}" for status in dict.fromkeys(lost))
+    return (f"{runs[0].strength:g}", of("accuracy"), beside, word, *measures, times, mark(said, runs, code))
+
+
+def points(found: Estimate) -> str:
+    """A difference of accuracy in points, with its interval."""
+    if found.high != found.high:
+        return f"{100 * found.mean:+.2f}" if found.seeds else NONE
+    return f"{100 * found.mean:+.2f} ({100 * found.low:+.2f} to {100 * found.high:+.2f})"
+
+
+@dataclass(frozen=True)
+class Said:
+    """What an article says, with its figures, and what decides it here, data set by data set."""
+
+    claim: str
+    article: str
+    iflytek: str
+    tnews: str
+    decide: Callable[[dict[str, Runs]], tuple[str, bool] | None]  # figures and whether it holds
+
+
+def raises(regime: str) -> Callable[[dict[str, Runs]], tuple[str, bool] | None]:
+    """Whether a regime's accuracy is above plain training's."""
+
+    def decide(regimes: dict[str, Runs]) -> tuple[str, bool] | None:
+        found = estimate(differences(regimes.get(regime, {}), regimes.get(PLAIN, {})))
+        return (points(found), found.low > 0) if found.seeds > 1 else None
+
+    return decide
+
+
+def same(first: str, second: str) -> Callable[[dict[str, Runs]], tuple[str, bool] | None]:
+    """Whether two regimes' accuracies are within the margin of each other."""
+
+    def decide(regimes: dict[str, Runs]) -> tuple[str, bool] | None:
+        between = differences(regimes.get(first, {}), regimes.get(second, {}))
+        return (points(estimate(between)), equivalent(between)) if len(between) > 1 else None
+
+    return decide
+
+
+def lowers(regime: str, measure: str) -> Callable[[dict[str, Runs]], tuple[str, bool] | None]:
+    def decide(regimes: dict[str, Runs]) -> tuple[str, bool] | None:
+        found = estimate(differences(regimes.get(regime, {}), regimes.get(PLAIN, {}), measure))
+        return (points(found), found.high < 0) if found.seeds > 1 else None
+
+    return decide
+
+
+SU, DSXIANGLI = "Su, 对抗训练浅谈", "小样本利器2 (DSXiangLi)"
+SAID = (
+    Said("FGM raises accuracy", SU, "60.29 → 62.46", "56.58 → 57.66", raises("fgm table")),
+    Said("A gradient penalty raises accuracy", SU, "60.29 → 62.31", "56.58 → 57.81", raises("gradient penalty")),
+    Said("FGM and the penalty do basically the same", SU, "+0.15", "-0.15", same("fgm", "gradient penalty")),
+    Said("FGM lowers over-confidence", DSXIANGLI, "no figure", "no figure", lowers("fgm", "calibration_error")),
+    Said("VAT gains from text without labels", DSXIANGLI, "no figure", "no figure", raises("vat")),
+)
+
+
+def articles_table(records: Iterable[Any]) -> pd.DataFrame:
+    """What the articles say beside what was measured here; each claim on every data set, differences in points."""
+    rows, found = [], judged(records)
+    for said in SAID if found else ():
+        decided = {place[0]: said.decide(regimes) for place, regimes in found.items()}
+        here = [f"{name}: {shown[0]}" for name, shown in decided.items() if shown]
+        held = [name for name, shown in decided.items() if shown and shown[1]]
+        word = f"on {len(held)} of {len(here)}" if here else "not measured"
+        rows.append((said.claim, said.article, said.iflytek, said.tnews, "; ".join(here) or NONE, word))
+    return pd.DataFrame(rows, columns=ARTICLE_COLUMNS)

@@ -1,0 +1,106 @@
+"""Single-sentence tasks of CLUE from a folder, in the format in which IFLYTEK and TNEWS are published.
+
+train.json, dev.json and perhaps test.json hold one JSON object a line, with "sentence" and, but for test.json, "label";
+labels.json one a line with "label". Published test labels are secret: dev.json is what models are tested on.
+"""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+TRAIN, DEV, TEST, LABELS = "train.json", "dev.json", "test.json", "labels.json"
+SHOWN = 5  # bad lines that a message names
+
+
+class BadData(Exception):
+    """A data set cannot be used as it is."""
+
+
+@dataclass(frozen=True)
+class Lines:
+    """Sentences, and their classes by number; none where a file has no labels."""
+
+    sentences: list[str]
+    labels: list[int]
+
+
+@dataclass(frozen=True)
+class Task:
+    """A data set as its files have it. `classes` are the labels' names, in the order of the file."""
+
+    name: str
+    classes: tuple[str, ...]
+    train: Lines
+    dev: Lines
+    unlabelled: Lines
+
+
+def read(folder: Path, skip_bad_lines: bool = False) -> Task:
+    """The task in a folder, named after it.
+
+    Raises:
+        BadData: files are missing, lines are malformed or have a label that labels.json does not (unless they are to
+            be skipped; the message numbers them), or a class has no line in train.json.
+    """
+    missing = [name for name in (TRAIN, DEV, LABELS) if not (folder / name).is_file()]
+    if missing:
+        raise BadData(f"{folder}: {', '.join(missing)} not found, expected CLUE's files {TRAIN}, {DEV} and {LABELS}")
+    classes = tuple(dict.fromkeys(str(line["label"]) for line in objects(folder / LABELS, ("label",))))
+    numbers = {name: number for number, name in enumerate(classes)}
+    train, dev = (sentences(folder / name, numbers, skip_bad_lines) for name in (TRAIN, DEV))
+    empty = sorted(set(range(len(classes))) - set(train.labels))
+    if empty:
+        names = ", ".join(classes[number] for number in empty[:SHOWN])
+        raise BadData(f"{folder / TRAIN}: no line has label {names}: take {'it' if len(empty) == 1 else 'them'} out of"
+                      f" {LABELS}, or give the class an example")  # fmt: skip
+    test = folder / TEST
+    unlabelled = sentences(test, {}, skip_bad_lines) if test.is_file() else Lines([], [])
+    return Task(folder.name, classes, train, dev, unlabelled)
+
+
+def sentences(path: Path, numbers: dict[str, int], skip_bad_lines: bool) -> Lines:
+    """A file's sentences, with labels unless no label has a number."""
+    fields = ("sentence", "label") if numbers else ("sentence",)
+    found = Lines([], [])
+    for line in objects(path, fields, None if skip_bad_lines else 0, numbers):
+        found.sentences.append(line["sentence"])
+        if numbers:
+            found.labels.append(numbers[str(line["label"])])
+    if not found.sentences:
+        raise BadData(f"{path}: no line can be used, expected one JSON object a line")
+    return found
+
+
+def objects(
+    path: Path, fields: tuple[str, ...], allowed: int | None = 0, known: dict[str, int] | None = None
+) -> Iterator[dict[str, str]]:
+    """The objects of a file that have the fields and a known label; more bad lines than allowed raise."""
+    bad = []
+    with path.open(encoding="utf-8", errors="replace") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.strip():
+                continue
+            if complaint := wrong(line, fields, known):
+                bad.append(f"line {number}: {complaint}")
+            else:
+                yield json.loads(line)
+    if allowed is not None and len(bad) > allowed:
+        rest = f"; {len(bad) - SHOWN} more" if len(bad) > SHOWN else ""
+        raise BadData(f"{path}: {'; '.join(bad[:SHOWN])}{rest}. --skip-bad-lines goes on without them")
+
+
+def wrong(line: str, fields: tuple[str, ...], known: dict[str, int] | None) -> str:
+    """What is the matter with a line; "" where nothing is."""
+    try:
+        found = json.loads(line)
+    except ValueError as error:
+        return f"not JSON ({error})"
+    if not isinstance(found, dict):
+        return f"got a {type(found).__name__}, expected an object"
+    for field in fields:
+        if not isinstance(found.get(field), str | int) or not str(found[field]).strip():
+            return f"{field}: got {found.get(field)!r}, expected text"
+    if known and str(found.get("label")) not in known:
+        return f"label: got {found['label']!r}, which {LABELS} does not have"
+    return ""

@@ -1,0 +1,95 @@
+"""A run in JAX: functions of a dict of parameters, Optax, and a line of `training.py` where there is one."""
+
+from functools import partial
+from types import SimpleNamespace
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+import impls
+from bench.train.regimes import MOMENTUM, Regime
+from equivalence.cases import Case
+from equivalence.problem import Problem
+from impls.jax import models, training
+
+OPTIMIZERS = {"adam": optax.adam, "momentum": partial(optax.sgd, momentum=MOMENTUM)}
+
+
+class Trainer:
+    """Trains a model with a regime, a batch at a time; batches are NumPy's."""
+
+    def __init__(
+        self, start: Case, regime: Regime, strength: float, *, optimizer: str, rate: float, dtype: str, device: str
+    ):
+        self.bridge = impls.load("jax")
+        methods = SimpleNamespace(**vars(impls.methods("jax")), mean=jnp.mean)  # flooding takes the batch's mean
+        self.problem = Problem(start, self.bridge, methods, dtype, device)
+        self.model = partial(getattr(models, start.model), **start.options)
+        self.table = None if start.tokens is None else str(start.table)
+        self.optimizer = OPTIMIZERS[optimizer](rate)
+        self.params = self.problem.params
+        self.state = self.optimizer.init(self.params)
+        objective = self.wrapped(regime, strength) if regime.wrapper else self.functional(regime, strength)
+
+        @jax.jit
+        def update(params: Any, state: Any, data: Any, unlabelled: Any, extra: Any) -> Any:
+            value, gradient = jax.value_and_grad(lambda p: objective(p, data, unlabelled, extra).mean())(params)
+            updates, state = self.optimizer.update(gradient, state, params)
+            return optax.apply_updates(params, updates), state, value
+
+        self.update, self.predict = update, jax.jit(lambda params, data: self.f(params, *inputs(data)))
+
+    def f(self, params: Any, x: Any, *masks: Any) -> Any:
+        if self.table:
+            x = models.embed(params[self.table], x)
+        return self.model(params, x, *masks)
+
+    def shifted(self, params: Any, shift: Any, x: Any, *masks: Any) -> Any:
+        """What is perturbed is added to the embedding's output."""
+        return self.model(params, models.embed(params[self.table], x) + shift, *masks)
+
+    def wrapped(self, regime: Regime, strength: float) -> Any:
+        wrapper = regime.wrapper
+        loss = optax.softmax_cross_entropy_with_integer_labels
+        options = {**wrapper.options, wrapper.option: strength}
+        line = getattr(training, wrapper.function)
+        if not self.table or wrapper.where == "table":
+            whole = line(self.f, loss, self.table, **options)
+            return lambda params, data, *_: whole(params, inputs(data)[0], data["labels"], *inputs(data)[1:])
+        whole = line(self.shifted, loss, **options)
+
+        def objective(params: Any, data: Any, *_: Any) -> Any:
+            zeros = jnp.zeros((*data["tokens"].shape, params[self.table].shape[1]), params[self.table].dtype)
+            return whole(params, zeros, data["labels"], *inputs(data))
+
+        return objective
+
+    def functional(self, regime: Regime, strength: float) -> Any:
+        def objective(params: Any, data: Any, unlabelled: Any, extra: Any) -> Any:
+            labelled, other = (self.problem.at(params, each, extra) for each in (data, unlabelled))
+            return regime.objective(self.problem.methods, labelled, other, strength)
+
+        return objective
+
+    def step(self, data: dict[str, Any], unlabelled: dict[str, Any], extra: dict[str, Any]) -> float:
+        """One step; the objective before it."""
+        batches = (self.arrays(each) for each in (data, unlabelled, extra))
+        self.params, self.state, value = self.update(self.params, self.state, *batches)
+        return float(value)
+
+    def arrays(self, batch: dict[str, np.ndarray]) -> dict[str, Any]:
+        return {name: self.problem.array(array) for name, array in batch.items()}
+
+    def logits(self, data: dict[str, np.ndarray]) -> np.ndarray:
+        return self.bridge.to_numpy(self.predict(self.params, self.arrays(data)))
+
+    def parameters(self) -> dict[str, Any]:
+        """The parameters as the framework has them."""
+        return self.params
+
+
+def inputs(data: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(data[name] for name in ("x", "tokens", "mask") if name in data)

@@ -1,0 +1,63 @@
+"""What seeds say of a regime: means with intervals, paired differences, verdicts that allow for many comparisons."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from scipy import stats
+
+CONFIDENCE = 0.95
+MARGIN = 0.01  # of accuracy: regimes nearer than that are equal for whoever chooses one
+Word = Literal["better", "worse", "no difference shown", "no data"]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean over seeds, its interval by Student's t, and the two-sided p-value of being 0."""
+
+    mean: float
+    low: float
+    high: float
+    p: float
+    seeds: int
+
+
+def estimate(values: Sequence[float], confidence: float = CONFIDENCE) -> Estimate:
+    """Of values that are independent, one a seed; NaN where there are fewer than two.
+
+    Values that are all the same have an interval without width, and p is 1 if they are 0 and 0 otherwise.
+    """
+    found = np.asarray(values, float)
+    if len(found) < 2 or not np.isfinite(found).all():
+        mean = float(found.mean()) if len(found) else float("nan")
+        return Estimate(mean, float("nan"), float("nan"), float("nan"), len(found))
+    mean, error = float(found.mean()), float(found.std(ddof=1) / len(found) ** 0.5)
+    half = float(stats.t.ppf((1 + confidence) / 2, len(found) - 1)) * error
+    p = float(2 * stats.t.sf(abs(mean) / error, len(found) - 1)) if error else float(mean == 0)
+    return Estimate(mean, mean - half, mean + half, p, len(found))
+
+
+def holm(p_values: Mapping[str, float]) -> dict[str, float]:
+    """p-values that allow for their number (Holm 1979); NaN stays NaN and counts for nothing."""
+    known = sorted((p, name) for name, p in p_values.items() if p == p)
+    adjusted, least = dict(p_values), 0.0
+    for rank, (p, name) in enumerate(known):
+        least = max(least, min(1.0, p * (len(known) - rank)))
+        adjusted[name] = least
+    return adjusted
+
+
+def verdict(difference: Estimate, p: float) -> Word:
+    """Of a difference in something that is better when larger, with the p-value that is to be believed."""
+    if p != p:
+        return "no data"
+    if p > 1 - CONFIDENCE:
+        return "no difference shown"
+    return "better" if difference.mean > 0 else "worse"
+
+
+def equivalent(differences: Sequence[float], margin: float = MARGIN) -> bool:
+    """Whether two one-sided tests at 5 % show the mean difference within ± margin (Schuirmann 1987)."""
+    found = estimate(differences, confidence=0.9)
+    return -margin < found.low and found.high < margin

@@ -1,0 +1,148 @@
+"""Which runs a study is made of, in which processes, and records of what came back.
+
+First every strength of a regime is tried on the validation part, with seeds of its own; the one with the least mean
+negative log-likelihood is then trained with the study's seeds and judged on the test part. Likelihood, for 500 samples
+say little about half a point of accuracy.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import mean, median_low
+from typing import Any, Literal
+
+from bench import allocator
+from bench.run import Job, Outcome
+from bench.store import TrainingRecord
+from bench.train.data import DATASETS, Source
+from bench.train.regimes import REGIMES
+
+SEEDS = 5
+TUNING_SEEDS = (1000, 1001)  # none of the study's own
+RUN_LIMIT = 3600.0  # seconds a run
+QUICK_DATASET, QUICK_REGIMES, QUICK_SEEDS = "digits-100", ("plain", "fgm", "gradient penalty"), 2
+CURVE_DATASET, CURVE_SEED = "reviews-1000", 0
+Part = Literal["validation", "test", "curve"]
+Unit = tuple[str, str, float, int]  # data set, regime, strength, seed
+Strengths = dict[tuple[str, str], float]  # by data set and regime
+
+
+@dataclass(frozen=True)
+class Study:
+    """What is compared, and how it is trained."""
+
+    framework: str
+    datasets: tuple[str, ...]
+    regimes: tuple[str, ...]
+    seeds: int = SEEDS
+    optimizer: str = "adam"
+    dtype: str = "float32"
+    device: str = "cpu"
+    quick: bool = False  # middle strengths, as they are
+    source: Source | None = None  # of a data set that is the user's own
+
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """Data sets with the regimes that can be used on them."""
+        return [(data, regime) for data in self.datasets for regime in self.regimes if applies(regime, data)]
+
+
+def planned(
+    framework: str,
+    datasets: Sequence[str],
+    regimes: Sequence[str],
+    seeds: int,
+    device: str,
+    quick: bool,
+    source: Source | None,
+    curves: bool,
+) -> Study:
+    """What was asked for, the rest as it usually is: every data set and regime, quick: a few."""
+    if source:
+        usual: Sequence[str] = [Path(source.folder).name]
+    else:
+        usual = [CURVE_DATASET] if curves else [QUICK_DATASET] if quick else list(DATASETS)
+    return Study(
+        framework,
+        tuple(datasets or usual),
+        tuple(regimes or (QUICK_REGIMES if quick else REGIMES)),
+        QUICK_SEEDS if quick else seeds,
+        optimizer="momentum" if curves else "adam",
+        dtype="float64" if curves else "float32",
+        device=device,
+        quick=quick,
+        source=source,
+    )
+
+
+def applies(regime: str, dataset: str) -> bool:
+    """Whether the data set has what the regime acts on."""
+    return not REGIMES[regime].text or not dataset.startswith("digits")
+
+
+def tuning(study: Study) -> list[Unit]:
+    """Every strength of the regimes that have more than one."""
+    if study.quick:
+        return []
+    return [
+        (data, regime, strength, seed)
+        for seed in TUNING_SEEDS
+        for data, regime in study.pairs
+        if len(REGIMES[regime].strengths) > 1
+        for strength in REGIMES[regime].strengths
+    ]
+
+
+def chosen(study: Study, tried: Iterable[TrainingRecord]) -> Strengths:
+    """For each pair the strength that did best; the middle one where none was tried, or none did without diverging."""
+    found: dict[tuple[str, str], dict[float, list[float]]] = {}
+    for record in tried:
+        likelihoods = found.setdefault((record.dataset, record.regime), {}).setdefault(record.strength, [])
+        likelihoods.append(record.nll if record.status == "ok" else float("inf"))
+    strengths = {}
+    for data, regime in study.pairs:
+        means = {strength: mean(values) for strength, values in found.get((data, regime), {}).items()}
+        finite = {strength: value for strength, value in means.items() if value < float("inf")}
+        middle = median_low(REGIMES[regime].strengths)
+        strengths[data, regime] = min(finite, key=finite.__getitem__) if finite else middle
+    return strengths
+
+
+def final(study: Study, strengths: Strengths) -> list[Unit]:
+    return [(*pair, strengths[pair], seed) for seed in range(study.seeds) for pair in study.pairs]
+
+
+def curves(study: Study) -> list[Unit]:
+    """The first steps of every regime, with one seed."""
+    return [(*pair, median_low(REGIMES[pair[1]].strengths), CURVE_SEED) for pair in study.pairs]
+
+
+def jobs(study: Study, units: Iterable[Unit], part: Part, caches: str) -> list[Job]:
+    """A process a data set and seed: its regimes share the data."""
+    arguments = {
+        "part": part,
+        "optimizer": study.optimizer,
+        "dtype": study.dtype,
+        "device": study.device,
+        "quick": study.quick,
+        "source": asdict(study.source) if study.source else None,
+        "environment": {
+            "JAX_COMPILATION_CACHE_DIR": f"{caches}/jax",
+            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+            "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
+            **allocator.settings(),
+        },
+    }
+    grouped: dict[tuple[str, int], list[list[Any]]] = {}
+    for unit in units:
+        grouped.setdefault((unit[0], unit[3]), []).append(list(unit))
+    return [Job("bench.train.worker", study.framework, arguments, group, RUN_LIMIT) for group in grouped.values()]
+
+
+def record(outcome: Outcome) -> TrainingRecord:
+    """A run's record. A result carries its own status: a run that diverged has a reason and no measures."""
+    place, (dataset, regime, strength, seed) = outcome.job.arguments, outcome.unit
+    facts: dict[str, Any] = {"status": outcome.status, "reason": outcome.reason} | outcome.result
+    facts |= {name: place[name] for name in ("part", "optimizer", "dtype", "device", "quick")}
+    run = {"dataset": dataset, "regime": regime, "strength": strength, "seed": seed}
+    return TrainingRecord(framework=outcome.job.framework, **run, **facts)

@@ -1,0 +1,47 @@
+"""Runs in one framework, a process for several: a unit is [dataset, regime, strength, seed].
+
+A job on standard input (`bench.train.study`), events on standard output (`equivalence.protocol`).
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+from equivalence.protocol import serve
+
+CURVE = 50  # steps that a curve has
+
+
+def start(job: dict[str, Any]) -> Callable[[Any], dict[str, Any]]:
+    """Import and configure the framework; what comes back does one run."""
+    import impls
+
+    impls.load(job["framework"]).configure(threads=len(job["cores"]), double=job["dtype"] == "float64")
+    from bench.train.data import Source, dataset
+    from bench.train.loop import train
+    from bench.train.regimes import REGIMES
+    from bench.train.worth import worth
+
+    source = Source(**job["source"]) if job["source"] else None
+    options = {name: job[name] for name in ("optimizer", "dtype", "device")}
+
+    def run(unit: list[Any]) -> dict[str, Any]:
+        name, regime, strength, seed = unit
+        data, curve = dataset(name, seed, source), job["part"] == "curve"
+        steps = CURVE if curve else None
+        done = train(job["framework"], data, REGIMES[regime], strength, seed, steps=steps, **options)
+        found: dict[str, Any] = {"losses": done.losses if curve else done.epochs, "step": done.seconds}
+        found["title"] = data.title
+        if not math.isfinite(done.losses[-1]):
+            return {
+                "status": "diverged",
+                "reason": f"the loss of step {len(done.losses)} is {done.losses[-1]}",
+                **found,
+            }
+        return {"status": "ok", **found, **({} if curve else worth(done.trainer, data, job["part"], seed))}
+
+    return run
+
+
+if __name__ == "__main__":
+    serve(start)

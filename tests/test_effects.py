@@ -1,0 +1,139 @@
+"""Statistics of trainings: intervals, comparisons that allow for their number, tables that hide nothing."""
+
+import math
+
+import numpy as np
+import pytest
+
+from bench.report import curve_figures, effects
+from bench.store import TrainingRecord
+from bench.train import study
+from bench.train.measures import calibration_error, measures
+from bench.train.regimes import REGIMES
+from bench.train.statistics import equivalent, estimate, holm, verdict
+
+
+def run(regime="plain", seed=0, accuracy=0.8, **options):
+    facts = {"dataset": "reviews-200", "framework": "torch", "strength": 1.0, "part": "test", "status": "ok",
+             "nll": 0.5, "calibration_error": 0.05, "confidence": 0.85, "step": 0.01}  # fmt: skip
+    return TrainingRecord(**(facts | {"regime": regime, "seed": seed, "accuracy": accuracy} | options))
+
+
+def runs(regime, accuracies, **options):
+    return [run(regime, seed, accuracy, **options) for seed, accuracy in enumerate(accuracies)]
+
+
+def test_an_interval_by_students_t():
+    found = estimate([1.0, 2.0, 3.0, 4.0, 5.0])
+    half = 2.7764451 * math.sqrt(2.5 / 5)  # t(0.975, 4 degrees of freedom), from a table
+    assert found.mean == 3 and found.high - 3 == pytest.approx(half) and 3 - found.low == pytest.approx(half)
+    assert math.isnan(estimate([1.0]).low) and estimate([1.0]).mean == 1
+    assert math.isnan(estimate([1.0, float("nan")]).low)
+
+
+def test_intervals_cover_as_often_as_they_say():
+    rng = np.random.default_rng(0)
+    covered = [found.low <= 1 <= found.high for found in (estimate(rng.normal(1, 3, 5)) for _ in range(2000))]
+    assert 0.935 < np.mean(covered) < 0.965
+
+
+def test_holm_as_in_a_textbook():
+    found = holm({"a": 0.01, "b": 0.04, "c": 0.03, "d": 0.005, "e": float("nan")})
+    assert [found[name] for name in "abcd"] == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert math.isnan(found["e"])
+
+
+def test_of_many_regimes_without_effect_few_are_said_to_have_one():
+    rng = np.random.default_rng(1)
+    wrong = 0
+    for _ in range(300):
+        beside = {str(i): estimate(rng.normal(0, 1, 5)) for i in range(15)}
+        allowed = holm({name: each.p for name, each in beside.items()})
+        wrong += any(verdict(beside[name], allowed[name]) != "no difference shown" for name in beside)
+    assert wrong / 300 < 0.08
+
+
+def test_sameness_must_be_shown():
+    assert equivalent([0.001, -0.001, 0.002, 0.0, -0.002], margin=0.01)
+    assert not equivalent([0.03, -0.03, 0.02, 0.0, -0.02], margin=0.01), "too uncertain"
+    assert not equivalent([0.02, 0.021, 0.019, 0.02, 0.02], margin=0.01), "too far"
+    assert not equivalent([0.0], margin=0.01)
+
+
+def test_measures_of_a_model_that_is_sure_and_half_right():
+    found = measures(np.array([[9.0, 0.0], [9.0, 0.0]]), np.array([0, 1]))
+    sure = 1 / (1 + math.exp(-9))
+    assert found["accuracy"] == 0.5 and found["confidence"] == pytest.approx(sure)
+    assert found["calibration_error"] == pytest.approx(sure - 0.5)
+    assert found["nll"] == pytest.approx((-math.log(sure) - math.log(1 - sure)) / 2)
+
+
+def test_calibration_is_by_bins():
+    confidence, right = np.array([0.5, 0.5, 1.0, 1.0]), np.array([1, 0, 1, 1])
+    assert calibration_error(confidence, right.astype(float)) == pytest.approx(0)
+    assert calibration_error(np.array([0.9, 0.7]), np.array([0.0, 1.0])) == pytest.approx((0.9 + 0.3) / 2)
+
+
+def test_differences_are_paired_by_seed():
+    plain = runs("plain", [0.70, 0.80, 0.75, 0.72, 0.78])
+    better = runs("fgm", [0.71, 0.812, 0.76, 0.728, 0.79])
+    table = effects.effects_table([*plain, *better[::-1]])
+    found = table.set_index("regime").loc["fgm"]
+    assert found["beside plain"].startswith("+1.00 (") and found["verdict"] == "better"
+    assert table.set_index("regime").loc["plain", "verdict"] == effects.NONE
+
+
+def test_what_diverged_or_failed_is_counted_and_not_averaged():
+    lost = [run("fgm", 0, status="diverged", accuracy=float("nan")), *runs("fgm", [0.8, 0.9])[1:]]
+    found = effects.effects_table([*runs("plain", [0.7, 0.8]), *lost]).set_index("regime").loc["fgm"]
+    assert found["seeds"] == "1, 1 diverged" and found["verdict"] == "no data" and found["accuracy %"] == "90.0"
+
+
+def test_the_articles_claims_hold_or_do_not():
+    records = runs("plain", [0.70, 0.71, 0.72, 0.70, 0.71]) + runs("fgm table", [0.72, 0.73, 0.74, 0.72, 0.731])
+    records += runs("fgm", [0.715, 0.725, 0.735, 0.715, 0.725]) + runs(
+        "gradient penalty", [0.715, 0.724, 0.736, 0.716, 0.725]
+    )
+    found = effects.articles_table(records).set_index("claim")["holds here"]
+    assert found["FGM raises accuracy"] == "on 1 of 1"
+    assert found["FGM and the penalty do basically the same"] == "on 1 of 1"
+    assert found["FGM lowers over-confidence"] == "on 0 of 1"
+    assert found["VAT gains from text without labels"] == "not measured"
+    assert effects.articles_table([]).empty
+
+
+def test_the_strength_with_the_least_mean_likelihood_is_chosen():
+    planned = study.Study("torch", ("reviews-200",), ("plain", "fgm", "noise"))
+    tried = [
+        run("fgm", seed, strength=strength, nll=nll, part="validation")
+        for strength, nlls in ((0.3, (0.5, 0.6)), (1.0, (0.4, 0.5)), (3.0, (0.1, 0.9)))
+        for seed, nll in zip(study.TUNING_SEEDS, nlls, strict=True)
+    ]
+    diverged = [
+        run("noise", seed, strength=s, status="diverged") for seed in (0, 1) for s in REGIMES["noise"].strengths
+    ]
+    found = study.chosen(planned, [*tried, *diverged])
+    assert found == {("reviews-200", "plain"): 0.0, ("reviews-200", "fgm"): 1.0, ("reviews-200", "noise"): 0.3}
+
+
+def test_no_seed_of_the_search_is_one_of_the_studys():
+    planned = study.Study("torch", ("reviews-200",), tuple(REGIMES), seeds=50)
+    tried, judged = study.tuning(planned), study.final(planned, study.chosen(planned, []))
+    assert not {unit[3] for unit in tried} & {unit[3] for unit in judged}
+    assert {(unit[1], unit[2]) for unit in judged} <= {(unit[1], unit[2]) for unit in tried} | {("plain", 0.0)}
+
+
+def test_a_regime_of_tables_is_for_text():
+    planned = study.Study("torch", ("digits-100", "reviews-200"), ("plain", "fgm table"))
+    assert ("digits-100", "fgm table") not in planned.pairs and ("reviews-200", "fgm table") in planned.pairs
+
+
+def test_curves_part_by_their_largest_difference():
+    records = [
+        run(framework=name, part="curve", losses=[1.0, 0.5 * factor])
+        for name, factor in (("torch", 1), ("jax", 1 + 1e-10), ("tensorflow", 1 - 1e-12))
+    ]
+    found = curve_figures.curves_table(records)
+    assert found["largest relative difference"].tolist() == ["1.0e-10"] and found["steps"].tolist() == ["2"]
+    (figure,) = curve_figures.curve_figures(records).values()
+    assert figure.startswith("<?xml")
