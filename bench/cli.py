@@ -364,6 +364,8 @@ def list_command() -> None:
         ("cases", REGISTRY),
         ("workloads", cells.WORKLOADS),
         ("sweeps", growth.SWEEPS),
+        ("data sets", DATASETS),
+        ("regimes", REGIMES),
         ("frameworks installed", arguments.impls.installed()),
     ):
         console.print(f"{title}: {', '.join(names)}", highlight=False)
@@ -379,11 +381,14 @@ def run_command(
     json: Json = None,
     out: Out = RESULTS,
 ) -> None:
-    """Verify, time quickly, report."""
+    """Verify, time and train quickly, report."""
     everything = [*claims(), verify.AGREEMENT, verify.OWN_LOSSES]
     with prepared(json, out, resume=resume, memory_limit=memory_limit, wait=wait) as session:
         records = verified(session, framework, everything, None, None, device, quick=False)
         records += timed(session, framework, None, None, None, device, timing.How(1, quick=True, cold=False))
+        first = arguments.frameworks(framework, console)[0]
+        records += trained(session, study.planned(first, (), (), study.SEEDS, device, True, None, False))
+        terminal.print_effects(console, records)
     page.write(out)
     console.print(f"report: {out / 'README.md'}")
     finish(records, json)
@@ -596,9 +601,14 @@ def measured(
             progress.advance(task)
             outcomes.append(event)
             for record in records_of(event):
-                if session.store:
-                    session.store.append(record, event.environment)
                 records.append(record)
+                try:
+                    if session.store:
+                        session.store.append(record, event.environment)
+                except OSError as error:  # the disk is full, say
+                    raise arguments.refuse(
+                        f"--out: {error}. What was written stays; --resume goes on from there"
+                    ) from None
 
         began = time.monotonic()
         try:

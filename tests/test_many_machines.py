@@ -1,5 +1,6 @@
 """Shards, merging and resuming: together they measure what one run measures, and nothing twice."""
 
+import errno
 import itertools
 import json
 from types import SimpleNamespace
@@ -229,3 +230,21 @@ def test_a_record_goes_to_the_machine_that_measured(tmp_path):
     lines = (tmp_path / "there" / "records.jsonl").read_text().splitlines()
     assert [json.loads(line)["kind"] for line in lines] == ["store", "environment", "claim"]
     assert [record.environment for record in latest(store.everything())] == ["t"]
+
+
+def test_a_full_disk_ends_the_run_in_words_and_keeps_what_was_written(tmp_path, measured, framework, monkeypatch):
+    ask = ("verify", "--framework", framework, "--claim", "C1", "--out", tmp_path)
+    write = Store.append
+
+    def full(self, record, environment=None):
+        if len(measured.units) >= 1:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(self, record, environment)
+
+    monkeypatch.setattr(Store, "append", full)
+    said = invoke(*ask)
+    assert said.exit_code == 2 and "No space left on device" in said.output and "--resume goes on" in said.output
+    assert len(claim_records(tmp_path)) == 1
+    monkeypatch.setattr(Store, "append", write)
+    assert invoke(*ask, "--resume").exit_code == 0
+    assert len(claim_records(tmp_path)) == len(claims()["C1"].cases)

@@ -1,0 +1,124 @@
+"""`python -m bench train`: a study from the command line, on data of one's own, interrupted, with wrong arguments."""
+
+import json
+from types import SimpleNamespace
+
+import pytest
+from typer.testing import CliRunner
+
+from bench.cli import app
+from bench.executors.local import Local
+from bench.run import Outcome
+from bench.store import TrainingRecord, read
+from bench.train import study
+from tests.test_clue import checkpoint, folder  # noqa: F401 - fixtures
+
+RUNNER = CliRunner()
+
+
+def invoke(*words):
+    return RUNNER.invoke(app, ["train", *map(str, words)])
+
+
+def stored(out):
+    (path,) = out.glob("*/records.jsonl")
+    return [record for record in read(path)[0] if isinstance(record, TrainingRecord)]
+
+
+@pytest.fixture
+def told(monkeypatch):
+    """Runs that are asked for, by a machine whose likelihoods prefer small strengths; `after` so many it is stopped."""
+    units = []
+
+    def run(self, jobs, slots, say, device=""):
+        for job in jobs:
+            for unit in job.units:
+                if len(units) >= run.after:
+                    say(Outcome(job, unit, "interrupted", "stopped"))
+                    continue
+                units.append((job.arguments["part"], *unit))
+                status = "diverged" if unit[1] == run.lost else "ok"
+                found = {"status": status, "accuracy": 0.8, "nll": unit[2] + 0.1, "step": 0.01}
+                say(Outcome(job, unit, "ok", result=found))
+        if len(units) >= run.after:
+            raise KeyboardInterrupt
+
+    run.after, run.lost = 10**9, ""
+    monkeypatch.setattr(Local, "run", run)
+    return SimpleNamespace(units=units, run=run)
+
+
+ASK = ("--framework", "torch", "--dataset", "digits-100", "--regime", "plain", "--regime", "fgm", "--seeds", "3")
+
+
+@pytest.fixture(autouse=True)
+def _installed(monkeypatch):
+    """What is asked of the command line does not depend on what is installed here."""
+    monkeypatch.setattr("impls.installed", lambda: ["torch", "jax", "tensorflow"])
+
+
+def test_a_study_searches_and_then_judges(tmp_path, told):
+    said = invoke(*ASK, "--out", tmp_path)
+    assert said.exit_code == 0, said.output
+    tried = [unit for unit in told.units if unit[0] == "validation"]
+    judged = [unit for unit in told.units if unit[0] == "test"]
+    assert {unit[2] for unit in tried} == {"fgm"} and {unit[4] for unit in tried} == set(study.TUNING_SEEDS)
+    assert {unit[3] for unit in judged if unit[2] == "fgm"} == {0.3}, "the strength with the least likelihood"
+    assert {(unit[2], unit[4]) for unit in judged} == {(name, seed) for name in ("plain", "fgm") for seed in range(3)}
+    assert "fgm" in said.output and len(stored(tmp_path)) == len(told.units)
+
+
+def test_what_was_interrupted_goes_on(tmp_path, told):
+    told.run.after = 8  # the search is done, a part of the study is
+    assert invoke(*ASK, "--out", tmp_path).exit_code == 130
+    told.run.after = 10**9
+    assert invoke(*ASK, "--out", tmp_path, "--resume").exit_code == 0
+    assert len(told.units) == len(set(told.units)) == 12, "nothing twice"
+
+
+def test_a_run_that_diverged_is_a_result(tmp_path, told):
+    told.run.lost = "fgm"
+    said = invoke(*ASK, "--out", tmp_path)
+    assert said.exit_code == 0 and "3 diverged" in said.output
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (("--dataset", "mnist"), "dataset: got 'mnist', nearest"),
+        (("--regime", "fgmm"), "regime: got 'fgmm', nearest: fgm"),
+        (("--clue", "nowhere"), "--clue and --checkpoint need each other"),
+        (("--clue", "nowhere", "--checkpoint", "nowhere"), "train.json, dev.json, labels.json not found"),
+    ],
+)
+def test_wrong_arguments_are_refused_before_any_work(tmp_path, told, words, complaint):
+    said = invoke(*words, "--out", tmp_path / "out")
+    assert said.exit_code == 2 and complaint in " ".join(said.output.split())
+    assert not told.units and not (tmp_path / "out").exists()
+
+
+def test_bad_lines_are_skipped_where_asked(tmp_path, told, folder, checkpoint):  # noqa: F811
+    pytest.importorskip("tokenizers")
+    with (folder / "train.json").open("a", encoding="utf-8") as file:
+        file.write("{\n")
+    ask = ("--framework", "torch", "--clue", folder, "--checkpoint", checkpoint, "--seeds", "2", "--regime", "plain")
+    said = invoke(*ask, "--out", tmp_path / "out")
+    assert said.exit_code == 2 and "line 11: not JSON" in " ".join(said.output.split())
+    assert invoke(*ask, "--out", tmp_path / "out", "--skip-bad-lines").exit_code == 0
+
+
+def test_clue_and_bert_end_to_end(tmp_path, framework, folder, checkpoint, monkeypatch):  # noqa: F811
+    """Nothing is pretended: a process of its own trains BERT on sentences, and judges it."""
+    pytest.importorskip("tokenizers")
+    monkeypatch.setattr("impls.installed", lambda: [framework])
+    few = [json.loads(line) for line in (folder / "train.json").read_text(encoding="utf-8").splitlines()] * 2
+    (folder / "train.json").write_text("".join(json.dumps(each) + "\n" for each in few), encoding="utf-8")
+    regimes = ("--regime", "plain", "--regime", "fgm table", "--regime", "gradient penalty")
+    ask = ("--framework", framework, "--clue", folder, "--checkpoint", checkpoint, "--length", "8", "--epochs", "2")
+    monkeypatch.setattr(study, "TUNING_SEEDS", (1000,))
+    said = invoke(*ask, *regimes, "--seeds", "2", "--out", tmp_path / "out")
+    assert said.exit_code == 0, said.output
+    records = stored(tmp_path / "out")
+    assert {(record.regime, record.part) for record in records} >= {("fgm table", "test"), ("plain", "test")}
+    assert all(record.status == "ok" and 0 <= record.accuracy <= 1 and record.nll > 0 for record in records)
+    assert all(len(record.losses) == 2 for record in records), "a mean an epoch"
