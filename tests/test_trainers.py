@@ -5,7 +5,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bench.methods import METHODS
 from bench.train.data import DATASETS, dataset, rows, size
 from bench.train.loop import batches, train
 from bench.train.regimes import MOMENTUM, REGIMES
@@ -34,10 +33,9 @@ def test_plain_training_is_gradient_descent_with_momentum(framework, bridge, few
     params, velocity, losses = dict(few.start.params), {}, []
     for labelled, _, _ in list(batches(few, REGIMES["plain"], 0.0, 0))[:STEPS]:
         case = replace(few.start, params=params, **labelled)
-        usage, point = METHODS["plain"].usage, Reference(case).point
-        losses.append(float(usage.value(point).mean()))
-        _, gradient = usage.gradient(point)
-        for name, bar in gradient.items():
+        of_params = Reference(case).point.of_params
+        losses.append(float(of_params(params).mean()))
+        for name, bar in of_params.vjp(params, np.full(case.batch, 1 / case.batch)).items():
             velocity[name] = MOMENTUM * velocity.get(name, 0) + np.asarray(bar)
             params = params | {name: params[name] - few.rate * velocity[name]}
     assert done.losses == pytest.approx(losses, rel=1e-12)
