@@ -11,9 +11,10 @@ from typer.testing import CliRunner
 from bench import cells, mutants, variations, verify
 from bench.cli import app
 from bench.executors.local import Local
+from bench.resume import reusable
 from bench.run import Outcome
 from bench.shard import Shard
-from bench.store import SCHEMA, ClaimRecord, Environment, Header, Store, describe, latest, read
+from bench.store import SCHEMA, ClaimRecord, CostRecord, Environment, Header, Store, describe, latest, read
 from equivalence.claim import claims
 from equivalence.mutant import mutants as registry
 
@@ -143,6 +144,15 @@ def test_only_the_same_is_reused(tmp_path, measured, framework, change):
     path.write_text("".join(record.model_dump_json() + "\n" for record in records))
     invoke(*ask, "--resume")
     assert len(measured.units) == 2
+
+
+def test_a_disturbed_block_is_measured_again(tmp_path):
+    store = Store(tmp_path)
+    for block, foreign in enumerate((0.01, 0.9, float("nan"))):
+        place = {"method": "fgm", "framework": "torch", "mode": "eager", "workload": "digits-mlp", "status": "ok"}
+        store.append(CostRecord(**place, block=block, foreign=foreign))
+    known = reusable(store.everything(), store.codes, [store.environment])
+    assert [record.block for record in known] == [0, 2]
 
 
 def test_what_was_interrupted_replaces_no_measurement():
