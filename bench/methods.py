@@ -471,9 +471,10 @@ METHODS = {
             curved("laplacian exact forward", probed=False, how="forward"),
             Passes(1 + 1 + 2, 0, 1),
             "forward, shared with the loss, 1, backward 2; second derivatives summed over the inputs 1, backward"
-            " through them 2; for each input the first derivative 1, backward through it 2",
+            " through them 2; for each input the first derivative 1, backward through it 2, but for the first layer,"
+            " whose derivatives are the same for all samples",
             refuses=few_inputs,
-            each=Passes(1 + 2),
+            each=Passes(1 + 2, first_layer=-3),
             times=inputs,
             swept=True,
         ),

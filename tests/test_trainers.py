@@ -1,10 +1,12 @@
 """Trainings in one framework: by the oracle's own gradients, on what the seed says, with nothing that labels betray."""
 
+import importlib
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from bench.train import robustness
 from bench.train.data import DATASETS, dataset, rows, size
 from bench.train.loop import batches, train
 from bench.train.regimes import MOMENTUM, REGIMES
@@ -14,8 +16,21 @@ from equivalence.reference import Reference
 STEPS = 3
 
 
+@pytest.fixture(autouse=True)
+def _precision(framework):
+    """Keras's is the process's, which other tests share."""
+    if framework != "tensorflow":
+        yield
+        return
+    config = importlib.import_module("keras").config
+    before = config.floatx(), config.dtype_policy()
+    yield
+    config.set_floatx(before[0])
+    config.set_dtype_policy(before[1])
+
+
 @pytest.fixture(scope="module")
-def few():
+def few(bridge):
     """A data set of few samples and a small model."""
     found = dataset("reviews-200", 0)
     return replace(found, labelled=rows(found.labelled, np.arange(24)), batch=8, test=rows(found.test, np.arange(60)))
@@ -56,7 +71,8 @@ def test_a_line_of_strength_zero_trains_as_plain(framework, few, regime):
     )
 
 
-def test_a_model_is_judged(framework, few):
+def test_a_model_is_judged(framework, few, monkeypatch):
+    monkeypatch.setattr(robustness, "STEPS", 2)  # as many as show that they are taken
     found = worth(trained(framework, few, "plain").trainer, few, "test", 0)
     assert set(found) == {"accuracy", "nll", "calibration_error", "confidence", "pgd_accuracy", "noise_accuracy"}
     assert 0 <= found["pgd_accuracy"] <= found["accuracy"] <= 1

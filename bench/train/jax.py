@@ -32,14 +32,15 @@ class Trainer:
         self.optimizer = OPTIMIZERS[optimizer](rate)
         self.params = self.problem.params
         self.state = self.optimizer.init(self.params)
-        objective = self.wrapped(regime, strength) if regime.wrapper else self.functional(regime, strength)
+        objective = self.wrapped(regime) if regime.wrapper else self.functional(regime)
 
         @jax.jit
-        def update(params: Any, state: Any, data: Any, unlabelled: Any, extra: Any) -> Any:
-            value, gradient = jax.value_and_grad(lambda p: objective(p, data, unlabelled, extra).mean())(params)
+        def update(strength: Any, params: Any, state: Any, *batches: Any) -> Any:
+            value, gradient = jax.value_and_grad(lambda p: objective(strength, p, *batches).mean())(params)
             updates, state = self.optimizer.update(gradient, state, params)
             return optax.apply_updates(params, updates), state, value
 
+        self.strength = jnp.asarray(strength, dtype)  # an argument: other strengths compile nothing anew
         self.update, self.predict = update, jax.jit(lambda params, data: self.f(params, *inputs(data)))
 
     def f(self, params: Any, x: Any, *masks: Any) -> Any:
@@ -51,24 +52,24 @@ class Trainer:
         """What is perturbed is added to the embedding's output."""
         return self.model(params, models.embed(params[self.table], x) + shift, *masks)
 
-    def wrapped(self, regime: Regime, strength: float) -> Any:
+    def wrapped(self, regime: Regime) -> Any:
         wrapper = regime.wrapper
         loss = optax.softmax_cross_entropy_with_integer_labels
-        options = {**wrapper.options, wrapper.option: strength}
-        line = getattr(training, wrapper.function)
-        if not self.table or wrapper.where == "table":
-            whole = line(self.f, loss, self.table, **options)
-            return lambda params, data, *_: whole(params, inputs(data)[0], data["labels"], *inputs(data)[1:])
-        whole = line(self.shifted, loss, **options)
+        of_output = self.table and wrapper.where != "table"
+        f, target = (self.shifted, None) if of_output else (self.f, self.table)
 
-        def objective(params: Any, data: Any, *_: Any) -> Any:
-            zeros = jnp.zeros((*data["tokens"].shape, params[self.table].shape[1]), params[self.table].dtype)
-            return whole(params, zeros, data["labels"], *inputs(data))
+        def objective(strength: Any, params: Any, data: Any, *_: Any) -> Any:
+            options = {**wrapper.options, wrapper.option: strength}
+            line = getattr(training, wrapper.function)(f, loss, target, **options)
+            given = inputs(data)
+            if of_output:
+                given = (jnp.zeros((*data["tokens"].shape, params[self.table].shape[1]), strength.dtype), *given)
+            return line(params, given[0], data["labels"], *given[1:])
 
         return objective
 
-    def functional(self, regime: Regime, strength: float) -> Any:
-        def objective(params: Any, data: Any, unlabelled: Any, extra: Any) -> Any:
+    def functional(self, regime: Regime) -> Any:
+        def objective(strength: Any, params: Any, data: Any, unlabelled: Any, extra: Any) -> Any:
             labelled, other = (self.problem.at(params, each, extra) for each in (data, unlabelled))
             return regime.objective(self.problem.methods, labelled, other, strength)
 
@@ -77,7 +78,7 @@ class Trainer:
     def step(self, data: dict[str, Any], unlabelled: dict[str, Any], extra: dict[str, Any]) -> float:
         """One step; the objective before it."""
         batches = (self.arrays(each) for each in (data, unlabelled, extra))
-        self.params, self.state, value = self.update(self.params, self.state, *batches)
+        self.params, self.state, value = self.update(self.strength, self.params, self.state, *batches)
         return float(value)
 
     def arrays(self, batch: dict[str, np.ndarray]) -> dict[str, Any]:

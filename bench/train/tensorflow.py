@@ -51,6 +51,7 @@ class Trainer:
     ):
         self.bridge = impls.load("tensorflow")
         keras.config.set_floatx(dtype)
+        keras.config.set_dtype_policy(dtype)  # Keras derives it from floatx once, at the first layer of the process
         methods = SimpleNamespace(
             **vars(impls.methods("tensorflow")), mean=tf.reduce_mean
         )  # flooding takes the batch's mean
