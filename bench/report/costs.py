@@ -110,17 +110,17 @@ def check_error(blocks: Blocks) -> str:
 
 def status(blocks: Sequence[CostRecord | PeerRecord]) -> str:
     """ok, or what befell a block and which share is left."""
-    bad = [record for record in blocks if record.status != "ok" or record.disturbed]
+    bad = [record for record in blocks if record.status != "ok"]
     said = befell(bad[0]) if bad else "ok"
     if bad and len(bad) < len(blocks):
         said = f"{said} ({len(bad)} of {len(blocks)} blocks)"
+    if disturbed := sum(record.disturbed for record in blocks):
+        said = f"{said}, {disturbed} of {len(blocks)} blocks disturbed"
     return f"{said}, quick" if all(record.quick for record in blocks) else said
 
 
 def befell(record: Cell) -> str:
     """A record's status, with the reason where it has one."""
-    if record.status == "ok" and isinstance(record, Block) and record.disturbed:
-        return f"disturbed: other processes took {record.foreign:.1f} cores"
     return f"{record.status}: {record.reason}" if record.reason else record.status
 
 
