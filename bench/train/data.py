@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, lru_cache, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -46,6 +47,11 @@ def size(batch: Batch) -> int:
     return len(batch["labels"])
 
 
+def first(batch: Batch) -> dict[str, Any]:
+    """The one sample that a model's start has for its batch."""
+    return {name: array[:1] for name, array in batch.items()}
+
+
 def without_labels(batch: Batch) -> Batch:
     return batch | {"labels": np.zeros_like(batch["labels"])}
 
@@ -80,8 +86,7 @@ def digits(seed: int, labelled: int) -> Dataset:
         model="cnn",
         loss="cross_entropy",
         params=cnn_params(np.random.default_rng((seed, 2)), (16, 32)),
-        labels=known["labels"][:1],
-        x=known["x"][:1],
+        **first(known),
     )
     title = f"{labelled:,} labelled digits"
     epochs = 20 if labelled >= 1000 else 60
@@ -111,37 +116,40 @@ def reviews(seed: int, labelled: int) -> Dataset:
         model="text",
         loss="cross_entropy",
         params=text_params(np.random.default_rng((seed, 2)), vocabulary, 32, 64),
-        labels=known["labels"][:1],
-        tokens=known["tokens"][:1],
-        mask=known["mask"][:1],
+        **first(known),
     )
     title = f"{labelled:,} labelled Chinese reviews"
     epochs = {200: 30, 1000: 12}.get(labelled, 6)
     return Dataset(f"reviews-{labelled}", title, known, rest, validation, test, start, epochs, 50, 2**-10)
 
 
-def clue_task(
-    seed: int,
-    folder: Path,
-    checkpoint: Path,
-    length: int = SENTENCE,
-    epochs: int = EPOCHS,
-    skip_bad_lines: bool = False,
-) -> Dataset:
+@dataclass(frozen=True)
+class Source:
+    """Where the data set of a user's own is, and how to read it."""
+
+    folder: str
+    checkpoint: str
+    length: int = SENTENCE
+    epochs: int = EPOCHS
+    skip_bad_lines: bool = False
+
+
+def clue_task(seed: int, source: Source) -> Dataset:
     """A CLUE task and a BERT. A tenth of train.json, 500 lines at most, is the validation part; dev.json is the test.
 
     Raises:
         clue.BadData: the folder's files, or the vocabulary beside the checkpoint, cannot be used.
         BadCheckpoint: the checkpoint cannot be used.
     """
-    task = clue.read(folder, skip_bad_lines)
+    folder, checkpoint = Path(source.folder), Path(source.checkpoint)
+    task = clue.read(folder, source.skip_bad_lines)
     params, options = load(checkpoint, len(task.classes), seed)
     if len(params["classifier.bias"]) != len(task.classes):
         raise clue.BadData(
             f"{checkpoint}: its classifier has {len(params['classifier.bias'])} classes, {folder} has"
             f" {len(task.classes)}. Take the classifier out of the checkpoint: a fresh one is drawn"
         )
-    length = min(length, len(params["embeddings.position_embeddings.weight"]))
+    length = min(source.length, len(params["embeddings.position_embeddings.weight"]))
     encode = encoder(checkpoint, length, len(params["embeddings.word_embeddings.weight"]))
     known, test = encode(task.train), encode(task.dev)
     order = np.random.default_rng((seed, 1)).permutation(size(known))
@@ -154,13 +162,11 @@ def clue_task(
         model="bert",
         loss="cross_entropy",
         params=params,
-        labels=known["labels"][:1],
-        tokens=known["tokens"][:1],
-        mask=known["mask"][:1],
         options=options,
+        **first(known),
     )
     title = f"{task.name}: {size(known):,} sentences, {len(task.classes)} classes"
-    return Dataset(task.name, title, known, rest, validation, test, start, epochs, 16, 2**-15)
+    return Dataset(task.name, title, known, rest, validation, test, start, source.epochs, 16, 2**-15)
 
 
 def encoder(checkpoint: Path, length: int, vocabulary: int) -> Callable[[clue.Lines], Batch]:
@@ -188,24 +194,10 @@ def encoder(checkpoint: Path, length: int, vocabulary: int) -> Callable[[clue.Li
     return encode
 
 
-@dataclass(frozen=True)
-class Source:
-    """Where the data set of a user's own is, and how to read it."""
-
-    folder: str
-    checkpoint: str
-    length: int = SENTENCE
-    epochs: int = EPOCHS
-    skip_bad_lines: bool = False
-
-
 @lru_cache(maxsize=2)
 def dataset(name: str, seed: int, source: Source | None = None) -> Dataset:
     """One of DATASETS by its name, or the CLUE task of that name from a source."""
-    if source is None:
-        return DATASETS[name](seed)
-    options = {"length": source.length, "epochs": source.epochs, "skip_bad_lines": source.skip_bad_lines}
-    return clue_task(seed, Path(source.folder), Path(source.checkpoint), **options)  # type: ignore[arg-type]
+    return clue_task(seed, source) if source else DATASETS[name](seed)
 
 
 DATASETS: dict[str, Callable[[int], Dataset]] = {

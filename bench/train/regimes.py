@@ -6,6 +6,7 @@ the labelled point p, or of the unlabelled one u as well.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from statistics import median_low
 from typing import Any, Literal
 
 from equivalence.cases import TABLES
@@ -43,6 +44,11 @@ class Regime:
     draws: tuple[Draw, ...] = ()
     unlabelled: bool = False  # whether it takes samples without labels too
     text: bool = False  # whether it needs an embedding
+
+    @property
+    def middle(self) -> float:
+        """The strength where none has been chosen."""
+        return median_low(self.strengths)
 
 
 def plain(m: Any, p: Point, u: Point, strength: float) -> Any:

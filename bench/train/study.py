@@ -8,7 +8,7 @@ say little about half a point of accuracy.
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from statistics import mean, median_low
+from statistics import mean
 from typing import Any, Literal
 
 from bench import allocator
@@ -103,8 +103,7 @@ def chosen(study: Study, tried: Iterable[TrainingRecord]) -> Strengths:
     for data, regime in study.pairs:
         means = {strength: mean(values) for strength, values in found.get((data, regime), {}).items()}
         finite = {strength: value for strength, value in means.items() if value < float("inf")}
-        middle = median_low(REGIMES[regime].strengths)
-        strengths[data, regime] = min(finite, key=finite.__getitem__) if finite else middle
+        strengths[data, regime] = min(finite, key=finite.__getitem__) if finite else REGIMES[regime].middle
     return strengths
 
 
@@ -114,7 +113,7 @@ def final(study: Study, strengths: Strengths) -> list[Unit]:
 
 def curves(study: Study) -> list[Unit]:
     """The first steps of every regime, with one seed."""
-    return [(*pair, median_low(REGIMES[pair[1]].strengths), CURVE_SEED) for pair in study.pairs]
+    return [(*pair, REGIMES[pair[1]].middle, CURVE_SEED) for pair in study.pairs]
 
 
 def jobs(study: Study, units: Iterable[Unit], part: Part, caches: str) -> list[Job]:
