@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from bench import allocator
+from bench import allocator, caches
 from bench.methods import ATTACK, ATTACKED, DOUBLE, METHODS, PENALTY, Method, renamed
 from bench.workloads import ON_REQUEST, WORKLOADS, named
 from equivalence.usages import attacked
@@ -134,13 +134,13 @@ def job(
     cores: Iterable[int],
     quick: bool,
     expected: str,
-    caches: str,
+    folder: str,
     block: int = 0,
     dtype: str = "float32",
 ) -> dict[str, Any]:
     """What `python -m bench.cell` and `bench.cold` read: one framework, mode and workload, and a unit for each method.
 
-    `expected` is the file that `bench.expected.expected` wrote for the workload, `caches` a folder for what compilers
+    `expected` is the file that `bench.expected.expected` wrote for the workload, `folder` one for what compilers
     keep.
     """
     return {
@@ -156,12 +156,8 @@ def job(
         "units": [[number, method] for number, method in enumerate(methods)],
         "environment": {
             "OPENBLAS_NUM_THREADS": "1",  # NumPy only checks: its own idle threads must not take the framework's cores
-            "TORCHINDUCTOR_CACHE_DIR": f"{caches}/torchinductor",
-            "TRITON_CACHE_DIR": f"{caches}/triton",
-            "JAX_COMPILATION_CACHE_DIR": f"{caches}/jax",
-            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-            "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
             "XLA_PYTHON_CLIENT_PREALLOCATE": "false",  # else the GPU's memory is the pool's, not the step's
+            **caches.settings(folder),
             **allocator.settings(),
         },
     }

@@ -14,7 +14,8 @@ DONE = ("ok", "wrong", "unsupported")  # what another try would find again; the 
 def reusable(records: Iterable[Any], codes: dict[str, str], environments: Collection[Environment]) -> list[Any]:
     """The records that count as measured by this code on these machines."""
     places = {environment.id for environment in environments}
-    comparable = (record for record in records if not stale(record, codes) and record.environment in places)
+    calm = (record for record in records if not getattr(record, "disturbed", False))  # the others: measured again
+    comparable = (record for record in calm if not stale(record, codes) and record.environment in places)
     return [record for record in latest(comparable) if record.status in DONE]
 
 

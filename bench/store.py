@@ -317,9 +317,8 @@ class Store:
         return read(self.path)
 
     def everything(self) -> list[Any]:
-        """What there is of every machine, less blocks that were disturbed: a run that goes on measures them again."""
-        records = [record for path in sorted(self.out.glob(FILES)) for record in read(path)[0]]
-        return [record for record in records if not (isinstance(record, Block) and record.disturbed)]
+        """What there is of every machine."""
+        return [record for path in sorted(self.out.glob(FILES)) for record in read(path)[0]]
 
 
 def rewrite(path: Path, records: Iterable[Any], kept: Iterable[Any]) -> None:

@@ -80,7 +80,7 @@ def job(module: str, group: list[cells.Cell], files: dict[str, Path], caches: Pa
         cores=[],
         quick=how.quick,
         expected=str(files[cell.workload]),
-        caches=str(caches),
+        folder=str(caches),
         block=block,
         dtype=cell.dtype,
     )

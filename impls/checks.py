@@ -16,6 +16,7 @@ import types
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from numbers import Integral
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from impls.contract.types import Count, Interval, Returns, Shape, Tree
@@ -90,7 +91,7 @@ class Call:
                 check_number(name, self.bridge.span(number)[0], wanted)  # not traced: it has a value to look at
             return number
         elif isinstance(wanted, Count):
-            check_count(name, value, wanted.lowest)
+            return self.count(name, value, wanted)
         elif isinstance(wanted, Tree):
             self.check_tree(name, value, wanted.copies)
         elif get_origin(wanted) is Annotated:
@@ -164,6 +165,15 @@ class Call:
                 f"{name}: got shape {tuple(value.shape)} of {value.dtype}, expected (B,) integer class numbers or"
                 " (B, C) floating-point probabilities"
             )
+
+    def count(self, name: str, value: Any, wanted: Count) -> Any:
+        """A whole number, as Python's own. A traced scalar has no value to look at, and passes."""
+        array = hasattr(value, "dtype") and not isinstance(value, Integral)  # NumPy's numbers have a dtype too
+        if wanted.traced and array and value.shape == () and "int" in str(value.dtype):
+            if self.bridge.finite(value) is None:
+                return value
+            value = int(value)
+        return check_count(name, value, wanted.lowest)
 
     def check_tree(self, name: str, value: Any, copies: bool) -> None:
         """A dict of floating-point arrays; K copies of each of `params`."""
@@ -254,6 +264,8 @@ def said(wanted: Interval) -> str:
     return low + (" and" if low and high else "") + high
 
 
-def check_count(name: str, value: Any, lowest: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < lowest:
+def check_count(name: str, value: Any, lowest: int) -> int:
+    """A whole number, as Python's own: NumPy's are not what a framework's seeds and sizes take."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < lowest:
         raise ValueError(f"{name}: got {value!r}, expected a whole number ≥ {lowest}")
+    return int(value)

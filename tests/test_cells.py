@@ -103,7 +103,7 @@ def test_floors():
 
 
 def test_a_job_numbers_its_methods():
-    said = job("torch", "eager", "digits-mlp", ["plain", "fgm"], cores=[0], quick=True, expected="e.npz", caches="c")
+    said = job("torch", "eager", "digits-mlp", ["plain", "fgm"], cores=[0], quick=True, expected="e.npz", folder="c")
     assert said["units"] == [[0, "plain"], [1, "fgm"]]
 
 
@@ -250,7 +250,7 @@ def work(framework, falsified, tmp_path):
     def measure(module, *units):
         said = job(
             framework, QUICK_MODE[framework], "digits-cnn", units,
-            cores=CORES, quick=True, expected=str(falsified), caches=str(tmp_path),
+            cores=CORES, quick=True, expected=str(falsified), folder=str(tmp_path),
         )  # fmt: skip
         worker = subprocess.run(
             [sys.executable, "-m", module], cwd=ROOT, input=json.dumps(said), capture_output=True, text=True

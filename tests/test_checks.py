@@ -20,6 +20,14 @@ REFUSED = {
     ),
     "noise in a list": (lambda m, p: m.noisy_loss(p.loss, p.x, [1.0]), "noise", "list", "an array"),
     "negative seed": (lambda m, p: m.rademacher(-1, (2,), like=p.x), "seed", "-1", "≥ 0"),
+    "negative seed in an array": (
+        lambda m, p: m.rademacher(p.array(np.int32(-1)), (2,), like=p.x),
+        "seed",
+        "-1",
+        "≥ 0",
+    ),
+    "seeds": (lambda m, p: m.rademacher(p.array(np.zeros(2, np.int32)), (2,), like=p.x), "seed", "[", "≥ 0"),
+    "half a seed": (lambda m, p: m.rademacher(p.array(np.float64(0.5)), (2,), like=p.x), "seed", "0.5", "≥ 0"),
     "radius a sample": (lambda m, p: m.fgm(p.loss, p.x, radius=p.array(zeros(3))), "radius", "(3,)", "a number"),
     "unknown norm": (
         lambda m, p: m.fgm(p.loss, p.x, radius=1.0, norm="l3"),

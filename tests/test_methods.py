@@ -486,6 +486,21 @@ def test_seed_decides(bridge, methods, p, name):
     assert drawn(0).shape == (4, 25)
 
 
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_seed_and_like_may_be_traced(framework, bridge, methods, p, name):
+    if framework == "torch":
+        pytest.skip("PyTorch's generators cannot be compiled")
+
+    def drawn(seed, like):
+        return draw(methods, name, seed, (4, 25), like)
+
+    seed = p.array(np.int32(3))
+    outside = bridge.to_numpy(drawn(3, p.x))
+    assert np.array_equal(bridge.to_numpy(drawn(seed, p.x)), outside)
+    inside = bridge.to_numpy(bridge.compiled(drawn, bridge.SWEEP_MODE)(seed, p.x))
+    np.testing.assert_allclose(inside, outside, rtol=1e-14)  # sums are rounded otherwise
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_sampler_takes_the_dtype_of_like(bridge, methods, p, name, dtype):

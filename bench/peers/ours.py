@@ -17,24 +17,27 @@ def build(job: Job, framework: str, mode: str, case: Case, device: str) -> Arm:
     problem = Problem(case, bridge, methods, "float32", device)
     theta = problem.array(flat(case.params)[None])  # (1, P)
 
-    def step(theta: Any, drawn: Any, *arrays: Any) -> Any:
+    inside = framework != "torch"  # whose generators cannot be compiled: what they draw is an argument
+
+    def step(theta: Any, random: Any, *arrays: Any) -> Any:
+        drawn = draw(methods, job, theta, random) if inside else random
         return DOES[type(job)](methods, job, problem.at(*arrays), theta, drawn)
 
     compiled = bridge.compiled(step, mode)
 
     def run() -> Any:
-        result = compiled(theta, draw(methods, job, theta), *problem.arrays)
+        result = compiled(theta, SEED if inside else draw(methods, job, theta, SEED), *problem.arrays)
         bridge.synchronise(result)
         return result
 
-    return Arm(run, bridge.to_numpy, bridge.to_numpy(draw(methods, job, theta)))
+    return Arm(run, bridge.to_numpy, bridge.to_numpy(draw(methods, job, theta, SEED)))
 
 
-def draw(methods: Any, job: Job, theta: Any) -> Any:
+def draw(methods: Any, job: Job, theta: Any, seed: Any) -> Any:
     """What is random in the job, drawn anew in every run, as the packages do."""
     if isinstance(job, Trace):
-        return methods.rademacher(SEED, (job.probes, *theta.shape), like=theta)
-    return methods.gaussian(SEED, theta.shape, like=theta) if isinstance(job, Eigenvalue) else theta
+        return methods.rademacher(seed, (job.probes, *theta.shape), like=theta)
+    return methods.gaussian(seed, theta.shape, like=theta) if isinstance(job, Eigenvalue) else theta
 
 
 def of_vector(point: Point) -> Callable[[Any], Any]:

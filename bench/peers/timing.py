@@ -53,7 +53,7 @@ def job(match: Match, caches: Path, how: How, block: int) -> Job:
         cores=[],
         quick=how.quick,
         expected="",  # `bench.peers.expected` keeps it
-        caches=str(caches),
+        folder=str(caches),
         block=block,
     )
     units = [arm for _, arm in message.pop("units")]

@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Any, Literal
 
-from bench import allocator
+from bench import allocator, caches
 from bench.run import Job, Outcome
 from bench.store import TrainingRecord
 from bench.train.data import DATASETS, Source
@@ -116,7 +116,7 @@ def curves(study: Study) -> list[Unit]:
     return [(*pair, REGIMES[pair[1]].middle, CURVE_SEED) for pair in study.pairs]
 
 
-def jobs(study: Study, units: Iterable[Unit], part: Part, caches: str) -> list[Job]:
+def jobs(study: Study, units: Iterable[Unit], part: Part, folder: str) -> list[Job]:
     """A process a data set and seed: its regimes share the data."""
     arguments = {
         "part": part,
@@ -125,12 +125,7 @@ def jobs(study: Study, units: Iterable[Unit], part: Part, caches: str) -> list[J
         "device": study.device,
         "quick": study.quick,
         "source": asdict(study.source) if study.source else None,
-        "environment": {
-            "JAX_COMPILATION_CACHE_DIR": f"{caches}/jax",
-            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-            "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
-            **allocator.settings(),
-        },
+        "environment": {**caches.settings(folder), **allocator.settings()},
     }
     grouped: dict[tuple[str, int], list[list[Any]]] = {}
     for unit in units:

@@ -1,7 +1,9 @@
 """Random arrays. The only functions that draw; the seed is an argument, the global random state is left alone.
 
-`seed` is a non-negative integer: the same seed gives the same numbers in the same framework and version. `like` is an
-array whose dtype and device the result takes.
+`seed` is a non-negative integer: the same seed gives the same numbers in the same framework and version. JAX and
+TensorFlow compute their numbers from the seed, which may be traced there: draw inside the compiled step, and let its
+number be a seed. PyTorch's generators cannot be compiled: draw outside, and pass what was drawn. `like` is an array
+whose dtype and device the result takes.
 """
 
 from typing import Literal

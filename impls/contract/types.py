@@ -29,9 +29,10 @@ class Interval:
 
 @dataclass(frozen=True)
 class Count:
-    """A whole number."""
+    """A whole number; with `traced`, an integer array of shape () will do."""
 
     lowest: int
+    traced: bool = False
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ MixingWeight = Annotated[float, Interval(0, 1, traced=False)]
 OptionalWeight = Annotated[float, Interval(0, traced=False)]
 Rate = Annotated[float, Interval(0, 1, open="high")]
 Real = Annotated[float, Interval()]
-Seed = Annotated[int, Count(0)]
+Seed = Annotated[int | Array, Count(0, traced=True)]
 Steps = Annotated[int, Count(1)]
 StepsOrNone = Annotated[int, Count(0)]
 Bounds = Annotated[tuple[float, float] | None, "bounds"]

@@ -7,22 +7,24 @@ from impls.checks import checked
 from impls.jax.norms import unit
 
 
+def _beside(draws, like):
+    """On the device of `like`; what is traced has none of its own, and is drawn where the step runs."""
+    return draws if isinstance(like, jax.core.Tracer) else jax.device_put(draws, like.sharding)
+
+
 @checked
 def rademacher(seed, shape, *, like):
-    key = jax.random.key(seed)
-    return jax.device_put(jax.random.rademacher(key, shape, dtype=like.dtype), like.sharding)
+    return _beside(jax.random.rademacher(jax.random.key(seed), shape, dtype=like.dtype), like)
 
 
 @checked
 def gaussian(seed, shape, *, like):
-    key = jax.random.key(seed)
-    return jax.device_put(jax.random.normal(key, shape, dtype=like.dtype), like.sharding)
+    return _beside(jax.random.normal(jax.random.key(seed), shape, dtype=like.dtype), like)
 
 
 @checked
 def uniform(seed, shape, *, like):
-    key = jax.random.key(seed)
-    return jax.device_put(jax.random.uniform(key, shape, dtype=like.dtype), like.sharding)
+    return _beside(jax.random.uniform(jax.random.key(seed), shape, dtype=like.dtype), like)
 
 
 @checked
