@@ -62,9 +62,21 @@ def tally(records: Sequence[Judged], missing: int = 0) -> str:
     return ", ".join(cells + ([f"{NOT_MEASURED} {missing}"] if missing else []))
 
 
-def mark(text: str, records: Iterable[Any], code: dict[str, str] | None) -> str:
+class Shown(str):
+    """A cell's text, which remembers the records that it rests on."""
+
+    records: tuple[Any, ...]
+
+    def __new__(cls, text: str, records: Iterable[Any]) -> "Shown":
+        shown = super().__new__(cls, text)
+        shown.records = tuple(records)
+        return shown
+
+
+def mark(text: str, records: Iterable[Any], code: dict[str, str] | None) -> Shown:
     """The text, marked where a record that it rests on was made with other code."""
-    return f"{text} {STALE}" if any(stale(record, code) for record in records) else text
+    records = tuple(records)
+    return Shown(f"{text} {STALE}".strip() if any(stale(record, code) for record in records) else text, records)
 
 
 def worst(values: Iterable[float]) -> float:
