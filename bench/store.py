@@ -7,6 +7,7 @@ import os
 import platform
 import re
 import subprocess
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -427,7 +428,7 @@ def load(out: Path | str = "results", kind: str = "cost") -> "pd.DataFrame":
     the environment, missing where that was not recorded. Lists stay lists.
 
     Raises:
-        ValueError: there is no such kind, or no record of it.
+        ValueError: there is no such kind, no record of it, or the records have another schema.
         FileNotFoundError: there is no such folder.
     """
     import pandas as pd  # here: what measures does without it
@@ -438,8 +439,10 @@ def load(out: Path | str = "results", kind: str = "cost") -> "pd.DataFrame":
     if not Path(out).is_dir():
         raise FileNotFoundError(f"{out}: no such folder, expected one of results")
     rows = []
-    for path in sorted(Path(out).glob(FILES)):
-        records = read(path)[0]
+    for path in sorted(of_this_schema(Path(out)).glob(FILES)):
+        records, problems = read(path)
+        if problems:
+            warnings.warn(f"{len(problems)} lines are left out: {problems[0]}", stacklevel=2)
         places = {record.id: record for record in records if isinstance(record, Environment)}
         for record in latest(records):
             if isinstance(record, model):
@@ -476,6 +479,7 @@ def schema(path: Path) -> int:
 def read(path: Path) -> tuple[list[Any], list[str]]:
     """The records of a file, and for each line that is not one, what is wrong with it. The rest is kept."""
     records, problems = [], []
+    places: dict[str, dict[str, Any]] = {}
     for number, line in enumerate(path.read_bytes().split(b"\n"), start=1):
         if not line:
             continue
@@ -484,10 +488,28 @@ def read(path: Path) -> tuple[list[Any], list[str]]:
         except ValidationError as error:
             first = error.errors()[0]
             problems.append(f"{path}:{number}: not a record, left out: {first['msg']}")
-        else:
-            if not isinstance(record, Header):
-                records.append(record)
+            continue
+        if isinstance(record, Environment):
+            told = record.model_dump(exclude={"time", "code"})
+            if places.setdefault(record.id, told) != told:
+                problems.append(f"{path}:{number}: another environment with the id {record.id}, left out")
+                continue
+        if not isinstance(record, Header):
+            records.append(record)
     return records, problems
+
+
+def of_this_schema(folder: Path) -> Path:
+    """A folder of results, if this code can read its records; an empty one, or none yet, is.
+
+    Raises:
+        ValueError: they have another schema.
+    """
+    for path in sorted(folder.glob(FILES)):
+        if (found := schema(path)) != SCHEMA:
+            advice = "use the code that wrote it, or another folder"
+            raise ValueError(f"{path}: its records have schema {found}, expected {SCHEMA}: {advice}")
+    return folder
 
 
 def latest(records: Iterable[Any]) -> list[Any]:

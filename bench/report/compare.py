@@ -25,7 +25,7 @@ from bench.report.costs import calm, effects, measured_last
 from bench.report.tables import outcome
 from bench.staleness import ROOT
 from bench.statistics import FEWEST, LEVEL, RESAMPLES, Effect, noise_floor
-from bench.store import FILES, AgreementRecord, Block, ClaimRecord, CostRecord, latest, read
+from bench.store import FILES, AgreementRecord, Block, ClaimRecord, CostRecord, latest, of_this_schema, read
 
 ALONE = float(np.log(1.1))  # what has no noise floor of its own must differ by more than a tenth
 FRESH = 2  # runs that must find again what one has found
@@ -105,6 +105,10 @@ def results(source: str) -> Results:
 
 def of_folder(folder: Path, name: str) -> Results:
     found = Results(name)
+    try:
+        of_this_schema(folder)
+    except ValueError as error:
+        raise Unreadable(str(error)) from None
     for path in sorted(folder.glob(FILES)):
         records, problems = read(path)
         machine = path.parent.name

@@ -158,3 +158,10 @@ def test_markdown_stays_within_its_limit(tmp_path):
     found = compare.compare(base, new)
     text = compare.markdown_text(base, new, found, limit=5000)
     assert len(text.encode()) <= 5000 and "more are in the JSON" in text
+
+
+def test_records_of_another_schema_are_refused(tmp_path):
+    path = store(tmp_path, [claim_record()])
+    path.write_text('{"kind":"store","version":99}\n' + path.read_text())
+    with pytest.raises(compare.Unreadable, match="schema 99"):
+        compare.results(str(tmp_path))

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from bench.report import export
-from bench.store import KINDS, load
+from bench.store import KINDS, load, read
 from tests.report.made import cost_records, of_every_kind, store
 
 ROOT = Path(__file__).parents[2]
@@ -90,3 +90,17 @@ def test_the_analysis_in_the_docs_runs(tmp_path, monkeypatch, capsys):
     found = runpy.run_path(str(ROOT / "docs" / "analysis.py"))
     assert found["answer"]["ratio"].tolist() == [2.05] and found["answer"]["blocks"].tolist() == [2]
     assert found["ratios"].loc["fgm"].tolist() == pytest.approx([2.05])
+
+
+def test_what_is_left_out_is_said(tmp_path):
+    store(tmp_path, of_every_kind(), ending='{"kind": "cost"')
+    with pytest.warns(UserWarning, match="1 lines are left out"):
+        assert len(load(tmp_path)) == 6
+
+
+def test_an_id_that_means_two_environments_is_a_problem(tmp_path):
+    environment = of_every_kind()[0]
+    path = store(tmp_path, [environment, environment, environment.model_copy(update={"cpu": "another"})])
+    records, problems = read(path)
+    assert [record.cpu for record in records] == ["a CPU", "a CPU"] and len(problems) == 1
+    assert "another environment with the id e1" in problems[0]
