@@ -43,15 +43,16 @@ def test_what_seems_slower_is_measured_twice_more(tmp_path, monkeypatch):
             record.code = code
         store(tmp_path / name, made)
         (tmp_path / name / "here").rename(tmp_path / name / machine)
-    seen = []
+    seen, ratios = [], []
 
     def measure(session, planned, device, how):
         seen.append([cell.method for cell in planned])
-        for record in [*cost_records("plain", [0.99, 1.0, 1.01] * 2), *cost_records("fgm", [slower] * 6)]:
+        for record in [*cost_records("plain", [0.99, 1.0, 1.01] * 2), *cost_records("fgm", [ratios[-1]] * 6)]:
             session.store.append(record)
 
     monkeypatch.setattr(cli, "timed_cells", measure)
-    for slower, status in ((2.3, 1), (2.0, 0)):
+    for ratio, status in ((2.3, 1), (2.0, 0)):
+        ratios.append(ratio)
         said = invoke("compare", tmp_path / "base", tmp_path / "new", "--confirm")
         assert said.exit_code == status, said.output
     assert seen == [["plain", "fgm"]] * 2 * compare.FRESH
