@@ -93,8 +93,9 @@ def is_curve(part: dict[str, Any]) -> bool:
 
 def draw_order(ax: Axes, parts: dict[str, dict[str, Any]]) -> None:
     """One panel: a curve for each framework, the law that theory states, and what is rounding noise."""
+    found = {framework: judge(part).numbers for framework, part in parts.items()}
     for position, (framework, part) in enumerate(parts.items()):
-        slope = judge(part).numbers.get("slope")
+        slope = found[framework].get("slope")
         label = f"{framework}: slope {slope:.3f}" if slope is not None else f"{framework}: no slope"
         ax.plot(part["steps"], positive(part["norms"]), label=label, **LOOKS[position % len(LOOKS)])
     first = next(iter(parts.values()))
@@ -104,6 +105,10 @@ def draw_order(ax: Axes, parts: dict[str, dict[str, Any]]) -> None:
     above = law >= noise / 8
     exponent = f"{order:g}".translate(SUPERSCRIPTS) if order != 1 else ""
     ax.plot(steps[above], law[above], "--", color="#CC0077", linewidth=1.5, zorder=5, label=f"theory: c·ε{exponent}")
+    windows = [(numbers["smallest step"], numbers["largest step"]) for numbers in found.values() if "slope" in numbers]
+    if windows:
+        left, right = max(low for low, _ in windows), min(high for _, high in windows)
+        ax.axvspan(left, right, color=INK, alpha=0.07, linewidth=0, label="steps that the slope is fitted to")
     if noise > 0:
         ax.axhline(noise, color="#777777", linestyle=":", linewidth=1.5, label="rounding noise")
     ax.set(xscale="log", yscale="log", xlabel="step ε")
