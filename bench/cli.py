@@ -7,7 +7,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 from rich.console import Console
@@ -360,7 +360,7 @@ def export_command(
     [form] = arguments.known("format", [form], export.WRITERS)
     arguments.writable(folder, folder=True)
     try:
-        counts = export.export(arguments.readable(out), folder, form)
+        counts = export.export(arguments.readable(out), folder, cast(export.Format, form))
     except (ValueError, FileNotFoundError) as error:
         raise arguments.refuse(str(error)) from None
     for kind, count in counts.items():
@@ -385,16 +385,16 @@ def compare_command(
         sides = [compare.results(source) for source in (base, new, *(fresh or []))]
     except compare.Unreadable as error:
         raise arguments.refuse(str(error)) from None
-    if confirm:
-        sides += afresh(sides[0], sides[1])
-    found = compare.compare(*sides[:2], sides[2:])
-    for side in sides:
+    old, now, *again = sides
+    again += afresh(old, now) if confirm else []
+    found = compare.compare(old, now, again)
+    for side in (old, now, *again):
         for problem in side.problems:
             console.print(f"[yellow]{side.name}: {problem}[/yellow]", highlight=False)
     terminal.show(console, compare.table(found))
     for path, write in ((markdown, compare.markdown_text), (json, compare.json_text)):
         if path:
-            path.write_text(write(*sides[:2], found), encoding="utf-8")
+            path.write_text(write(old, now, found), encoding="utf-8")
     regressions = sum(change.regression for change in found)
     console.print(f"{regressions} regressions, {len(found)} changes")
     raise typer.Exit(1 if regressions else 0)

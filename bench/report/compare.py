@@ -122,7 +122,7 @@ def of_folder(folder: Path, name: str) -> Results:
 
 def called(record: Any) -> str:
     """A record's name, without what only numbers the blocks of a cell."""
-    names = record.key()[:-1] if isinstance(record, Block) else record.key()
+    names = tuple(record.key())[: -1 if isinstance(record, Block) else None]
     device = (record.device,) if record.device not in names else ()
     return " ".join(part for part in (*names, *device) if part)
 

@@ -8,7 +8,7 @@ import pandas as pd
 
 from bench.cells import QUICK_MODE
 from bench.growth import SWEEPS, Sweep, exponent
-from bench.report.tables import NONE, NOT_MEASURED, Shown, mark, of_kind
+from bench.report.tables import NONE, NOT_MEASURED, Shown, framed, mark, of_kind
 from bench.selfcheck import EXPECTED, verdicts
 from bench.statistics import Effect, block_effect, effect, noise_floor, verdict
 from bench.store import Block, Cell, ColdRecord, CostRecord, PeerRecord, SelfCheckRecord
@@ -43,7 +43,7 @@ def cost_table(records: Iterable[object], code: dict[str, str] | None = None) ->
         place = blocks[0].place()
         counted = work.get((*place, blocks[0].method))
         rows.append(cost_row(blocks, counted, noise.get(place, float("inf")), code))
-    return pd.DataFrame(rows, columns=COST_COLUMNS)
+    return framed(rows, COST_COLUMNS)
 
 
 def priced_table(records: Iterable[object], code: dict[str, str] | None = None) -> pd.DataFrame:
@@ -57,7 +57,7 @@ def priced_table(records: Iterable[object], code: dict[str, str] | None = None) 
         compiled, held = (cold_price(cold, value, code) for value in ("compiled", "memory"))
         rows.append((*place, price(row), row["floor"], row["efficiency"], row["counted"], compiled, held,
                      row["blocks"], row["error"], row["status"]))  # fmt: skip
-    return pd.DataFrame(rows, columns=PRICED_COLUMNS)
+    return framed(rows, PRICED_COLUMNS)
 
 
 def price(row: dict[Hashable, Any]) -> Shown:
@@ -169,7 +169,7 @@ def growth_table(records: Iterable[object], code: dict[str, str] | None = None) 
         blocks = [record for size in curve.values() for record in size]
         numbers = number(measured, ".2f"), number(sweep.predicted(method, sizes), ".2f")
         rows.append((sweep.name, framework, method.format("K"), shown, *numbers, mark(status(blocks), blocks, code)))
-    return pd.DataFrame(rows, columns=GROWTH_COLUMNS)
+    return framed(rows, GROWTH_COLUMNS)
 
 
 def curves(records: Iterable[object]) -> Iterator[tuple[Sweep, str, str, dict[int, Blocks]]]:
@@ -215,7 +215,7 @@ def selfcheck_table(records: Iterable[object], code: dict[str, str] | None = Non
             said = ", ".join(f"{word} {words.count(word)} of {len(words)}" for word in dict.fromkeys(words))
             numbers = f"{np.exp(np.mean(blocks)):.3f}", f"{np.std(blocks):.3f}"
             rows.append((*place, method, EXPECTED[method], *numbers, mark(said, found, code)))
-    return pd.DataFrame(rows, columns=SELFCHECK_COLUMNS)
+    return framed(rows, SELFCHECK_COLUMNS)
 
 
 def cold_table(records: Iterable[object], code: dict[str, str] | None = None) -> pd.DataFrame:
@@ -224,7 +224,7 @@ def cold_table(records: Iterable[object], code: dict[str, str] | None = None) ->
         (*record.place(), record.method, *cold_cells(record), mark(befell(record), [record], code))
         for record in of_kind(records, ColdRecord)
     ]
-    return pd.DataFrame(rows, columns=COLD_COLUMNS)
+    return framed(rows, COLD_COLUMNS)
 
 
 def cold_cells(record: ColdRecord) -> tuple[str, ...]:

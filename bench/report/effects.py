@@ -8,7 +8,7 @@ import pandas as pd
 
 from bench.cells import QUICK_MODE
 from bench.report.costs import cells, effects
-from bench.report.tables import NONE, mark, of_kind
+from bench.report.tables import NONE, framed, mark, of_kind
 from bench.statistics import effect
 from bench.store import TrainingRecord
 from bench.train.statistics import Estimate, equivalent, estimate, holm, verdict
@@ -68,7 +68,7 @@ def effects_table(records: Iterable[Any], code: dict[str, str] | None = None) ->
             shown = points(beside[name]) if name in beside else NONE
             price = costs.get((place[0].partition("-")[0], place[1], name), NONE)
             rows.append((*place, name, *row(list(runs.values()), list(plain.values()), shown, word, price, code)))
-    return pd.DataFrame(rows, columns=EFFECT_COLUMNS)
+    return framed(rows, EFFECT_COLUMNS)
 
 
 def promised(records: Iterable[Any]) -> dict[tuple[str, str, str], str]:
@@ -172,4 +172,4 @@ def articles_table(records: Iterable[Any]) -> pd.DataFrame:
         held = [name for name, shown in decided.items() if shown and shown[1]]
         word = f"on {len(held)} of {len(here)}" if here else "not measured"
         rows.append((said.claim, said.article, said.iflytek, said.tnews, "; ".join(here) or NONE, word))
-    return pd.DataFrame(rows, columns=ARTICLE_COLUMNS)
+    return framed(rows, ARTICLE_COLUMNS)

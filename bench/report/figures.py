@@ -1,6 +1,7 @@
 """Figures from claim records, as SVG text: the same records give the same bytes."""
 
 import io
+import re
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
@@ -48,6 +49,7 @@ STYLE: Any = {
 }
 PANEL = (4.6, 4.2)  # inches
 FLOAT32 = "float32 at the default ξ"
+NUMBERED = re.compile(r' id="[\w.]+_\d+"')
 SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -173,4 +175,5 @@ def themed(text: str, title: str) -> str:
     head, opening, rest = text.partition("<svg ")
     attributes, end, body = rest.partition(">")
     named = f'role="img" aria-label={quoteattr(title)} {attributes}'
+    body = NUMBERED.sub("", body)  # names of groups, which several figures on one page would share
     return f"{head}{opening}{named}{end}\n{THEME}{body}".replace(INK, "currentColor").replace(PAPER, "var(--paper)")

@@ -37,6 +37,7 @@ def update(folder: Path, records: Iterable[Any]) -> pd.DataFrame:
         Damaged: there is a file that cannot be read. Nothing is written.
     """
     found = pd.concat([known(folder), lines(records)]).drop_duplicates(KEY, keep="last").sort_values(["time", *KEY])
+    found = found.astype(dict.fromkeys(("value", "low", "high"), float))
     if len(found):
         found.to_csv(folder / FILE, index=False, float_format="%.6g")
     return found.reset_index(drop=True)
@@ -72,14 +73,15 @@ def lines(records: Iterable[Any]) -> pd.DataFrame:
                 rows.append((*place, COST, name, costs.milliseconds(blocks), np.nan, np.nan, "ms"))
             else:
                 rows.append((*place, COST, name, found.ratio, *found.interval, "plain steps"))
-    groups: dict[tuple[str, str, str], list[Any]] = {}
-    for record in [*tables.of_kind(records, tables.ClaimRecord), *tables.agreements(records)]:
+    checks: list[tables.Judged] = [*tables.of_kind(records, tables.ClaimRecord), *tables.agreements(records)]
+    groups: dict[tuple[str, str], list[tables.Judged]] = {}
+    for record in checks:
         if not record.wrong and record.environment in commits:
-            groups.setdefault((record.environment, record.framework, record.kind), []).append(record)
-    for (place, framework, kind), own in groups.items():
+            groups.setdefault((record.environment, f"{record.kind}, {record.framework}"), []).append(record)
+    for (where, name), own in groups.items():
         held = sum(tables.outcome(record) == "holds" for record in own) / len(own)
         time = max(record.time for record in own)
-        rows.append((time, commits[place], place, HOLDING, f"{kind}, {framework}", held, np.nan, np.nan, "share"))
+        rows.append((time, commits[where], where, HOLDING, name, held, np.nan, np.nan, "share"))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 

@@ -30,6 +30,7 @@ from impls import FRAMEWORKS
 SELECTORS = ("framework", "device", "mode", "workload")  # columns that a reader chooses by, in all tables at once
 BUDGET = 3_600_000  # characters that compressed records may take of a page of 6 MB
 LONGEST = (10**9, 64, 8, 0)  # numbers of a list that are kept, until everything fits
+WHOLE = 36  # characters of a cell that stay on a line
 NUMBER = re.compile(r"[≈? ]*([-+−]?\d[\d]*(?:\.\d+)?(?:e[-+]?\d+)?)")
 
 
@@ -67,7 +68,9 @@ class Book:
         if frame.empty:
             return f"<p>{NOT_MEASURED}</p>\n"
         heads = "".join(self.head(str(name)) for name in frame.columns)
-        body = "\n".join(self.row(list(frame.columns), row, plots) for row in frame.itertuples(index=False))
+        counted = [sum(bool(NUMBER.match(str(value))) for value in frame[name]) > len(frame) / 2 for name in frame]
+        rows = frame.itertuples(index=False)
+        body = "\n".join(self.row(list(frame.columns), counted, row, plots) for row in rows)
         return (
             '<div class="scroll" tabindex="0" role="group" aria-label="table">\n'
             f"<table>\n<thead><tr>{heads}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>\n</div>\n"
@@ -79,28 +82,32 @@ class Book:
         only = f' data-framework="{own}"' if own and " – " not in name else ""
         return f'<th scope="col"{only}>{escape(name)}</th>'
 
-    def row(self, columns: Sequence[Any], row: Sequence[Any], plots: Mapping[str, Any] | None) -> str:
+    def row(
+        self, columns: Sequence[Any], counted: Sequence[bool], row: Sequence[Any], plots: Mapping[str, Any] | None
+    ) -> str:
         facts = ""
         for name, value in zip(columns, row, strict=True):
             if name in SELECTORS and (plain := str(value).removesuffix(STALE).strip()):
                 self.choices[name].add(plain)
                 facts += f' data-{name}="{escape(plain)}"'
-        cells = "".join(map(self.cell, row[1:]))
-        return f"<tr{facts}>{self.cell(row[0], plots)}{cells}</tr>"
+        cells = "".join(map(self.cell, row[1:], counted[1:]))
+        return f"<tr{facts}>{self.cell(row[0], counted[0], plots)}{cells}</tr>"
 
-    def cell(self, value: Any, plots: Mapping[str, Any] | None = None) -> str:
-        """Text that opens the records behind it, and sorts by its number."""
-        shown, order, kind = escape(str(value)), "", ""
+    def cell(self, value: Any, counted: bool = False, plots: Mapping[str, Any] | None = None) -> str:
+        """Text that opens the records behind it; in a column with numbers it sorts by its own, or before them all."""
+        shown, order, kinds = escape(str(value)), "", ["whole"] if len(str(value)) <= WHOLE else []
         if plots and f"{value}.svg" in plots["figures"]:
             shown = f'<a href="#{anchor(plots, f"{value}.svg")}">{shown}</a>'
         elif isinstance(value, Shown) and value.records:
             numbers = " ".join(str(self.number(record)) for record in value.records)
             shown = f'<button type="button" data-records="{numbers}">{shown}</button>'
-        if found := NUMBER.match(str(value)):
-            order = f' data-order="{found[1]}"'
+        if counted:
+            found = NUMBER.match(str(value))
+            order = f' data-order="{found[1] if found else ""}"'
         if state := looks(str(value)):
-            kind = f' class="{state}"'
-        return f"<td{order}{kind}>{shown}</td>"
+            kinds.append(state)
+        named = f' class="{" ".join(kinds)}"' if kinds else ""
+        return f"<td{order}{named}>{shown}</td>"
 
     def number(self, record: Any) -> int:
         if id(record) not in self.numbers:
@@ -121,7 +128,8 @@ def looks(text: str) -> str:
 def drawn(machine: Mapping[str, Any], kind: str) -> str:
     """The figures of a kind, each where tables' links lead."""
     return "".join(
-        f'<figure id="{anchor(machine, name)}">\n{inline(svg)}\n</figure>\n\n' for name, svg in machine[kind].items()
+        f'<figure id="{anchor(machine, name)}">\n{inline(svg, anchor(machine, name))}\n</figure>\n\n'
+        for name, svg in machine[kind].items()
     )
 
 
@@ -129,8 +137,12 @@ def anchor(machine: Mapping[str, Any], figure: str) -> str:
     return f"{machine['name']}-{figure.removesuffix('.svg')}"
 
 
-def inline(svg: str) -> str:
-    """A figure as a part of a page: no declaration of its own, no blank line, which would end a block of Markdown."""
+def inline(svg: str, name: str) -> str:
+    """A figure as a part of a page: no declaration of its own, names that no other figure has, and no blank line.
+
+    A blank line would end a block of HTML in Markdown.
+    """
+    svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", svg)
     return "\n".join(line for line in svg[svg.index("<svg") :].splitlines() if line.strip())
 
 

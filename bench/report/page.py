@@ -162,7 +162,7 @@ def environments(records: Sequence[Any]) -> pd.DataFrame:
     for name, count in counts.items():
         facts = described(known[name]) if name in known else ["not recorded"] * (len(columns) - 2)
         rows.append([*facts, str(count), " to ".join(dict.fromkeys((min(days[name]), max(days[name]))))])
-    return pd.DataFrame(rows, columns=columns)
+    return tables.framed(rows, columns)
 
 
 def described(environment: Environment) -> list[str]:

@@ -41,8 +41,9 @@ def cost_record(method, ratio=2.0, block=0, **options):
     """A block in which every pair shows the ratio."""
     base = [0.010, 0.011, 0.012, 0.011]
     steps = [ratio * time for time in base]
-    options = {"status": "ok", "steps": steps, "base": base, "floor": 5 / 3, "error": 4.0} | options
-    return CostRecord(method=method, block=block, framework="torch", mode="eager", workload="mlp", **options)
+    place = {"framework": "torch", "mode": "eager", "workload": "mlp"}
+    facts = {"status": "ok", "steps": steps, "base": base, "floor": 5 / 3, "error": 4.0}
+    return CostRecord(method=method, block=block, **(place | facts | options))
 
 
 def cost_records(method, ratios, **options):

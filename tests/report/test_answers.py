@@ -78,11 +78,11 @@ def test_a_summary_names_failures_and_stays_within_its_limit(monkeypatch):
 
 def test_only_the_marked_part_of_the_readme_changes(tmp_path):
     path = tmp_path / "README.md"
-    path.write_text(f"before\n{readme.BEGIN}\nold\n{readme.END}\nafter\n")
+    path.write_text(f"before\n{readme.BEGIN}\nof yesterday\n{readme.END}\nafter\n")
     readme.update(path, "results", shown([]))
     text = path.read_text()
     assert text.startswith(f"before\n{readme.BEGIN}\n") and text.endswith(f"{readme.END}\nafter\n")
-    assert "old" not in text and "Does it hold?" in text and "(results/here/figures/C2.svg)" in text
+    assert "of yesterday" not in text and "Does it hold?" in text and "(results/here/figures/C2.svg)" in text
     readme.update(path, "results", shown([]))
     assert path.read_text() == text
     path.write_text("no marks")

@@ -14,16 +14,22 @@ DataTable.ext.search.push((settings, data, row) => fits(settings.aoData[row].nTr
 
 function enliven(table) {
   if (tables.has(table)) return;
-  const long = table.tBodies[0].rows.length > 60;
+  const rows = table.tBodies[0].rows.length;
+  const long = rows > 60;
   const api = new DataTable(table, {
     order: [],
     autoWidth: false,
     paging: long,
     pageLength: 30,
     lengthMenu: [30, 100, { label: "all", value: -1 }],
-    layout: { topStart: long ? "pageLength" : null, topEnd: "search", bottomStart: "info", bottomEnd: long ? "paging" : null },
+    layout: { topStart: long ? "pageLength" : null, topEnd: rows > 5 ? "search" : null, bottomStart: "info", bottomEnd: long ? "paging" : null },
     language: { search: "search", info: "_TOTAL_ rows", infoEmpty: "no row", infoFiltered: "of _MAX_", lengthMenu: "_MENU_ rows" },
   });
+  // Several on one page: each says which table it turns the pages of.
+  const heading = [...document.querySelectorAll("main h2")].filter((each) => each.compareDocumentPosition(table) & Node.DOCUMENT_POSITION_FOLLOWING).at(-1);
+  const place = `${heading?.textContent ?? "table"}, table ${tables.size + 1}`;
+  table.setAttribute("aria-label", place);
+  api.on("draw", () => api.table().container().querySelector("nav")?.setAttribute("aria-label", `pages of ${place}`));
   tables.set(table, api);
   show(api);
 }
