@@ -17,7 +17,7 @@ import impls
 from bench.executors.local import Local
 from bench.run import Executor, Unusable
 from bench.shard import Shard
-from bench.store import FILES, ROOT, SCHEMA, schema
+from bench.store import ROOT, of_this_schema
 from bench.train.clue import BadData
 from bench.train.data import Source, dataset
 from bench.workloads import CHECKPOINT, WORKLOADS, named
@@ -104,11 +104,10 @@ def shard(text: str) -> Shard:
 
 def readable(folder: Path) -> Path:
     """A folder of results, if its records are of this code's schema; an empty one, or none yet, is."""
-    for path in sorted(folder.glob(FILES)):
-        if (found := schema(path)) != SCHEMA:
-            advice = "Give another folder with --out, or use the code that wrote it"
-            raise refuse(f"{path}: its records have schema {found}, expected {SCHEMA}. {advice}")
-    return folder
+    try:
+        return of_this_schema(folder)
+    except ValueError as error:
+        raise refuse(f"--out: {error}") from None
 
 
 def writable(path: Path, folder: bool) -> Path:

@@ -7,7 +7,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 from rich.console import Console
@@ -30,10 +30,11 @@ from bench import (
 )
 from bench import merge as merging
 from bench.peers import timing as match
-from bench.report import advice, page, tables, terminal
+from bench.report import advice, compare, export, page, tables, terminal
 from bench.run import Executor, Job, Outcome, Unusable
 from bench.session import Session
-from bench.store import FILES, Store, cores
+from bench.staleness import Codes
+from bench.store import FILES, Store, cores, describe
 from bench.train import study
 from bench.train.data import DATASETS, EPOCHS, SENTENCE
 from bench.train.regimes import REGIMES
@@ -345,8 +346,80 @@ def report_command(out: Out = RESULTS) -> None:
     problems = page.write(arguments.writable(arguments.readable(out), folder=True))
     for problem in problems:
         console.print(f"[yellow]{problem}[/yellow]", highlight=False)
-    console.print(f"report: {out / 'README.md'}")
+    console.print(f"report: {out / 'README.md'}, {out / 'index.html'}")
     raise typer.Exit(1 if problems else 0)
+
+
+@app.command("export")
+def export_command(
+    folder: Annotated[Path, typer.Argument(help="Where the files go.")],
+    form: Annotated[str, typer.Option("--format", help="parquet or csv.")] = "parquet",
+    out: Out = RESULTS,
+) -> None:
+    """Write the records as tables for analysis, a file a kind, and what each column means."""
+    [form] = arguments.known("format", [form], export.WRITERS)
+    arguments.writable(folder, folder=True)
+    try:
+        counts = export.export(arguments.readable(out), folder, cast(export.Format, form))
+    except (ValueError, FileNotFoundError) as error:
+        raise arguments.refuse(str(error)) from None
+    for kind, count in counts.items():
+        console.print(f"{folder / export.file_name(kind)}.{form}: {count} records", highlight=False)
+    console.print(f"{folder / export.DICTIONARY}: what each column means", highlight=False)
+
+
+@app.command("compare")
+def compare_command(
+    base: Annotated[str, typer.Argument(help="A folder of results, a commit, or JSON of pytest-benchmark.")],
+    new: Annotated[str, typer.Argument(help="Likewise, what came after it.")],
+    fresh: Annotated[list[str] | None, typer.Argument(help="Further runs of the new code, measured afresh.")] = None,
+    confirm: Annotated[bool, typer.Option("--confirm", help="Measure afresh, twice, what seems slower.")] = False,
+    markdown: Annotated[Path | None, typer.Option(help="Write the changes as Markdown.")] = None,
+    json: Annotated[Path | None, typer.Option("--json", help="Write the changes as JSON.")] = None,
+) -> None:
+    """What started to fail, what got slower. Exit status 1 on a regression: slower is one when found twice more."""
+    for path in (markdown, json):
+        if path:
+            arguments.writable(path, folder=False)
+    try:
+        sides = [compare.results(source) for source in (base, new, *(fresh or []))]
+    except compare.Unreadable as error:
+        raise arguments.refuse(str(error)) from None
+    old, now, *again = sides
+    again += afresh(old, now) if confirm else []
+    found = compare.compare(old, now, again)
+    for side in (old, now, *again):
+        for problem in side.problems:
+            console.print(f"[yellow]{side.name}: {problem}[/yellow]", highlight=False)
+    terminal.show(console, compare.table(found))
+    for path, write in ((markdown, compare.markdown_text), (json, compare.json_text)):
+        if path:
+            path.write_text(write(old, now, found), encoding="utf-8")
+    regressions = sum(change.regression for change in found)
+    console.print(f"{regressions} regressions, {len(found)} changes")
+    raise typer.Exit(1 if regressions else 0)
+
+
+def afresh(base: compare.Results, new: compare.Results) -> list[compare.Results]:
+    """Further runs of what seems slower, and of the plain steps beside it, here and with this code."""
+    here = describe()
+    suspects = [change.what for change in compare.slowed(base, new, ()) if change.change.startswith("slower")]
+    times = new.times.get(here.machine, {})
+    if not (chosen := [times[name] for name in suspects if name in times and times[name].cell]):
+        return []
+    if any(timed.code != Codes()["cost"] for timed in chosen):
+        raise arguments.refuse(f"--confirm: {new.name} was measured with other code than this: check that out first")
+    device = chosen[0].cell[-1]
+    steps = [step for timed in chosen for step in (("plain", *timed.cell[1:]), timed.cell) if step[-1] == device]
+    planned = [cells.Cell(*step) for step in dict.fromkeys(steps)]
+    found = []
+    for number in range(1, compare.FRESH + 1):
+        console.print(f"afresh, {number} of {compare.FRESH}: {len(planned)} steps")
+        with tempfile.TemporaryDirectory() as folder:
+            with prepared(None, Path(folder)) as session:
+                timed_cells(session, planned, device, timing.How(cold=False))
+            found.append(compare.of_folder(Path(folder), f"afresh {number}"))
+    return found
 
 
 @app.command("list")
@@ -390,7 +463,7 @@ def run_command(
         records += trained(session, study.planned(first, (), (), study.SEEDS, device, True, None, False))
         terminal.print_effects(console, records)
     page.write(out)
-    console.print(f"report: {out / 'README.md'}")
+    console.print(f"report: {out / 'README.md'}, {out / 'index.html'}")
     finish(records, json)
 
 

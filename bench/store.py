@@ -7,15 +7,20 @@ import os
 import platform
 import re
 import subprocess
+import warnings
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import psutil
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from bench.staleness import MEASURING, ROOT, Codes
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FILES = "*/records.jsonl"  # below a folder of results
 COMPUTING = (  # whose versions are recorded
@@ -33,6 +38,23 @@ SCHEMA = (
 )
 
 
+@dataclass(frozen=True)
+class Unit:
+    """Of a number, for whoever reads the records elsewhere."""
+
+    name: str
+
+
+Seconds = Annotated[float, Unit("s")]
+MiB = Annotated[float, Unit("MiB")]
+GiB = Annotated[float, Unit("GiB")]
+Cores = Annotated[float, Unit("cores")]
+PlainSteps = Annotated[float, Unit("plain steps")]
+Units = Annotated[float, Unit("rounding units × condition")]
+Share = Annotated[float, Unit("share, 0 to 1")]
+Nats = Annotated[float, Unit("nats")]
+
+
 class Header(BaseModel):
     """The first line of a file of records. A file without one has schema 1."""
 
@@ -43,10 +65,13 @@ class Header(BaseModel):
 class Base(BaseModel):
     """What every record says: when it was made, with which code, where."""
 
-    model_config = ConfigDict(extra="forbid", ser_json_inf_nan="constants")  # NaN stays NaN
+    model_config = ConfigDict(extra="forbid", ser_json_inf_nan="constants", use_attribute_docstrings=True)
     time: str = ""
-    code: str = ""  # hash of the source that measured
-    environment: str = ""  # id of an Environment record
+    """When it was written, ISO 8601, UTC."""
+    code: str = ""
+    """Hash of the source that measured; another one makes the record stale."""
+    environment: str = ""
+    """Id of the environment in which it was made."""
 
 
 class Environment(Base):
@@ -54,99 +79,125 @@ class Environment(Base):
 
     kind: Literal["environment"] = "environment"
     id: str
+    """Hash of all that follows."""
     machine: str
+    """Folder of the machine's records."""
     cpu: str
+    """Model of the processor."""
     cores: int
-    memory_gb: float
+    """Cores that the run might use."""
+    memory_gb: GiB
+    """Memory of the machine."""
     system: str
+    """Kernel and its version."""
     python: str
+    """Version of Python."""
     packages: dict[str, str]
-    variables: dict[str, str] = Field(default_factory=dict)  # that are set and change what is measured
+    """Version by package, of those that compute."""
+    variables: dict[str, str] = Field(default_factory=dict)
+    """Environment variables that were set and change what is measured."""
     commit: str
+    """Of the project; empty where its history was not there."""
     dirty: bool
+    """Whether what measures had been changed since that commit."""
 
 
-class ClaimRecord(Base):
+class Measured(Base):
+    """What every measurement says of itself."""
+
+    framework: str
+    """torch, jax or tensorflow."""
+    device: str = "cpu"
+    """cpu or cuda."""
+    status: Status
+    """ok, or why there is no measurement; wrong: measured, and not right."""
+    reason: str = ""
+    """What befell it, in words, where the status is not ok."""
+
+
+class ClaimRecord(Measured):
     """One claim on one case in one framework: measurements by part, to be judged. Or why there are none."""
 
     kind: Literal["claim"] = "claim"
     claim: str
-    framework: str
+    """The claim's id."""
     case: str
-    wrong: str = ""  # the planted mistake that it was measured with
-    device: str = "cpu"
-    status: Status
-    reason: str = ""
-    seconds: float = 0.0
+    """What it was measured on: a model with its batch."""
+    wrong: str = ""
+    """The planted mistake that it was measured with; empty: none."""
+    seconds: Seconds = 0.0
+    """How long it took."""
     parts: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """By name of the part, what the judge needs: steps and residuals, errors in rounding units, or rates."""
 
     def key(self) -> tuple[str, ...]:
         return (self.kind, self.claim, self.framework, self.case, self.wrong)
 
 
-class AgreementRecord(Base):
+class AgreementRecord(Measured):
     """One usage of a method in one framework against the oracle: signed errors in rounding units × condition."""
 
     kind: Literal["agreement"] = "agreement"
     usage: str
+    """The method with its options."""
     method: str
-    framework: str
+    """The contract's function."""
     case: str
+    """What it was measured on: a model with its batch."""
     dtype: str
-    wrong: str = ""  # the planted mistake that it was measured with
-    device: str = "cpu"
-    status: Status
-    reason: str = ""
+    """Of all numbers: float32 or float64."""
+    wrong: str = ""
+    """The planted mistake that it was measured with; empty: none."""
     measurement: dict[str, Any] = Field(default_factory=dict)
+    """Signed errors of value and θ-gradient, in rounding units × condition, and the conditions."""
 
     def key(self) -> tuple[str, ...]:
         return (self.kind, self.usage, self.framework, self.case, self.dtype, self.wrong)
 
 
-class OwnLossRecord(Base):
+class OwnLossRecord(Measured):
     """One of a framework's own losses: whether its derivatives are right. A fact about the framework, not a claim."""
 
     kind: Literal["own loss"] = "own loss"
     loss: str
-    framework: str
-    device: str = "cpu"
-    status: Status
-    reason: str = ""
+    """The framework's name for it."""
     derivatives: dict[str, str] = Field(default_factory=dict)
+    """In words whether it can be differentiated twice, and three times."""
 
     def key(self) -> tuple[str, ...]:
         return (self.kind, self.loss, self.framework)
 
 
-class VariationRecord(Base):
+class VariationRecord(Measured):
     """A group of variations of right implementations: those that a check refused are false alarms."""
 
     kind: Literal["variations"] = "variations"
-    framework: str
     seed: int
-    device: str = "cpu"
-    status: Status
-    reason: str = ""
-    seconds: float = 0.0
+    """Of the group."""
+    seconds: Seconds = 0.0
+    """How long it took."""
     count: int = 0
-    failures: dict[str, str] = Field(default_factory=dict)  # what was varied -> the judge's reason
-    worst: float = float("nan")  # largest error of agreement, rounding units × condition
+    """Variations that were measured."""
+    failures: dict[str, str] = Field(default_factory=dict)
+    """The judge's reason by what was varied."""
+    worst: Units = float("nan")
+    """The largest error of agreement."""
 
     def key(self) -> tuple[str, ...]:
         return (self.kind, self.framework, str(self.seed))
 
 
-class Cell(Base):
+class Cell(Measured):
     """Which training step was measured, and whether it could be."""
 
     method: str
-    framework: str
+    """Which step: a method of the contract as it is used in training, or an arm of a task."""
     mode: str
+    """How the framework runs it: eager, compiled, jit, function, xla, or a training loop in one of them."""
     workload: str
+    """The model and batch, with the sizes that were changed."""
     dtype: str = "float32"
-    device: str = "cpu"
-    status: Status
-    reason: str = ""
+    """Of all numbers: float32 or float64."""
 
     def place(self) -> tuple[str, ...]:
         """What one plain step is the measure for."""
@@ -157,9 +208,13 @@ class Block(Cell):
     """A process: seconds a step of the method and, interleaved, of the plain step."""
 
     block: int = 0
-    steps: list[float] = Field(default_factory=list)  # of the method
-    base: list[float] = Field(default_factory=list)  # of the plain step beside each
-    foreign: float = float("nan")  # cores' worth of time that other processes took meanwhile
+    """Which of the cell's processes."""
+    steps: list[Seconds] = Field(default_factory=list)
+    """Of each step of the method."""
+    base: list[Seconds] = Field(default_factory=list)
+    """Of each plain step beside it."""
+    foreign: Cores = float("nan")
+    """Cores' worth of time that other processes took meanwhile; NaN where the system does not say."""
 
     @property
     def disturbed(self) -> bool:
@@ -172,10 +227,15 @@ class CostRecord(Block):
 
     kind: Literal["cost"] = "cost"
     batch: int = 0
+    """Samples of a step."""
     threads: int = 0
+    """Cores that the process might use."""
     quick: bool = False
-    floor: float = 0.0  # least cost in plain steps
-    error: float = 0.0  # largest of the step's value and gradient against the oracle, rounding units × condition
+    """Few samples, one block."""
+    floor: PlainSteps = 0.0
+    """The least cost, by passes, as if all layers were alike."""
+    error: Units = 0.0
+    """The largest of the step's value and gradient against the oracle."""
 
     def key(self) -> tuple[str, ...]:
         return (self.kind, self.method, *self.place(), str(self.block))
@@ -186,8 +246,11 @@ class PeerRecord(Block):
 
     kind: Literal["peer"] = "peer"
     task: str
-    version: str = ""  # package and version, where the arm is one
+    """The job that several packages do."""
+    version: str = ""
+    """Package and version, where the arm is one."""
     quick: bool = False
+    """Few samples, one block."""
 
     def key(self) -> tuple[str, ...]:
         return (self.kind, self.task, self.method, *self.place(), str(self.block))
@@ -198,54 +261,77 @@ class SelfCheckRecord(Block):
 
     kind: Literal["self-check"] = "self-check"
     run: int = 0
+    """Which of the comparisons."""
 
     def key(self) -> tuple[str, ...]:
         return (self.kind, self.method, *self.place(), str(self.run), str(self.block))
 
 
 class ColdRecord(Cell):
-    """A cell in a new process with empty caches: seconds before a step is fast; MiB that it holds."""
+    """A cell in a new process with empty caches: what is paid before a step is fast, and memory."""
 
     kind: Literal["cold"] = "cold"
-    imported: float = float("nan")  # the framework
-    traced: float = float("nan")  # the step; 0 where a mode traces nothing
-    compiled: float = float("nan")  # the first call less a later one
-    step: float = float("nan")  # a later one
-    held: float = float("nan")  # before the first step
-    memory: float = float("nan")  # the most in later steps, what was held before included
-    device_memory: float = float("nan")  # the most on the GPU
-    counted: float = float("nan")  # multiply-adds of the step, in plain steps
-    least: float = float("nan")  # multiply-adds that the method cannot do without, in plain steps
+    imported: Seconds = float("nan")
+    """Until the framework is imported."""
+    traced: Seconds = float("nan")
+    """Until the step is traced; 0 where a mode traces nothing."""
+    compiled: Seconds = float("nan")
+    """The first call less a later one."""
+    step: Seconds = float("nan")
+    """A later call."""
+    held: MiB = float("nan")
+    """Memory of the process before the first step."""
+    memory: MiB = float("nan")
+    """The most in later steps, what was held before included."""
+    device_memory: MiB = float("nan")
+    """The most on the GPU."""
+    counted: PlainSteps = float("nan")
+    """Multiply-adds of the step's graph."""
+    least: PlainSteps = float("nan")
+    """Multiply-adds that the method cannot do without."""
 
     def key(self) -> tuple[str, ...]:
         return (self.kind, self.method, *self.place())
 
 
-class TrainingRecord(Base):
+class TrainingRecord(Measured):
     """One training: how it went, and what the model is worth on a part of its data set."""
 
     kind: Literal["training"] = "training"
     dataset: str
-    title: str = ""  # of the data set
+    """What was trained on, with the number of labelled samples."""
+    title: str = ""
+    """Of the data set, in words."""
     regime: str
+    """The way to train."""
     strength: float
+    """Of the regime, in its own unit: a radius, a weight, a rate."""
     seed: int
-    part: Literal["validation", "test", "curve"]  # that it was judged on; a curve is not judged
-    framework: str
+    """Of the initialisation, the choice of samples, the order of batches and all draws."""
+    part: Literal["validation", "test", "curve"]
+    """Of the data, that the model was judged on; a curve is not judged."""
     optimizer: str = "adam"
+    """adam or momentum."""
     dtype: str = "float32"
-    device: str = "cpu"
+    """Of all numbers: float32 or float64."""
     quick: bool = False
-    status: Status
-    reason: str = ""
-    losses: list[float] = Field(default_factory=list)  # means of epochs; of a curve every step's
-    step: float = float("nan")  # seconds, the median
-    accuracy: float = float("nan")
-    nll: float = float("nan")  # mean negative log-likelihood, nats
-    calibration_error: float = float("nan")
-    confidence: float = float("nan")  # mean
-    pgd_accuracy: float = float("nan")
-    noise_accuracy: float = float("nan")
+    """Without a search for the strength."""
+    losses: list[float] = Field(default_factory=list)
+    """Means of epochs; of a curve every step's."""
+    step: Seconds = float("nan")
+    """The median of a training step."""
+    accuracy: Share = float("nan")
+    """Samples that are classified rightly."""
+    nll: Nats = float("nan")
+    """Mean negative log-likelihood of the labels."""
+    calibration_error: Share = float("nan")
+    """Expected calibration error in 15 bins (Naeini et al. 2015)."""
+    confidence: Share = float("nan")
+    """Mean of the largest probability."""
+    pgd_accuracy: Share = float("nan")
+    """Accuracy where PGD with 20 steps has moved the inputs."""
+    noise_accuracy: Share = float("nan")
+    """Accuracy where normal noise has moved the inputs."""
 
     def key(self) -> tuple[str, ...]:
         run = (self.dataset, self.regime, f"{self.strength:g}", str(self.seed), self.part)
@@ -267,6 +353,20 @@ Record = Annotated[
     Field(discriminator="kind"),
 ]
 ADAPTER: TypeAdapter[Record] = TypeAdapter(Record)
+KINDS: dict[str, type[Base]] = {  # of what is measured
+    model.model_fields["kind"].default: model
+    for model in (
+        ClaimRecord,
+        AgreementRecord,
+        OwnLossRecord,
+        VariationRecord,
+        CostRecord,
+        PeerRecord,
+        SelfCheckRecord,
+        ColdRecord,
+        TrainingRecord,
+    )
+}
 
 
 class Store:
@@ -321,6 +421,39 @@ class Store:
         return [record for path in sorted(self.out.glob(FILES)) for record in read(path)[0]]
 
 
+def load(out: Path | str = "results", kind: str = "cost") -> "pd.DataFrame":
+    """The latest records of one kind, of every machine: one row a record, what is known of its environment beside it.
+
+    Columns are the record's fields (`python -m bench export` writes what each means) and `machine`, `cpu`, `commit` of
+    the environment, missing where that was not recorded. Lists stay lists.
+
+    Raises:
+        ValueError: there is no such kind, no record of it, or the records have another schema.
+        FileNotFoundError: there is no such folder.
+    """
+    import pandas as pd  # here: what measures does without it
+
+    model = KINDS.get(kind)
+    if model is None:
+        raise ValueError(f"kind: got {kind!r}, expected one of {', '.join(KINDS)}")
+    if not Path(out).is_dir():
+        raise FileNotFoundError(f"{out}: no such folder, expected one of results")
+    rows = []
+    for path in sorted(of_this_schema(Path(out)).glob(FILES)):
+        records, problems = read(path)
+        if problems:
+            warnings.warn(f"{len(problems)} lines are left out: {problems[0]}", stacklevel=2)
+        places = {record.id: record for record in records if isinstance(record, Environment)}
+        for record in latest(records):
+            if isinstance(record, model):
+                place = places.get(record.environment)
+                told = {name: getattr(place, name, None) for name in ("machine", "cpu", "commit")}
+                rows.append(record.model_dump() | told)
+    if not rows:
+        raise ValueError(f"{out}: no record of kind {kind!r}; what measures it: python -m bench --help")
+    return pd.DataFrame(rows)
+
+
 def rewrite(path: Path, records: Iterable[Any], kept: Iterable[Any]) -> None:
     """Put the kept records, after the environments in which they were made, in the place of what a file holds."""
     kept = list(kept)
@@ -346,6 +479,7 @@ def schema(path: Path) -> int:
 def read(path: Path) -> tuple[list[Any], list[str]]:
     """The records of a file, and for each line that is not one, what is wrong with it. The rest is kept."""
     records, problems = [], []
+    places: dict[str, dict[str, Any]] = {}
     for number, line in enumerate(path.read_bytes().split(b"\n"), start=1):
         if not line:
             continue
@@ -354,10 +488,28 @@ def read(path: Path) -> tuple[list[Any], list[str]]:
         except ValidationError as error:
             first = error.errors()[0]
             problems.append(f"{path}:{number}: not a record, left out: {first['msg']}")
-        else:
-            if not isinstance(record, Header):
-                records.append(record)
+            continue
+        if isinstance(record, Environment):
+            told = record.model_dump(exclude={"time", "code"})
+            if places.setdefault(record.id, told) != told:
+                problems.append(f"{path}:{number}: another environment with the id {record.id}, left out")
+                continue
+        if not isinstance(record, Header):
+            records.append(record)
     return records, problems
+
+
+def of_this_schema(folder: Path) -> Path:
+    """A folder of results, if this code can read its records; an empty one, or none yet, is.
+
+    Raises:
+        ValueError: they have another schema.
+    """
+    for path in sorted(folder.glob(FILES)):
+        if (found := schema(path)) != SCHEMA:
+            advice = "use the code that wrote it, or another folder"
+            raise ValueError(f"{path}: its records have schema {found}, expected {SCHEMA}: {advice}")
+    return folder
 
 
 def latest(records: Iterable[Any]) -> list[Any]:

@@ -8,7 +8,7 @@ import pytest
 
 from bench.train import robustness
 from bench.train.data import DATASETS, dataset, rows, size
-from bench.train.loop import batches, train
+from bench.train.loop import RATES, batches, train
 from bench.train.regimes import MOMENTUM, REGIMES
 from bench.train.worth import worth
 from equivalence.reference import Reference
@@ -52,7 +52,7 @@ def test_plain_training_is_gradient_descent_with_momentum(framework, bridge, few
         losses.append(float(of_params(params).mean()))
         for name, bar in of_params.vjp(params, np.full(case.batch, 1 / case.batch)).items():
             velocity[name] = MOMENTUM * velocity.get(name, 0) + np.asarray(bar)
-            params = params | {name: params[name] - few.rate * velocity[name]}
+            params = params | {name: params[name] - RATES["momentum"] * few.rate * velocity[name]}
     assert done.losses == pytest.approx(losses, rel=1e-12)
     for name, value in done.trainer.parameters().items():
         np.testing.assert_allclose(bridge.to_numpy(value), params[name], rtol=1e-10, atol=1e-13)

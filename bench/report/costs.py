@@ -1,14 +1,14 @@
 """What steps cost: ratios to the plain step from blocks, what is paid before, and the memory."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import TypeVar
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
 
 from bench.cells import QUICK_MODE
 from bench.growth import SWEEPS, Sweep, exponent
-from bench.report.tables import NONE, mark, of_kind
+from bench.report.tables import NONE, NOT_MEASURED, Shown, framed, mark, of_kind
 from bench.selfcheck import EXPECTED, verdicts
 from bench.statistics import Effect, block_effect, effect, noise_floor, verdict
 from bench.store import Block, Cell, ColdRecord, CostRecord, PeerRecord, SelfCheckRecord
@@ -22,7 +22,10 @@ COST_COLUMNS = (
 COLD_COLUMNS = (
     *PLACE, "method", "import s", "trace s", "compile s", "step ms", "before MiB", "in steps MiB", "GPU MiB", "status",
 )  # fmt: skip
-GROWTH_COLUMNS = ("what grows", "framework", "method", "ms a step", "exponent", "predicted", "")
+PRICED_COLUMNS = (
+    *PLACE, "method", "cost", "floor", "efficiency", "counted", "compile", "memory", "blocks", "error", "status",
+)  # fmt: skip
+GROWTH_COLUMNS = ("what grows", "framework", "method", "ms a step", "exponent", "predicted", "status")
 FITTED = 3  # largest sizes: below, what does not grow weighs in
 SELFCHECK_COLUMNS = (*PLACE, "beside a plain step", "expected", "× plain", "spread of a block", "said")
 MARKS = {"same": "≈ ", "ambiguous": "? ", "no data": ""}
@@ -40,7 +43,39 @@ def cost_table(records: Iterable[object], code: dict[str, str] | None = None) ->
         place = blocks[0].place()
         counted = work.get((*place, blocks[0].method))
         rows.append(cost_row(blocks, counted, noise.get(place, float("inf")), code))
-    return pd.DataFrame(rows, columns=COST_COLUMNS)
+    return framed(rows, COST_COLUMNS)
+
+
+def priced_table(records: Iterable[object], code: dict[str, str] | None = None) -> pd.DataFrame:
+    """One row a cell: time and ratio with its interval as one, what it could be, and what is paid before and held."""
+    records = list(records)
+    paid = {(*record.place(), record.method): record for record in of_kind(records, ColdRecord)}
+    rows = []
+    for row in cost_table(records, code).to_dict("records"):
+        place = *(row[name] for name in PLACE), row["method"]
+        cold = [paid[place]] if place in paid else []
+        compiled, held = (cold_price(cold, value, code) for value in ("compiled", "memory"))
+        rows.append((*place, price(row), row["floor"], row["efficiency"], row["counted"], compiled, held,
+                     row["blocks"], row["error"], row["status"]))  # fmt: skip
+    return framed(rows, PRICED_COLUMNS)
+
+
+def price(row: dict[Hashable, Any]) -> Shown:
+    """ "9.1 ms · 2.05 × (2.01–2.09)", or what befell the cell."""
+    status = row["status"]
+    if row["ms a step"] == NONE:
+        return Shown(status.partition(":")[0], status.records)
+    return Shown(f"{row['ms a step']} ms · {row['× plain']} × ({row['interval']})", status.records)
+
+
+def cold_price(cold: Sequence[ColdRecord], what: str, code: dict[str, str] | None) -> str:
+    """Seconds to compile or MiB held; in words where there are none."""
+    if not cold:
+        return NOT_MEASURED
+    unit, form = {"compiled": ("s", ".2g"), "memory": ("MiB", ".0f")}[what]
+    value = getattr(cold[0], what)
+    shown = f"{value:{form}} {unit}" if np.isfinite(value) else befell(cold[0])
+    return mark(shown, cold, code)
 
 
 def cells(records: Iterable[object]) -> list[Blocks]:
@@ -133,8 +168,8 @@ def growth_table(records: Iterable[object], code: dict[str, str] | None = None) 
         shown = ", ".join(f"{size}: {growth_cell(curve[size])}" for size in curve)
         blocks = [record for size in curve.values() for record in size]
         numbers = number(measured, ".2f"), number(sweep.predicted(method, sizes), ".2f")
-        rows.append((sweep.name, framework, method.format("K"), shown, *numbers, mark("", blocks, code)))
-    return pd.DataFrame(rows, columns=GROWTH_COLUMNS)
+        rows.append((sweep.name, framework, method.format("K"), shown, *numbers, mark(status(blocks), blocks, code)))
+    return framed(rows, GROWTH_COLUMNS)
 
 
 def curves(records: Iterable[object]) -> Iterator[tuple[Sweep, str, str, dict[int, Blocks]]]:
@@ -180,7 +215,7 @@ def selfcheck_table(records: Iterable[object], code: dict[str, str] | None = Non
             said = ", ".join(f"{word} {words.count(word)} of {len(words)}" for word in dict.fromkeys(words))
             numbers = f"{np.exp(np.mean(blocks)):.3f}", f"{np.std(blocks):.3f}"
             rows.append((*place, method, EXPECTED[method], *numbers, mark(said, found, code)))
-    return pd.DataFrame(rows, columns=SELFCHECK_COLUMNS)
+    return framed(rows, SELFCHECK_COLUMNS)
 
 
 def cold_table(records: Iterable[object], code: dict[str, str] | None = None) -> pd.DataFrame:
@@ -189,7 +224,7 @@ def cold_table(records: Iterable[object], code: dict[str, str] | None = None) ->
         (*record.place(), record.method, *cold_cells(record), mark(befell(record), [record], code))
         for record in of_kind(records, ColdRecord)
     ]
-    return pd.DataFrame(rows, columns=COLD_COLUMNS)
+    return framed(rows, COLD_COLUMNS)
 
 
 def cold_cells(record: ColdRecord) -> tuple[str, ...]:

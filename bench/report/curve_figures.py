@@ -8,7 +8,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from bench.report.figures import CASE_LOOKS, LOOKS, svg
-from bench.report.tables import frameworks, of_kind
+from bench.report.tables import framed, frameworks, of_kind
 from bench.store import TrainingRecord
 
 SHOWN = ("plain", "fgm", "gradient penalty", "vat")  # of the losses; the distances are every regime's
@@ -41,7 +41,7 @@ def curves_table(records: Iterable[Any]) -> pd.DataFrame:
         for regime, losses in regimes.items()
         if len(losses) > 1
     ]
-    return pd.DataFrame(rows, columns=PARTED_COLUMNS)
+    return framed(rows, PARTED_COLUMNS)
 
 
 def curve_figures(records: Iterable[Any]) -> dict[str, str]:

@@ -6,15 +6,35 @@ from typing import Any
 
 import pandas as pd
 
-from bench.report.tables import NONE, mark, of_kind
+from bench.cells import QUICK_MODE
+from bench.report.costs import cells, effects
+from bench.report.tables import NONE, framed, mark, of_kind
+from bench.statistics import effect
 from bench.store import TrainingRecord
 from bench.train.statistics import Estimate, equivalent, estimate, holm, verdict
 
 PLAIN = "plain"
 EFFECT_COLUMNS = (
     "data set", "framework", "regime", "strength", "accuracy %", "beside plain", "verdict", "NLL", "calibration %",
-    "confidence %", "PGD-20 %", "noise %", "× plain", "seeds",
+    "confidence %", "PGD-20 %", "noise %", "× plain", "cost table", "seeds",
 )  # fmt: skip
+TIMED = {  # the method of the cost tables that a regime's step is
+    "noise": "noise",
+    "dropout": "dropout",
+    "label smoothing": "label_smoothing",
+    "fgm": "mixed",
+    "fgsm": "fgsm",
+    "pgd-3": "pgd-3",
+    "gradient penalty": "gradient_penalty",
+    "jacobian penalty": "jacobian_penalty",
+    "vat": "vat",
+    "vat + entropy": "vat entropy",
+    "consistency": "consistency",
+    "flooding": "flooding",
+    "parameter penalty": "parameter_gradient_penalty",
+    "spectral norm": "spectral_norm",
+}
+WORKLOADS = {"digits": "digits-cnn batch=50", "reviews": "reviews-text batch=50"}  # a training's model and batch
 ARTICLE_COLUMNS = ("claim", "article", "IFLYTEK", "TNEWS", "here", "holds here")
 Runs = dict[int, TrainingRecord]  # by seed
 
@@ -37,7 +57,8 @@ def differences(runs: Runs, plain: Runs, measure: str = "accuracy") -> list[floa
 
 def effects_table(records: Iterable[Any], code: dict[str, str] | None = None) -> pd.DataFrame:
     """One row a data set, framework and regime."""
-    rows = []
+    rows, records = [], list(records)
+    costs = promised(records)
     for place, regimes in judged(records).items():
         plain = regimes.get(PLAIN, {})
         beside = {name: estimate(differences(runs, plain)) for name, runs in regimes.items() if name != PLAIN}
@@ -45,8 +66,22 @@ def effects_table(records: Iterable[Any], code: dict[str, str] | None = None) ->
         for name, runs in regimes.items():
             word = verdict(beside[name], allowed[name]) if name in beside else NONE
             shown = points(beside[name]) if name in beside else NONE
-            rows.append((*place, name, *row(list(runs.values()), list(plain.values()), shown, word, code)))
-    return pd.DataFrame(rows, columns=EFFECT_COLUMNS)
+            price = costs.get((place[0].partition("-")[0], place[1], name), NONE)
+            rows.append((*place, name, *row(list(runs.values()), list(plain.values()), shown, word, price, code)))
+    return framed(rows, EFFECT_COLUMNS)
+
+
+def promised(records: Iterable[Any]) -> dict[tuple[str, str, str], str]:
+    """What the cost tables say of a regime's step on the same model and batch; by kind of data, framework, regime."""
+    known = {(b[0].workload, b[0].framework, b[0].mode, b[0].method): b for b in cells(records)}
+    found = {}
+    for data, workload in WORKLOADS.items():
+        for framework, mode in QUICK_MODE.items():
+            for regime, method in TIMED.items():
+                ratio = effect(effects(known.get((workload, framework, mode, method), []))).ratio
+                if ratio == ratio:
+                    found[data, framework, regime] = f"{ratio:.2f}"
+    return found
 
 
 def row(
@@ -54,6 +89,7 @@ def row(
     plain: Sequence[TrainingRecord],
     beside: str,
     word: str,
+    price: str,
     code: dict[str, str] | None,
 ) -> tuple[str, ...]:
     good = [run for run in runs if run.status == "ok"]
@@ -68,7 +104,7 @@ def row(
     times = f"{steps / base:.2f}" if steps == steps and base == base else NONE
     lost = [run.status for run in runs if run.status != "ok"]
     said = f"{len(good)}" + "".join(f", {lost.count(status)} {status}" for status in dict.fromkeys(lost))
-    return (f"{runs[0].strength:g}", of("accuracy"), beside, word, *measures, times, mark(said, runs, code))
+    return (f"{runs[0].strength:g}", of("accuracy"), beside, word, *measures, times, price, mark(said, runs, code))
 
 
 def points(found: Estimate) -> str:
@@ -136,4 +172,4 @@ def articles_table(records: Iterable[Any]) -> pd.DataFrame:
         held = [name for name, shown in decided.items() if shown and shown[1]]
         word = f"on {len(held)} of {len(here)}" if here else "not measured"
         rows.append((said.claim, said.article, said.iflytek, said.tnews, "; ".join(here) or NONE, word))
-    return pd.DataFrame(rows, columns=ARTICLE_COLUMNS)
+    return framed(rows, ARTICLE_COLUMNS)

@@ -1,9 +1,11 @@
 """Figures from claim records, as SVG text: the same records give the same bytes."""
 
 import io
+import re
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
+from xml.sax.saxutils import quoteattr
 
 import matplotlib
 import numpy as np
@@ -15,17 +17,31 @@ from bench.store import ClaimRecord
 from equivalence.claim import Claim, claims
 from equivalence.judge import judge
 
+# A reader's screen is light or dark: these two stand for its letters and its ground, and `themed` puts them there.
+INK, PAPER = "#010203", "#fdfcfb"
+THEME = """<style>
+svg {color: #1f2328; --paper: #ffffff}
+@media (prefers-color-scheme: dark) {svg {color: #e6edf3; --paper: #0d1117}}
+@media print {svg {color: #000000; --paper: #ffffff}}
+</style>
+"""
 # Frameworks coincide where all is well: the first is drawn widest, the next inside it. Colours are Okabe and Ito's.
 LOOKS: tuple[dict[str, Any], ...] = (
     {"color": "#D55E00", "marker": "o", "markersize": 11, "linewidth": 5.0},
     {"color": "#56B4E9", "marker": "s", "markersize": 7, "linewidth": 2.8},
-    {"color": "#111111", "marker": "^", "markersize": 3.5, "linewidth": 1.0},
+    {"color": INK, "marker": "^", "markersize": 3.5, "linewidth": 1.0},
 )
-CASE_LOOKS = tuple(zip(("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#111111", "#E69F00"), "os^Dvx", strict=True))
+CASE_LOOKS = tuple(zip(("#0072B2", "#D55E00", "#009E73", "#CC79A7", INK, "#E69F00"), "os^Dvx", strict=True))
 STYLE: Any = {
     "svg.hashsalt": "equireg",  # ids that do not change from run to run
-    "svg.fonttype": "path",  # the same letters wherever it is seen
-    "font.family": "DejaVu Sans",  # comes with matplotlib
+    "svg.fonttype": "none",  # letters stay letters: to be searched, read aloud and coloured
+    "font.family": "DejaVu Sans",  # comes with matplotlib, which measures by it; a reader without it sees sans-serif
+    **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), INK),
+    **dict.fromkeys(("figure.facecolor", "axes.facecolor", "savefig.facecolor"), "none"),
+    "legend.facecolor": PAPER,
+    "grid.color": INK,
+    "grid.alpha": 0.15,
+    "grid.linewidth": 0.6,
     "font.size": 11,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -33,6 +49,7 @@ STYLE: Any = {
 }
 PANEL = (4.6, 4.2)  # inches
 FLOAT32 = "float32 at the default ξ"
+NUMBERED = re.compile(r' id="[\w.]+_\d+"')
 SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
@@ -78,8 +95,9 @@ def is_curve(part: dict[str, Any]) -> bool:
 
 def draw_order(ax: Axes, parts: dict[str, dict[str, Any]]) -> None:
     """One panel: a curve for each framework, the law that theory states, and what is rounding noise."""
+    found = {framework: judge(part).numbers for framework, part in parts.items()}
     for position, (framework, part) in enumerate(parts.items()):
-        slope = judge(part).numbers.get("slope")
+        slope = found[framework].get("slope")
         label = f"{framework}: slope {slope:.3f}" if slope is not None else f"{framework}: no slope"
         ax.plot(part["steps"], positive(part["norms"]), label=label, **LOOKS[position % len(LOOKS)])
     first = next(iter(parts.values()))
@@ -89,10 +107,14 @@ def draw_order(ax: Axes, parts: dict[str, dict[str, Any]]) -> None:
     above = law >= noise / 8
     exponent = f"{order:g}".translate(SUPERSCRIPTS) if order != 1 else ""
     ax.plot(steps[above], law[above], "--", color="#CC0077", linewidth=1.5, zorder=5, label=f"theory: c·ε{exponent}")
+    windows = [(numbers["smallest step"], numbers["largest step"]) for numbers in found.values() if "slope" in numbers]
+    if windows:
+        left, right = max(low for low, _ in windows), min(high for _, high in windows)
+        ax.axvspan(left, right, color=INK, alpha=0.07, linewidth=0, label="steps that the slope is fitted to")
     if noise > 0:
         ax.axhline(noise, color="#777777", linestyle=":", linewidth=1.5, label="rounding noise")
     ax.set(xscale="log", yscale="log", xlabel="step ε")
-    ax.grid(color="#dddddd", linewidth=0.6)
+    ax.grid()
     ax.legend(loc="lower right", framealpha=0.9)  # a rising curve is not there
 
 
@@ -118,7 +140,7 @@ def float32_figure(claim: Claim, records: Sequence[ClaimRecord]) -> str:
             ax.axhline(lower, color="#777777", linestyle=":", label=f"demanded at the default ξ: {lower:g}")
             ax.set(xscale="log", xlabel="ξ", ylim=(-1.05, 1.05))
             ax.set_title(name, fontsize=11)
-            ax.grid(color="#dddddd", linewidth=0.6)
+            ax.grid()
         axes[0].set_ylabel("cosine with the exact direction, float32")
         known = {label: line for ax in axes for line, label in zip(*ax.get_legend_handles_labels(), strict=True)}
         axes[0].figure.legend(known.values(), known, loc="outside lower center", ncols=3)
@@ -145,4 +167,13 @@ def svg(title: str, panels: int, draw: Callable[[Sequence[Axes]], None]) -> str:
         draw(figure.subplots(1, panels, squeeze=False)[0])
         written = io.StringIO()
         figure.savefig(written, format="svg", metadata={"Date": None, "Creator": None})
-    return written.getvalue()
+    return themed(written.getvalue(), title)
+
+
+def themed(text: str, title: str) -> str:
+    """In the colours of the page or screen that it stands on, with its title for who cannot see it."""
+    head, opening, rest = text.partition("<svg ")
+    attributes, end, body = rest.partition(">")
+    named = f'role="img" aria-label={quoteattr(title)} {attributes}'
+    body = NUMBERED.sub("", body)  # names of groups, which several figures on one page would share
+    return f"{head}{opening}{named}{end}\n{THEME}{body}".replace(INK, "currentColor").replace(PAPER, "var(--paper)")

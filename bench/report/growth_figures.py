@@ -33,7 +33,7 @@ def figure(sweep: Sweep, shown: Curves) -> str:
                 draw_predicted(ax, sweep, method, times, color)
             ax.set(xscale="log", yscale="log", xlabel=sweep.name)
             ax.set_title(framework, fontsize=11)
-            ax.grid(color="#dddddd", linewidth=0.6)
+            ax.grid()
         axes[0].set_ylabel("ms a step; dotted: as the work grows")
         axes[0].figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
 

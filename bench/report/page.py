@@ -1,4 +1,4 @@
-"""The page: `<out>/README.md` and its figures, from the records of every machine under `<out>`."""
+"""What is written below a folder of results, from the records of every machine: two pages, figures, a job's summary."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -6,30 +6,30 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import pandas as pd
 
 from bench import statistics, timing
-from bench.report import costs, effects, peers, tables
+from bench.report import ci, costs, effects, history, html, markdown, peers, readme, tables, verdict
 from bench.report.curve_figures import curve_figures, curves_table
 from bench.report.figures import figures
 from bench.report.growth_figures import growth_figures
-from bench.staleness import Codes, stale
+from bench.staleness import ROOT, Codes, stale
 from bench.store import DISTURBED, FILES, Environment, latest, read
 from bench.train.statistics import MARGIN
 from equivalence import judge
 from equivalence.claim import claims
 from equivalence.mutant import mutants
 
-TEMPLATES = jinja2.Environment(
-    loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
-    undefined=jinja2.StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-    keep_trailing_newline=True,
-    autoescape=False,  # Markdown: `text` escapes what comes from records
-)
-SPECIAL = str.maketrans({character: f"\\{character}" for character in "\\|*`[]<"} | {"\n": " "})
+FACTS = {  # that the templates name beside the records
+    "mutants": list(mutants().values()),
+    "judge": judge,
+    "statistics": statistics,
+    "timing": timing,
+    "costs": costs,
+    "stale": tables.STALE,
+    "disturbed": DISTURBED,
+    "margin": f"{100 * MARGIN:g}",
+}
 
 
 @dataclass(frozen=True)
@@ -39,18 +39,31 @@ class Machine:
     name: str
     records: list[Any]
     problems: list[str]
-    figures: dict[str, str] = field(default_factory=dict)  # SVG by path below the page
+    figures: dict[str, str] = field(default_factory=dict)  # SVG by file name
+    history: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=history.COLUMNS))
 
 
 def write(out: Path) -> list[str]:
-    """Write the page and its figures; returns what is wrong with the records' files, by line."""
-    machines = [load(path) for path in sorted(out.glob(FILES))]
+    """Write both pages and the figures; returns what is wrong with the records' files, by line."""
     out.mkdir(parents=True, exist_ok=True)
+    machines = [load(path) for path in sorted(out.glob(FILES))]
     for machine in machines:
-        for path, svg in machine.figures.items():
-            (out / path).parent.mkdir(exist_ok=True)
-            (out / path).write_text(svg, encoding="utf-8")
-    (out / "README.md").write_text(render(machines, Codes()), encoding="utf-8")
+        for name, svg in machine.figures.items():
+            path = out / machine.name / "figures" / name
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(svg, encoding="utf-8")
+    shown = sections(machines, Codes())
+    everything = [record for machine in machines for record in latest(machine.records)]
+    written = {
+        "README.md": markdown.render(shown, **FACTS),
+        "index.html": html.render(shown, **FACTS),
+        "summary.md": ci.summary(shown),
+        "badge.json": ci.badge(everything),
+    }
+    for name, text in written.items():
+        (out / name).write_text(text, encoding="utf-8")
+    if out.resolve() == ROOT / "results":
+        readme.update(ROOT / "README.md", "results", shown)
     return [problem for machine in machines for problem in machine.problems]
 
 
@@ -62,65 +75,74 @@ def load(path: Path) -> Machine:
     except (OSError, UnicodeError) as error:
         records, problems = [], [f"{path}: cannot be read: {error}"]
     problems = [problem.replace(str(path), f"{name}/{path.name}") for problem in problems]
-    drawn = {f"{name}/figures/{figure}": svg for figure, svg in drawn_figures(records).items()}
-    return Machine(name, records, problems, drawn)
+    try:
+        trend = history.update(path.parent, records)
+    except history.Damaged as error:
+        trend, problems = history.lines(records), [*problems, f"{name}/{error}"]
+    drawn = figures(records) | growth_figures(records) | curve_figures(records) | history.trend_figures(trend)
+    return Machine(name, records, problems, drawn, trend)
 
 
-def drawn_figures(records: list[Any]) -> dict[str, str]:
-    return figures(records) | growth_figures(records) | curve_figures(records)
-
-
-def render(machines: Sequence[Machine], code: dict[str, str] | None) -> str:
-    """The page as Markdown. The same records and the same code give the same text."""
-    sections = [section(machine, code) for machine in machines or [Machine(tables.NOT_MEASURED, [], [])]]
-    stated, planted = list(claims().values()), list(mutants().values())
-    template = TEMPLATES.get_template("README.md.j2")
-    return template.render(
-        machines=sections,
-        claims=stated,
-        mutants=planted,
-        judge=judge,
-        statistics=statistics,
-        timing=timing,
-        costs=costs,
-        stale=tables.STALE,
-        disturbed=DISTURBED,
-        margin=f"{100 * MARGIN:g}",
-        text=text,
-    )
+def sections(machines: Sequence[Machine], code: dict[str, str] | None) -> list[dict[str, Any]]:
+    """What the pages need of each machine; where there is none, tables that say so."""
+    return [section(machine, code) for machine in machines or [Machine(tables.NOT_MEASURED, [], [])]]
 
 
 def section(machine: Machine, code: dict[str, str] | None) -> dict[str, Any]:
-    """What the template needs of one machine."""
+    """Every table and figure of one machine. The same records and the same code give the same."""
     records = machine.records
-    found = latest(records)
     details = tables.claim_details(records, code), tables.agreement_details(records, code)
-    outdated = sum(stale(record, code) for record in found)
+    growth, training, trend = (
+        {name: svg for name, svg in machine.figures.items() if name.startswith(kind)}
+        for kind in ("growth-", "training-", "trend-")
+    )
     return {
         "name": machine.name,
-        "environments": markdown(environments(records)),
-        "stale": f"{outdated} of {len(found)} records" if outdated else "",
-        "claims": markdown(tables.claims_table(records, code)),
-        "failures": [markdown(bad) for detail in details if not (bad := not_holding(detail)).empty],
-        "mistakes": markdown(tables.kill_summary(records, code)),
-        "kill_matrix": markdown(tables.kill_matrix(records)),
-        "agreement": markdown(tables.agreement_table(records, code)),
-        "cross_framework": markdown(tables.cross_framework_table(records, code)),
-        "variations": markdown(tables.variations_table(records, code)),
-        "own_losses": markdown(tables.own_losses_table(records, code)),
-        "costs": markdown(costs.cost_table(records, code)),
-        "growth": markdown(costs.growth_table(records, code)),
-        "growth_figures": [name for name in machine.figures if "/growth-" in name],
-        "effects": markdown(effects.effects_table(records, code)),
-        "articles": markdown(effects.articles_table(records)),
-        "parted": markdown(curves_table(records)),
-        "training_figures": [name for name in machine.figures if "/training-" in name],
-        "peers": markdown(peers.peer_table(records, code)),
-        "selfcheck": markdown(costs.selfcheck_table(records, code)),
-        "cold": markdown(costs.cold_table(records, code)),
-        "figures": [name for name in machine.figures if "/growth-" not in name and "/training-" not in name],
+        "records": latest(records),
+        "findings": pd.DataFrame(verdict.findings(records)).drop(columns="state"),
+        "caveats": verdict.caveats(records, machine.problems, code),
+        "environments": environments(records),
+        "places": {record.id: record for record in records if isinstance(record, Environment)},
+        "stale": outdated(records, code),
+        "claims": stated(tables.claims_table(records, code)),
+        "failures": [bad for detail in details if not (bad := not_holding(detail)).empty],
+        "mistakes": tables.kill_summary(records, code),
+        "kill_matrix": tables.kill_matrix(records),
+        "agreement": tables.agreement_table(records, code),
+        "cross_framework": tables.cross_framework_table(records, code),
+        "variations": tables.variations_table(records, code),
+        "own_losses": tables.own_losses_table(records, code),
+        "costs": costs.cost_table(records, code),
+        "priced": costs.priced_table(records, code),
+        "growth": costs.growth_table(records, code),
+        "growth_figures": growth,
+        "effects": effects.effects_table(records, code),
+        "articles": effects.articles_table(records),
+        "parted": curves_table(records),
+        "training_figures": training,
+        "peers": peers.peer_table(records, code),
+        "selfcheck": costs.selfcheck_table(records, code),
+        "cold": costs.cold_table(records, code),
+        "figures": {name: svg for name, svg in machine.figures.items() if name not in growth | training | trend},
+        "trend": history.trend_table(machine.history),
+        "trend_figures": trend,
         "problems": machine.problems,
     }
+
+
+def stated(table: pd.DataFrame) -> pd.DataFrame:
+    """The table of claims with what each says as a formula, and where it comes from."""
+    known = [claims()[name] for name in table["claim"]]
+    table.insert(2, "formula", [claim.formula for claim in known])
+    table["source"] = [claim.source for claim in known]
+    return table
+
+
+def outdated(records: Sequence[Any], code: dict[str, str] | None) -> str:
+    """How many of the records that count were made with other code."""
+    found = latest(records)
+    count = sum(stale(record, code) for record in found)
+    return f"{count} of {len(found)} records" if count else ""
 
 
 def not_holding(details: pd.DataFrame) -> pd.DataFrame:
@@ -131,13 +153,16 @@ def environments(records: Sequence[Any]) -> pd.DataFrame:
     """One row an environment in which a record that counts was made."""
     columns = ("CPU", "cores", "memory", "system", "Python", "packages", "variables", "commit", "records", "made")
     known = {record.id: record for record in records if isinstance(record, Environment)}
-    counts = Counter(record.environment for record in latest(records))
+    found = latest(records)
+    counts = Counter(record.environment for record in found)
+    days: dict[str, list[str]] = {}
+    for record in found:
+        days.setdefault(record.environment, []).append(record.time[:10])
     rows = []
     for name, count in counts.items():
-        days = sorted(record.time[:10] for record in latest(records) if record.environment == name)
         facts = described(known[name]) if name in known else ["not recorded"] * (len(columns) - 2)
-        rows.append([*facts, str(count), " to ".join(dict.fromkeys((days[0], days[-1])))])
-    return pd.DataFrame(rows, columns=columns)
+        rows.append([*facts, str(count), " to ".join(dict.fromkeys((min(days[name]), max(days[name]))))])
+    return tables.framed(rows, columns)
 
 
 def described(environment: Environment) -> list[str]:
@@ -147,17 +172,3 @@ def described(environment: Environment) -> list[str]:
     variables = ", ".join(f"{name}={value}" for name, value in environment.variables.items()) or "–"
     software = environment.system, environment.python, packages, variables, commit
     return [environment.cpu, str(environment.cores), size, *software]
-
-
-def markdown(frame: pd.DataFrame) -> str:
-    """A table, or that there is nothing to show."""
-    if frame.empty:
-        return f"{tables.NOT_MEASURED}\n"
-    rows = [frame.columns, ["---"] * len(frame.columns), *frame.itertuples(index=False)]
-    lines = [[cell if cell == "---" else text(cell) for cell in row] for row in rows]
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
-
-
-def text(value: Any) -> str:
-    """Free of what Markdown would read as markup."""
-    return str(value).translate(SPECIAL)

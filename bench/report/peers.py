@@ -7,7 +7,7 @@ import pandas as pd
 
 from bench.peers import OURS, UNSUPPORTED
 from bench.report.costs import effects, interval, measured_last, milliseconds, number, status
-from bench.report.tables import NONE, mark, of_kind
+from bench.report.tables import NONE, framed, mark, of_kind
 from bench.statistics import effect, noise_floor, verdict
 from bench.store import PeerRecord
 
@@ -31,7 +31,7 @@ def peer_table(records: Iterable[Any], code: dict[str, str] | None = None) -> pd
         rows += [(*place, *peer_row(name, each, noise, name == base, code)) for name, each in blocks.items()]
     for name, reason in UNSUPPORTED.items() if rows else ():
         rows.append(("", "", "", name, name, NONE, NONE, NONE, "0", "no data", f"unsupported: {reason}"))
-    return pd.DataFrame(rows, columns=PEER_COLUMNS)
+    return framed(rows, PEER_COLUMNS)
 
 
 def peer_row(name: str, blocks: Blocks, noise: float, base: bool, code: dict[str, str] | None) -> tuple[str, ...]:

@@ -62,9 +62,26 @@ def tally(records: Sequence[Judged], missing: int = 0) -> str:
     return ", ".join(cells + ([f"{NOT_MEASURED} {missing}"] if missing else []))
 
 
-def mark(text: str, records: Iterable[Any], code: dict[str, str] | None) -> str:
+class Shown(str):
+    """A cell's text, which remembers the records that it rests on."""
+
+    records: tuple[Any, ...]
+
+    def __new__(cls, text: str, records: Iterable[Any]) -> "Shown":
+        shown = super().__new__(cls, text)
+        shown.records = tuple(records)
+        return shown
+
+
+def framed(rows: Sequence[Any], columns: Sequence[str] | None = None) -> pd.DataFrame:
+    """A table of text. Of objects: pandas' own strings would forget which records a cell rests on."""
+    return pd.DataFrame(rows, columns=columns, dtype=object)
+
+
+def mark(text: str, records: Iterable[Any], code: dict[str, str] | None) -> Shown:
     """The text, marked where a record that it rests on was made with other code."""
-    return f"{text} {STALE}" if any(stale(record, code) for record in records) else text
+    records = tuple(records)
+    return Shown(f"{text} {STALE}".strip() if any(stale(record, code) for record in records) else text, records)
 
 
 def worst(values: Iterable[float]) -> float:
@@ -91,7 +108,7 @@ def claims_table(records: Iterable[Any], code: dict[str, str] | None = None) -> 
         cells = {name: claim_cell(claim, [r for r in honest if r.framework == name], code) for name in columns}
         shown = {"mistakes rejected": mistakes_cell(claim, own, code), "measured": mark(headline(honest), honest, code)}
         rows.append({"claim": claim.id, "what it says": claim.title} | cells | shown)
-    return pd.DataFrame(rows)
+    return framed(rows)
 
 
 def claim_cell(claim: Claim, records: Sequence[ClaimRecord], code: dict[str, str] | None) -> str:
@@ -162,7 +179,7 @@ def claim_details(records: Iterable[Any], code: dict[str, str] | None = None) ->
         for record in of_kind(records, ClaimRecord)
         if not record.wrong
     ]
-    return pd.DataFrame(rows, columns=columns)
+    return framed(rows, columns)
 
 
 # Planted mistakes
@@ -196,7 +213,7 @@ def kill_summary(records: Iterable[Any], code: dict[str, str] | None = None) -> 
             shown = [str(counts[what]) for what in (KILLED, CAUGHT, SURVIVED, NOT_MEASURED)]
             rest = ", ".join(idle(own, checks(known))) or NONE
             rows.append([mark(framework, own, code), str(len(possible)), *shown, rest])
-    return pd.DataFrame(rows, columns=columns)
+    return framed(rows, columns)
 
 
 def strongest(row: Mapping[str, str]) -> str:
@@ -214,7 +231,7 @@ def kill_list(records: Iterable[Any]) -> pd.DataFrame:
         if own:
             cells = {name: NONE if name in mutant.impossible else kill_count(own.get(name, {})) for name in columns}
             rows.append({"planted mistake": mutant.name} | cells | {"killed by": killers(own.values(), order)})
-    return pd.DataFrame(rows, columns=["planted mistake", *columns, "killed by"])
+    return framed(rows, ["planted mistake", *columns, "killed by"])
 
 
 def kill_count(row: Mapping[str, str]) -> str:
@@ -245,7 +262,7 @@ def kill_matrix(records: Iterable[Any]) -> pd.DataFrame:
         if any(own):
             letters = {claim: letters_of(row.get(claim, "") for row in own) for claim in order}
             rows.append({"family": mutant.family, "planted mistake": mutant.name, "copies": mutant.copies} | letters)
-    return pd.DataFrame(rows, columns=["family", "planted mistake", "copies", *order])
+    return framed(rows, ["family", "planted mistake", "copies", *order])
 
 
 def letters_of(found: Iterable[str]) -> str:
@@ -273,7 +290,7 @@ def variations_table(records: Iterable[Any], code: dict[str, str] | None = None)
                 "largest error": f"{worst(record.worst for record in own):.2g}" if own else NONE,
             }
         )
-    return pd.DataFrame(rows)
+    return framed(rows)
 
 
 # Agreement
@@ -303,7 +320,7 @@ def agreement_table(records: Iterable[Any], code: dict[str, str] | None = None) 
             "verdict": mark(tally(own), own, code),
         }
         rows.append({"usage": usage} | cells | summary)
-    return pd.DataFrame(rows)
+    return framed(rows)
 
 
 def units_cell(records: Sequence[AgreementRecord], code: dict[str, str] | None) -> str:
@@ -388,7 +405,7 @@ def agreement_details(records: Iterable[Any], code: dict[str, str] | None = None
         (r.usage, r.framework, r.case, r.dtype, mark(outcome(r), [r], code), verdict(r).reason)
         for r in agreements(records)
     ]
-    return pd.DataFrame(rows, columns=columns)
+    return framed(rows, columns)
 
 
 def cross_framework_table(records: Iterable[Any], code: dict[str, str] | None = None) -> pd.DataFrame:
@@ -407,7 +424,7 @@ def cross_framework_table(records: Iterable[Any], code: dict[str, str] | None = 
             for dtype in DTYPES
         }
         rows.append({"method": method} | cells)
-    return pd.DataFrame(rows)
+    return framed(rows)
 
 
 def pair_cell(records: Sequence[AgreementRecord], code: dict[str, str] | None) -> str:
@@ -426,7 +443,7 @@ def own_losses_table(records: Iterable[Any], code: dict[str, str] | None = None)
         (record.framework, record.loss, *(mark(own_loss_cell(record, times), [record], code) for times in columns[2:]))
         for record in of_kind(records, OwnLossRecord)
     ]
-    return pd.DataFrame(rows, columns=columns)
+    return framed(rows, columns)
 
 
 def own_loss_cell(record: OwnLossRecord, times: str) -> str:

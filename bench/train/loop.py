@@ -25,6 +25,7 @@ class Trained:
 
 
 WARM = 3  # steps that compile
+RATES = {"adam": 1, "momentum": 64}  # of a data set's rate, which is the length of Adam's steps; of a gradient's, less
 
 
 def train(
@@ -41,7 +42,7 @@ def train(
 ) -> Trained:
     """Train until the data set's epochs are over, the loss is no number, or so many steps are done."""
     module = importlib.import_module(f"bench.train.{framework}")
-    options = {"optimizer": optimizer, "rate": dataset.rate, "dtype": dtype, "device": device}
+    options = {"optimizer": optimizer, "rate": RATES[optimizer] * dataset.rate, "dtype": dtype, "device": device}
     trainer = module.Trainer(dataset.start, regime, strength, **options)
     losses, times = [], []
     for labelled, unlabelled, extra in batches(dataset, regime, strength, seed):

@@ -1,0 +1,34 @@
+"""What a run in CI shows outside its folder: a job's summary in Markdown, and a badge."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from bench.report import markdown
+from bench.report.tables import outcome
+
+LIMIT = 900_000  # bytes; GitHub takes 1 MiB a step
+
+
+def summary(machines: Sequence[dict[str, Any]]) -> str:
+    """The answers, what to know before believing them, and what does not hold; never longer than a job may say."""
+    parts = []
+    for machine in machines:
+        lines = [f"## {machine['name']}\n", markdown.table(machine["findings"])]
+        lines += [f"- {markdown.text(caveat)}" for caveat in machine["caveats"]]
+        for failure in machine["failures"]:
+            rest = failure.head(100)
+            lines += ["", markdown.table(rest)]
+            lines += [f"\n{len(failure) - len(rest)} more are in the page."] if len(rest) < len(failure) else []
+        parts.append("\n".join(lines))
+    text = "\n\n".join(parts) + "\n"
+    return text if len(text.encode()) <= LIMIT else text.encode()[:LIMIT].decode(errors="ignore") + "\n… cut here\n"
+
+
+def badge(records: Sequence[Any]) -> str:
+    """How many checks hold, of those that were measured, as https://shields.io/badges/endpoint-badge reads it."""
+    checks = [record for record in records if record.kind in ("claim", "agreement") and not record.wrong]
+    held = sum(outcome(record) == "holds" for record in checks)
+    color = "lightgrey" if not checks else "brightgreen" if held == len(checks) else "red"
+    message = f"{held} of {len(checks)} checks hold" if checks else "not measured"
+    return json.dumps({"schemaVersion": 1, "label": "verified", "message": message, "color": color}) + "\n"

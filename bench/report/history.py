@@ -1,0 +1,130 @@
+"""What each commit cost and how much of it held, a file a machine: `<out>/<machine>/history.csv`.
+
+Records are of the last measurement; a line of history stays when another commit has been measured. All lines of a file
+are of one machine, so they may be drawn beside each other.
+"""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from bench.report import costs, tables
+from bench.report.figures import CASE_LOOKS, svg
+from bench.report.verdict import PRICED
+from bench.statistics import effect
+from bench.store import Environment
+
+FILE = "history.csv"
+COLUMNS = ("time", "commit", "environment", "what", "name", "value", "low", "high", "unit")
+KEY = ["commit", "environment", "what", "name"]
+COST, HOLDING = "cost", "holding"
+TREND_COLUMNS = ("what", "name", "first", "last", "change", "commits")
+SHOWN = "digits-mlp"  # the workload whose trend is drawn
+
+
+class Damaged(Exception):
+    """The file is no history: it is left as it is."""
+
+
+def update(folder: Path, records: Iterable[Any]) -> pd.DataFrame:
+    """Add what the records say to a machine's history, and write it; the same records change nothing.
+
+    Raises:
+        Damaged: there is a file that cannot be read. Nothing is written.
+    """
+    found = pd.concat([known(folder), lines(records)]).drop_duplicates(KEY, keep="last").sort_values(["time", *KEY])
+    found = found.astype(dict.fromkeys(("value", "low", "high"), float))
+    if len(found):
+        found.to_csv(folder / FILE, index=False, float_format="%.6g")
+    return found.reset_index(drop=True)
+
+
+def known(folder: Path) -> pd.DataFrame:
+    if not (folder / FILE).exists():
+        return pd.DataFrame(columns=COLUMNS)
+    try:
+        found = pd.read_csv(
+            folder / FILE, dtype={name: str for name in COLUMNS if name not in ("value", "low", "high")}
+        )
+    except (ValueError, UnicodeError, pd.errors.ParserError) as error:
+        raise Damaged(f"{FILE} cannot be read, and was left alone: {error}") from None
+    if tuple(found.columns) != COLUMNS:
+        raise Damaged(
+            f"{FILE} has columns {', '.join(found.columns)}, expected {', '.join(COLUMNS)}; it was left alone"
+        )
+    return found.fillna({"commit": "", "environment": ""})
+
+
+def lines(records: Iterable[Any]) -> pd.DataFrame:
+    """What holds and what a step costs, by commit and environment."""
+    records = list(records)
+    commits = {record.id: commit(record) for record in records if isinstance(record, Environment)}
+    rows = []
+    for blocks in costs.cells(records):
+        found, last = effect(costs.effects(blocks)), max(blocks, key=lambda block: block.time)
+        if "=" not in last.workload and last.environment in commits and np.isfinite(found.mean):
+            name = f"{last.method}, {last.framework} {last.mode}, {last.workload}, {last.dtype}, {last.device}"
+            place = last.time, commits[last.environment], last.environment
+            if last.method == "plain":
+                rows.append((*place, COST, name, costs.milliseconds(blocks), np.nan, np.nan, "ms"))
+            else:
+                rows.append((*place, COST, name, found.ratio, *found.interval, "plain steps"))
+    checks: list[tables.Judged] = [*tables.of_kind(records, tables.ClaimRecord), *tables.agreements(records)]
+    groups: dict[tuple[str, str], list[tables.Judged]] = {}
+    for record in checks:
+        if not record.wrong and record.environment in commits:
+            groups.setdefault((record.environment, f"{record.kind}, {record.framework}"), []).append(record)
+    for (where, name), own in groups.items():
+        held = sum(tables.outcome(record) == "holds" for record in own) / len(own)
+        time = max(record.time for record in own)
+        rows.append((time, commits[where], where, HOLDING, name, held, np.nan, np.nan, "share"))
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def commit(environment: Environment) -> str:
+    """As it is written in history; + where what measures had been changed since."""
+    return (environment.commit or "unknown") + "+" * environment.dirty
+
+
+def trend_table(history: pd.DataFrame) -> pd.DataFrame:
+    """One row a thing that more than one commit measured: first and last."""
+    rows = []
+    for (what, name), own in history.groupby(["what", "name"], sort=False):
+        if own["commit"].nunique() > 1:
+            first, last = own.iloc[0], own.iloc[-1]
+            shown = [f"{each['value']:.3g} {each['unit']} ({each['commit']})" for each in (first, last)]
+            change = f"{100 * (last['value'] / first['value'] - 1):+.1f} %" if first["value"] else tables.NONE
+            rows.append((what, name, *shown, change, str(own["commit"].nunique())))
+    return pd.DataFrame(rows, columns=TREND_COLUMNS)
+
+
+def trend_figures(history: pd.DataFrame) -> dict[str, str]:
+    """SVG by file name: the usual methods' costs by commit, a panel a framework and mode; none of one commit alone."""
+    found = history[(history["what"] == COST) & history["name"].str.contains(f", {SHOWN}, float32", regex=False)]
+    order = list(dict.fromkeys(found["commit"]))
+    parts = found["name"].str.split(", ", expand=True)
+    panels: dict[str, dict[str, pd.DataFrame]] = {}
+    for method in PRICED if len(order) > 1 else ():
+        for mode, own in found[parts[0] == method].groupby(parts[1], sort=False):
+            panels.setdefault(str(mode), {})[method] = own
+
+    def draw(axes: Sequence[Axes]) -> None:
+        looks = dict(zip(PRICED, CASE_LOOKS, strict=False))
+        for ax, (mode, methods) in zip(axes, panels.items(), strict=True):
+            for method, own in methods.items():
+                color, marker = looks[method]
+                at = [order.index(each) for each in own["commit"]]
+                ax.plot(at, own["value"], color=color, marker=marker, label=PRICED[method])
+                ax.fill_between(at, own["low"], own["high"], color=color, alpha=0.2, linewidth=0)
+            ax.set_xticks(range(len(order)), order, rotation=60, fontsize=7)
+            ax.set_title(mode, fontsize=11)
+            ax.grid()
+        axes[0].set_ylabel("cost, plain steps")
+        axes[0].figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4)
+
+    drawn = svg(f"Cost by commit, {SHOWN}", len(panels), draw)
+    return {"trend-cost.svg": drawn} if drawn else {}

@@ -1,0 +1,205 @@
+"""index.html of a folder of results: one file that needs no network, with the record behind every cell.
+
+The text is that of README.md, the tables are DataTables' (as itables packs it), and what records hold is compressed
+into the page, to be opened one by one.
+"""
+
+import base64
+import functools
+import gzip
+import importlib.resources
+import itertools
+import json
+import math
+import re
+import statistics
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+import pandas as pd
+from markdown_it import MarkdownIt
+from markupsafe import Markup
+
+from bench.report import markdown
+from bench.report.reproduce import command
+from bench.report.tables import NOT_MEASURED, STALE, Shown
+from bench.report.terminal import BAD
+from impls import FRAMEWORKS
+
+SELECTORS = ("framework", "device", "mode", "workload")  # columns that a reader chooses by, in all tables at once
+BUDGET = 3_600_000  # characters that compressed records may take of a page of 6 MB
+LONGEST = (10**9, 64, 8, 0)  # numbers of a list that are kept, until everything fits
+WHOLE = 36  # characters of a cell that stay on a line
+NUMBER = re.compile(r"[≈? ]*([-+−]?\d[\d]*(?:\.\d+)?(?:e[-+]?\d+)?)")
+
+
+def render(machines: Sequence[Mapping[str, Any]], **facts: Any) -> str:
+    """The page. The same sections give the same bytes."""
+    book = Book()
+    templates = markdown.environment(table=book.table, drawn=drawn)
+    machine, reading = (templates.get_template(name) for name in ("machine.md.j2", "reading.md.j2"))
+    parts = [
+        {"name": each["name"], "body": marked_up(machine.render(machine=each, **facts), f"{number}-")}
+        for number, each in enumerate(machines)
+    ]
+    places = {name: place for each in machines for name, place in each["places"].items()}
+    script, style = datatables()
+    return templates.get_template("index.html.j2").render(
+        machines=parts,
+        reading=marked_up(reading.render(**facts), "reading-"),
+        choices={name: sorted(found) for name, found in book.choices.items() if len(found) > 1},
+        records=packed(book.records, places),
+        datatables=Markup(script),
+        datatables_style=Markup(style),
+    )
+
+
+class Book:
+    """Writes tables, and numbers the records that their cells rest on in order of their first mention."""
+
+    def __init__(self) -> None:
+        self.records: list[Any] = []
+        self.numbers: dict[int, int] = {}
+        self.choices: dict[str, set[str]] = {name: set() for name in SELECTORS}
+
+    def table(self, frame: pd.DataFrame, plots: Mapping[str, Any] | None = None) -> str:
+        """A table, or that there is nothing to show; with `plots`, a machine's, its first column's names lead there."""
+        if frame.empty:
+            return f"<p>{NOT_MEASURED}</p>\n"
+        heads = "".join(self.head(str(name)) for name in frame.columns)
+        counted = [sum(bool(NUMBER.match(str(value))) for value in frame[name]) > len(frame) / 2 for name in frame]
+        rows = frame.itertuples(index=False)
+        body = "\n".join(self.row(list(frame.columns), counted, row, plots) for row in rows)
+        return (
+            '<div class="scroll" tabindex="0" role="group" aria-label="table">\n'
+            f"<table>\n<thead><tr>{heads}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>\n</div>\n"
+        )
+
+    def head(self, name: str) -> str:
+        """A column's; one that is a framework's own says so, to be hidden where others are looked at."""
+        own = next((framework for framework in FRAMEWORKS if name.partition(" ")[0] == framework), "")
+        only = f' data-framework="{own}"' if own and " – " not in name else ""
+        return f'<th scope="col"{only}>{escape(name)}</th>'
+
+    def row(
+        self, columns: Sequence[Any], counted: Sequence[bool], row: Sequence[Any], plots: Mapping[str, Any] | None
+    ) -> str:
+        facts = ""
+        for name, value in zip(columns, row, strict=True):
+            if name in SELECTORS and (plain := str(value).removesuffix(STALE).strip()):
+                self.choices[name].add(plain)
+                facts += f' data-{name}="{escape(plain)}"'
+        cells = "".join(map(self.cell, row[1:], counted[1:]))
+        return f"<tr{facts}>{self.cell(row[0], counted[0], plots)}{cells}</tr>"
+
+    def cell(self, value: Any, counted: bool = False, plots: Mapping[str, Any] | None = None) -> str:
+        """Text that opens the records behind it; in a column with numbers it sorts by its own, or before them all."""
+        shown, order, kinds = escape(str(value)), "", ["whole"] if len(str(value)) <= WHOLE else []
+        if plots and f"{value}.svg" in plots["figures"]:
+            shown = f'<a href="#{anchor(plots, f"{value}.svg")}">{shown}</a>'
+        elif isinstance(value, Shown) and value.records:
+            numbers = " ".join(str(self.number(record)) for record in value.records)
+            shown = f'<button type="button" data-records="{numbers}">{shown}</button>'
+        if counted:
+            found = NUMBER.match(str(value))
+            order = f' data-order="{found[1] if found else ""}"'
+        if state := looks(str(value)):
+            kinds.append(state)
+        named = f' class="{" ".join(kinds)}"' if kinds else ""
+        return f"<td{order}{named}>{shown}</td>"
+
+    def number(self, record: Any) -> int:
+        if id(record) not in self.numbers:
+            self.numbers[id(record)] = len(self.records)
+            self.records.append(record)
+        return self.numbers[id(record)]
+
+
+def looks(text: str) -> str:
+    """What a cell's words mean, for its colour; the words stay."""
+    if text.startswith(BAD) or "ACCEPTED" in text or "SURVIVED" in text or text == "worse":
+        return "bad"
+    if NOT_MEASURED in text or STALE in text or text.startswith(("skipped", "unsupported")):
+        return "open"
+    return "good" if text.startswith("holds") or text in ("better", "ok") else ""
+
+
+def drawn(machine: Mapping[str, Any], kind: str) -> str:
+    """The figures of a kind, each where tables' links lead."""
+    return "".join(
+        f'<figure id="{anchor(machine, name)}">\n{inline(svg, anchor(machine, name))}\n</figure>\n\n'
+        for name, svg in machine[kind].items()
+    )
+
+
+def anchor(machine: Mapping[str, Any], figure: str) -> str:
+    return f"{machine['name']}-{figure.removesuffix('.svg')}"
+
+
+def inline(svg: str, name: str) -> str:
+    """A figure as a part of a page: no declaration of its own, names that no other figure has, and no blank line.
+
+    A blank line would end a block of HTML in Markdown.
+    """
+    svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", svg)
+    return "\n".join(line for line in svg[svg.index("<svg") :].splitlines() if line.strip())
+
+
+def marked_up(text: str, prefix: str) -> Markup:
+    """Markdown as HTML, a name to lead to for every heading."""
+    parser = MarkdownIt("commonmark", {"html": True})
+    tokens = parser.parse(text)
+    for opened, content in itertools.pairwise(tokens):
+        if opened.type == "heading_open":
+            opened.attrSet("id", prefix + re.sub(r"\W+", "-", content.content.lower()).strip("-"))
+            opened.tag = f"h{max(2, int(opened.tag[1]) - 1)}"
+        if opened.type == "heading_close":
+            opened.tag = f"h{max(2, int(opened.tag[1]) - 1)}"
+    return Markup(parser.renderer.render(tokens, parser.options, {}))
+
+
+def packed(records: Sequence[Any], places: Mapping[str, Any]) -> str:
+    """The records with the commands that measure them again, compressed; long lists are cut where they do not fit."""
+    commands = [command(record) for record in records]
+    facts = [record.model_dump() for record in records]
+    environments = {name: plain(place.model_dump(), LONGEST[0]) for name, place in places.items()}
+    for longest in LONGEST:
+        shown = [plain(fact, longest) | {"again": again} for fact, again in zip(facts, commands, strict=True)]
+        text = json.dumps({"records": shown, "environments": environments}, separators=(",", ":"), ensure_ascii=False)
+        found = base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
+        if len(found) <= BUDGET:
+            break
+    return found
+
+
+def plain(value: Any, longest: int) -> Any:
+    """Numbers that JSON has, and of a list that is too long what it is like."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, dict):
+        return {str(name): plain(each, longest) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(each, longest) for each in value] if len(value) <= longest else cut(value)
+    return value
+
+
+def cut(values: Sequence[Any]) -> dict[str, Any]:
+    """A list that the page has no room for: all of it is in the records' file."""
+    numbers = [value for value in values if isinstance(value, int | float) and math.isfinite(value)]
+    if not numbers:
+        return {"left out here": len(values)}
+    middle = statistics.median(numbers)
+    return {"left out here": len(values), "least": min(numbers), "median": middle, "largest": max(numbers)}
+
+
+@functools.cache
+def datatables() -> tuple[str, str]:
+    """DataTables' script and style as itables packs them; where the script exports it, it gets a name instead."""
+    folder = importlib.resources.files("itables") / "html"
+    script, style = (folder.joinpath(f"dt_bundle.{kind}").read_text("utf-8") for kind in ("js", "css"))
+    exported = re.search(r"export\{[^}]*?(\w+) as default[^}]*\};?", script)
+    if not exported:
+        raise ValueError("itables: got a bundle without a default export, expected DataTables: another version?")
+    named = script[: exported.start()] + f"const DataTable = {exported[1]};" + script[exported.end() :]
+    return named.replace("</script", "<\\/script"), style

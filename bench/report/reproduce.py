@@ -1,0 +1,71 @@
+"""The command that measures a record again."""
+
+import functools
+import shlex
+from typing import Any
+
+from bench import store
+from bench.verify import AGREEMENT, OWN_LOSSES
+
+RUN = "python -m bench"
+
+
+@functools.singledispatch
+def command(record: Any) -> str:
+    """What to type in the project's folder."""
+    raise TypeError(f"record: got a {type(record).__name__}, expected one of those that `bench.store` names")
+
+
+def line(name: str, record: Any, *flags: str, **options: Any) -> str:
+    """The command of that name with options as it takes them; the device only where it is not the usual one."""
+    options = {"framework": record.framework} | options
+    if record.device != "cpu":
+        options["device"] = record.device
+    given = [part for key, value in options.items() for part in (f"--{key}", str(value))]
+    return f"{RUN} {name} {shlex.join([*given, *flags])}"
+
+
+@command.register
+def _(record: store.ClaimRecord) -> str:
+    if record.wrong:
+        return line("mutants", record, claim=record.claim, mutant=record.wrong)
+    return line("verify", record, claim=record.claim, workload=record.case)
+
+
+@command.register
+def _(record: store.AgreementRecord) -> str:
+    if record.wrong:
+        return line("mutants", record, claim=AGREEMENT, mutant=record.wrong)
+    return line("verify", record, claim=AGREEMENT, method=record.method, workload=record.case)
+
+
+@command.register
+def _(record: store.OwnLossRecord) -> str:
+    return line("verify", record, claim=OWN_LOSSES)
+
+
+@command.register
+def _(record: store.VariationRecord) -> str:
+    return line("variations", record, count=1, seed=record.seed)
+
+
+@command.register
+def _(record: store.CostRecord | store.ColdRecord) -> str:
+    flags = ("--quick",) if getattr(record, "quick", False) else ()
+    return line("time", record, *flags, mode=record.mode, workload=record.workload, method=record.method)
+
+
+@command.register
+def _(record: store.PeerRecord) -> str:
+    return line("peers", record, *(("--quick",) if record.quick else ()), task=record.task)
+
+
+@command.register
+def _(record: store.SelfCheckRecord) -> str:
+    return line("selfcheck", record, workload=record.workload)
+
+
+@command.register
+def _(record: store.TrainingRecord) -> str:
+    flags = [*(("--quick",) if record.quick else ()), *(("--curves",) if record.part == "curve" else ())]
+    return line("train", record, *flags, dataset=record.dataset, regime=record.regime)

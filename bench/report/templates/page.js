@@ -1,0 +1,120 @@
+// Tables can be sorted and searched once they come into view, selectors act on all of them, records open in a dialog.
+const SELECTORS = [...document.querySelectorAll("#filters select[name]")];
+const tables = new Map(); // by element
+
+const dark = matchMedia("(prefers-color-scheme: dark)");
+const darken = () => document.documentElement.classList.toggle("dark", dark.matches);
+dark.addEventListener("change", darken);
+darken();
+
+// Rows that say which framework, device, mode or workload they are of are shown where that is chosen.
+const chosen = () => SELECTORS.filter((select) => select.value);
+const fits = (row) => chosen().every(({ name, value }) => !(name in row.dataset) || row.dataset[name] === value);
+DataTable.ext.search.push((settings, data, row) => fits(settings.aoData[row].nTr));
+
+function enliven(table) {
+  if (tables.has(table)) return;
+  const rows = table.tBodies[0].rows.length;
+  const long = rows > 60;
+  const api = new DataTable(table, {
+    order: [],
+    autoWidth: false,
+    paging: long,
+    pageLength: 30,
+    lengthMenu: [30, 100, { label: "all", value: -1 }],
+    layout: { topStart: long ? "pageLength" : null, topEnd: rows > 5 ? "search" : null, bottomStart: "info", bottomEnd: long ? "paging" : null },
+    language: { search: "search", info: "_TOTAL_ rows", infoEmpty: "no row", infoFiltered: "of _MAX_", lengthMenu: "_MENU_ rows" },
+  });
+  // Several on one page: each says which table it turns the pages of.
+  const heading = [...document.querySelectorAll("main h2")].filter((each) => each.compareDocumentPosition(table) & Node.DOCUMENT_POSITION_FOLLOWING).at(-1);
+  const place = `${heading?.textContent ?? "table"}, table ${tables.size + 1}`;
+  table.setAttribute("aria-label", place);
+  api.on("draw", () => api.table().container().querySelector("nav")?.setAttribute("aria-label", `pages of ${place}`));
+  tables.set(table, api);
+  show(api);
+}
+
+function show(api) {
+  const framework = SELECTORS.find(({ name }) => name === "framework")?.value;
+  api.columns().every(function () {
+    const own = this.header().dataset.framework;
+    if (own) this.visible(!framework || framework === own, false);
+  });
+  api.draw();
+}
+
+document.getElementById("filters").addEventListener("change", () => {
+  for (const table of document.querySelectorAll("main table")) enliven(table);
+  for (const api of tables.values()) show(api);
+  document.getElementById("chosen").value = chosen().map(({ name, value }) => `${name}: ${value}`).join(", ");
+});
+
+const seen = new IntersectionObserver((entries) => {
+  for (const entry of entries) if (entry.isIntersecting) enliven(entry.target);
+}, { rootMargin: "400px" });
+for (const table of document.querySelectorAll("main table")) seen.observe(table);
+
+// One machine at a time: numbers of different hardware do not stand beside each other.
+const machines = [...document.querySelectorAll("section.machine")];
+const sections = document.getElementById("sections");
+function list() {
+  const headings = [...document.querySelectorAll("section:not([hidden]) > h2")];
+  sections.replaceChildren(...headings.map((heading) => element("a", heading.textContent, { href: `#${heading.id}` })));
+}
+document.getElementById("machine")?.addEventListener("change", (event) => {
+  machines.forEach((machine, number) => { machine.hidden = number !== Number(event.target.value); });
+  list();
+});
+
+function element(name, content = "", attributes = {}) {
+  const made = Object.assign(document.createElement(name), attributes);
+  made.append(...[content].flat());
+  return made;
+}
+
+// Records: compressed in the page, read when the first is asked for.
+let known;
+async function records() {
+  const text = document.getElementById("records").textContent.trim();
+  const bytes = Uint8Array.from(atob(text), (character) => character.charCodeAt(0));
+  return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).json();
+}
+
+const say = (value) => (value !== null && typeof value === "object" ? JSON.stringify(value) : String(value));
+function facts(record) {
+  const body = element("tbody");
+  for (const [name, value] of Object.entries(record)) {
+    const said = say(value);
+    const long = said.length > 200;
+    const shown = long ? element("details", [element("summary", `${said.slice(0, 120)}…`), element("pre", JSON.stringify(value, null, 1))]) : said;
+    body.append(element("tr", [element("th", name, { scope: "row" }), element("td", shown)]));
+  }
+  return element("table", body);
+}
+
+function article(record, environments, open) {
+  const { again, environment, ...rest } = record;
+  const title = ["kind", "claim", "usage", "task", "method", "dataset", "regime", "framework", "mode", "workload", "case", "block", "seed", "wrong"]
+    .filter((name) => name in rest && rest[name] !== "").map((name) => (["block", "seed"].includes(name) ? `${name} ${rest[name]}` : rest[name])).join(", ");
+  const place = environments[environment];
+  const measure = element("p", ["measure it again: ", element("code", again)]);
+  const where = element("details", [element("summary", `environment ${environment}`), place ? facts(place) : "not recorded"]);
+  return element("article", element("details", [element("summary", `${title}: ${rest.status}`), measure, facts(rest), where], { open }));
+}
+
+const dialog = document.getElementById("record");
+document.addEventListener("click", async (event) => {
+  const button = event.target.closest("button[data-records]");
+  if (!button) return;
+  known ??= records();
+  const found = await known;
+  const numbers = button.dataset.records.split(" ");
+  document.getElementById("record-title").textContent = numbers.length === 1 ? "Record" : `${numbers.length} records`;
+  document.getElementById("record-body").replaceChildren(
+    ...numbers.map((number) => article(found.records[number], found.environments, numbers.length === 1)));
+  dialog.showModal();
+});
+
+addEventListener("beforeprint", () => { for (const api of tables.values()) api.page.len(-1).draw(); });
+list();
+document.documentElement.dataset.ready = "yes";

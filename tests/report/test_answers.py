@@ -1,0 +1,90 @@
+"""The answers in a line, on the page, in a job's summary, on a badge and in the project's README."""
+
+import json
+
+import pytest
+
+from bench.report import ci, page, readme, verdict
+from bench.store import latest
+from equivalence.claim import claims
+from impls import FRAMEWORKS
+from tests.report.made import agreement_record, claim_record, cost_records, of_every_kind, power_law
+
+
+def everything(claim, **options):
+    """A claim on every case in every framework."""
+    return [claim_record(case=case, framework=name, **options) for name in FRAMEWORKS for case in claims()[claim].cases]
+
+
+def answer(found, question):
+    [one] = [finding for finding in found if finding.question == question]
+    return one
+
+
+def test_a_claim_counts_where_it_holds_everywhere():
+    said = answer(verdict.findings(everything("C1")), "Does it hold?")
+    assert said.answer.startswith(f"1 of {len(claims())} claims") and said.state == "open"
+    missing = answer(verdict.findings(everything("C1")[1:]), "Does it hold?")
+    assert missing.answer.startswith("0 of")
+    failing = [*everything("C1")[1:], claim_record(part=power_law(order=1.0))]
+    said = answer(verdict.findings(failing), "Does it hold?")
+    assert said.state == "bad" and said.detail == "does not hold: C1"
+
+
+def test_nothing_measured_is_said():
+    found = verdict.findings([])
+    assert all(finding.state == "open" for finding in found)
+    assert answer(found, "What does it cost?").answer == "not measured"
+
+
+def test_costs_are_told_as_a_range():
+    records = [*cost_records("plain", [1.0] * 3), *cost_records("fgm", [2.0] * 3)]
+    records += cost_records("fgm", [3.0] * 3, mode="compiled")
+    assert "FGM 2.0–3.0" in answer(verdict.findings(records), "What does it cost?").answer
+
+
+def test_caveats_name_what_the_answers_leave_out():
+    records = of_every_kind()
+    said = " ".join(verdict.caveats(records, ["a line"], dict.fromkeys((r.kind for r in latest(records)), "new")))
+    for word in ("1 lines", "were made with other code", "1 timeout", "on a GPU: not measured"):
+        assert word in said
+    disturbed = cost_records("fgm", [2.0], foreign=0.9)
+    assert "1 timed blocks were disturbed" in " ".join(verdict.caveats(disturbed, [], None))
+
+
+@pytest.mark.parametrize(
+    ("records", "message", "color"),
+    [
+        ([claim_record(), agreement_record([1.0])], "2 of 2 checks hold", "brightgreen"),
+        ([claim_record(), agreement_record([99.0])], "1 of 2 checks hold", "red"),
+        ([claim_record(wrong="a mistake")], "not measured", "lightgrey"),
+    ],
+)
+def test_the_badge_counts_what_holds(records, message, color):
+    told = json.loads(ci.badge(records))
+    assert (told["message"], told["color"], told["schemaVersion"]) == (message, color, 1)
+
+
+def shown(records, name="here"):
+    return page.sections([page.Machine(name, records, [], {"C2.svg": "<svg></svg>"})], None)
+
+
+def test_a_summary_names_failures_and_stays_within_its_limit(monkeypatch):
+    text = ci.summary(shown([claim_record(part=power_law(order=1.0))]))
+    assert "Does it hold?" in text and "FAILS" in text
+    monkeypatch.setattr(ci, "LIMIT", 500)
+    assert len(ci.summary(shown([])).encode()) <= 500 + len("\n… cut here\n".encode())
+
+
+def test_only_the_marked_part_of_the_readme_changes(tmp_path):
+    path = tmp_path / "README.md"
+    path.write_text(f"before\n{readme.BEGIN}\nof yesterday\n{readme.END}\nafter\n")
+    readme.update(path, "results", shown([]))
+    text = path.read_text()
+    assert text.startswith(f"before\n{readme.BEGIN}\n") and text.endswith(f"{readme.END}\nafter\n")
+    assert "of yesterday" not in text and "Does it hold?" in text and "(results/here/figures/C2.svg)" in text
+    readme.update(path, "results", shown([]))
+    assert path.read_text() == text
+    path.write_text("no marks")
+    readme.update(path, "results", shown([]))
+    assert path.read_text() == "no marks"

@@ -1,0 +1,50 @@
+"""What commits measured stays, is added once, and is not lost to a damaged file."""
+
+import pytest
+
+from bench.report import history, page
+from tests.report.made import claim_record, cost_records, of_every_kind, store
+
+
+def of_commit(commit, ratio, day):
+    environment = of_every_kind()[0].model_copy(update={"id": commit, "commit": commit, "dirty": False})
+    made = [*cost_records("plain", [1.0] * 6, workload="digits-mlp"), claim_record()]
+    made += cost_records("fgm", [ratio] * 6, workload="digits-mlp")
+    for record in made:
+        record.time, record.environment = f"2026-01-{day:02}T00:00:00+00:00", commit
+    return [environment, *made]
+
+
+@pytest.fixture
+def two(tmp_path):
+    history.update(tmp_path, of_commit("aaa", 2.0, 1))
+    return history.update(tmp_path, of_commit("bbb", 2.2, 2))
+
+
+def test_what_another_commit_measured_stays(two):
+    [row] = history.trend_table(two)[lambda table: table["name"].str.startswith("fgm")].to_dict("records")
+    assert row["first"] == "2 plain steps (aaa)" and row["last"] == "2.2 plain steps (bbb)"
+    assert row["change"] == "+10.0 %" and row["commits"] == "2"
+
+
+def test_the_same_records_change_nothing(two, tmp_path):
+    before = (tmp_path / history.FILE).read_bytes()
+    again = history.update(tmp_path, of_commit("bbb", 2.2, 2))
+    assert (tmp_path / history.FILE).read_bytes() == before and len(again) == len(two)
+
+
+def test_one_commit_is_no_trend(tmp_path):
+    one = history.update(tmp_path, of_commit("aaa", 2.0, 1))
+    assert history.trend_table(one).empty and history.trend_figures(one) == {}
+
+
+def test_two_commits_are_drawn(two):
+    assert "Cost by commit" in history.trend_figures(two)["trend-cost.svg"]
+
+
+@pytest.mark.parametrize("damage", ["time,commit\n1,2\n", '"open quote\n\x00', "\x00\x00"])
+def test_a_damaged_file_is_left_alone_and_said(tmp_path, damage):
+    path = store(tmp_path, of_commit("aaa", 2.0, 1)).with_name(history.FILE)
+    path.write_text(damage)
+    [problem] = page.write(tmp_path)
+    assert history.FILE in problem and path.read_text() == damage

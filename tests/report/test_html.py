@@ -1,0 +1,131 @@
+"""The page: what is wrong, missing, stale or no number shows as such, and every cell leads to its records."""
+
+import base64
+import gzip
+import json
+import math
+import re
+import shlex
+
+import pandas as pd
+import pytest
+
+from bench.report import html, page
+from bench.report.reproduce import command
+from bench.report.tables import Shown
+from bench.store import KINDS, OwnLossRecord, PeerRecord, SelfCheckRecord, TrainingRecord, VariationRecord
+from tests.report.made import (
+    agreement_record,
+    claim_record,
+    cold_record,
+    cost_record,
+    cost_records,
+    of_every_kind,
+    store,
+)
+
+CELL = {"framework": "torch", "mode": "eager", "workload": "mlp", "status": "ok"}
+OTHERS = [  # a record of each kind that `made` has none of
+    OwnLossRecord(loss="a loss", framework="torch", status="ok"),
+    VariationRecord(framework="torch", seed=3, status="ok"),
+    PeerRecord(task="fgm l2", method="foolbox", **CELL),
+    SelfCheckRecord(method="plain", **CELL),
+    TrainingRecord(dataset="digits-100", regime="fgm", strength=1.0, seed=0, part="test", framework="jax", status="ok"),
+]
+
+
+def written(tmp_path, records):
+    store(tmp_path, records)
+    page.write(tmp_path)
+    return (tmp_path / "index.html").read_text("utf-8")
+
+
+def unpacked(text):
+    packed = re.search(r'id="records">([^<]*)</script>', text)[1]
+    return json.loads(gzip.decompress(base64.b64decode(packed)))
+
+
+def cells(text, word):
+    """Cells whose text has the word, with the state that colours them and the records that they open."""
+    found = re.findall(
+        r'<td[^>]*?(?:class="(?:whole ?)?(\w*)")?>(?:<button type="button" data-records="([\d ]*)">)?([^<]*)', text
+    )
+    return [(state, numbers, shown) for state, numbers, shown in found if word in shown]
+
+
+def test_what_is_wrong_missing_stale_or_no_number_shows_as_such(tmp_path):
+    nan = cost_records("fgm", [2.0], error=float("nan"))
+    wrong = cost_record("vat", status="wrong", reason="off by 40 units")
+    text = written(tmp_path, [*of_every_kind(), *nan, wrong])
+    assert any(state == "bad" for state, _, _ in cells(text, "wrong: off by 40 units"))
+    assert any(state == "bad" for state, _, _ in cells(text, "timeout"))
+    assert any(state == "open" for state, _, _ in cells(text, "not measured"))
+    assert any(state == "open" and "†" in shown for state, _, shown in cells(text, "holds"))
+    assert cells(text, "nan")
+    assert "records were made with other code" in text
+
+
+def test_every_cell_of_a_measurement_opens_its_records(tmp_path):
+    made = of_every_kind()
+    text = written(tmp_path, made)
+    records = unpacked(text)["records"]
+    behind = [[records[int(number)] for number in numbers.split()] for _, numbers, _ in cells(text, " ms · ")]
+    [blocks] = [each for each in behind if each[0]["method"] == "fgm"]
+    assert [block["block"] for block in blocks] == [0, 1, 2]
+    assert blocks[0]["steps"] == made[-4].steps and blocks[0]["again"].startswith("python -m bench time")
+    assert unpacked(text)["environments"]["e1"]["cpu"] == "a CPU"
+
+
+def test_the_page_needs_nothing_else(tmp_path):
+    text = written(tmp_path, of_every_kind())
+    assert not re.search(r'(src|href)="(https?:)?//', text)
+    assert "import(" not in re.sub(r"<script.*?</script>", "", text, flags=re.DOTALL)
+    targets = re.findall(r'href="#([^"]+)"', text)
+    assert targets and all(f'id="{target}"' in text for target in targets)
+
+
+def test_ids_are_unique(tmp_path):
+    ids = re.findall(
+        r'\sid="([^"]+)"',
+        re.sub(r"<script type=\"module\">.*", "", written(tmp_path, of_every_kind()), flags=re.DOTALL),
+    )
+    repeated = {name for name in ids if ids.count(name) > 1}
+    assert not repeated
+
+
+def test_a_cell_sorts_by_its_number():
+    shown = html.Book().table(pd.DataFrame({"a": ["≈ 2.05", "1e-05 s", "3", "wrong"], "b": ["holds 6/6"] * 4}))
+    assert re.findall(r'data-order="([^"]*)"', shown) == ["2.05", "1e-05", "3", ""]
+
+
+def test_markup_in_a_reason_stays_text():
+    shown = html.Book().cell(Shown('<script>alert("x")</script>', [claim_record()]))
+    assert "<script>" not in shown and "&lt;script&gt;" in shown
+
+
+def test_long_lists_are_cut_where_they_do_not_fit(monkeypatch):
+    long = cost_record("fgm", steps=[float(number) for number in range(1000)], base=[1.0] * 1000)
+    whole = html.packed([long], {})
+    monkeypatch.setattr(html, "BUDGET", len(whole) - 1)
+    text = html.packed([long], {})
+    [record] = json.loads(gzip.decompress(base64.b64decode(text)))["records"]
+    assert record["steps"] == {"left out here": 1000, "least": 0.0, "median": 499.5, "largest": 999.0}
+    assert len(text) < len(whole)
+
+
+def test_json_has_no_word_for_what_is_no_number():
+    assert html.plain({"a": [math.nan, 1.0], "b": math.inf}, 9) == {"a": ["nan", 1.0], "b": "inf"}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_record_says_how_it_is_measured_again(kind):
+    made = [*of_every_kind()[1:], *OTHERS, cold_record(), agreement_record([1.0])]
+    record = next(each for each in made if each.kind == kind)
+    name, *options = shlex.split(command(record).removeprefix("python -m bench "))
+    assert name in ("verify", "mutants", "variations", "time", "peers", "selfcheck", "train")
+    assert options[options.index("--framework") + 1] == record.framework
+
+
+def test_a_planted_mistake_is_planted_again():
+    again = shlex.split(command(claim_record(wrong="fgm: one norm for the whole batch")))
+    assert again[3] == "mutants" and again[again.index("--mutant") + 1] == "fgm: one norm for the whole batch"
