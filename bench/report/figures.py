@@ -1,6 +1,7 @@
 """Figures from claim records, as SVG text: the same records give the same bytes."""
 
 import io
+import math
 import re
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
@@ -11,6 +12,7 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullLocator
 
 from bench.report.tables import frameworks, main_case, of_kind
 from bench.store import ClaimRecord
@@ -50,7 +52,9 @@ STYLE: Any = {
 PANEL = (4.6, 4.2)  # inches
 FLOAT32 = "float32 at the default ξ"
 NUMBERED = re.compile(r' id="[\w.]+_\d+"')
-SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+PLACES = re.compile(r'\b(?:d|x|y|transform)="[^"]*"')
+DIGITS = re.compile(r"(\d+\.\d\d)\d+")
+SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def figures(records: Iterable[Any]) -> dict[str, str]:
@@ -165,9 +169,18 @@ def svg(title: str, panels: int, draw: Callable[[Sequence[Axes]], None]) -> str:
         figure = Figure(figsize=(width, PANEL[1]), layout="constrained")
         figure.suptitle("\n".join(textwrap.wrap(title, int(width * 11))), fontsize=12)
         draw(figure.subplots(1, panels, squeeze=False)[0])
+        for axis in (axis for ax in figure.axes for axis in (ax.xaxis, ax.yaxis) if axis.get_scale() == "log"):
+            axis.set_minor_locator(NullLocator())
+            axis.set_major_formatter(FuncFormatter(power))
         written = io.StringIO()
         figure.savefig(written, format="svg", metadata={"Date": None, "Creator": None})
     return themed(written.getvalue(), title)
+
+
+def power(value: float, position: object = None) -> str:
+    """A tick's name, 10⁻³: plain letters, which a reader can select and search."""
+    exponent = round(math.log10(value))
+    return "10" + str(exponent).translate(SUPERSCRIPTS) if math.isclose(value, 10.0**exponent) else f"{value:g}"
 
 
 def themed(text: str, title: str) -> str:
@@ -176,4 +189,5 @@ def themed(text: str, title: str) -> str:
     attributes, end, body = rest.partition(">")
     named = f'role="img" aria-label={quoteattr(title)} {attributes}'
     body = NUMBERED.sub("", body)  # names of groups, which several figures on one page would share
+    body = PLACES.sub(lambda found: DIGITS.sub(r"\1", found[0]), body)  # a hundredth of a point is not seen
     return f"{head}{opening}{named}{end}\n{THEME}{body}".replace(INK, "currentColor").replace(PAPER, "var(--paper)")

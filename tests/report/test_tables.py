@@ -347,3 +347,11 @@ def test_the_timer_is_believed_only_where_every_run_tells():
     died = [record.model_copy(update={"status": "failed", "steps": []}) for record in told[:3]]
     assert not selfcheck.holds([*died, *told[3:]])
     assert not selfcheck.holds([])
+
+
+def test_a_figure_keeps_its_words_whole():
+    text = figures.figures([claim_record(framework=name) for name in ("torch", "jax")])["C1.svg"]
+    assert "torch: slope 2.000" in text and "theory: c·ε²" in text
+    assert 'role="img" aria-label="C1  ' in text and figures.INK not in text and "currentColor" in text
+    assert [figures.power(10.0**exponent) for exponent in (-5, 0, 2)] == ["10⁻⁵", "10⁰", "10²"]
+    assert figures.power(0.5) == "0.5"
