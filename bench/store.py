@@ -33,6 +33,7 @@ TOLD = (  # variables that tell allocators, threads, compilers and devices what 
 )  # fmt: skip
 Status = Literal["ok", "wrong", "failed", "timeout", "oom", "unsupported", "skipped", "interrupted", "diverged"]
 DISTURBED = 0.25  # cores' worth: an idle machine's own services take a tenth of that
+QUICK = {True: ("quick",), False: ()}  # in a key: a quick look does not replace what was measured thoroughly
 SCHEMA = (
     1  # of the records; to be counted up where this code cannot read, or must not mix with, what was written before
 )
@@ -238,7 +239,7 @@ class CostRecord(Block):
     """The largest of the step's value and gradient against the oracle."""
 
     def key(self) -> tuple[str, ...]:
-        return (self.kind, self.method, *self.place(), str(self.block))
+        return (self.kind, self.method, *self.place(), *QUICK[self.quick], str(self.block))
 
 
 class PeerRecord(Block):
@@ -253,7 +254,7 @@ class PeerRecord(Block):
     """Few samples, one block."""
 
     def key(self) -> tuple[str, ...]:
-        return (self.kind, self.task, self.method, *self.place(), str(self.block))
+        return (self.kind, self.task, self.method, *self.place(), *QUICK[self.quick], str(self.block))
 
 
 class SelfCheckRecord(Block):

@@ -89,7 +89,11 @@ def cells(records: Iterable[object]) -> list[Blocks]:
 
 
 def measured_last(blocks: list[Timed]) -> list[Timed]:
-    """Blocks of other code or another environment are no part of the same mean."""
+    """Blocks of other code or another environment are no part of the same mean, nor is a quick look beside a thorough.
+
+    What was measured thoroughly stays; a quick look is for where there is nothing else.
+    """
+    blocks = [record for record in blocks if not getattr(record, "quick", False)] or blocks
     newest = max(blocks, key=lambda record: record.time)
     same = (newest.code, newest.environment)
     return sorted((b for b in blocks if (b.code, b.environment) == same), key=lambda record: record.block)

@@ -193,6 +193,16 @@ def test_blocks_of_other_code_are_no_part_of_the_mean():
     assert (found["× plain"], found["blocks"]) == ("2.00", "2")
 
 
+def test_a_quick_look_does_not_replace_what_was_measured_thoroughly():
+    thorough = [*cost_records("plain", [1.01] * 6), *cost_records("fgm", [2.0] * 6)]
+    quick = [cost_record(method, ratio, quick=True) for method, ratio in (("plain", 1.01), ("fgm", 3.0))]
+    for record in quick:
+        record.time = "2026-01-02T03:04:05+00:00"
+    found = row(costs.cost_table([*thorough, *quick]), method="fgm")
+    assert (found["× plain"], found["blocks"], found["status"]) == ("2.00", "6", "ok")
+    assert row(costs.cost_table(quick), method="fgm")["status"] == "ok, quick"
+
+
 def test_a_disturbed_block_is_left_out_and_said():
     records = [*cost_records("plain", [1.0] * 4), *cost_records("fgm", [2.0] * 3)]
     records.append(cost_record("fgm", 5.0, block=3, foreign=0.9))
