@@ -144,9 +144,8 @@ def timings(records: Sequence[Any]) -> dict[str, Timing]:
         if isinstance(record, CostRecord):
             groups.setdefault(called(record), []).append(record)
     groups = {name: measured_last(blocks) for name, blocks in groups.items()}
-    noise = {
-        blocks[0].place(): noise_floor(effects(blocks)) for blocks in groups.values() if blocks[0].method == "plain"
-    }
+    plain = [blocks for blocks in groups.values() if blocks[0].method == "plain"]
+    noise = {(*blocks[0].place(), blocks[0].quick): noise_floor(effects(blocks)) for blocks in plain}
     found = {}
     for name, blocks in groups.items():
         if any(block.status != "ok" for block in blocks) or not (good := calm(blocks)):
@@ -156,7 +155,7 @@ def timings(records: Sequence[Any]) -> dict[str, Timing]:
             numbers, floor = [math.log(float(np.median(block.steps))) for block in good], ALONE
             shown = f"{1e3 * math.exp(np.mean(numbers)):.3g} ms"
         else:
-            numbers, floor = effects(blocks), noise.get(first.place(), ALONE)
+            numbers, floor = effects(blocks), noise.get((*first.place(), first.quick), ALONE)
             floor = floor if len(numbers) >= FEWEST else max(floor, ALONE)
             shown = f"{math.exp(np.mean(numbers)):.3g} × plain"
         cell = (first.method, first.framework, first.mode, first.workload, first.dtype, first.device)
