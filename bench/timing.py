@@ -64,7 +64,7 @@ def jobs(planned: list[cells.Cell], files: dict[str, Path], folder: Path, how: H
     groups = [list(group) for _, group in groupby(planned, key=process)]
     made = [job("bench.cell", group, files, folder / "warm", how, n) for n in range(how.blocks) for group in groups]
     if how.cold:
-        made += [job("bench.cold", [cell], files, folder / f"cold {n}", how) for n, cell in enumerate(planned)]
+        made += [job("bench.cold", [cell], files, folder / f"cold-{n}", how) for n, cell in enumerate(planned)]
     return made
 
 

@@ -5,12 +5,14 @@ import os
 import subprocess
 import sys
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import bench.cell
 import impls
+from bench import timing
 from bench.cells import LOOP_MODES, LOOPS, METHODS, MODES, QUICK_LOOP_MODE, QUICK_MODE, SLOWED, TIMED, Cell, job, plan
 from bench.expected import Expected, write
 from bench.prepare import prepare
@@ -100,6 +102,14 @@ def test_floors():
         "laplacian": 4,
         "vat": Fraction(8, 3),
     }
+
+
+def test_compilers_keep_files_where_a_command_line_finds_them():
+    """PyTorch's compiler calls g++ with names that are not quoted."""
+    planned = plan(["torch"], methods=["plain", "fgm"], workloads=["digits-mlp"], modes=["compiled"])
+    made = timing.jobs(planned, {"digits-mlp": Path("e.npz")}, Path("c"), timing.How(blocks=2))
+    folders = [value for job in made for value in job.arguments["environment"].values() if value.startswith("c/")]
+    assert len(made) == 4 and folders and not any(" " in folder for folder in folders)
 
 
 def test_a_job_numbers_its_methods():
