@@ -135,7 +135,8 @@ def test_a_cell_opens_its_records_by_keyboard(opened):
     page.keyboard.press("Enter")
     dialog = page.locator("dialog#record")
     dialog.wait_for(state="visible")
-    dialog.locator("summary").first.click()
+    if not dialog.locator("details[open]").count():  # one record alone is open already
+        dialog.locator("summary").first.click()
     text = dialog.inner_text()
     assert "python -m bench time" in text and "environment" in text and "steps" in text
     page.keyboard.press("Escape")
