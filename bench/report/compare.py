@@ -21,6 +21,7 @@ import pandas as pd
 from scipy import stats
 
 from bench.report import markdown
+from bench.report.ci import LIMIT
 from bench.report.costs import calm, effects, measured_last
 from bench.report.tables import outcome
 from bench.staleness import ROOT
@@ -268,7 +269,7 @@ def table(found: Iterable[Change]) -> pd.DataFrame:
     return pd.DataFrame([asdict(change) for change in found], columns=COLUMNS)
 
 
-def markdown_text(base: Results, new: Results, found: Sequence[Change], limit: int = 900_000) -> str:
+def markdown_text(base: Results, new: Results, found: Sequence[Change], limit: int = LIMIT) -> str:
     """What changed, for people; within what a job's summary may hold (GitHub's limit is 1 MiB)."""
     regressions = sum(change.regression for change in found)
     lines = [f"## {base.name} → {new.name}", "", f"{regressions} regressions, {len(found)} changes.", ""]

@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bench.store import KINDS, SCHEMA, Environment, Unit, load
+from bench.store import KINDS, SCHEMA, Environment, Unit, frames
 
 Format = Literal["parquet", "csv"]
 MARK = b"equireg"  # of files that are ours, in Parquet's own metadata
@@ -25,11 +25,7 @@ def export(out: Path, folder: Path, form: Format) -> dict[str, int]:
     """
     folder.mkdir(parents=True, exist_ok=True)
     counts = {}
-    for kind in KINDS:
-        try:
-            table = load(out, kind)
-        except ValueError:
-            continue  # none of this kind
+    for kind, table in frames(out).items():
         WRITERS[form](flat(table, lists=form == "parquet"), folder / f"{file_name(kind)}.{form}")
         counts[kind] = len(table)
     if not counts:

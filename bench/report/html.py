@@ -24,7 +24,7 @@ from markupsafe import Markup
 from bench.report import markdown
 from bench.report.reproduce import command
 from bench.report.tables import NOT_MEASURED, STALE, Shown
-from bench.report.terminal import BAD
+from bench.report.terminal import bad
 from impls import FRAMEWORKS
 
 SELECTORS = ("framework", "device", "mode", "workload")  # columns that a reader chooses by, in all tables at once
@@ -120,7 +120,7 @@ class Book:
 
 def looks(text: str) -> str:
     """What a cell's words mean, for its colour; the words stay."""
-    if text.startswith(BAD) or "ACCEPTED" in text or "SURVIVED" in text or text == "worse":
+    if bad(text) or text == "worse":
         return "bad"
     if NOT_MEASURED in text or STALE in text or text.startswith(("skipped", "unsupported")):
         return "open"

@@ -98,7 +98,6 @@ def section(machine: Machine, code: dict[str, str] | None) -> dict[str, Any]:
     )
     return {
         "name": machine.name,
-        "records": latest(records),
         "findings": pd.DataFrame(verdict.findings(records)).drop(columns="state"),
         "caveats": verdict.caveats(records, machine.problems, code),
         "environments": environments(records),
@@ -112,7 +111,6 @@ def section(machine: Machine, code: dict[str, str] | None) -> dict[str, Any]:
         "cross_framework": tables.cross_framework_table(records, code),
         "variations": tables.variations_table(records, code),
         "own_losses": tables.own_losses_table(records, code),
-        "costs": costs.cost_table(records, code),
         "priced": costs.priced_table(records, code),
         "growth": costs.growth_table(records, code),
         "growth_figures": growth,

@@ -117,9 +117,14 @@ def show(console: Console, frame: pd.DataFrame, title: str | None = None) -> Non
 
 def coloured(value: str) -> Text:
     """Text, not markup: reasons may hold brackets."""
-    if value.startswith(BAD) or "ACCEPTED" in value or "SURVIVED" in value:
+    if bad(value):
         return Text(value, style="red")
     return Text(value, style="yellow" if NOT_MEASURED in value or "skipped" in value else "")
+
+
+def bad(value: str) -> bool:
+    """Whether a cell says that something does not hold, or that a check is blind."""
+    return value.startswith(BAD) or "ACCEPTED" in value or "SURVIVED" in value
 
 
 def complain(console: Console, details: pd.DataFrame) -> None:
