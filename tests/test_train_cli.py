@@ -11,6 +11,7 @@ from bench.executors.local import Local
 from bench.run import Outcome
 from bench.store import TrainingRecord, read
 from bench.train import study
+from bench.train.regimes import REGIMES
 from tests.test_clue import checkpoint, folder  # noqa: F401 - fixtures
 
 RUNNER = CliRunner()
@@ -48,6 +49,7 @@ def told(monkeypatch):
     return SimpleNamespace(units=units, run=run)
 
 
+STRENGTHS = REGIMES["fgm"].strengths
 ASK = ("--framework", "torch", "--dataset", "digits-100", "--regime", "plain", "--regime", "fgm", "--seeds", "3")
 
 
@@ -63,17 +65,20 @@ def test_a_study_searches_and_then_judges(tmp_path, told):
     tried = [unit for unit in told.units if unit[0] == "validation"]
     judged = [unit for unit in told.units if unit[0] == "test"]
     assert {unit[2] for unit in tried} == {"fgm"} and {unit[4] for unit in tried} == set(study.TUNING_SEEDS)
-    assert {unit[3] for unit in judged if unit[2] == "fgm"} == {0.3}, "the strength with the least likelihood"
+    assert {unit[3] for unit in judged if unit[2] == "fgm"} == {min(STRENGTHS)}, (
+        "the strength with the least likelihood"
+    )
     assert {(unit[2], unit[4]) for unit in judged} == {(name, seed) for name in ("plain", "fgm") for seed in range(3)}
     assert "fgm" in said.output and len(stored(tmp_path)) == len(told.units)
 
 
 def test_what_was_interrupted_goes_on(tmp_path, told):
-    told.run.after = 8  # the search is done, a part of the study is
+    search, judged = len(STRENGTHS) * len(study.TUNING_SEEDS), 2 * 3
+    told.run.after = search + 2  # the search is done, a part of the study is
     assert invoke(*ASK, "--out", tmp_path).exit_code == 130
     told.run.after = 10**9
     assert invoke(*ASK, "--out", tmp_path, "--resume").exit_code == 0
-    assert len(told.units) == len(set(told.units)) == 12, "nothing twice"
+    assert len(told.units) == len(set(told.units)) == search + judged, "nothing twice"
 
 
 def test_a_run_that_diverged_is_a_result(tmp_path, told):

@@ -119,8 +119,8 @@ def reviews(seed: int, labelled: int) -> Dataset:
         **first(known),
     )
     title = f"{labelled:,} labelled Chinese reviews"
-    epochs = {200: 30, 1000: 12}.get(labelled, 6)
-    return Dataset(f"reviews-{labelled}", title, known, rest, validation, test, start, epochs, 50, 2**-10)
+    epochs = {200: 30, 1000: 12}.get(labelled, 8)
+    return Dataset(f"reviews-{labelled}", title, known, rest, validation, test, start, epochs, 50, 2**-9)
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ class Trained:
 
 
 WARM = 3  # steps that compile
-RATES = {"adam": 1, "momentum": 64}  # of a data set's rate, which is the length of Adam's steps; of a gradient's, less
+RATES = {"adam": 1, "momentum": 32}  # of a data set's rate, which is the length of Adam's steps; of a gradient's, less
 
 
 def train(

@@ -34,7 +34,7 @@ class Wrapper:
 
 @dataclass(frozen=True)
 class Regime:
-    """One way to train. `strengths` are tried on the validation part, in units that `unit` says."""
+    """One way to train. `strengths` are tried on the validation part, as many for each, in units that `unit` says."""
 
     name: str
     strengths: tuple[float, ...]
@@ -113,25 +113,42 @@ REGIMES = {
     regime.name: regime
     for regime in (
         Regime("plain", (0.0,), "–", plain),
-        Regime("noise", (0.1, 0.3, 1.0), "standard deviation", noisy, draws=("noise",)),
-        Regime("dropout", (0.1, 0.3, 0.5), "rate", dropped, draws=("masks",)),
-        Regime("label smoothing", (0.05, 0.1, 0.2), "share", smoothed),
-        Regime("fgm", (0.3, 1.0, 3.0), "radius", wrapper=Wrapper(FGM, "radius", HALVES)),
-        Regime("fgm table", (0.1, 0.3, 1.0), "radius", wrapper=Wrapper(FGM, "radius", HALVES, "table"), text=True),
-        Regime("fgsm", (0.01, 0.03, 0.1), "radius", wrapper=Wrapper(FGM, "radius", {**HALVES, "norm": "linf"})),
-        Regime("pgd-3", (0.3, 1.0, 3.0), "radius", ascended),
+        Regime("noise", (0.03, 0.1, 0.3, 1.0, 3.0), "standard deviation", noisy, draws=("noise",)),
+        Regime("dropout", (0.1, 0.2, 0.3, 0.5, 0.7), "rate", dropped, draws=("masks",)),
+        Regime("label smoothing", (0.02, 0.05, 0.1, 0.2, 0.4), "share", smoothed),
+        Regime("fgm", (0.1, 0.3, 1.0, 3.0, 10.0), "radius", wrapper=Wrapper(FGM, "radius", HALVES)),
+        Regime(
+            "fgm table",
+            (0.1, 0.3, 1.0, 3.0, 10.0),
+            "radius",
+            wrapper=Wrapper(FGM, "radius", HALVES, "table"),
+            text=True,
+        ),
+        Regime(
+            "fgsm", (0.003, 0.01, 0.03, 0.1, 0.3), "radius", wrapper=Wrapper(FGM, "radius", {**HALVES, "norm": "linf"})
+        ),
+        Regime("pgd-3", (0.1, 0.3, 1.0, 3.0, 10.0), "radius", ascended),
         Regime(
             "gradient penalty",
-            (0.1, 1.0, 10.0),
+            (0.03, 0.1, 0.3, 1.0, 3.0),
             "weight",
             wrapper=Wrapper("gradient_penalty_training", "weight", {"norm": "l2_squared"}),
         ),
-        Regime("jacobian penalty", (0.001, 0.01, 0.1), "weight", contracted, draws=("class_probes",)),
-        Regime("vat", (0.3, 1.0, 3.0), "radius", virtual, draws=("start",), unlabelled=True),
-        Regime("vat + entropy", (0.3, 1.0, 3.0), "radius", virtual_certain, draws=("start",), unlabelled=True),
-        Regime("consistency", (0.1, 0.3, 1.0), "standard deviation", consistent, draws=("noise",), unlabelled=True),
-        Regime(FLOODED, (0.02, 0.1, 0.3), "level", flooded),
-        Regime("parameter penalty", (0.01, 0.1, 1.0), "rate", descended),
-        Regime("spectral norm", (0.001, 0.01, 0.1), "weight", spectral, draws=("u",)),
+        Regime("jacobian penalty", (0.0001, 0.001, 0.01, 0.1, 1.0), "weight", contracted, draws=("class_probes",)),
+        Regime("vat", (0.1, 0.3, 1.0, 3.0, 10.0), "radius", virtual, draws=("start",), unlabelled=True),
+        Regime(
+            "vat + entropy", (0.1, 0.3, 1.0, 3.0, 10.0), "radius", virtual_certain, draws=("start",), unlabelled=True
+        ),
+        Regime(
+            "consistency",
+            (0.03, 0.1, 0.3, 1.0, 3.0),
+            "standard deviation",
+            consistent,
+            draws=("noise",),
+            unlabelled=True,
+        ),
+        Regime(FLOODED, (0.02, 0.05, 0.1, 0.2, 0.4), "level", flooded),
+        Regime("parameter penalty", (0.01, 0.1, 1.0, 3.0, 10.0), "rate", descended),
+        Regime("spectral norm", (0.001, 0.01, 0.1, 0.3, 1.0), "weight", spectral, draws=("u",)),
     )
 }
