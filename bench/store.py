@@ -1,5 +1,6 @@
 """Records: one JSON object a line, appended and flushed as it comes. What is reported is computed from these alone."""
 
+import functools
 import hashlib
 import importlib.metadata
 import json
@@ -8,7 +9,7 @@ import platform
 import re
 import subprocess
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +19,8 @@ import psutil
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from bench.staleness import MEASURING, ROOT, Codes
+from bench.statistics import block_effect
+from equivalence.judge import Verdict, judge, judge_all
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -131,6 +134,11 @@ class ClaimRecord(Measured):
     parts: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """By name of the part, what the judge needs: steps and residuals, errors in rounding units, or rates."""
 
+    @functools.cached_property
+    def verdict(self) -> Verdict:
+        """What the judge says; a record without measurements does not hold, for the reason that it states."""
+        return judge_all(self.parts) if self.status == "ok" else unmeasured(self)
+
     def key(self) -> tuple[str, ...]:
         return (self.kind, self.claim, self.framework, self.case, self.wrong)
 
@@ -152,8 +160,17 @@ class AgreementRecord(Measured):
     measurement: dict[str, Any] = Field(default_factory=dict)
     """Signed errors of value and θ-gradient, in rounding units × condition, and the conditions."""
 
+    @functools.cached_property
+    def verdict(self) -> Verdict:
+        """What the judge says; a record without measurements does not hold, for the reason that it states."""
+        return judge(self.measurement) if self.status == "ok" else unmeasured(self)
+
     def key(self) -> tuple[str, ...]:
         return (self.kind, self.usage, self.framework, self.case, self.dtype, self.wrong)
+
+
+def unmeasured(record: Measured) -> Verdict:
+    return Verdict(False, record.reason or f"{record.status}, no reason recorded", judged=False)
 
 
 class OwnLossRecord(Measured):
@@ -221,6 +238,11 @@ class Block(Cell):
     def disturbed(self) -> bool:
         """Whether others took so much that the two steps may not have been slowed alike."""
         return self.foreign > DISTURBED  # never where the system does not say
+
+    @functools.cached_property
+    def effect(self) -> float:
+        """log(time / time of the plain step), the block's one number."""
+        return block_effect(self.steps, self.base)
 
 
 class CostRecord(Block):
@@ -484,9 +506,7 @@ def read(path: Path) -> tuple[list[Any], list[str]]:
     """The records of a file, and for each line that is not one, what is wrong with it. The rest is kept."""
     records, problems = [], []
     places: dict[str, dict[str, Any]] = {}
-    for number, line in enumerate(path.read_bytes().split(b"\n"), start=1):
-        if not line:
-            continue
+    for number, line in lines(path):
         try:
             record = ADAPTER.validate_json(line)
         except ValidationError as error:
@@ -503,6 +523,14 @@ def read(path: Path) -> tuple[list[Any], list[str]]:
     return records, problems
 
 
+def lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """With their numbers, one at a time; empty ones are left out."""
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            if line := line.rstrip(b"\n"):
+                yield number, line
+
+
 def of_this_schema(folder: Path) -> Path:
     """A folder of results, if this code can read its records; an empty one, or none yet, is.
 
@@ -516,16 +544,34 @@ def of_this_schema(folder: Path) -> Path:
     return folder
 
 
-def latest(records: Iterable[Any]) -> list[Any]:
+class Latest(tuple[Any, ...]):
+    """Records no two of which have the same key, and what has been computed from all of them together."""
+
+    @functools.cached_property
+    def remembered(self) -> dict[str, Any]:
+        return {}
+
+    @functools.cached_property
+    def kinds(self) -> dict[str, list[Any]]:
+        """By kind."""
+        found: dict[str, list[Any]] = {}
+        for record in self:
+            found.setdefault(record.kind, []).append(record)
+        return found
+
+
+def latest(records: Iterable[Any]) -> Latest:
     """The last record of each key, in the order of first appearance: a new measurement replaces the one before.
 
     What was interrupted replaces nothing: an older measurement is still the last one.
     """
+    if isinstance(records, Latest):
+        return records
     kept: dict[tuple[str, ...], Any] = {}
     for record in records:
         if not isinstance(record, Environment) and (record.status != "interrupted" or record.key() not in kept):
             kept[record.key()] = record
-    return list(kept.values())
+    return Latest(kept.values())
 
 
 def describe(sender: Environment | None = None) -> Environment:

@@ -1,5 +1,6 @@
 """What steps cost: ratios to the plain step from blocks, what is paid before, and the memory."""
 
+import functools
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
@@ -10,7 +11,7 @@ from bench.cells import QUICK_MODE
 from bench.growth import SWEEPS, Sweep, exponent
 from bench.report.tables import NONE, NOT_MEASURED, Shown, framed, mark, of_kind
 from bench.selfcheck import EXPECTED, verdicts
-from bench.statistics import Effect, block_effect, effect, noise_floor, verdict
+from bench.statistics import Effect, effect, noise_floor, verdict
 from bench.store import Block, Cell, ColdRecord, CostRecord, PeerRecord, SelfCheckRecord
 from equivalence.measure import ROUNDING_UNIT
 from impls import FRAMEWORKS
@@ -46,12 +47,11 @@ def cost_table(records: Iterable[object], code: dict[str, str] | None = None) ->
     return framed(rows, COST_COLUMNS)
 
 
-def priced_table(records: Iterable[object], code: dict[str, str] | None = None) -> pd.DataFrame:
-    """One row a cell: time and ratio with its interval as one, what it could be, and what is paid before and held."""
-    records = list(records)
+def priced_table(table: pd.DataFrame, records: Iterable[object], code: dict[str, str] | None = None) -> pd.DataFrame:
+    """The `cost_table` of these records, time and ratio with its interval as one, and what is paid before and held."""
     paid = {(*record.place(), record.method): record for record in of_kind(records, ColdRecord)}
     rows = []
-    for row in cost_table(records, code).to_dict("records"):
+    for row in table.to_dict("records"):
         place = *(row[name] for name in PLACE), row["method"]
         cold = [paid[place]] if place in paid else []
         compiled, held = (cold_price(cold, value, code) for value in ("compiled", "memory"))
@@ -103,7 +103,15 @@ def effects(blocks: Sequence[Block]) -> list[float]:
     """The number of each block that was timed undisturbed; none where a block is wrong."""
     if any(record.status == "wrong" for record in blocks):
         return []
-    return [block_effect(record.steps, record.base) for record in calm(blocks)]
+    return [record.effect for record in calm(blocks)]
+
+
+def estimated(blocks: Sequence[Block]) -> Effect:
+    """The effect of a cell. Several tables show it, and its interval takes a thousand times as long as its mean."""
+    return bootstrapped(tuple(effects(blocks)))
+
+
+bootstrapped = functools.lru_cache(maxsize=None)(effect)
 
 
 def calm(blocks: Iterable[Timed]) -> list[Timed]:
@@ -112,7 +120,7 @@ def calm(blocks: Iterable[Timed]) -> list[Timed]:
 
 
 def cost_row(blocks: Blocks, work: ColdRecord | None, noise: float, code: dict[str, str] | None) -> tuple[str, ...]:
-    first, found = blocks[0], effect(effects(blocks))
+    first, found = blocks[0], estimated(blocks)
     said = mark(status(blocks), blocks, code)
     shown = times(blocks, work, found, noise)
     return (*first.place(), first.method, *shown, str(found.blocks), check_error(blocks), said)

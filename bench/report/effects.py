@@ -7,10 +7,9 @@ from typing import Any
 import pandas as pd
 
 from bench.cells import QUICK_MODE
-from bench.report.costs import cells, effects
+from bench.report.costs import cells, estimated
 from bench.report.tables import NONE, framed, mark, of_kind
-from bench.statistics import effect
-from bench.store import TrainingRecord
+from bench.store import TrainingRecord, latest
 from bench.train.statistics import Estimate, equivalent, estimate, holm, verdict
 
 PLAIN = "plain"
@@ -34,19 +33,25 @@ TIMED = {  # the method of the cost tables that a regime's step is
     "parameter penalty": "parameter_gradient_penalty",
     "spectral norm": "spectral_norm",
 }
-WORKLOADS = {"digits": "digits-cnn batch=50", "reviews": "reviews-text batch=50"}  # a training's model and batch
+WORKLOADS = {"digits": "digits-cnn", "reviews": "reviews-text"}  # with a training's model; batches are larger
 ARTICLE_COLUMNS = ("claim", "article", "IFLYTEK", "TNEWS", "here", "holds here")
 Runs = dict[int, TrainingRecord]  # by seed
 
 
 def judged(records: Iterable[Any]) -> dict[tuple[str, str], dict[str, Runs]]:
-    """Runs on the test part by data set and framework, regime and seed; the newest strength of each."""
-    found: dict[tuple[str, str], dict[str, Runs]] = {}
+    """Runs on the test part by data set and framework, regime and seed: those of the strength that was judged last."""
+    found: dict[tuple[str, str], dict[str, list[TrainingRecord]]] = {}
     for record in of_kind(records, TrainingRecord):
         if record.part == "test":
             regimes = found.setdefault((record.dataset, record.framework), {})
-            regimes.setdefault(record.regime, {})[record.seed] = record
-    return found
+            regimes.setdefault(record.regime, []).append(record)
+    return {place: {name: last(runs) for name, runs in regimes.items()} for place, regimes in found.items()}
+
+
+def last(runs: Sequence[TrainingRecord]) -> Runs:
+    """Another search may have chosen another strength: its seeds are no part of the same mean."""
+    newest = max(runs, key=lambda run: run.time)
+    return {run.seed: run for run in runs if (run.strength, run.code) == (newest.strength, newest.code)}
 
 
 def differences(runs: Runs, plain: Runs, measure: str = "accuracy") -> list[float]:
@@ -57,7 +62,7 @@ def differences(runs: Runs, plain: Runs, measure: str = "accuracy") -> list[floa
 
 def effects_table(records: Iterable[Any], code: dict[str, str] | None = None) -> pd.DataFrame:
     """One row a data set, framework and regime."""
-    rows, records = [], list(records)
+    rows, records = [], latest(records)
     costs = promised(records)
     for place, regimes in judged(records).items():
         plain = regimes.get(PLAIN, {})
@@ -72,13 +77,13 @@ def effects_table(records: Iterable[Any], code: dict[str, str] | None = None) ->
 
 
 def promised(records: Iterable[Any]) -> dict[tuple[str, str, str], str]:
-    """What the cost tables say of a regime's step on the same model and batch; by kind of data, framework, regime."""
+    """What the cost tables say of a regime's step on the same model; by kind of data, framework, regime."""
     known = {(b[0].workload, b[0].framework, b[0].mode, b[0].method): b for b in cells(records)}
     found = {}
     for data, workload in WORKLOADS.items():
         for framework, mode in QUICK_MODE.items():
             for regime, method in TIMED.items():
-                ratio = effect(effects(known.get((workload, framework, mode, method), []))).ratio
+                ratio = estimated(known.get((workload, framework, mode, method), [])).ratio
                 if ratio == ratio:
                     found[data, framework, regime] = f"{ratio:.2f}"
     return found

@@ -15,8 +15,7 @@ from matplotlib.axes import Axes
 from bench.report import costs, tables
 from bench.report.figures import CASE_LOOKS, svg
 from bench.report.verdict import PRICED
-from bench.statistics import effect
-from bench.store import Environment
+from bench.store import Environment, latest
 
 FILE = "history.csv"
 COLUMNS = ("time", "commit", "environment", "what", "name", "value", "low", "high", "unit")
@@ -63,9 +62,10 @@ def lines(records: Iterable[Any]) -> pd.DataFrame:
     """What holds and what a step costs, by commit and environment."""
     records = list(records)
     commits = {record.id: commit(record) for record in records if isinstance(record, Environment)}
+    records = latest(records)
     rows = []
     for blocks in costs.cells(records):
-        found, last = effect(costs.effects(blocks)), max(blocks, key=lambda block: block.time)
+        found, last = costs.estimated(blocks), max(blocks, key=lambda block: block.time)
         if "=" not in last.workload and last.environment in commits and np.isfinite(found.mean):
             name = f"{last.method}, {last.framework} {last.mode}, {last.workload}, {last.dtype}, {last.device}"
             place = last.time, commits[last.environment], last.environment

@@ -6,14 +6,14 @@ into the page, to be opened one by one.
 
 import base64
 import functools
-import gzip
 import importlib.resources
 import itertools
 import json
 import math
 import re
 import statistics
-from collections.abc import Mapping, Sequence
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -30,7 +30,8 @@ from impls import FRAMEWORKS
 SELECTORS = ("framework", "device", "mode", "workload")  # columns that a reader chooses by, in all tables at once
 LARGEST = 5_900_000  # bytes of a page; records have what the rest leaves
 RECORDS = "records come here"
-LONGEST = (10**9, 64, 8, 0)  # numbers of a list that are kept, until everything fits
+GZIP = 31  # zlib's word for a stream as gzip writes it
+LONGEST = (10**9, 64, 8, 0, -1)  # numbers of a list that are kept, until everything fits; at last no list at all
 WHOLE = 36  # characters of a cell that stay on a line
 NUMBER = re.compile(r"[≈? ]*([-+−]?\d[\d]*(?:\.\d+)?(?:e[-+]?\d+)?)")
 
@@ -163,16 +164,35 @@ def marked_up(text: str, prefix: str) -> Markup:
 
 def packed(records: Sequence[Any], places: Mapping[str, Any], room: int) -> str:
     """The records with the commands that measure them again, compressed; long lists are cut where they do not fit."""
-    commands = [command(record) for record in records]
-    facts = [record.model_dump() for record in records]
-    environments = {name: plain(place.model_dump(), LONGEST[0]) for name, place in places.items()}
     for longest in LONGEST:
-        shown = [plain(fact, longest) | {"again": again} for fact, again in zip(facts, commands, strict=True)]
-        text = json.dumps({"records": shown, "environments": environments}, separators=(",", ":"), ensure_ascii=False)
-        found = base64.b64encode(gzip.compress(text.encode(), mtime=0)).decode()
-        if len(found) <= room:
+        last = longest == LONGEST[-1]
+        if found := compressed(written(records, places, longest), math.inf if last else room):
             break
     return found
+
+
+def written(records: Sequence[Any], places: Mapping[str, Any], longest: int) -> Iterator[str]:
+    """JSON of records and environments, piece by piece: all of it may be larger than the memory has room for."""
+
+    def text(value: Any) -> str:
+        return json.dumps(plain(value, longest), separators=(",", ":"), ensure_ascii=False)
+
+    yield '{"records":['
+    for number, record in enumerate(records):
+        yield "," * (number > 0) + text(record.model_dump() | {"again": command(record)})
+    yield f'],"environments":{text({name: place.model_dump() for name, place in places.items()})}}}'
+
+
+def compressed(parts: Iterable[str], room: float) -> str:
+    """Base 64 of gzip; empty as soon as it is clear that it takes more room."""
+    stream, found, size = zlib.compressobj(9, wbits=GZIP), [], 0
+    for part in parts:
+        found.append(stream.compress(part.encode()))
+        size += len(found[-1])
+        if size * 4 / 3 > room:
+            return ""
+    text = base64.b64encode(b"".join(found) + stream.flush()).decode()
+    return text if len(text) <= room else ""
 
 
 def plain(value: Any, longest: int) -> Any:
@@ -180,7 +200,8 @@ def plain(value: Any, longest: int) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if isinstance(value, dict):
-        return {str(name): plain(each, longest) for name, each in value.items()}
+        nested = list | tuple | dict if longest < 0 else ()
+        return {str(name): plain(each, longest) for name, each in value.items() if not isinstance(each, nested)}
     if isinstance(value, list | tuple):
         return [plain(each, longest) for each in value] if len(value) <= longest else cut(value)
     return value

@@ -1,7 +1,7 @@
 """What is written below a folder of results, from the records of every machine: two pages, figures, a job's summary."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from bench.report.curve_figures import curve_figures, curves_table
 from bench.report.figures import figures
 from bench.report.growth_figures import growth_figures
 from bench.staleness import ROOT, Codes, stale
-from bench.store import DISTURBED, FILES, Environment, latest, read
+from bench.store import DISTURBED, FILES, Environment, Latest, latest, read
 from bench.train.statistics import MARGIN
 from equivalence import judge
 from equivalence.claim import claims
@@ -79,7 +79,8 @@ def load(path: Path) -> Machine:
         trend = history.update(path.parent, records)
     except history.Damaged as error:
         trend, problems = history.lines(records), [*problems, f"{name}/{error}"]
-    drawn = figures(records) | growth_figures(records) | curve_figures(records) | history.trend_figures(trend)
+    found = latest(records)
+    drawn = figures(found) | growth_figures(found) | curve_figures(found) | history.trend_figures(trend)
     return Machine(name, records, problems, drawn, trend)
 
 
@@ -89,43 +90,58 @@ def sections(machines: Sequence[Machine], code: dict[str, str] | None) -> list[d
 
 
 def section(machine: Machine, code: dict[str, str] | None) -> dict[str, Any]:
-    """Every table and figure of one machine. The same records and the same code give the same."""
-    records = machine.records
-    details = tables.claim_details(records, code), tables.agreement_details(records, code)
+    """Everything of one machine that is shown. The same records and the same code give the same."""
+    records = latest(machine.records)
+    places = {record.id: record for record in machine.records if isinstance(record, Environment)}
     growth, training, trend = (
         {name: svg for name, svg in machine.figures.items() if name.startswith(kind)}
         for kind in ("growth-", "training-", "trend-")
     )
-    return {
+    tabled = shown(records, code)
+    return tabled | {
         "name": machine.name,
-        "findings": pd.DataFrame(verdict.findings(records)).drop(columns="state"),
+        "findings": pd.DataFrame(verdict.findings(tabled, records)),
         "caveats": verdict.caveats(records, machine.problems, code),
-        "environments": environments(records),
-        "places": {record.id: record for record in records if isinstance(record, Environment)},
+        "environments": environments(records, places),
+        "places": places,
         "stale": outdated(records, code),
+        "failures": failures(records, code),
+        "growth_figures": growth,
+        "training_figures": training,
+        "figures": {name: svg for name, svg in machine.figures.items() if name not in growth | training | trend},
+        "trend": history.trend_table(machine.history),
+        "trend_figures": trend,
+        "problems": machine.problems,
+    }
+
+
+def shown(records: Latest, code: dict[str, str] | None) -> dict[str, pd.DataFrame]:
+    """The tables by name."""
+    cost = costs.cost_table(records, code)
+    return {
         "claims": stated(tables.claims_table(records, code)),
-        "failures": [bad for detail in details if not (bad := not_holding(detail)).empty],
         "mistakes": tables.kill_summary(records, code),
         "kill_matrix": tables.kill_matrix(records),
         "agreement": tables.agreement_table(records, code),
         "cross_framework": tables.cross_framework_table(records, code),
         "variations": tables.variations_table(records, code),
         "own_losses": tables.own_losses_table(records, code),
-        "priced": costs.priced_table(records, code),
+        "cost": cost,
+        "priced": costs.priced_table(cost, records, code),
         "growth": costs.growth_table(records, code),
-        "growth_figures": growth,
         "effects": effects.effects_table(records, code),
         "articles": effects.articles_table(records),
         "parted": curves_table(records),
-        "training_figures": training,
         "peers": peers.peer_table(records, code),
         "selfcheck": costs.selfcheck_table(records, code),
         "cold": costs.cold_table(records, code),
-        "figures": {name: svg for name, svg in machine.figures.items() if name not in growth | training | trend},
-        "trend": history.trend_table(machine.history),
-        "trend_figures": trend,
-        "problems": machine.problems,
     }
+
+
+def failures(records: Latest, code: dict[str, str] | None) -> list[pd.DataFrame]:
+    """What does not hold, claims and then uses; no table where all of it does."""
+    details = tables.claim_details(records, code), tables.agreement_details(records, code)
+    return [bad for detail in details if not (bad := not_holding(detail)).empty]
 
 
 def stated(table: pd.DataFrame) -> pd.DataFrame:
@@ -138,27 +154,24 @@ def stated(table: pd.DataFrame) -> pd.DataFrame:
 
 def outdated(records: Sequence[Any], code: dict[str, str] | None) -> str:
     """How many of the records that count were made with other code."""
-    found = latest(records)
-    count = sum(stale(record, code) for record in found)
-    return f"{count} of {len(found)} records" if count else ""
+    count = sum(stale(record, code) for record in records)
+    return f"{count} of {len(records)} records" if count else ""
 
 
 def not_holding(details: pd.DataFrame) -> pd.DataFrame:
     return details[~details["result"].str.startswith("holds")] if len(details) else details
 
 
-def environments(records: Sequence[Any]) -> pd.DataFrame:
+def environments(records: Sequence[Any], places: Mapping[str, Environment]) -> pd.DataFrame:
     """One row an environment in which a record that counts was made."""
     columns = ("CPU", "cores", "memory", "system", "Python", "packages", "variables", "commit", "records", "made")
-    known = {record.id: record for record in records if isinstance(record, Environment)}
-    found = latest(records)
-    counts = Counter(record.environment for record in found)
+    counts = Counter(record.environment for record in records)
     days: dict[str, list[str]] = {}
-    for record in found:
+    for record in records:
         days.setdefault(record.environment, []).append(record.time[:10])
     rows = []
     for name, count in counts.items():
-        facts = described(known[name]) if name in known else ["not recorded"] * (len(columns) - 2)
+        facts = described(places[name]) if name in places else ["not recorded"] * (len(columns) - 2)
         rows.append([*facts, str(count), " to ".join(dict.fromkeys((min(days[name]), max(days[name]))))])
     return tables.framed(rows, columns)
 

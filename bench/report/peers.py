@@ -6,9 +6,9 @@ from typing import Any
 import pandas as pd
 
 from bench.peers import OURS, UNSUPPORTED
-from bench.report.costs import effects, interval, measured_last, milliseconds, number, status
+from bench.report.costs import effects, estimated, interval, measured_last, milliseconds, number, status
 from bench.report.tables import NONE, framed, mark, of_kind
-from bench.statistics import effect, noise_floor, verdict
+from bench.statistics import noise_floor, verdict
 from bench.store import PeerRecord
 
 PEER_COLUMNS = (
@@ -35,7 +35,7 @@ def peer_table(records: Iterable[Any], code: dict[str, str] | None = None) -> pd
 
 
 def peer_row(name: str, blocks: Blocks, noise: float, base: bool, code: dict[str, str] | None) -> tuple[str, ...]:
-    found = effect(effects(blocks))
+    found = estimated(blocks)
     word = "ours" if base else verdict(found, noise)
     times = number(milliseconds(blocks), ".3g"), number(found.ratio, ".2f"), interval(found)
     return (name, blocks[-1].version, *times, str(found.blocks), word, mark(status(blocks), blocks, code))

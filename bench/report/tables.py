@@ -6,19 +6,19 @@ other code made is then marked with STALE.
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import combinations
 from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
 
-from bench.mutants import CAUGHT, FATES, KILLED, SURVIVED, fate, fates, idle
+from bench.mutants import CAUGHT, FATES, KILLED, SURVIVED, fate, fates
 from bench.staleness import stale
 from bench.store import AgreementRecord, Base, ClaimRecord, OwnLossRecord, VariationRecord, latest
 from bench.verify import AGREEMENT
 from equivalence.claim import Claim, claims
-from equivalence.judge import Verdict, judge, judge_all
+from equivalence.judge import Verdict, judge
 from equivalence.mutant import control, mutants
 from equivalence.usages import usages
 from impls import FRAMEWORKS
@@ -36,14 +36,11 @@ WORST_FIRST = ("FAILS", "wrong", "failed", "timeout", "oom", "interrupted", "uns
 
 def of_kind(records: Iterable[Any], kind: type[Kind]) -> list[Kind]:
     """The latest records of one kind."""
-    return [record for record in latest(records) if isinstance(record, kind)]
+    return latest(records).kinds.get(kind.model_fields["kind"].default, [])
 
 
 def verdict(record: Judged) -> Verdict:
-    """What the judge says of a record; one without measurements does not hold, for the reason that it states."""
-    if record.status != "ok":
-        return Verdict(False, record.reason or f"{record.status}, no reason recorded")
-    return judge_all(record.parts) if isinstance(record, ClaimRecord) else judge(record.measurement)
+    return record.verdict
 
 
 def outcome(record: Judged) -> str:
@@ -116,10 +113,10 @@ def claim_cell(claim: Claim, records: Sequence[ClaimRecord], code: dict[str, str
     return mark(tally(records, len(missing)), records, code)
 
 
-def mistakes_cell(claim: Claim, records: Iterable[Any], code: dict[str, str] | None) -> str:
+def mistakes_cell(claim: Claim, records: Iterable[ClaimRecord], code: dict[str, str] | None) -> str:
     """Rejected of planted: each of the claim's own mistakes in each framework that measured some."""
     names = {control(claim, words) for words in claim.wrong}
-    planted = [record for record in of_kind(records, ClaimRecord) if record.wrong in names]
+    planted = [record for record in records if record.wrong in names]
     if not planted:
         return NOT_MEASURED
     found = Counter(map(fate, planted))
@@ -185,35 +182,53 @@ def claim_details(records: Iterable[Any], code: dict[str, str] | None = None) ->
 # Planted mistakes
 
 LETTERS = {KILLED: "K", CAUGHT: "c", SURVIVED: "·"}
+FATE = "fates"
 Fates = dict[tuple[str, str], dict[str, str]]  # by mistake and framework, by claim
 
 
 def of_mistakes(records: Iterable[Any]) -> list[Judged]:
     """The latest records of mistakes that are still planted."""
-    known = mutants()
-    return [record for record in latest(records) if getattr(record, "wrong", "") in known]
+    known, found = mutants(), latest(records)
+    checked: list[Judged] = [*of_kind(found, ClaimRecord), *of_kind(found, AgreementRecord)]
+    return [record for record in checked if record.wrong in known]
 
 
-def checks(known: Fates) -> list[str]:
+def what_became(records: Iterable[Any]) -> Fates:
+    """Of the mistakes that are still planted; judged once for all tables of the same records."""
+    found = latest(records)
+    if FATE not in found.remembered:
+        found.remembered[FATE] = fates(of_mistakes(found))
+    return found.remembered[FATE]
+
+
+def checks(rows: Iterable[Mapping[str, str]]) -> list[str]:
     """The claims that some mistake was measured on, agreement last."""
-    seen = {claim for row in known.values() for claim in row}
+    seen = {claim for row in rows for claim in row}
     return [claim for claim in [*claims(), AGREEMENT] if claim in seen]
 
 
 def kill_summary(records: Iterable[Any], code: dict[str, str] | None = None) -> pd.DataFrame:
     """One row a framework: what became of all mistakes that are planted."""
-    found = of_mistakes(records)
+    records = latest(records)
+    found, known = of_mistakes(records), what_became(records)
     columns = ["framework", "planted", "killed", "caught", "survived", NOT_MEASURED, "idle claims"]
     rows = []
     for framework in frameworks(found):
         own = [record for record in found if record.framework == framework]
         if own:
-            known, possible = fates(own), [m.name for m in mutants().values() if framework not in m.impossible]
-            counts = Counter(strongest(known[name, framework]) for name in possible)
+            rows_of = {mistake: row for (mistake, where), row in known.items() if where == framework}
+            possible = [m.name for m in mutants().values() if framework not in m.impossible]
+            counts = Counter(strongest(rows_of.get(name, {})) for name in possible)
             shown = [str(counts[what]) for what in (KILLED, CAUGHT, SURVIVED, NOT_MEASURED)]
-            rest = ", ".join(idle(own, checks(known))) or NONE
+            rest = ", ".join(idle(rows_of.values())) or NONE
             rows.append([mark(framework, own, code), str(len(possible)), *shown, rest])
     return framed(rows, columns)
+
+
+def idle(rows: Collection[Mapping[str, str]]) -> list[str]:
+    """What `bench.mutants.idle` says, of what became of each mistake."""
+    busy = {claim for row in rows if CAUGHT not in row.values() for claim, what in row.items() if what == KILLED}
+    return [claim for claim in checks(rows) if claim not in busy]
 
 
 def strongest(row: Mapping[str, str]) -> str:
@@ -223,8 +238,8 @@ def strongest(row: Mapping[str, str]) -> str:
 
 def kill_list(records: Iterable[Any]) -> pd.DataFrame:
     """One row a mistake that was measured: in each framework how many claims kill it, of those measured; and which."""
-    known = fates(of_mistakes(records))
-    columns, order = list(dict.fromkeys(framework for _, framework in known)), checks(known)
+    known = what_became(records)
+    columns, order = list(dict.fromkeys(framework for _, framework in known)), checks(known.values())
     rows = []
     for mutant in mutants().values():
         own = {name: known[mutant.name, name] for name in columns if (mutant.name, name) in known}
@@ -254,8 +269,8 @@ def killers(rows: Iterable[Mapping[str, str]], order: Sequence[str]) -> str:
 
 def kill_matrix(records: Iterable[Any]) -> pd.DataFrame:
     """One row a mistake, one column a claim: a letter for each framework, nothing where it was not measured."""
-    known = fates(of_mistakes(records))
-    columns, order = list(dict.fromkeys(framework for _, framework in known)), checks(known)
+    known = what_became(records)
+    columns, order = list(dict.fromkeys(framework for _, framework in known)), checks(known.values())
     rows = []
     for mutant in mutants().values():
         own = [known.get((mutant.name, name), {}) for name in columns]

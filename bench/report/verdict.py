@@ -1,21 +1,20 @@
 """What a machine's records say, in a line a question, and what to know before believing it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 
-from bench.report import costs, effects, tables
+from bench.report import tables
 from bench.report.tables import NOT_MEASURED
 from bench.staleness import stale
-from bench.store import Block, latest
+from bench.store import AgreementRecord, Block, latest
 from equivalence.claim import claims
 from equivalence.mutant import mutants
 from equivalence.usages import usages
 from impls import FRAMEWORKS
 
-State = Literal["good", "bad", "open"]
 PRICED = {  # methods whose cost is told first: name in the tables, as people say it
     "fgm": "FGM",
     "gradient_penalty": "gradient penalty",
@@ -31,21 +30,27 @@ class Finding:
     question: str
     answer: str
     detail: str
-    state: State
 
 
-def findings(records: Sequence[Any]) -> list[Finding]:
-    return [holding(records), noticed(records), agreeing(records), priced(records), bringing(records)]
+def findings(shown: Mapping[str, pd.DataFrame], records: Sequence[Any]) -> list[Finding]:
+    """Of a machine's tables by name (`page.shown`), and the records that they were made from."""
+    return [
+        holding(shown["claims"]),
+        noticed(shown["mistakes"]),
+        agreeing(shown["agreement"], tables.agreements(records)),
+        priced(shown["cost"]),
+        bringing(shown["effects"]),
+    ]
 
 
-def holding(records: Sequence[Any]) -> Finding:
+def holding(table: pd.DataFrame) -> Finding:
     """Claims that hold on every case in every framework of the project."""
-    table = tables.claims_table(records).set_index("claim")
+    table = table.set_index("claim")
     cells = table[list(FRAMEWORKS)]
     failing = cells.index[cells.apply(lambda row: any(not good(cell) and cell != NOT_MEASURED for cell in row), axis=1)]
     full = cells.index[cells.apply(lambda row: all(map(complete, row)), axis=1)]
     answer = f"{len(full)} of {len(claims())} claims hold on every case in {', '.join(FRAMEWORKS)}"
-    return Finding("Does it hold?", answer, listed("does not hold", failing), state(len(full), len(claims()), failing))
+    return Finding("Does it hold?", answer, listed("does not hold", failing))
 
 
 def good(cell: str) -> bool:
@@ -61,16 +66,11 @@ def listed(word: str, names: Iterable[str]) -> str:
     return f"{word}: {', '.join(names)}" if names else ""
 
 
-def state(found: int, wanted: int, failing: Sequence[str]) -> State:
-    return "bad" if len(failing) else "good" if found == wanted else "open"
-
-
-def noticed(records: Sequence[Any]) -> Finding:
+def noticed(table: pd.DataFrame) -> Finding:
     """What became of planted mistakes."""
-    table = tables.kill_summary(records)
     question = "Would a mistake be noticed?"
     if table.empty:
-        return Finding(question, NOT_MEASURED, f"{len(mutants())} mistakes can be planted", "open")
+        return Finding(question, NOT_MEASURED, f"{len(mutants())} mistakes can be planted")
     rows = [
         f"{row['framework']}: {row['killed']} of {row['planted']} rejected by numbers, {row['caught']} by an error"
         for _, row in table.iterrows()
@@ -78,31 +78,28 @@ def noticed(records: Sequence[Any]) -> Finding:
     survived, missing = (sum(int(value) for value in table[name]) for name in ("survived", NOT_MEASURED))
     answer = "No planted mistake survives" if not survived else f"{survived} planted mistakes survive"
     answer += f"; {missing} {NOT_MEASURED}" if missing else ""
-    return Finding(question, answer, "; ".join(rows), "bad" if survived else "open" if missing else "good")
+    return Finding(question, answer, "; ".join(rows))
 
 
-def agreeing(records: Sequence[Any]) -> Finding:
+def agreeing(table: pd.DataFrame, found: Sequence[AgreementRecord]) -> Finding:
     """Usages of methods that agree with the oracle wherever they were measured."""
-    table = tables.agreement_table(records)
     question = "Do the frameworks agree?"
     failing = [
         row["usage"] for _, row in table.iterrows() if not good(row["verdict"]) and row["verdict"] != NOT_MEASURED
     ]
     held = sum(good(verdict) for verdict in table["verdict"])
     answer = f"{held} of {len(usages())} uses of the methods agree with the oracle"
-    found = tables.agreements(records)
     detail = listed("does not agree", failing)
     if held and not failing:
         largest = tables.largest_entry(
             tables.differences(found, lambda a, b: f"{a.usage}, {a.framework} – {b.framework}")
         )
         detail = f"largest difference between two frameworks, in rounding units × condition: {largest}"
-    return Finding(question, answer, detail, state(held, len(usages()), failing))
+    return Finding(question, answer, detail)
 
 
-def priced(records: Sequence[Any]) -> Finding:
+def priced(table: pd.DataFrame) -> Finding:
     """Between which costs a step of the usual methods lies, in plain steps, over workloads, frameworks and modes."""
-    table = costs.cost_table(records)
     table = table[table["× plain"] != tables.NONE]
     parts = []
     for method, name in PRICED.items():
@@ -112,21 +109,20 @@ def priced(records: Sequence[Any]) -> Finding:
             parts.append(f"{name} {low:.1f}–{high:.1f}" if f"{low:.1f}" != f"{high:.1f}" else f"{name} {low:.1f}")
     answer = f"In plain training steps: {', '.join(parts)}" if parts else NOT_MEASURED
     places = ", ".join(dict.fromkeys(table["workload"]))
-    return Finding("What does it cost?", answer, f"over {places}" if parts else "", "good" if parts else "open")
+    return Finding("What does it cost?", answer, f"over {places}" if parts else "")
 
 
-def bringing(records: Sequence[Any]) -> Finding:
+def bringing(table: pd.DataFrame) -> Finding:
     """How many regimes did better than plain training, and worse."""
-    table = effects.effects_table(records)
     table = table[table["verdict"] != tables.NONE]
     question = "What does it bring?"
     if table.empty:
-        return Finding(question, NOT_MEASURED, "", "open")
+        return Finding(question, NOT_MEASURED, "")
     words = table["verdict"].value_counts()
     said = ", ".join(f"{words[word]} {word}" for word in ("better", "worse", "no difference shown") if word in words)
     best = table[table["verdict"] == "better"]
     shown = "; ".join(f"{row['regime']} on {row['data set']} {row['beside plain']}" for _, row in best.iterrows())
-    return Finding(question, f"Of {len(table)} comparisons with plain training: {said}", shown, "good")
+    return Finding(question, f"Of {len(table)} comparisons with plain training: {said}", shown)
 
 
 def caveats(records: Sequence[Any], problems: Sequence[str], code: dict[str, str] | None) -> list[str]:
