@@ -97,7 +97,7 @@ def test_the_articles_claims_hold_or_do_not():
     found = effects.articles_table(records).set_index("claim")["holds here"]
     assert found["FGM raises accuracy"] == "on 1 of 1"
     assert found["FGM and the penalty do basically the same"] == "on 1 of 1"
-    assert found["FGM lowers over-confidence"] == "on 0 of 1"
+    assert found["With FGM probabilities are more reasonable (here: calibration error)"] == "on 0 of 1"
     assert found["VAT gains from text without labels"] == "not measured"
     assert effects.articles_table([]).empty
 
