@@ -9,6 +9,7 @@ TALKING = (  # measures nothing: what is asked for, which processes it takes, an
     "bench/__main__.py",
     "bench/arguments.py",
     "bench/cli.py",
+    "bench/commands",
     "bench/merge.py",
     "bench/report",
     "bench/staleness.py",

@@ -9,7 +9,9 @@ from typer.testing import CliRunner
 
 import impls
 from bench import arguments, verify
-from bench.cli import app, passes, verify_methods
+from bench.cli import app
+from bench.commands.measuring import passes
+from bench.commands.verifying import verify_methods
 from bench.run import Job, Outcome
 from bench.store import AgreementRecord, ClaimRecord, Store, VariationRecord, read
 from equivalence.claim import claims

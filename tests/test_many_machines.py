@@ -159,8 +159,8 @@ def test_what_was_interrupted_replaces_no_measurement():
     first, second = (
         ClaimRecord(claim="C1", framework="jax", case="x", status=status) for status in ("ok", "interrupted")
     )
-    assert latest([first, second]) == latest([second, first]) == [first]
-    assert latest([second]) == [second]
+    assert list(latest([first, second])) == list(latest([second, first])) == [first]
+    assert list(latest([second])) == [second]
 
 
 def test_two_runs_on_one_folder(tmp_path, measured, framework, monkeypatch):

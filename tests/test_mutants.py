@@ -130,6 +130,16 @@ def test_a_claim_that_kills_only_what_is_caught_elsewhere_is_idle():
     assert planting.idle(records, ["C1", "C2", "C3", "C4"]) == ["C2", "C3", "C4"]
 
 
+def test_the_tables_idle_claims_are_those_of_the_command():
+    records = [
+        record("C1", FEW[0], WRONG), record("C2", FEW[0], RIGHT), record("C2", FEW[1], WRONG),
+        record("C3", FEW[1], UNUSABLE), record("C4", FEW[2], WRONG), record("C3", FEW[0], RIGHT),
+        agreement(FEW[1], 1.0),
+    ]  # fmt: skip
+    [shown] = tables.kill_summary(records)["idle claims"]
+    assert shown.split(", ") == planting.idle(records, ["C1", "C2", "C3", "C4", "F"]) == ["C2", "C3", "F"]
+
+
 def test_tables_say_who_kills_what():
     records = [
         record("C1", FEW[0], WRONG), record("C2", FEW[0], RIGHT), record("C3", FEW[0], UNUSABLE),

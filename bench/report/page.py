@@ -11,6 +11,7 @@ import pandas as pd
 from bench import statistics, timing
 from bench.report import ci, costs, effects, history, html, markdown, peers, readme, tables, verdict
 from bench.report.curve_figures import curve_figures, curves_table
+from bench.report.effect_figures import effect_figures
 from bench.report.figures import figures
 from bench.report.growth_figures import growth_figures
 from bench.staleness import ROOT, Codes, stale
@@ -80,7 +81,8 @@ def load(path: Path) -> Machine:
     except history.Damaged as error:
         trend, problems = history.lines(records), [*problems, f"{name}/{error}"]
     found = latest(records)
-    drawn = figures(found) | growth_figures(found) | curve_figures(found) | history.trend_figures(trend)
+    drawn = figures(found) | growth_figures(found) | effect_figures(found) | curve_figures(found)
+    drawn |= history.trend_figures(trend)
     return Machine(name, records, problems, drawn, trend)
 
 
@@ -93,26 +95,28 @@ def section(machine: Machine, code: dict[str, str] | None) -> dict[str, Any]:
     """Everything of one machine that is shown. The same records and the same code give the same."""
     records = latest(machine.records)
     places = {record.id: record for record in machine.records if isinstance(record, Environment)}
-    growth, training, trend = (
-        {name: svg for name, svg in machine.figures.items() if name.startswith(kind)}
-        for kind in ("growth-", "training-", "trend-")
-    )
-    tabled = shown(records, code)
-    return tabled | {
-        "name": machine.name,
-        "findings": pd.DataFrame(verdict.findings(tabled, records)),
-        "caveats": verdict.caveats(records, machine.problems, code),
-        "environments": environments(records, places),
-        "places": places,
-        "stale": outdated(records, code),
-        "failures": failures(records, code),
-        "growth_figures": growth,
-        "training_figures": training,
-        "figures": {name: svg for name, svg in machine.figures.items() if name not in growth | training | trend},
-        "trend": history.trend_table(machine.history),
-        "trend_figures": trend,
-        "problems": machine.problems,
+    drawn = {
+        f"{kind}_figures": {name: svg for name, svg in machine.figures.items() if name.startswith(f"{kind}-")}
+        for kind in ("growth", "effects", "training", "trend")
     }
+    others = {name for figures in drawn.values() for name in figures}
+    tabled = shown(records, code)
+    return (
+        tabled
+        | drawn
+        | {
+            "name": machine.name,
+            "findings": pd.DataFrame(verdict.findings(tabled, records)),
+            "caveats": verdict.caveats(records, machine.problems, code),
+            "environments": environments(records, places),
+            "places": places,
+            "stale": outdated(records, code),
+            "failures": failures(records, code),
+            "figures": {name: svg for name, svg in machine.figures.items() if name not in others},
+            "trend": history.trend_table(machine.history),
+            "problems": machine.problems,
+        }
+    )
 
 
 def shown(records: Latest, code: dict[str, str] | None) -> dict[str, pd.DataFrame]:

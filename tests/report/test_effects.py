@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from bench.report import curve_figures, effects
+from bench.report import curve_figures, effect_figures, effects
 from bench.store import TrainingRecord
 from bench.train import study
 from bench.train.measures import calibration_error, measures
@@ -97,7 +97,7 @@ def test_the_articles_claims_hold_or_do_not():
     found = effects.articles_table(records).set_index("claim")["holds here"]
     assert found["FGM raises accuracy"] == "on 1 of 1"
     assert found["FGM and the penalty do basically the same"] == "on 1 of 1"
-    assert found["FGM lowers over-confidence"] == "on 0 of 1"
+    assert found["With FGM probabilities are more reasonable (here: calibration error)"] == "on 0 of 1"
     assert found["VAT gains from text without labels"] == "not measured"
     assert effects.articles_table([]).empty
 
@@ -137,3 +137,19 @@ def test_curves_part_by_their_largest_difference():
     assert found["largest relative difference"].tolist() == ["1.0e-10"] and found["steps"].tolist() == ["2"]
     (figure,) = curve_figures.curve_figures(records).values()
     assert figure.startswith("<?xml")
+
+
+def test_seeds_of_another_strength_are_no_part_of_a_mean():
+    before = runs("fgm", [0.1] * 5, strength=3.0, time="2026-01-01")
+    after = runs("fgm", [0.9] * 3, strength=1.0, time="2026-01-02")
+    found = effects.judged([*after, *before])["reviews-200", "torch"]["fgm"]
+    assert [found[seed].accuracy for seed in sorted(found)] == [0.9] * 3
+
+
+def test_a_figure_has_a_row_for_each_regime_beside_plain():
+    records = runs("plain", [0.8, 0.81, 0.8]) + runs("fgm", [0.82, 0.82, 0.83]) + runs("vat", [0.7, 0.7, 0.71])
+    figures = effect_figures.effect_figures(records)
+    assert list(figures) == ["effects-reviews-200.svg"]
+    drawn = figures["effects-reviews-200.svg"]
+    assert ">fgm<" in drawn and ">vat<" in drawn and ">plain<" not in drawn
+    assert not effect_figures.effect_figures(runs("fgm", [0.8, 0.8])), "nothing to stand beside"

@@ -13,7 +13,18 @@ import pytest
 from bench.report import html, page
 from bench.report.reproduce import command
 from bench.report.tables import Shown
-from bench.store import KINDS, OwnLossRecord, PeerRecord, SelfCheckRecord, TrainingRecord, VariationRecord
+from bench.staleness import ROOT
+from bench.store import (
+    FILES,
+    KINDS,
+    OwnLossRecord,
+    PeerRecord,
+    SelfCheckRecord,
+    TrainingRecord,
+    VariationRecord,
+    latest,
+    read,
+)
 from tests.report.made import (
     agreement_record,
     claim_record,
@@ -23,6 +34,7 @@ from tests.report.made import (
     of_every_kind,
     store,
 )
+from tests.report.many import fill
 
 CELL = {"framework": "torch", "mode": "eager", "workload": "mlp", "status": "ok"}
 OTHERS = [  # a record of each kind that `made` has none of
@@ -110,6 +122,20 @@ def test_long_lists_are_cut_where_they_do_not_fit():
     [record] = json.loads(gzip.decompress(base64.b64decode(text)))["records"]
     assert record["steps"] == {"left out here": 1000, "least": 0.0, "median": 499.5, "largest": 999.0}
     assert len(text) < len(whole)
+
+
+def test_what_has_no_room_at_all_keeps_its_facts():
+    long = cost_record("fgm", steps=[0.5] * 1000)
+    [record] = json.loads(gzip.decompress(base64.b64decode(html.packed([long], {}, 0))))["records"]
+    assert record["method"] == "fgm" and record["again"] and "steps" not in record
+
+
+def test_a_folder_of_many_records_has_as_many(tmp_path):
+    everything = len(latest(record for path in (ROOT / "results").glob(FILES) for record in read(path)[0]))
+    fill(tmp_path, everything + 500)  # five hundred of them copies
+    [path] = tmp_path.glob(FILES)
+    records, problems = read(path)
+    assert not problems and len(latest(records)) == everything + 500
 
 
 def test_json_has_no_word_for_what_is_no_number():

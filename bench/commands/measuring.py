@@ -1,0 +1,135 @@
+"""What commands that measure have in common: what they refuse first, a progress bar, records stored as they come."""
+
+import contextlib
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from bench import arguments, locks
+from bench.commands.options import HOUR
+from bench.report import tables, terminal
+from bench.run import Job, Outcome, Unusable
+from bench.session import Session
+from bench.store import Store
+
+console = Console(width=None if os.isatty(1) else 100)
+INTERRUPTED = 130  # exit status, as of a program that Ctrl-C ends
+
+
+@contextlib.contextmanager
+def prepared(
+    json: Path | None,
+    out: Path,
+    shard: str = "1/1",
+    resume: bool = False,
+    executor: str = "local",
+    address: str = "auto",
+    memory_limit: float | None = None,
+    wait: float = HOUR,
+) -> Iterator[Session]:
+    """Everything that can be refused before any work, then the session; its records are put in order at the end."""
+    arguments.data()
+    part = arguments.shard(shard)
+    if json:
+        arguments.writable(json, folder=False)
+    with writing(out):
+        measuring = arguments.executor(executor, address, memory_limit, wait, console)
+        store = Store(out)
+        yield Session(store, measuring, part, resume)
+        store.compact()
+
+
+@contextlib.contextmanager
+def writing(out: Path) -> Iterator[None]:
+    """No other run writes to the folder meanwhile; refused where one does."""
+    arguments.writable(arguments.readable(out), folder=True)
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(locks.folder(out))
+        except locks.Held as error:
+            raise arguments.refuse(f"--out: {error}") from None
+        yield
+
+
+def located(session: Session, device: str, chosen: list[str]) -> str:
+    """The device, if every framework finds it here, where it is here that is measured."""
+    return arguments.device(device, chosen if session.here else [])
+
+
+def measured(
+    session: Session,
+    jobs: list[Job],
+    slots: list[list[int]],
+    records_of: Callable[[Outcome], list[Any]],
+    device: str = "",
+) -> list[Any]:
+    """Run what is left of the jobs with a progress bar; every record is stored as it comes, where there is a store.
+
+    With a device, nothing else is timed on it meanwhile. Ctrl-C ends with exit status 130, everything stored.
+    """
+    jobs, records = session.left(jobs, records_of)
+    if records:
+        console.print(f"{len(records)} records are there already", highlight=False)
+    outcomes: list[Outcome] = []
+    columns = (TextColumn("{task.description:42.42}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("starting", total=sum(len(job.units) for job in jobs))
+
+        def say(event: Any) -> None:
+            if not isinstance(event, Outcome):
+                progress.update(task, description=f"{event.job.framework} {described(event.unit)}")
+                return
+            progress.advance(task)
+            outcomes.append(event)
+            for record in records_of(event):
+                records.append(record)
+                try:
+                    if session.store:
+                        session.store.append(record, event.environment)
+                except OSError as error:  # the disk is full, say
+                    raise arguments.refuse(
+                        f"--out: {error}. What was written stays; --resume goes on from there"
+                    ) from None
+
+        began = time.monotonic()
+        try:
+            session.executor.run(jobs, slots, say, device)
+        except (locks.Held, Unusable) as error:
+            raise arguments.refuse(str(error)) from None
+        except KeyboardInterrupt:
+            done = sum(outcome.status != "interrupted" for outcome in outcomes)
+            console.print(f"[red]interrupted[/red] after {done} of {progress.tasks[task].total:.0f}: --resume goes on")
+            raise typer.Exit(INTERRUPTED) from None
+    terminal.print_spent(console, outcomes, time.monotonic() - began)
+    return records
+
+
+def described(unit: Any) -> str:
+    return unit if isinstance(unit, str) else " ".join(str(part) for part in unit[1:] if isinstance(part, str))
+
+
+def finish(records: list[Any], path: Path | None, good: bool | None = None) -> None:
+    """Write the records where asked; exit status 1 unless it is good: by default, where every record is."""
+    if path:
+        path.write_text(json.dumps([record.model_dump() for record in records], indent=1) + "\n", encoding="utf-8")
+    if good is None:
+        good = bool(records) and all(map(passes, records))
+    raise typer.Exit(0 if good else 1)
+
+
+def passes(record: Any) -> bool:
+    """Measured and right, or there is nothing to be measured: a method that does not apply to a workload."""
+    if record.kind in ("cost", "cold", "peer", "own loss"):
+        return record.status in ("ok", "unsupported")
+    if record.kind == "training":
+        return record.status in ("ok", "diverged")
+    if record.kind == "variations":
+        return record.status == "ok" and record.count > 0 and not record.failures
+    return tables.verdict(record).holds

@@ -1,0 +1,85 @@
+"""The command that trains on real data."""
+
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from bench import (
+    arguments,
+)
+from bench.commands.measuring import console, finish, located, measured, prepared
+from bench.commands.options import (
+    HOUR,
+    RESULTS,
+    Address,
+    Device,
+    Executors,
+    Frameworks,
+    Json,
+    MemoryLimit,
+    Out,
+    Resume,
+    Shards,
+    Wait,
+)
+from bench.report import terminal
+from bench.session import Session
+from bench.train import study
+from bench.train.data import DATASETS, EPOCHS, SENTENCE
+from bench.train.regimes import REGIMES
+
+
+def train_command(
+    framework: Frameworks = None,
+    dataset: Annotated[list[str] | None, typer.Option("--dataset", help="A data set; repeatable.")] = None,
+    regime: Annotated[list[str] | None, typer.Option("--regime", help="A way to train; repeatable.")] = None,
+    seeds: Annotated[int, typer.Option(min=2, help="Of each regime's runs; every regime has the same.")] = study.SEEDS,
+    curves: Annotated[
+        bool, typer.Option("--curves", help="50 steps in float64 instead, to compare frameworks.")
+    ] = False,
+    clue: Annotated[Path | None, typer.Option(help="Folder with train.json, dev.json, labels.json of CLUE.")] = None,
+    checkpoint: Annotated[Path | None, typer.Option(help="A BERT and its vocab.txt, for --clue.")] = None,
+    length: Annotated[int, typer.Option(min=3, help="Word pieces of a sentence, for --clue.")] = SENTENCE,
+    epochs: Annotated[int, typer.Option(min=1, help="For --clue.")] = EPOCHS,
+    skip_bad_lines: Annotated[bool, typer.Option("--skip-bad-lines", help="Leave them out, for --clue.")] = False,
+    device: Device = "cpu",
+    quick: Annotated[bool, typer.Option("--quick", help="One data set, three regimes, two seeds, no search.")] = False,
+    shard: Shards = "1/1",
+    resume: Resume = False,
+    executor: Executors = "local",
+    address: Address = "auto",
+    memory_limit: MemoryLimit = None,
+    wait: Wait = HOUR,
+    json: Json = None,
+    out: Out = RESULTS,
+) -> None:
+    """Train on real data with every regime, the same seeds for each. Exit status 1 where a run fails."""
+    source = arguments.clue(clue, checkpoint, length, epochs, skip_bad_lines)
+    names = arguments.known("dataset", dataset, DATASETS)
+    regimes = arguments.known("regime", regime, REGIMES)
+    with prepared(json, out, shard, resume, executor, address, memory_limit, wait) as session:
+        records = []
+        for each in arguments.frameworks(framework, console)[: None if curves or framework else 1]:
+            planned = study.planned(
+                each, names, regimes, seeds, located(session, device, [each]), quick, source, curves
+            )
+            records += trained(session, planned, curves)
+    terminal.print_effects(console, records)
+    finish(records, json)
+
+
+def trained(session: Session, planned: study.Study, curves: bool = False) -> list[Any]:
+    """Search for strengths, train, judge; or the curves alone. The records of what the tables rest on."""
+
+    def done(units: list[study.Unit], part: study.Part) -> list[Any]:
+        mine = session.shard.of(units, lambda unit: unit[0])  # the search is a data set's own
+        with tempfile.TemporaryDirectory() as caches:
+            jobs = study.jobs(planned, mine, part, caches)
+            slots = session.executor.slots()
+            return measured(session, jobs, slots, lambda outcome: [study.record(outcome)]) if jobs else []
+
+    if curves:
+        return done(study.curves(planned), "curve")
+    return done(study.final(planned, study.chosen(planned, done(study.tuning(planned), "validation"))), "test")

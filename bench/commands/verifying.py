@@ -1,0 +1,224 @@
+"""Commands about numbers: whether claims hold, here or in someone else's code, and whether a mistake would be seen."""
+
+import tempfile
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from bench import (
+    arguments,
+    implementation,
+    mutants,
+    template,
+    variations,
+    verify,
+)
+from bench.commands.measuring import console, finish, located, measured, prepared
+from bench.commands.options import (
+    HOUR,
+    RESULTS,
+    Address,
+    Claims,
+    Device,
+    Executors,
+    Frameworks,
+    Json,
+    MemoryLimit,
+    Methods,
+    Out,
+    Resume,
+    Shards,
+    Wait,
+    Workloads,
+)
+from bench.report import advice, terminal
+from bench.run import Executor
+from bench.session import Session
+from equivalence.cases import REGISTRY
+from equivalence.claim import claims
+from equivalence.mutant import mutants as registry
+from equivalence.usages import USAGES
+
+
+def verify_command(
+    framework: Frameworks = None,
+    claim: Claims = None,
+    method: Methods = None,
+    workload: Workloads = None,
+    device: Device = "cpu",
+    quick: Annotated[bool, typer.Option("--quick", help="Each claim on one case.")] = False,
+    impl: Annotated[Path | None, typer.Option("--impl", help="A Python file: verify its functions instead.")] = None,
+    shard: Shards = "1/1",
+    resume: Resume = False,
+    executor: Executors = "local",
+    address: Address = "auto",
+    memory_limit: MemoryLimit = None,
+    wait: Wait = HOUR,
+    json: Json = None,
+    out: Out = RESULTS,
+) -> None:
+    """Measure the claims and the frameworks' agreement with the oracle. Exit status 1 where something does not hold."""
+    if impl:
+        here = arguments.executor("local", address, memory_limit, wait, console)
+        finish(tried(impl, framework, claim, method, workload, device, quick, here, json, out), json)
+    with prepared(json, out, shard, resume, executor, address, memory_limit, wait) as session:
+        records = verified(session, framework, claim, method, workload, device, quick)
+    finish(records, json)
+
+
+def template_command(framework: Frameworks = None) -> None:
+    """Print a file to start from for `verify --impl`: the contract's functions, two of them filled in."""
+    print(template.text(arguments.only("template", framework)))
+
+
+def mutants_command(
+    framework: Frameworks = None,
+    claim: Claims = None,
+    mutant: Annotated[list[str] | None, typer.Option("--mutant", help="A planted mistake; repeatable.")] = None,
+    device: Device = "cpu",
+    shard: Shards = "1/1",
+    resume: Resume = False,
+    executor: Executors = "local",
+    address: Address = "auto",
+    memory_limit: MemoryLimit = None,
+    wait: Wait = HOUR,
+    json: Json = None,
+    out: Out = RESULTS,
+) -> None:
+    """Plant mistakes and see which claims reject them. Exit status 1 while any survives, or any claim is idle."""
+    with prepared(json, out, shard, resume, executor, address, memory_limit, wait) as session:
+        chosen = arguments.frameworks(framework, console)
+        known = [*claims(), verify.AGREEMENT]
+        ids = arguments.known("claim", claim, known) or known
+        planted = [registry()[name] for name in arguments.known("mutant", mutant, registry()) or registry()]
+        planted = session.shard.of(planted, lambda mutant: mutant.name)  # a mistake's fate is known where it was dealt
+        slots = session.executor.slots()
+        located(session, device, chosen)
+        with tempfile.TemporaryDirectory() as cache:
+            if not (jobs := mutants.jobs(chosen, planted, ids, device, len(slots), cache)):
+                raise arguments.refuse("nothing to measure: none of these claims uses what these mistakes replace")
+            records = measured(session, jobs, slots, verify.records)
+    if claim:  # nothing is said of mistakes that these claims do not meet
+        met = {record.wrong for record in records}
+        planted = [each for each in planted if each.name in met]
+    left = mutants.survivors(records, chosen, planted)
+    idle = [] if claim or mutant or not session.shard.whole else mutants.idle(records, known)
+    terminal.print_mutants(console, records, left, idle)
+    finish(records, json, not (left or idle))
+
+
+def variations_command(
+    framework: Frameworks = None,
+    count: Annotated[int, typer.Option(min=1, help="How many, at least, in each framework.")] = 1000,
+    seed: Annotated[int, typer.Option(min=0, help="Of the first group.")] = 0,
+    device: Device = "cpu",
+    shard: Shards = "1/1",
+    resume: Resume = False,
+    executor: Executors = "local",
+    address: Address = "auto",
+    memory_limit: MemoryLimit = None,
+    wait: Wait = HOUR,
+    json: Json = None,
+    out: Out = RESULTS,
+) -> None:
+    """Vary right implementations and see that no check refuses one. Exit status 1 at a false alarm."""
+    with prepared(json, out, shard, resume, executor, address, memory_limit, wait) as session:
+        chosen = arguments.frameworks(framework, console)
+        slots = session.executor.slots()
+        jobs = variations.jobs(chosen, count, seed, located(session, device, chosen), len(slots), session.shard)
+        if not jobs:
+            raise arguments.refuse("nothing to vary: there are fewer groups than shards. --count makes more")
+        records = measured(session, jobs, slots, variations.records)
+    terminal.print_variations(console, records)
+    finish(records, json)
+
+
+def verified(
+    session: Session,
+    framework: list[str] | None,
+    claim: list[str] | None,
+    method: list[str] | None,
+    workload: list[str] | None,
+    device: str,
+    quick: bool,
+) -> list[Any]:
+    """Measure, store, print; the records of this run."""
+    chosen = arguments.frameworks(framework, console)
+    selection = selected(claim, method, workload, quick)
+    slots = session.executor.slots()
+    jobs = verify.jobs(chosen, selection, located(session, device, chosen), len(slots), session.shard)
+    if not jobs:
+        raise arguments.refuse("nothing to measure: no claim uses these methods on these workloads, in this shard")
+    records = measured(session, jobs, slots, verify.records)
+    terminal.print_claims(console, records)
+    if any(record.kind == "agreement" for record in records):
+        terminal.print_agreement(console, records)
+    if any(record.kind == "own loss" for record in records):
+        terminal.print_own_losses(console, records)
+    return records
+
+
+def selected(
+    claim: list[str] | None,
+    method: list[str] | None,
+    workload: list[str] | None,
+    quick: bool,
+    only: list[str] | None = None,
+) -> verify.Chosen:
+    """What the options choose to verify, of all methods or some."""
+    stated = [
+        *claims(),
+        verify.AGREEMENT,
+    ]  # what the frameworks' own losses can do is no claim: measured where asked for
+    return verify.Chosen(
+        claims=frozenset(arguments.known("claim", claim, [*stated, verify.OWN_LOSSES]) or stated),
+        methods=frozenset(arguments.known("method", method, only or verify_methods()) or only or ()),
+        cases=frozenset(arguments.known("workload", workload, REGISTRY)),
+        quick=quick,
+    )
+
+
+def verify_methods() -> list[str]:
+    """Methods that some claim or usage measures."""
+    named = [usage.method for usage in USAGES] + [name for claim in claims().values() for name in claim.methods]
+    return sorted(set(named))
+
+
+def tried(
+    impl: Path,
+    framework: list[str] | None,
+    claim: list[str] | None,
+    method: list[str] | None,
+    workload: list[str] | None,
+    device: str,
+    quick: bool,
+    here: Executor,
+    json: Path | None,
+    out: Path,
+) -> list[Any]:
+    """Measure someone else's implementation, print what to look at. Nothing is stored: the store is the reference's."""
+    name = arguments.only("--impl", framework)
+    path = implementation.source(impl)
+    arguments.frameworks([name], console)
+    arguments.device(device, [name])
+    arguments.data()
+    if json:
+        arguments.writable(json, folder=False)
+    replaced = implementation.functions(path, name, device)
+    console.print(f"{impl} replaces {', '.join(replaced)}", highlight=False)
+    if unmeasured := set(replaced) - set(verify_methods()):
+        console.print(f"[yellow]no claim measures {', '.join(sorted(unmeasured))}[/yellow]", highlight=False)
+    selection = selected(claim, method, workload, quick, replaced)
+    session = Session(None, here)
+    slots = session.executor.slots()
+    with tempfile.TemporaryDirectory() as journal:
+        trial = implementation.Trial(path, name, device, journal)
+        if not (jobs := trial.jobs(selection, len(slots))):
+            raise arguments.refuse("nothing to measure: no claim uses these functions on these workloads")
+        records = measured(session, jobs, slots, trial.records)
+        advice.print_verified(console, records, name)
+        failures = list(advice.failures(records))  # before the records' reasons become the whole explanation
+        advised = trial.explain(records, replaced, out)
+    advice.print_failures(console, failures, advised.values())
+    return records

@@ -1,0 +1,66 @@
+"""What each way to train changes beside plain training, as SVG text: a figure a data set, a row a regime."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from bench.report.effects import PLAIN, Runs, differences, judged
+from bench.report.figures import CASE_LOOKS, INK, svg
+from bench.train.regimes import REGIMES
+from bench.train.statistics import estimate
+
+PANELS = {  # measure: what the axis says, in which scale
+    "accuracy": ("accuracy, points", 100),
+    "nll": ("NLL, nats", 1),
+    "calibration_error": ("calibration error, points", 100),
+    "pgd_accuracy": ("accuracy under PGD-20, points", 100),
+}
+APART = 0.2  # of a row, between frameworks
+
+
+def effect_figures(records: Iterable[Any]) -> dict[str, str]:
+    """SVG by file name, one a data set with something beside plain training."""
+    found: dict[str, dict[str, dict[str, Runs]]] = {}
+    for (data, framework), regimes in judged(records).items():
+        if PLAIN in regimes and len(regimes) > 1:
+            found.setdefault(data, {})[framework] = regimes
+    return {f"effects-{data}.svg": figure(data, frameworks) for data, frameworks in found.items()}
+
+
+def figure(data: str, frameworks: Mapping[str, Mapping[str, Runs]]) -> str:
+    rows = [name for name in REGIMES if name != PLAIN and any(name in regimes for regimes in frameworks.values())]
+
+    def draw(axes: Sequence[Axes]) -> None:
+        for ax, (measure, (label, scale)) in zip(axes, PANELS.items(), strict=True):
+            for position, (framework, regimes) in enumerate(frameworks.items()):
+                color, marker = CASE_LOOKS[position % len(CASE_LOOKS)]
+                look: dict[str, Any] = {
+                    "color": color,
+                    "marker": marker,
+                    "markersize": 4,
+                    "capsize": 2,
+                    "linestyle": "none",
+                }
+                places, means, halves = points(rows, regimes, measure)
+                ax.errorbar(scale * means, places + APART * position, xerr=scale * halves, label=framework, **look)
+            ax.axvline(0, color=INK, linewidth=0.8)
+            ax.set(xlabel=label, yticks=range(len(rows)), yticklabels=rows if ax is axes[0] else [])
+            ax.set_ylim(len(rows) - 0.5, -0.5)  # the first on top
+            ax.grid(axis="x")
+        if len(frameworks) > 1:
+            axes[0].figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+
+    return svg(f"Beside plain training, {data}: paired differences with 95 % intervals over seeds", len(PANELS), draw)
+
+
+def points(rows: Sequence[str], regimes: Mapping[str, Runs], measure: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Row, mean difference and half its interval, of the regimes that have runs to compare."""
+    found = [
+        (row, each.mean, each.high - each.mean)
+        for row, name in enumerate(rows)
+        if name in regimes and (each := estimate(differences(regimes[name], regimes[PLAIN], measure))).seeds > 1
+    ]
+    row, mean, half = np.array(found, float).reshape(-1, 3).T
+    return row, mean, half
