@@ -17,9 +17,9 @@ Losses = dict[str, dict[str, np.ndarray]]  # by regime and framework
 
 
 def curves(records: Iterable[Any]) -> dict[str, Losses]:
-    """By data set, what was trained to compare frameworks."""
+    """By data set, what was trained to compare frameworks; with whichever strength was last."""
     found: dict[str, Losses] = {}
-    for record in of_kind(records, TrainingRecord):
+    for record in sorted(of_kind(records, TrainingRecord), key=lambda record: record.time):
         if record.part == "curve" and record.losses:
             regimes = found.setdefault(record.dataset, {})
             regimes.setdefault(record.regime, {})[record.framework] = np.asarray(record.losses)

@@ -120,8 +120,11 @@ def bringing(table: pd.DataFrame) -> Finding:
         return Finding(question, NOT_MEASURED, "")
     words = table["verdict"].value_counts()
     said = ", ".join(f"{words[word]} {word}" for word in ("better", "worse", "no difference shown") if word in words)
-    best = table[table["verdict"] == "better"]
-    shown = "; ".join(f"{row['regime']} on {row['data set']} {row['beside plain']}" for _, row in best.iterrows())
+    better = table[table["verdict"] == "better"]
+    gains = better["beside plain"].map(lambda text: float(text.partition(" ")[0]))
+    best = better.loc[gains.groupby([better["data set"], better["framework"]], sort=False).idxmax()]
+    found = [f"{row['regime']} on {row['data set']} {row['beside plain']}" for _, row in best.iterrows()]
+    shown = f"most accuracy, in points: {'; '.join(found)}" if found else ""
     return Finding(question, f"Of {len(table)} comparisons with plain training: {said}", shown)
 
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from bench.report import ci, page, readme, verdict
-from bench.store import latest
+from bench.store import TrainingRecord, latest
 from equivalence.claim import claims
 from impls import FRAMEWORKS
 from tests.report.made import agreement_record, claim_record, cost_records, of_every_kind, power_law
@@ -94,3 +94,15 @@ def test_only_the_marked_part_of_the_readme_changes(tmp_path):
     path.write_text("no marks")
     readme.update(path, "results", shown([]))
     assert path.read_text() == "no marks"
+
+
+def test_of_what_a_model_gains_the_most_is_told():
+    def runs(regime, accuracies):
+        facts = {"dataset": "reviews-200", "framework": "torch", "strength": 1.0, "part": "test", "status": "ok"}
+        return [TrainingRecord(regime=regime, seed=seed, accuracy=a, **facts) for seed, a in enumerate(accuracies)]
+
+    records = [*runs("plain", [0.7, 0.71, 0.7]), *runs("fgm", [0.72, 0.73, 0.721]), *runs("vat", [0.76, 0.77, 0.762])]
+    said = answer(findings(records), "What does it bring?")
+    assert said.answer == "Of 2 comparisons with plain training: 2 better"
+    assert "vat on reviews-200 +6.07" in said.detail and "fgm" not in said.detail
+    assert not answer(findings(runs("plain", [0.7, 0.7]) + runs("fgm", [0.7, 0.7])), "What does it bring?").detail
