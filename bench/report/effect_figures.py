@@ -40,7 +40,6 @@ def figure(data: str, frameworks: Mapping[str, Mapping[str, Runs]]) -> str:
                     "color": color,
                     "marker": marker,
                     "markersize": 4,
-                    "capsize": 2,
                     "linestyle": "none",
                 }
                 places, means, halves = points(rows, regimes, measure)
