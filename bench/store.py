@@ -19,7 +19,6 @@ import psutil
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from bench.staleness import MEASURING, ROOT, Codes
-from bench.statistics import block_effect
 from equivalence.judge import Verdict, judge, judge_all
 
 if TYPE_CHECKING:
@@ -242,6 +241,8 @@ class Block(Cell):
     @functools.cached_property
     def effect(self) -> float:
         """log(time / time of the plain step), the block's one number."""
+        from bench.statistics import block_effect  # here: it needs SciPy, and what measures does without it
+
         return block_effect(self.steps, self.base)
 
 

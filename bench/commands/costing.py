@@ -6,14 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bench import (
-    arguments,
-    cells,
-    growth,
-    peers,
-    selfcheck,
-    timing,
-)
+from bench import arguments, cells, growth, peers, selfcheck, timing
 from bench.commands.measuring import console, finish, located, measured, prepared
 from bench.commands.options import (
     HOUR,

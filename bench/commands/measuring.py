@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from bench import arguments, locks
 from bench.commands.options import HOUR
-from bench.report import tables, terminal
+from bench.report import terminal
 from bench.run import Job, Outcome, Unusable
 from bench.session import Session
 from bench.store import Store
@@ -132,4 +132,4 @@ def passes(record: Any) -> bool:
         return record.status in ("ok", "diverged")
     if record.kind == "variations":
         return record.status == "ok" and record.count > 0 and not record.failures
-    return tables.verdict(record).holds
+    return record.verdict.holds

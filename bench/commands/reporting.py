@@ -6,18 +6,11 @@ from typing import Annotated, cast
 
 import typer
 
-from bench import (
-    arguments,
-    cells,
-    timing,
-)
+from bench import arguments, cells, timing
 from bench import merge as merging
 from bench.commands.costing import timed_cells
 from bench.commands.measuring import console, prepared, writing
-from bench.commands.options import (
-    RESULTS,
-    Out,
-)
+from bench.commands.options import RESULTS, Out
 from bench.report import compare, export, page, terminal
 from bench.staleness import Codes
 from bench.store import FILES, describe

@@ -6,9 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bench import (
-    arguments,
-)
+from bench import arguments
 from bench.commands.measuring import console, finish, located, measured, prepared
 from bench.commands.options import (
     HOUR,

@@ -6,14 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bench import (
-    arguments,
-    implementation,
-    mutants,
-    template,
-    variations,
-    verify,
-)
+from bench import arguments, implementation, mutants, template, variations, verify
 from bench.commands.measuring import console, finish, located, measured, prepared
 from bench.commands.options import (
     HOUR,

@@ -36,14 +36,11 @@ def figure(data: str, frameworks: Mapping[str, Mapping[str, Runs]]) -> str:
         for ax, (measure, (label, scale)) in zip(axes, PANELS.items(), strict=True):
             for position, (framework, regimes) in enumerate(frameworks.items()):
                 color, marker = CASE_LOOKS[position % len(CASE_LOOKS)]
-                look: dict[str, Any] = {
-                    "color": color,
-                    "marker": marker,
-                    "markersize": 4,
-                    "linestyle": "none",
-                }
                 places, means, halves = points(rows, regimes, measure)
-                ax.errorbar(scale * means, places + APART * position, xerr=scale * halves, label=framework, **look)
+                ax.errorbar(
+                    scale * means, places + APART * position, xerr=scale * halves, label=framework,
+                    color=color, marker=marker, markersize=4, linestyle="none",
+                )  # fmt: skip
             ax.axvline(0, color=INK, linewidth=0.8)
             ax.set(xlabel=label, yticks=range(len(rows)), yticklabels=rows if ax is axes[0] else [])
             ax.set_ylim(len(rows) - 0.5, -0.5)  # the first on top

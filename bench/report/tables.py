@@ -47,7 +47,7 @@ def outcome(record: Judged) -> str:
     """holds, FAILS, or the status that stands in the place of a measurement."""
     if record.status != "ok":
         return record.status
-    return "holds" if verdict(record).holds else "FAILS"
+    return "holds" if record.verdict.holds else "FAILS"
 
 
 def tally(records: Sequence[Judged], missing: int = 0) -> str:
@@ -172,7 +172,7 @@ def claim_details(records: Iterable[Any], code: dict[str, str] | None = None) ->
     """One row a claim, framework and case."""
     columns = ["claim", "framework", "case", "result", "reason"]
     rows = [
-        (record.claim, record.framework, record.case, mark(outcome(record), [record], code), verdict(record).reason)
+        (record.claim, record.framework, record.case, mark(outcome(record), [record], code), record.verdict.reason)
         for record in of_kind(records, ClaimRecord)
         if not record.wrong
     ]
@@ -349,7 +349,7 @@ def units_cell(records: Sequence[AgreementRecord], code: dict[str, str] | None) 
 
 def unit_errors(record: AgreementRecord) -> tuple[float, float]:
     """Of the value and of the θ-gradient; not a number where the measurement could not be judged."""
-    numbers = verdict(record).numbers
+    numbers = record.verdict.numbers
     return numbers.get("value units", math.nan), numbers.get("gradient units", math.nan)
 
 
@@ -417,7 +417,7 @@ def agreement_details(records: Iterable[Any], code: dict[str, str] | None = None
     """One row a usage, framework, case and dtype."""
     columns = ["usage", "framework", "case", "dtype", "result", "reason"]
     rows = [
-        (r.usage, r.framework, r.case, r.dtype, mark(outcome(r), [r], code), verdict(r).reason)
+        (r.usage, r.framework, r.case, r.dtype, mark(outcome(r), [r], code), r.verdict.reason)
         for r in agreements(records)
     ]
     return framed(rows, columns)

@@ -78,9 +78,7 @@ def opened(browser, written):
 def shown_table(page, heading):
     """The first table below a heading, brought into view."""
     table = page.locator(f"section:not([hidden]) h2:text-is('{heading}') ~ .scroll table").first
-    table.evaluate(
-        "table => table.closest('.scroll').scrollIntoView()"
-    )  # far from the screen it is not laid out at all
+    table.evaluate("table => table.closest('.scroll').scrollIntoView()")  # far from the screen nothing is laid out
     page.wait_for_function(
         "table => table.classList.contains('dataTable') && table.innerText", arg=table.element_handle()
     )
