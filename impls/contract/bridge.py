@@ -2,7 +2,8 @@
 
 `MODES` names the ways the framework can run a step, plainest first; `SWEEP_MODE` the one in which many calls of one
 small function are soonest done, `ONCE_MODE` a single call. `COMPARED_MODES` are those that claim E4 holds against one
-another: all that compile within seconds.
+another: all that compile within seconds. `SETTINGS` says how arguments of a call may come in this framework (the words
+are those of `equivalence.calls.settings`), and which mode each is run in.
 """
 
 from collections.abc import Callable
@@ -35,6 +36,10 @@ def to_numpy(array: Array) -> np.ndarray:
 
 def finite(array: Array) -> bool | None:
     """Whether every value is finite; None while the array is traced and has no values."""
+
+
+def transposed(array: Array) -> Array:
+    """The array with its memory in another order than its axes, where the framework has strides; else as it is."""
 
 
 def span(array: Array) -> tuple[float, float]:

@@ -7,6 +7,7 @@ MODES = ("eager", "function", "xla")
 SWEEP_MODE = "function"
 ONCE_MODE = "eager"
 COMPARED_MODES = MODES
+SETTINGS = {"": "eager", "computed arguments": "eager", "traced": "function", "any batch size": "any batch"}
 
 
 def configure(*, threads, double):
@@ -37,6 +38,10 @@ def finite(array):
     if not tf.executing_eagerly():
         return None
     return array.dtype.is_integer or bool(tf.reduce_all(tf.math.is_finite(array)))  # not defined for integers
+
+
+def transposed(array):
+    return array  # no strides
 
 
 def span(array):

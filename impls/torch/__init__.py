@@ -8,6 +8,7 @@ MODES = ("eager", "compiled")
 SWEEP_MODE = "eager"
 ONCE_MODE = "eager"
 COMPARED_MODES = ("eager", "traced")
+SETTINGS = {"": "eager", "computed arguments": "eager", "transposed memory": "eager", "traced": "traced"}
 
 
 def configure(*, threads, double):
@@ -39,6 +40,10 @@ def finite(array):
     return bool(
         torch.isfinite(array.abs().max())
     )  # of one number: NaN is the largest; isfinite reads an array three times
+
+
+def transposed(array):
+    return array.movedim(0, -1).contiguous().movedim(-1, 0)
 
 
 def span(array):

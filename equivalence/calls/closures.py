@@ -1,0 +1,63 @@
+"""Closures that calls pass: a model at hand, with something that a careless function would trip over."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from equivalence.calls.call import Call, joined
+from equivalence.problem import Point
+
+SHAPES = ("call-vectors", "call-many", "call-matrices", "call-images", "call-volumes", "call-numbers", "call-one")
+
+
+class Holding:
+    """x -> closure(x · held), where `held` may be the very array that is passed as x: no gradient is asked for in it."""
+
+    def __init__(self, closure: Any, held: Any):
+        self.closure, self.held = closure, held
+
+    def __call__(self, x: Any) -> Any:
+        return self.closure(x * self.held)
+
+    def vjp(self, x: Any, cotangent: Any) -> Any:
+        x_bar, params_bar = self.closure.vjp(x * self.held, cotangent)
+        return self.held * x_bar, params_bar
+
+    def grad(self, x: Any) -> Any:
+        return self.held * self.closure.grad(x * self.held)
+
+
+def holding(p: Point, held: Any) -> Any:
+    """The point's loss, with an array that it holds."""
+    return Holding(p.loss, held)
+
+
+class FirstOutput:
+    """x -> f(x)₀: a loss for a batch of any size, since it asks no labels."""
+
+    def __init__(self, f: Any):
+        self.f = f
+
+    def __call__(self, x: Any) -> Any:
+        return self.f(x)[:, 0]
+
+    def vjp(self, x: Any, cotangent: Any) -> Any:
+        return self.f.vjp(x, cotangent[:, None] * np.eye(1, self.f(x).shape[1]))
+
+    def grad(self, x: Any) -> Any:
+        return self.vjp(x, np.ones(len(x)))[0]
+
+
+SETTINGS = ("computed arguments", "transposed memory", "traced", "any batch size")
+
+
+def around_another(call: Call, first: Callable[[Any, Point], Any]) -> Call:
+    """The call, after one with a batch of another size: nothing that was kept from the first may be used again."""
+
+    def both(m: Any, p: Point) -> Any:
+        first(m, p)
+        return call.call(m, p)
+
+    return replace(call, words=joined([call.words, "after a batch of another size"]), call=both)

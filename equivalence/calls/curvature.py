@@ -1,0 +1,113 @@
+"""Calls of second derivatives: every way, probes, what comes back beside them, no step to fifty, spectra with zeros."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from equivalence.calls.call import FIXED, Call, joined
+from equivalence.calls.closures import SETTINGS, SHAPES, FirstOutput, around_another, holding
+from equivalence.calls.penalty import held_pull, loss_pull
+from equivalence.oracle import pullbacks
+
+HOWS = ("hvp", "forward")
+
+
+def product(words: str, case: str, setting: str = "", exact: bool = False) -> Call:
+    def pull(p: Any) -> Any:
+        return pullbacks.hvp(p.loss, p.x, p.extra.vector)
+
+    return Call("hvp", words, case, lambda m, p: m.hvp(p.loss, p.x, p.extra.vector), (pull,), ("vector",), setting, exact)
+
+
+def product_calls() -> Iterator[Call]:
+    for case in SHAPES:
+        yield product("", case)
+    yield product("integers", "call-ties", exact=True)
+    yield product("a flat loss", "call-flat", exact=True)
+    for setting in SETTINGS:
+        yield product("", "call-matrices", setting)
+    yield Call(
+        "hvp",
+        "a loss that holds x",
+        "call-vectors",
+        lambda m, p: m.hvp(holding(p, p.x), p.x, p.extra.vector),
+        (lambda p: held_pull(p, pullbacks.hvp(holding(p, p.x), p.x, p.extra.vector)),),
+    )
+    yield Call(
+        "hvp",
+        "a loss that holds the vector",
+        "call-vectors",
+        lambda m, p: m.hvp(holding(p, p.extra.vector), p.x, p.extra.vector),
+        (lambda p: pullbacks.hvp(holding(p, p.extra.vector), p.x, p.extra.vector),),
+    )
+    yield around_another(
+        product("", "call-vectors"), lambda m, p: m.hvp(FirstOutput(p.f), p.x[:2], p.extra.vector[:2])
+    )
+
+
+def laplacian(words: str, case: str, how: str, setting: str = "", with_loss: bool = False, probed: bool = False) -> Call:
+    def options(p: Any) -> dict[str, Any]:
+        return {"how": how} | ({"probes": p.extra.probes} if probed else {})
+
+    def pull(p: Any) -> Any:
+        return pullbacks.laplacian(p.loss, p.x, **options(p))
+
+    more = {"with_loss": True} if with_loss else {}
+    named = [how, words] + ["probes"] * probed + ["with the loss"] * with_loss
+    return Call(
+        "laplacian",
+        joined(named),
+        case,
+        lambda m, p: m.laplacian(p.loss, p.x, **options(p), **more),
+        (pull, loss_pull) if with_loss else (pull,),
+        ("probes",) * probed,
+        setting,
+    )
+
+
+def laplacian_calls() -> Iterator[Call]:
+    for how in HOWS:
+        for probed in (False, True):
+            yield laplacian("", "call-vectors", how, probed=probed)
+            yield laplacian("", "call-vectors", how, with_loss=True, probed=probed)
+            for case in ("call-numbers", "call-one", "call-volumes", "call-many"):
+                yield laplacian("", case, how, probed=probed)
+            for setting in SETTINGS:
+                yield laplacian("", "call-matrices", how, setting, probed=probed)
+        yield Call(
+            "laplacian",
+            f"{how}, a loss that holds x",
+            "call-vectors",
+            lambda m, p, how=how: m.laplacian(holding(p, p.x), p.x, how=how),
+            (lambda p, how=how: held_pull(p, pullbacks.laplacian(holding(p, p.x), p.x, how=how)),),
+        )
+
+
+def eigenpair(words: str, case: str, setting: str = "", exact: bool = False, **options: Any) -> Call:
+    def pull(p: Any) -> Any:
+        return pullbacks.top_eigenpair(p.loss, p.x, p.extra.start, **options)[0]
+
+    return Call(
+        "top_eigenpair",
+        words,
+        case,
+        lambda m, p: m.top_eigenpair(p.loss, p.x, p.extra.start, **options),
+        (pull, FIXED),
+        setting=setting,
+        exact=exact,
+    )
+
+
+def eigenpair_calls() -> Iterator[Call]:
+    for steps in (0, 1, 2, 3, 6, 15, 50):
+        yield eigenpair(f"power, {steps} steps", "call-slow", steps=steps)
+    for steps in (0, 1, 2, 3, 4):
+        yield eigenpair(f"lanczos, {steps} steps", "call-slow", steps=steps, how="lanczos")
+    for how in ("power", "lanczos"):
+        for case in ("call-vectors", "call-one", "call-images"):
+            yield eigenpair(f"{how}", case, steps=2, how=how)
+        for setting in SETTINGS:
+            yield eigenpair(f"{how}", "call-matrices", setting, steps=2, how=how)
+    yield eigenpair("power, a flat loss", "call-flat", exact=True, steps=2)
+
+
+CALLS = (*product_calls(), *laplacian_calls(), *eigenpair_calls())

@@ -1,0 +1,61 @@
+"""Calls about embeddings: tokens that repeat and that never occur, padding, scopes, components that do not vary."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from equivalence.calls.call import Call
+from equivalence.calls.closures import SETTINGS
+from equivalence.oracle import pullbacks
+
+NORMS = ("l2", "linf", "l1", "raw")
+
+
+def table(words: str, setting: str = "", **options: Any) -> Call:
+    options = {"radius": 0.5} | options
+    call = lambda m, p: m.perturb_table(p.of_table, p.table, **options)  # noqa: E731
+    return Call("perturb_table", words, "call-words", call, setting=setting)
+
+
+def output(words: str, case: str, setting: str = "", **options: Any) -> Call:
+    options = {"radius": 0.5} | options
+    call = lambda m, p: m.perturb_output(p.loss, p.x, p.extra.padding, **options)  # noqa: E731
+    return Call("perturb_output", words, case, call, setting=setting)
+
+
+def normalized(words: str, setting: str = "", change: Any = lambda table: table, rare: Any = lambda f: f) -> Call:
+    def call(m: Any, p: Any) -> Any:
+        return m.normalize_embedding(change(p.table), rare(p.extra.frequencies))
+
+    def pull(p: Any) -> Any:
+        pullback = pullbacks.normalize_embedding(p.table, p.extra.frequencies)
+        return lambda c: (np.zeros_like(p.x), {p.case.table: pullback(c)})
+
+    return Call("normalize_embedding", words, "call-words", call, (pull,), setting=setting)
+
+
+def calls() -> Iterator[Call]:
+    for norm in NORMS:
+        yield table(norm, norm=norm)
+        for scope in ("sample", "tensor"):
+            for case in ("call-words", "call-matrices"):
+                yield output(f"{norm}, {scope}", case, norm=norm, scope=scope)
+    yield table("radius 0", radius=0.0)
+    yield output("radius 0", "call-words", radius=0.0)
+    yield normalized("frequencies")
+    for setting in SETTINGS:
+        yield table("l2", setting)
+        yield output("l2", "call-words", setting)
+        yield output("l2", "call-matrices", setting)
+        yield normalized("frequencies", setting)
+    yield Call(
+        "normalize_embedding",
+        "a component that does not vary",
+        "call-words",
+        lambda m, p: m.normalize_embedding(0 * p.table + 3, p.extra.frequencies),
+        (lambda p: lambda c: (np.zeros_like(p.x), {}),),
+    )
+
+
+CALLS = tuple(calls())

@@ -1,0 +1,112 @@
+"""Calls measured in one framework: what a function returns and its gradients, as raw numbers; and those judged."""
+
+from collections.abc import Mapping, Sequence
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from equivalence.agreement import KEPT, UNDERFLOW
+from equivalence.calls.call import Call, Part, directions, weights
+from equivalence.calls.settings import SETTINGS
+from equivalence.cases import build
+from equivalence.measure import ROUNDING_UNIT
+from equivalence.oracle import values
+from equivalence.problem import Problem
+from equivalence.protocol import Complaint, said
+from equivalence.reference import Reference
+
+Array = np.ndarray
+Raw = list[dict[str, Any]]  # of each result its value, and its gradients by the argument's name
+
+
+def run(
+    bridge: ModuleType, methods: SimpleNamespace, device: str, dtype: str, calls: Sequence[Call]
+) -> dict[str, Raw | str]:
+    """By call what came of it: raw numbers, or the error that it raised. The calls share a case and a setting."""
+    case = build([calls[0].case])[calls[0].case]
+    problem = Problem(case, bridge, methods, dtype, device)
+    shapes = {call.name: [np.shape(part) for part in call.results(values, Reference(case).point)] for call in calls}
+    try:
+        return evaluate(problem, calls, shapes)
+    except Exception:  # in one of the calls: find out which
+        pass
+    found: dict[str, Raw | str] = {}
+    for call in calls:
+        try:
+            found |= evaluate(problem, [call], shapes)
+        except Exception as error:
+            found[call.name] = said(error)
+    return found
+
+
+def evaluate(problem: Problem, calls: Sequence[Call], shapes: Mapping[str, list[tuple[int, ...]]]) -> dict[str, Any]:
+    """The calls as one program: values and gradients of every result in every floating-point array."""
+    bridge, setting = problem.bridge, calls[0].setting
+    params, data, extra = problem.arrays
+    leaves = {f"θ {name}": array for name, array in params.items()} | extra
+    leaves |= {"x": data["x"]} if "x" in data else {}
+    rest = {name: array for name, array in data.items() if name != "x"}
+
+    def weighted(call: Call, part: int) -> Any:
+        def result(leaves: dict[str, Any], rest: dict[str, Any]) -> Any:
+            given = SETTINGS[setting](bridge, leaves)
+            own = {name[2:]: array for name, array in given.items() if name.startswith("θ ")}
+            batch = rest | {name: given[name] for name in ("x",) if name in given}
+            point = problem.at(own, batch, {name: given[name] for name in extra})
+            found = call.results(problem.methods, point)
+            if len(found) != len(shapes[call.name]):
+                raise Complaint(f"{call.method} returned {len(found)} results, expected {len(shapes[call.name])}")
+            return found[part] * problem.array(weights(shapes[call.name][part]))
+
+        return bridge.value_and_grad(result)
+
+    def everything(leaves: dict[str, Any], rest: dict[str, Any]) -> dict[str, Any]:
+        return {
+            f"{call.name}/{part}": weighted(call, part)(leaves, rest)
+            for call in calls
+            for part in range(len(shapes[call.name]))
+        }
+
+    found = problem.numpy(bridge.compiled(everything, bridge.SETTINGS[setting])(leaves, rest))
+    return {
+        call.name: [raw(*found[f"{call.name}/{part}"], shape) for part, shape in enumerate(shapes[call.name])]
+        for call in calls
+    }
+
+
+def raw(weighted: Array, gradients: Mapping[str, Array], shape: tuple[int, ...]) -> dict[str, Any]:
+    """One result's numbers as lists."""
+    if weighted.shape != shape:
+        raise Complaint(f"got shape {weighted.shape}, expected {shape}")
+    value = (weighted / weights(shape)).tolist()
+    return {"value": value, "gradients": {name: array.tolist() for name, array in gradients.items()}}
+
+
+def compare(found: Raw, parts: Sequence[Part], scales: Sequence[tuple[float, float]], dtype: str) -> dict[str, Any]:
+    """Signed errors of values and gradients in units of rounding, as one measurement that `judge_agreement` decides."""
+    unit = ROUNDING_UNIT[dtype]
+    value_errors, gradient_errors, conditions = [], [], []
+    for mine, part, (size, slope) in zip(found, parts, scales, strict=True):
+        value = np.asarray(mine["value"], float) - part.value
+        value_errors.append(np.ravel(value) / (unit * size + UNDERFLOW[unit]))
+        for name, wanted in part.gradients.items():
+            gradient = np.asarray(mine["gradients"][name], float)
+            if gradient.shape != wanted.shape:
+                gradient = np.tensordot(directions(gradient.shape), gradient, gradient.ndim)
+            off = unit * slope + part.errors.get(name, 0.0) + UNDERFLOW[unit]
+            gradient_errors.append(np.ravel(gradient - wanted) / off)
+        conditions.append([size / (np.abs(part.value).max() or 1), slope / (largest(part) or 1)])
+    errors, slopes = np.concatenate(value_errors), np.concatenate(gradient_errors)
+    return {
+        "kind": "agreement",
+        "value": errors.tolist(),
+        "gradient": slopes[np.linspace(0, len(slopes) - 1, min(KEPT, len(slopes))).astype(int)].tolist(),
+        "worst gradient": float(np.abs(slopes).max()),
+        "rounding unit": unit,
+        "condition": np.max(conditions, axis=0).tolist(),
+    }
+
+
+def largest(part: Part) -> float:
+    return max(float(np.abs(gradient).max()) for gradient in part.gradients.values())

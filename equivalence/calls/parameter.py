@@ -1,0 +1,67 @@
+"""Calls of what concerns the parameters: rates, levels on both sides and at the loss, one draw and several."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from equivalence.calls.call import Call
+from equivalence.calls.closures import SETTINGS
+from equivalence.oracle import pullbacks
+
+CASES = ("call-vectors", "call-one", "call-words")
+
+
+def penalty(words: str, case: str, rate: float, setting: str = "") -> Call:
+    def pull(p: Any) -> Any:
+        pullback = pullbacks.parameter_gradient_penalty(p.of_params, p.params, rate=rate)
+        return lambda c: (None, pullback(c))
+
+    call = lambda m, p: m.parameter_gradient_penalty(p.of_params, p.params, rate=rate)  # noqa: E731
+    return Call("parameter_gradient_penalty", words, case, call, (pull,), setting=setting)
+
+
+def flooded(words: str, case: str, level: float, setting: str = "") -> Call:
+    def pull(p: Any) -> Any:
+        return lambda c: p.loss.vjp(p.x, pullbacks.flooding(p.loss(p.x), level=level)(c))
+
+    return Call("flooding", words, case, lambda m, p: m.flooding(p.loss(p.x), level=level), (pull,), setting=setting)
+
+
+def noisy(words: str, case: str, setting: str = "", draws: int = 2) -> Call:
+    def noise(p: Any) -> Any:
+        return {name: array[:draws] for name, array in p.drawn("noise").items()}
+
+    def pull(p: Any) -> Any:
+        pullback = pullbacks.weight_noise(p.of_params, p.params, noise(p))
+        return lambda c: (None, pullback(c))
+
+    call = lambda m, p: m.weight_noise(p.of_params, p.params, noise(p))  # noqa: E731
+    return Call("weight_noise", words, case, call, (pull,), setting=setting)
+
+
+def calls() -> Iterator[Call]:
+    for case in CASES:
+        yield penalty("", case, 0.5)
+        yield flooded("", case, 1.0)
+        yield noisy("", case)
+    yield penalty("rate 0", "call-vectors", 0.0)
+    yield penalty("a flat loss", "call-flat", 0.5)
+    for level in (-1.0, 0.0, 100.0):
+        yield flooded(f"level {level}", "call-vectors", level)
+    yield noisy("one draw", "call-vectors", draws=1)
+    for setting in SETTINGS:
+        yield penalty("", "call-vectors", 0.5, setting)
+        yield flooded("", "call-vectors", 1.0, setting)
+        yield noisy("", "call-vectors", setting)
+    yield Call(
+        "flooding",
+        "a loss at the level, one number",
+        "call-flat",
+        lambda m, p: m.flooding(p.loss(p.x), level=0.0),
+        (lambda p: lambda c: (np.zeros_like(p.x), {}),),
+        exact=True,
+    )
+
+
+CALLS = tuple(calls())

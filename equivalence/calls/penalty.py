@@ -1,0 +1,190 @@
+"""Calls of the penalties: every norm and way, weights and probes, what comes back beside the penalty, zeros."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from equivalence.calls.call import Call, joined
+from equivalence.calls.closures import SETTINGS, SHAPES, FirstOutput, around_another, holding
+from equivalence.oracle import pullbacks
+
+NORMS = ("l2_squared", "l2", "l1")
+HOWS = ("double_backward", "forward_over_reverse", "finite_difference")
+
+
+def loss_pull(p: Any) -> Any:
+    """Of the losses that come back beside a penalty."""
+    return lambda c: p.loss.vjp(p.x, c)
+
+
+def outputs_pull(p: Any) -> Any:
+    """Of the outputs that come back beside a penalty."""
+    return lambda c: p.f.vjp(p.x, c)
+
+
+def gradient_penalty(words: str, case: str, setting: str = "", exact: bool = False, with_loss: bool = False, **options: Any) -> Call:
+    def pull(p: Any) -> Any:
+        return pullbacks.input_gradient_penalty(p.loss, p.x, **options)
+
+    more = {"with_loss": True} if with_loss else {}
+    return Call(
+        "input_gradient_penalty",
+        joined([words] + ["with the loss"] * with_loss),
+        case,
+        lambda m, p: m.input_gradient_penalty(p.loss, p.x, **options, **more),
+        (pull, loss_pull) if with_loss else (pull,),
+        setting=setting,
+        exact=exact,
+    )
+
+
+def gradient_penalty_calls() -> Iterator[Call]:
+    for norm in NORMS:
+        for how in HOWS:
+            yield gradient_penalty(f"{norm}, {how}", "call-vectors", norm=norm, how=how)
+            yield gradient_penalty(f"{norm}, {how}", "call-vectors", with_loss=True, norm=norm, how=how)
+            yield gradient_penalty(f"{norm}, {how}", "call-images", norm=norm, how=how)
+            yield gradient_penalty(f"{norm}, {how}", "call-flat", exact=True, norm=norm, how=how)
+            yield gradient_penalty(f"{norm}, {how}, one zero", "zero-gradient", norm=norm, how=how)
+        for case in SHAPES:
+            yield gradient_penalty(f"{norm}", case, norm=norm)
+    for xi in (0.5, 1e-3):
+        yield gradient_penalty(f"finite_difference, xi {xi}", "call-vectors", how="finite_difference", xi=xi)
+    for setting in SETTINGS:
+        for how in HOWS:
+            yield gradient_penalty(f"l2, {how}", "call-matrices", setting, with_loss=True, norm="l2", how=how)
+    yield Call(
+        "input_gradient_penalty",
+        "a loss that holds x",
+        "call-vectors",
+        lambda m, p: m.input_gradient_penalty(holding(p, p.x), p.x),
+        (lambda p: held_pull(p, pullbacks.input_gradient_penalty(holding(p, p.x), p.x)),),
+    )
+    yield around_another(
+        gradient_penalty("l2", "call-vectors", norm="l2"),
+        lambda m, p: m.input_gradient_penalty(FirstOutput(p.f), p.x[:2], norm="l2"),
+    )
+
+
+def held_pull(p: Any, pullback: Any) -> Any:
+    """Of a closure that holds x: what flows into x by that way is the closure's affair, and not compared."""
+    return lambda c: (None, pullback(c)[1])
+
+
+def jacobian(words: str, case: str, setting: str = "", with_outputs: bool = False, weighted: bool = False, probed: bool = False) -> Call:
+    def options(p: Any) -> dict[str, Any]:
+        found = {"weights": p.extra.class_weights} if weighted else {}
+        return found | ({"probes": p.extra.class_probes} if probed else {})
+
+    def pull(p: Any) -> Any:
+        return pullbacks.jacobian_penalty(p.f, p.x, **options(p))
+
+    more = {"with_outputs": True} if with_outputs else {}
+    named = [words] + ["weights"] * weighted + ["probes"] * probed + ["with the outputs"] * with_outputs
+    return Call(
+        "jacobian_penalty",
+        joined(named),
+        case,
+        lambda m, p: m.jacobian_penalty(p.f, p.x, **options(p), **more),
+        (pull, outputs_pull) if with_outputs else (pull,),
+        ("class_weights",) * weighted + ("class_probes",) * probed,
+        setting,
+    )
+
+
+def jacobian_calls() -> Iterator[Call]:
+    for weighted in (False, True):
+        for probed in (False, True):
+            yield jacobian("", "call-vectors", weighted=weighted, probed=probed)
+            yield jacobian("", "call-vectors", with_outputs=True, weighted=weighted, probed=probed)
+            for setting in SETTINGS:
+                yield jacobian("", "call-matrices", setting, weighted=weighted, probed=probed)
+    for case in SHAPES[1:]:
+        yield jacobian("", case)
+        yield jacobian("", case, weighted=True, probed=True)
+    yield jacobian("one output", "call-ties", probed=True)
+    yield Call(
+        "jacobian_penalty",
+        "a model that holds x",
+        "call-vectors",
+        lambda m, p: m.jacobian_penalty(held_model(p), p.x),
+        (lambda p: held_pull(p, pullbacks.jacobian_penalty(held_model(p), p.x)),),
+    )
+
+
+def held_model(p: Any) -> Any:
+    from equivalence.calls.closures import Holding
+
+    return Holding(p.f, p.x)
+
+
+def tikhonov(words: str, case: str, divergence: str, setting: str = "", with_outputs: bool = False, probed: bool = False) -> Call:
+    def options(p: Any) -> dict[str, Any]:
+        return {"probes": p.extra.class_probes} if probed else {}
+
+    def pull(p: Any) -> Any:
+        return pullbacks.tikhonov_penalty(divergence, p.f, p.x, **options(p))
+
+    more = {"with_outputs": True} if with_outputs else {}
+    named = [divergence, words] + ["probes"] * probed + ["with the outputs"] * with_outputs
+    return Call(
+        "tikhonov_penalty",
+        joined(named),
+        case,
+        lambda m, p: m.tikhonov_penalty(divergence, p.f, p.x, **options(p), **more),
+        (pull, outputs_pull) if with_outputs else (pull,),
+        ("class_probes",) * probed,
+        setting,
+    )
+
+
+def tikhonov_calls() -> Iterator[Call]:
+    for divergence in ("squared_error", "kl_divergence"):
+        for probed in (False, True):
+            yield tikhonov("", "call-vectors", divergence, probed=probed)
+            yield tikhonov("", "call-vectors", divergence, with_outputs=True, probed=probed)
+            for case in ("call-images", "call-numbers", "call-one", "call-many"):
+                yield tikhonov("", case, divergence, probed=probed)
+            for setting in SETTINGS:
+                yield tikhonov("", "call-matrices", divergence, setting, probed=probed)
+        yield Call(
+            "tikhonov_penalty",
+            f"{divergence}, a model that holds x",
+            "call-vectors",
+            lambda m, p, divergence=divergence: m.tikhonov_penalty(divergence, held_model(p), p.x),
+            (
+                lambda p, divergence=divergence: held_pull(
+                    p, pullbacks.tikhonov_penalty(divergence, held_model(p), p.x)
+                ),
+            ),
+        )
+
+
+def wgan(words: str, case: str, setting: str = "", exact: bool = False, **options: Any) -> Call:
+    return Call(
+        "wgan_gradient_penalty",
+        words,
+        case,
+        lambda m, p: m.wgan_gradient_penalty(p.loss, p.x, p.extra.vector, p.extra.mix, **options),
+        (lambda p: pullbacks.wgan_gradient_penalty(p.loss, p.x, p.extra.vector, p.extra.mix, **options),),
+        ("vector", "mix"),
+        setting,
+        exact,
+    )
+
+
+def wgan_calls() -> Iterator[Call]:
+    yield wgan("by default", "call-vectors")
+    for target in (0.0, 0.3, 2.0):
+        yield wgan(f"target {target}", "call-vectors", target=target)
+        yield wgan(f"target {target}", "call-flat", exact=True, target=target)
+    for case in SHAPES:
+        yield wgan("", case)
+    for setting in SETTINGS:
+        yield wgan("", "call-matrices", setting)
+    yield around_another(
+        wgan("", "call-vectors"),
+        lambda m, p: m.wgan_gradient_penalty(FirstOutput(p.f), p.x[:2], p.extra.vector[:2], p.extra.mix[:2]),
+    )
+
+
+CALLS = (*gradient_penalty_calls(), *jacobian_calls(), *tikhonov_calls(), *wgan_calls())

@@ -1,0 +1,32 @@
+"""How the arguments of a call come: what differs between two programs that call a function with the same numbers."""
+
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+Arrays = dict[str, Any]
+Setting = Callable[[ModuleType, Arrays], Arrays]
+
+
+def as_they_are(bridge: ModuleType, arrays: Arrays) -> Arrays:
+    """The arrays themselves, in which the gradient is taken: leaves, to PyTorch."""
+    return arrays
+
+
+def computed(bridge: ModuleType, arrays: Arrays) -> Arrays:
+    """Results of a computation, as a hidden layer's output is: what they were computed from must get its gradient."""
+    return {name: array * 1.0 for name, array in arrays.items()}
+
+
+def transposed(bridge: ModuleType, arrays: Arrays) -> Arrays:
+    """With strides of another order than the axes have, where a framework has strides."""
+    return {name: bridge.transposed(array) for name, array in arrays.items()}
+
+
+SETTINGS: dict[str, Setting] = {
+    "": as_they_are,
+    "computed arguments": computed,
+    "transposed memory": transposed,
+    "traced": as_they_are,
+    "any batch size": as_they_are,
+}

@@ -1,0 +1,88 @@
+"""Calls of virtual adversarial training: both ways, one step to fifty, steps of the difference, logits, entropy."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from equivalence.calls.call import Call, joined
+from equivalence.calls.closures import SETTINGS, SHAPES, around_another
+from equivalence.calls.penalty import held_model
+from equivalence.oracle import pullbacks
+
+HOWS = ("finite_difference", "exact")
+
+
+def perturbation(words: str, case: str, setting: str = "", **options: Any) -> Call:
+    options = {"radius": 0.5} | options
+    return Call(
+        "vat_perturbation",
+        words,
+        case,
+        lambda m, p: m.vat_perturbation(p.f, p.x, p.extra.start, **options),
+        setting=setting,
+    )
+
+
+def perturbation_calls() -> Iterator[Call]:
+    for how in HOWS:
+        for steps in (1, 2, 3, 6, 50):
+            yield perturbation(f"{how}, {steps} steps", "call-vectors", how=how, steps=steps, xi=0.1)
+        for case in SHAPES:
+            yield perturbation(f"{how}", case, how=how)
+    for xi in (1e-3, 1.0):
+        yield perturbation(f"xi {xi}", "call-vectors", xi=xi)
+    yield perturbation("radius 0", "call-vectors", radius=0.0)
+    for setting in SETTINGS:
+        for how in HOWS:
+            yield perturbation(f"{how}", "call-matrices", setting, how=how, steps=2)
+    yield Call(
+        "vat_perturbation",
+        "from a start of 0",
+        "call-vectors",
+        lambda m, p: m.vat_perturbation(p.f, p.x, 0 * p.extra.start, radius=0.5),
+    )
+    yield Call(
+        "vat_perturbation",
+        "a model that holds x",
+        "call-vectors",
+        lambda m, p: m.vat_perturbation(held_model(p), p.x, p.extra.start, radius=0.5),
+    )
+    yield around_another(
+        perturbation("", "call-vectors"),
+        lambda m, p: m.vat_perturbation(p.f, p.x[:2], p.extra.start[:2], radius=0.5),
+    )
+
+
+def smoothness(words: str, case: str, setting: str = "", logits: bool = False, **options: Any) -> Call:
+    options = {"radius": 0.5} | options
+
+    def call(m: Any, p: Any) -> Any:
+        more = {"logits": p.f(p.x)} if logits else {}
+        return m.vat_loss(p.f, p.x, p.extra.start, **options, **more)
+
+    return Call(
+        "vat_loss",
+        joined([words] + ["with logits"] * logits),
+        case,
+        call,
+        (lambda p: pullbacks.vat_loss(p.f, p.x, p.extra.start, **options),),
+        setting=setting,
+    )
+
+
+def smoothness_calls() -> Iterator[Call]:
+    for weight in (0.0, 0.5, 1.0):
+        for logits in (False, True):
+            for how in HOWS:
+                yield smoothness(f"{how}, entropy {weight}", "call-vectors", "", logits, how=how, entropy_weight=weight)
+            for setting in SETTINGS:
+                yield smoothness(f"entropy {weight}", "call-matrices", setting, logits, entropy_weight=weight)
+    for how in HOWS:
+        for steps in (2, 3, 50):
+            yield smoothness(f"{how}, {steps} steps", "call-vectors", how=how, steps=steps, xi=0.1)
+        for case in SHAPES:
+            yield smoothness(f"{how}", case, how=how)
+    for xi in (1e-3, 1.0):
+        yield smoothness(f"xi {xi}", "call-vectors", xi=xi)
+
+
+CALLS = (*perturbation_calls(), *smoothness_calls())
