@@ -4,6 +4,7 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 from equivalence import agreement, own_losses, trainees, variations
+from equivalence.calls import measure as calling
 from equivalence.cases import build
 from equivalence.claim import claims
 from equivalence.foreign import difference, loading
@@ -46,6 +47,13 @@ def agree(
     return agreement.measure(problems, [Reference(case) for case in built], [usages()[name] for name in names])
 
 
+def call(
+    bridge: ModuleType, methods: SimpleNamespace, device: str, method: str, setting: str, dtype: str, mistake: str
+) -> dict[str, Any]:
+    """What came of each call of a method in one setting: raw numbers, or the error that it raised."""
+    return calling.run(bridge, with_mistake(methods, bridge, mistake), device, dtype, method, setting)
+
+
 def with_mistake(methods: SimpleNamespace, bridge: ModuleType, mistake: str) -> SimpleNamespace:
     """The methods, a planted mistake among them where one is named."""
     return planted(methods, mutants()[mistake].replace(methods, bridge)) if mistake else methods
@@ -69,6 +77,7 @@ def contents(bridge: ModuleType, methods: SimpleNamespace, device: str, path: st
 MEASURERS = {
     "claim": claim,
     "agreement": agree,
+    "calls": call,
     "variations": vary,
     "own losses": own,
     "contents": contents,

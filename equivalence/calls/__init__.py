@@ -9,7 +9,14 @@ import importlib
 from equivalence.calls.call import Call
 from impls.contract import MODULES
 
+STANDING = ("call-matrices", "call-words")  # cases on which arguments come in every setting
 UNCALLED = ("sampling", "models", "training", "bridge")  # what they give is no number that an oracle could state
+
+
+def called(method: str, setting: str = "") -> list[Call]:
+    """The calls of one method, in a setting other than the plain one those on a case that stands for all others."""
+    own = [call for call in calls().values() if call.method == method]
+    return [call for call in own if call.case in STANDING] if setting else own
 
 
 @functools.cache

@@ -22,7 +22,12 @@ Array = np.ndarray
 Leaves = dict[str, Array]
 Pull = Callable[[Any], Callable[[Array], Any]]
 FIXED = None  # stands for the pullback of a result through which no gradient flows
-STENCIL = (4 / 5, -1 / 5, 4 / 105, -1 / 280)  # of a first derivative to order 8, at 1 to 4 steps (Fornberg 1988, table 1)
+STENCIL = (
+    4 / 5,
+    -1 / 5,
+    4 / 105,
+    -1 / 280,
+)  # of a first derivative to order 8, at 1 to 4 steps (Fornberg 1988, table 1)
 STEPS = 2.0 ** -np.arange(3, 13)  # of differences: the two neighbours that agree best are believed
 DIRECTIONS = 2  # along which a gradient is compared with a difference
 
@@ -34,7 +39,7 @@ class Call:
     `call(m, p)` returns what the function returns. `pulls` has one entry for each result: a function of the oracle's
     point that gives the result's pullback, cotangent -> (x_bar, params_bar), or FIXED. `flows` names further arguments
     whose gradients are compared, "x" or arrays of the case's `extra`: there the oracle's values are differenced.
-    `setting` says how the arguments come, one of `equivalence.calls.settings.SETTINGS`. Where the case has `exact`
+    Where the case has `exact`
     arithmetic, small integers in every order of operations, nothing is moved to find out how errors grow: at ties and
     zeros a moved problem has another answer.
     """
@@ -45,13 +50,12 @@ class Call:
     call: Callable[[Any, Point], Any]
     pulls: tuple[Pull | None, ...] = (FIXED,)
     flows: tuple[str, ...] = ()
-    setting: str = ""
     exact: bool = False
 
     @property
     def name(self) -> str:
         """What it is called in tables and records."""
-        return f"{self.method}: {joined([self.words, self.case.removeprefix('call-'), self.setting])}"
+        return f"{self.method}: {joined([self.words, self.case.removeprefix('call-')])}"
 
     def results(self, methods: Any, point: Point) -> tuple[Any, ...]:
         """All that the function returns."""
@@ -163,7 +167,7 @@ def scales(exact: list[Part], others: list[list[Part]]) -> list[tuple[float, flo
 
 
 def references(call: Call, reference: Reference) -> tuple[list[Part], list[tuple[float, float]]]:
-    """What the oracle expects of a call, and the scale of an error in each result, as `equivalence.agreement` has it."""
+    """What the oracle expects of a call, and the scale of an error in each result (`equivalence.agreement`)."""
     rng = np.random.default_rng(0)
     exact, others = expected(call, reference, call.flows), []
     for _ in range(0 if call.exact else MOVES):

@@ -13,7 +13,7 @@ SHAPES = ("call-vectors", "call-many", "call-matrices", "call-images", "call-vol
 
 
 class Holding:
-    """x -> closure(x · held), where `held` may be the very array that is passed as x: no gradient is asked for in it."""
+    """x -> closure(x · held), where `held` may be the very array that is passed as x."""
 
     def __init__(self, closure: Any, held: Any):
         self.closure, self.held = closure, held
@@ -48,9 +48,6 @@ class FirstOutput:
 
     def grad(self, x: Any) -> Any:
         return self.vjp(x, np.ones(len(x)))[0]
-
-
-SETTINGS = ("computed arguments", "transposed memory", "traced", "any batch size")
 
 
 def around_another(call: Call, first: Callable[[Any, Point], Any]) -> Call:

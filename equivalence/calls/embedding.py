@@ -6,25 +6,24 @@ from typing import Any
 import numpy as np
 
 from equivalence.calls.call import Call
-from equivalence.calls.closures import SETTINGS
 from equivalence.oracle import pullbacks
 
 NORMS = ("l2", "linf", "l1", "raw")
 
 
-def table(words: str, setting: str = "", **options: Any) -> Call:
+def table(words: str, **options: Any) -> Call:
     options = {"radius": 0.5} | options
     call = lambda m, p: m.perturb_table(p.of_table, p.table, **options)  # noqa: E731
-    return Call("perturb_table", words, "call-words", call, setting=setting)
+    return Call("perturb_table", words, "call-words", call)
 
 
-def output(words: str, case: str, setting: str = "", **options: Any) -> Call:
+def output(words: str, case: str, **options: Any) -> Call:
     options = {"radius": 0.5} | options
     call = lambda m, p: m.perturb_output(p.loss, p.x, p.extra.padding, **options)  # noqa: E731
-    return Call("perturb_output", words, case, call, setting=setting)
+    return Call("perturb_output", words, case, call)
 
 
-def normalized(words: str, setting: str = "", change: Any = lambda table: table, rare: Any = lambda f: f) -> Call:
+def normalized(words: str, change: Any = lambda table: table, rare: Any = lambda f: f) -> Call:
     def call(m: Any, p: Any) -> Any:
         return m.normalize_embedding(change(p.table), rare(p.extra.frequencies))
 
@@ -32,23 +31,18 @@ def normalized(words: str, setting: str = "", change: Any = lambda table: table,
         pullback = pullbacks.normalize_embedding(p.table, p.extra.frequencies)
         return lambda c: (np.zeros_like(p.x), {p.case.table: pullback(c)})
 
-    return Call("normalize_embedding", words, "call-words", call, (pull,), setting=setting)
+    return Call("normalize_embedding", words, "call-words", call, (pull,))
 
 
 def calls() -> Iterator[Call]:
     for norm in NORMS:
         yield table(norm, norm=norm)
         for scope in ("sample", "tensor"):
-            for case in ("call-words", "call-matrices"):
-                yield output(f"{norm}, {scope}", case, norm=norm, scope=scope)
+            yield output(f"{norm}, {scope}", "call-words", norm=norm, scope=scope)
+        yield output(norm, "call-matrices", norm=norm)
     yield table("radius 0", radius=0.0)
     yield output("radius 0", "call-words", radius=0.0)
     yield normalized("frequencies")
-    for setting in SETTINGS:
-        yield table("l2", setting)
-        yield output("l2", "call-words", setting)
-        yield output("l2", "call-matrices", setting)
-        yield normalized("frequencies", setting)
     yield Call(
         "normalize_embedding",
         "a component that does not vary",

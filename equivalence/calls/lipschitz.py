@@ -3,15 +3,12 @@
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
-
 from equivalence.calls.call import FIXED, Call
-from equivalence.calls.closures import SETTINGS
 from equivalence.oracle import pullbacks
 from equivalence.usages import matrices
 
 
-def spectral(words: str, case: str, name: str, setting: str = "", **options: Any) -> Call:
+def spectral(words: str, case: str, name: str, **options: Any) -> Call:
     def arrays(p: Any) -> tuple[Any, Any]:
         return p.params[name], getattr(p.extra, f"u {name}")
 
@@ -19,29 +16,27 @@ def spectral(words: str, case: str, name: str, setting: str = "", **options: Any
         pullback = pullbacks.spectral_norm(*arrays(p), **options)[0]
         return lambda c: (None, {name: pullback(c)})
 
-    return Call("spectral_norm", words, case, lambda m, p: m.spectral_norm(*arrays(p), **options), (pull, FIXED), setting=setting)
+    return Call("spectral_norm", words, case, lambda m, p: m.spectral_norm(*arrays(p), **options), (pull, FIXED))
 
 
-def bound(words: str, case: str, setting: str = "", **options: Any) -> Call:
+def bound(words: str, case: str, **options: Any) -> Call:
     def pull(p: Any) -> Any:
         pullback = pullbacks.lipschitz_bound(*matrices(p), **options)
         return lambda c: (None, dict(zip(p.drawn("u"), pullback(c), strict=True)))
 
-    return Call("lipschitz_bound", words, case, lambda m, p: m.lipschitz_bound(*matrices(p), **options), (pull,), setting=setting)
+    return Call("lipschitz_bound", words, case, lambda m, p: m.lipschitz_bound(*matrices(p), **options), (pull,))
 
 
 def calls() -> Iterator[Call]:
     for steps in (1, 2, 5, 50):
         yield spectral(f"{steps} steps", "call-vectors", "0.weight", steps=steps)
-        yield spectral(f"a kernel, {steps} steps", "call-words", "conv3.weight", steps=steps)
         yield bound(f"{steps} steps", "call-vectors", steps=steps)
-        yield bound(f"kernels, {steps} steps", "call-words", steps=steps)
+    for steps in (2, 50):
+        case = "call-words" if steps == 2 else "reviews-text"
+        yield bound(f"kernels, {steps} steps", case, steps=steps)
     yield spectral("by default", "call-vectors", "1.weight")
     yield bound("by default", "call-vectors")
-    for setting in SETTINGS:
-        yield spectral("3 steps", "call-vectors", "0.weight", setting, steps=3)
-        yield spectral("a kernel, 3 steps", "call-words", "conv3.weight", setting, steps=3)
-        yield bound("kernels, 2 steps", "call-words", setting, steps=2)
+    yield spectral("a kernel, 3 steps", "call-words", "conv3.weight", steps=3)
     yield Call(
         "spectral_norm",
         "a weight of 0",

@@ -4,13 +4,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from equivalence.calls.call import Call
-from equivalence.calls.closures import SETTINGS
 from equivalence.oracle import pullbacks
 
-CASES = ("call-vectors", "call-many", "call-one")
+CASES = ("call-vectors", "call-many", "call-matrices", "call-one")
 
 
-def of_outputs(method: str, words: str, case: str, call: Any, flows: tuple[str, ...] = (), setting: str = "") -> Call:
+def of_outputs(method: str, words: str, case: str, call: Any, flows: tuple[str, ...] = ()) -> Call:
     """A loss of f(x)."""
 
     def pull(p: Any) -> Any:
@@ -20,41 +19,38 @@ def of_outputs(method: str, words: str, case: str, call: Any, flows: tuple[str, 
 
         return pullback
 
-    return Call(method, words, case, lambda m, p: call(m, p.f(p.x), p), (pull,), flows, setting)
+    return Call(method, words, case, lambda m, p: call(m, p.f(p.x), p), (pull,), flows)
 
 
-def both(words: str, case: str, scale: float, setting: str = "") -> Call:
+def both(words: str, case: str, scale: float) -> Call:
     """The divergence between the outputs and others, near or far."""
 
     def divergence(m: Any, outputs: Any, p: Any) -> Any:
         return m.kl_divergence(outputs, scale * p.extra.targets)
 
-    return of_outputs("kl_divergence", words, case, divergence, ("targets",), setting)
+    return of_outputs("kl_divergence", words, case, divergence, ("targets",))
 
 
 def calls() -> Iterator[Call]:
-    for setting in ("", *SETTINGS):
-        for case in CASES:
-            yield of_outputs(
-                "cross_entropy", f"class numbers", case, lambda m, o, p: m.cross_entropy(o, p.labels), (), setting
-            )
-            yield of_outputs(
-                "cross_entropy",
-                f"soft labels",
-                case,
-                lambda m, o, p: m.cross_entropy(o, p.extra.soft_labels),
-                (),
-                setting,
-            )
-            yield of_outputs(
-                "squared_error", "", case, lambda m, o, p: m.squared_error(o, p.extra.targets), ("targets",), setting
-            )
-            yield of_outputs("entropy", "", case, lambda m, o, p: m.entropy(o), (), setting)
-            yield both("", case, 1.0, setting)
+    for case in CASES:
+        yield of_outputs("cross_entropy", "class numbers", case, lambda m, o, p: m.cross_entropy(o, p.labels), ())
+        yield of_outputs(
+            "cross_entropy",
+            "soft labels",
+            case,
+            lambda m, o, p: m.cross_entropy(o, p.extra.soft_labels),
+            (),
+        )
+        yield of_outputs("squared_error", "", case, lambda m, o, p: m.squared_error(o, p.extra.targets), ("targets",))
+        yield of_outputs("entropy", "", case, lambda m, o, p: m.entropy(o), ())
+        yield both("", case, 1.0)
     for scale in (20.0, 200.0):
         yield both(f"logits times {scale:g}", "call-vectors", scale)
         yield of_outputs(
-            "entropy", f"logits times {scale:g}", "call-vectors", lambda m, o, p, s=scale: m.entropy(o + s * p.extra.targets)
+            "entropy",
+            f"logits times {scale:g}",
+            "call-vectors",
+            lambda m, o, p, s=scale: m.entropy(o + s * p.extra.targets),
         )
         yield of_outputs(
             "cross_entropy",

@@ -1,5 +1,8 @@
 """Calls measured in one framework: what a function returns and its gradients, as raw numbers; and those judged."""
 
+import functools
+import itertools
+import operator
 from collections.abc import Mapping, Sequence
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -7,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from equivalence.agreement import KEPT, UNDERFLOW
-from equivalence.calls.call import Call, Part, directions, weights
+from equivalence.calls import called, calls
+from equivalence.calls.call import Call, Part, directions, references, weights
 from equivalence.calls.settings import SETTINGS
 from equivalence.cases import build
 from equivalence.measure import ROUNDING_UNIT
@@ -21,28 +25,36 @@ Raw = list[dict[str, Any]]  # of each result its value, and its gradients by the
 
 
 def run(
-    bridge: ModuleType, methods: SimpleNamespace, device: str, dtype: str, calls: Sequence[Call]
+    bridge: ModuleType, methods: SimpleNamespace, device: str, dtype: str, method: str, setting: str
 ) -> dict[str, Raw | str]:
-    """By call what came of it: raw numbers, or the error that it raised. The calls share a case and a setting."""
-    case = build([calls[0].case])[calls[0].case]
-    problem = Problem(case, bridge, methods, dtype, device)
-    shapes = {call.name: [np.shape(part) for part in call.results(values, Reference(case).point)] for call in calls}
-    try:
-        return evaluate(problem, calls, shapes)
-    except Exception:  # in one of the calls: find out which
-        pass
+    """By call of the method what came of it: raw numbers, or the error that it raised; a program for each case."""
     found: dict[str, Raw | str] = {}
-    for call in calls:
-        try:
-            found |= evaluate(problem, [call], shapes)
-        except Exception as error:
-            found[call.name] = said(error)
+    by_case = operator.attrgetter("case")
+    for case, own in itertools.groupby(sorted(called(method, setting), key=by_case), key=by_case):
+        found |= run_on(Problem(build([case])[case], bridge, methods, dtype, device), setting, list(own))
     return found
 
 
-def evaluate(problem: Problem, calls: Sequence[Call], shapes: Mapping[str, list[tuple[int, ...]]]) -> dict[str, Any]:
+def run_on(problem: Problem, setting: str, calls: Sequence[Call]) -> dict[str, Raw | str]:
+    """The calls on one problem as one program; where it raises, each by itself."""
+    point = Reference(problem.case).point
+    shapes = {call.name: [np.shape(part) for part in call.results(values, point)] for call in calls}
+    try:
+        return evaluate(problem, setting, calls, shapes)
+    except Exception as error:
+        if len(calls) == 1:
+            return {calls[0].name: said(error)}
+    found: dict[str, Raw | str] = {}
+    for call in calls:
+        found |= run_on(problem, setting, [call])
+    return found
+
+
+def evaluate(
+    problem: Problem, setting: str, chosen: Sequence[Call], shapes: Mapping[str, list[tuple[int, ...]]]
+) -> dict[str, Any]:
     """The calls as one program: values and gradients of every result in every floating-point array."""
-    bridge, setting = problem.bridge, calls[0].setting
+    bridge = problem.bridge
     params, data, extra = problem.arrays
     leaves = {f"θ {name}": array for name, array in params.items()} | extra
     leaves |= {"x": data["x"]} if "x" in data else {}
@@ -64,14 +76,14 @@ def evaluate(problem: Problem, calls: Sequence[Call], shapes: Mapping[str, list[
     def everything(leaves: dict[str, Any], rest: dict[str, Any]) -> dict[str, Any]:
         return {
             f"{call.name}/{part}": weighted(call, part)(leaves, rest)
-            for call in calls
+            for call in chosen
             for part in range(len(shapes[call.name]))
         }
 
     found = problem.numpy(bridge.compiled(everything, bridge.SETTINGS[setting])(leaves, rest))
     return {
         call.name: [raw(*found[f"{call.name}/{part}"], shape) for part, shape in enumerate(shapes[call.name])]
-        for call in calls
+        for call in chosen
     }
 
 
@@ -83,6 +95,23 @@ def raw(weighted: Array, gradients: Mapping[str, Array], shape: tuple[int, ...])
     return {"value": value, "gradients": {name: array.tolist() for name, array in gradients.items()}}
 
 
+@functools.cache
+def expectations(name: str) -> tuple[list[Part], list[tuple[float, float]]]:
+    """What the oracle expects of a call, however its arguments come."""
+    call = calls()[name]
+    return references(call, Reference(build([call.case])[call.case]))
+
+
+def judged(name: str, found: Raw | str, dtype: str) -> dict[str, Any]:
+    """The measurement of one call, or the error that it raised."""
+    if isinstance(found, str):
+        return {"error": found}
+    try:
+        return compare(found, *expectations(name), dtype)
+    except (KeyError, ValueError, TypeError) as error:  # numbers that are not those of such a call
+        return {"error": said(error)}
+
+
 def compare(found: Raw, parts: Sequence[Part], scales: Sequence[tuple[float, float]], dtype: str) -> dict[str, Any]:
     """Signed errors of values and gradients in units of rounding, as one measurement that `judge_agreement` decides."""
     unit = ROUNDING_UNIT[dtype]
@@ -92,7 +121,7 @@ def compare(found: Raw, parts: Sequence[Part], scales: Sequence[tuple[float, flo
         value_errors.append(np.ravel(value) / (unit * size + UNDERFLOW[unit]))
         for name, wanted in part.gradients.items():
             gradient = np.asarray(mine["gradients"][name], float)
-            if gradient.shape != wanted.shape:
+            if name in part.errors:
                 gradient = np.tensordot(directions(gradient.shape), gradient, gradient.ndim)
             off = unit * slope + part.errors.get(name, 0.0) + UNDERFLOW[unit]
             gradient_errors.append(np.ravel(gradient - wanted) / off)

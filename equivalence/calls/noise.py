@@ -6,27 +6,27 @@ from typing import Any
 import numpy as np
 
 from equivalence.calls.call import Call, joined
-from equivalence.calls.closures import SETTINGS, SHAPES, FirstOutput, around_another
+from equivalence.calls.closures import SHAPES, FirstOutput, around_another
 from equivalence.oracle import pullbacks, values
 
 
-def noisy(words: str, case: str, setting: str = "", draws: int = 2) -> Call:
+def noisy(words: str, case: str, draws: int = 2) -> Call:
     def pull(p: Any) -> Any:
         return pullbacks.noisy_loss(p.loss, p.x, p.extra.noise[:draws])
 
     call = lambda m, p: m.noisy_loss(p.loss, p.x, p.extra.noise[:draws])  # noqa: E731
-    return Call("noisy_loss", words, case, call, (pull,), ("noise",), setting)
+    return Call("noisy_loss", words, case, call, (pull,), ("noise",))
 
 
-def masked(words: str, case: str, setting: str = "", draws: int = 2) -> Call:
+def masked(words: str, case: str, draws: int = 2) -> Call:
     def pull(p: Any) -> Any:
         return pullbacks.dropout_loss(p.loss, p.x, p.extra.masks[:draws])
 
     call = lambda m, p: m.dropout_loss(p.loss, p.x, p.extra.masks[:draws])  # noqa: E731
-    return Call("dropout_loss", words, case, call, (pull,), ("masks",), setting)
+    return Call("dropout_loss", words, case, call, (pull,), ("masks",))
 
 
-def consistent(words: str, case: str, divergence: str, setting: str = "", given: bool = False, draws: int = 2) -> Call:
+def consistent(words: str, case: str, divergence: str, given: bool = False, draws: int = 2) -> Call:
     def call(m: Any, p: Any) -> Any:
         more = {"outputs": p.f(p.x)} if given else {}
         return m.consistency_loss(getattr(m, divergence), p.f, p.x, p.extra.noise[:draws], **more)
@@ -35,7 +35,7 @@ def consistent(words: str, case: str, divergence: str, setting: str = "", given:
         return pullbacks.consistency_loss(getattr(values, divergence), p.f, p.x, p.extra.noise[:draws])
 
     named = [divergence, words] + ["with outputs"] * given
-    return Call("consistency_loss", joined(named), case, call, (pull,), ("noise",), setting)
+    return Call("consistency_loss", joined(named), case, call, (pull,), ("noise",))
 
 
 def smoothed(words: str, case: str, labels: Any, smoothing: float) -> Call:
@@ -58,18 +58,15 @@ def calls() -> Iterator[Call]:
         yield consistent("", case, "squared_error")
     for kind in (noisy, masked):
         yield kind("one draw", "call-vectors", draws=1)
-        for setting in SETTINGS:
-            yield kind("", "call-matrices", setting)
     for divergence in ("kl_divergence", "squared_error"):
         yield consistent("", "call-vectors", divergence, given=True)
         for given in (False, True):
             yield consistent("one draw", "call-vectors", divergence, given=given, draws=1)
-            for setting in SETTINGS:
-                yield consistent("", "call-matrices", divergence, setting, given)
+        yield consistent("", "call-matrices", divergence, given=True)
     for smoothing in (0.0, 0.1, 1.0):
         for case in ("call-vectors", "call-one"):
-            yield smoothed(f"class numbers", case, lambda p: p.labels, smoothing)
-            yield smoothed(f"soft labels", case, lambda p: p.extra.soft_labels, smoothing)
+            yield smoothed("class numbers", case, lambda p: p.labels, smoothing)
+            yield smoothed("soft labels", case, lambda p: p.extra.soft_labels, smoothing)
     yield around_another(
         noisy("", "call-vectors"),
         lambda m, p: m.noisy_loss(FirstOutput(p.f), p.x[:2], p.extra.noise[:, :2]),

@@ -3,15 +3,13 @@
 from collections.abc import Iterator
 from typing import Any
 
-import numpy as np
-
 from equivalence.calls.call import Call
-from equivalence.calls.closures import SETTINGS, SHAPES
+from equivalence.calls.closures import SHAPES
 
 
-def of_x(method: str, words: str, case: str, call: Any, setting: str = "", flows: tuple[str, ...] = ("x",), exact: bool = False) -> Call:
+def of_x(method: str, words: str, case: str, call: Any, flows: tuple[str, ...] = ("x",), exact: bool = False) -> Call:
     """A function of x alone, whose gradient is a difference; where there is a kink it is not compared."""
-    return Call(method, words, case, call, (lambda p: lambda c: (None, {}),), flows, setting, exact)
+    return Call(method, words, case, call, (lambda p: lambda c: (None, {}),), flows, exact=exact)
 
 
 def calls() -> Iterator[Call]:
@@ -35,16 +33,6 @@ def calls() -> Iterator[Call]:
                     case,
                     lambda m, p, norm=norm, radius=radius: m.project(p.x, radius=radius, norm=norm),
                 )
-    for setting in SETTINGS:
-        yield of_x("l2_norm", "", "call-matrices", lambda m, p: m.l2_norm(p.x), setting)
-        yield of_x("unit", "", "call-matrices", lambda m, p: m.unit(p.x), setting)
-        for norm in ("l2", "linf", "l1"):
-            yield of_x(
-                "steepest", f"{norm}", "call-matrices", lambda m, p, norm=norm: m.steepest(p.x, norm=norm), setting, ()
-            )
-            yield of_x(
-                "project", f"{norm}", "call-matrices", lambda m, p, norm=norm: m.project(p.x, radius=0.5, norm=norm), setting
-            )
     for size in (1e-30, 1e-200, 1e30, 1e200):
         yield of_x("l2_norm", f"numbers of {size:g}", "call-vectors", lambda m, p, s=size: m.l2_norm(s * p.x), flows=())
         yield of_x("unit", f"numbers of {size:g}", "call-vectors", lambda m, p, s=size: m.unit(s * p.x), flows=())
@@ -73,14 +61,20 @@ def at_zeros_and_ties() -> Iterator[Call]:
         yield known("unit", f"a zero, {scope}", lambda m, p, scope=scope: m.unit(rows(p), scope=scope))
         for norm in ("l2", "linf", "l1", "raw"):
             yield known(
-                "steepest", f"{norm}, ties, {scope}", lambda m, p, norm=norm, scope=scope: m.steepest(rows(p), norm=norm, scope=scope)
+                "steepest",
+                f"{norm}, ties, {scope}",
+                lambda m, p, norm=norm, scope=scope: m.steepest(rows(p), norm=norm, scope=scope),
             )
     for norm in ("l2", "linf", "l1"):
         for radius in (0.0, 2.0, 3.0):
             yield known(
-                "project", f"{norm}, ties, radius {radius}", lambda m, p, norm=norm, radius=radius: m.project(rows(p), radius=radius, norm=norm)
+                "project",
+                f"{norm}, ties, radius {radius}",
+                lambda m, p, norm=norm, radius=radius: m.project(rows(p), radius=radius, norm=norm),
             )
-        yield known("project", f"{norm}, everything 0", lambda m, p, norm=norm: m.project(0 * p.x, radius=1.0, norm=norm))
+        yield known(
+            "project", f"{norm}, everything 0", lambda m, p, norm=norm: m.project(0 * p.x, radius=1.0, norm=norm)
+        )
 
 
 CALLS = tuple(calls())

@@ -6,29 +6,28 @@ from typing import Any
 import numpy as np
 
 from equivalence.calls.call import Call
-from equivalence.calls.closures import SETTINGS
 from equivalence.oracle import pullbacks
 
 CASES = ("call-vectors", "call-one", "call-words")
 
 
-def penalty(words: str, case: str, rate: float, setting: str = "") -> Call:
+def penalty(words: str, case: str, rate: float) -> Call:
     def pull(p: Any) -> Any:
         pullback = pullbacks.parameter_gradient_penalty(p.of_params, p.params, rate=rate)
         return lambda c: (None, pullback(c))
 
     call = lambda m, p: m.parameter_gradient_penalty(p.of_params, p.params, rate=rate)  # noqa: E731
-    return Call("parameter_gradient_penalty", words, case, call, (pull,), setting=setting)
+    return Call("parameter_gradient_penalty", words, case, call, (pull,))
 
 
-def flooded(words: str, case: str, level: float, setting: str = "") -> Call:
+def flooded(words: str, case: str, level: float) -> Call:
     def pull(p: Any) -> Any:
         return lambda c: p.loss.vjp(p.x, pullbacks.flooding(p.loss(p.x), level=level)(c))
 
-    return Call("flooding", words, case, lambda m, p: m.flooding(p.loss(p.x), level=level), (pull,), setting=setting)
+    return Call("flooding", words, case, lambda m, p: m.flooding(p.loss(p.x), level=level), (pull,))
 
 
-def noisy(words: str, case: str, setting: str = "", draws: int = 2) -> Call:
+def noisy(words: str, case: str, draws: int = 2) -> Call:
     def noise(p: Any) -> Any:
         return {name: array[:draws] for name, array in p.drawn("noise").items()}
 
@@ -37,7 +36,7 @@ def noisy(words: str, case: str, setting: str = "", draws: int = 2) -> Call:
         return lambda c: (None, pullback(c))
 
     call = lambda m, p: m.weight_noise(p.of_params, p.params, noise(p))  # noqa: E731
-    return Call("weight_noise", words, case, call, (pull,), setting=setting)
+    return Call("weight_noise", words, case, call, (pull,))
 
 
 def calls() -> Iterator[Call]:
@@ -50,10 +49,6 @@ def calls() -> Iterator[Call]:
     for level in (-1.0, 0.0, 100.0):
         yield flooded(f"level {level}", "call-vectors", level)
     yield noisy("one draw", "call-vectors", draws=1)
-    for setting in SETTINGS:
-        yield penalty("", "call-vectors", 0.5, setting)
-        yield flooded("", "call-vectors", 1.0, setting)
-        yield noisy("", "call-vectors", setting)
     yield Call(
         "flooding",
         "a loss at the level, one number",

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from equivalence.calls.call import Call, joined
-from equivalence.calls.closures import SETTINGS, SHAPES, FirstOutput, around_another, holding
+from equivalence.calls.closures import SHAPES, FirstOutput, around_another, holding
 from equivalence.oracle import pullbacks
 
 NORMS = ("l2_squared", "l2", "l1")
@@ -21,7 +21,7 @@ def outputs_pull(p: Any) -> Any:
     return lambda c: p.f.vjp(p.x, c)
 
 
-def gradient_penalty(words: str, case: str, setting: str = "", exact: bool = False, with_loss: bool = False, **options: Any) -> Call:
+def gradient_penalty(words: str, case: str, exact: bool = False, with_loss: bool = False, **options: Any) -> Call:
     def pull(p: Any) -> Any:
         return pullbacks.input_gradient_penalty(p.loss, p.x, **options)
 
@@ -32,7 +32,6 @@ def gradient_penalty(words: str, case: str, setting: str = "", exact: bool = Fal
         case,
         lambda m, p: m.input_gradient_penalty(p.loss, p.x, **options, **more),
         (pull, loss_pull) if with_loss else (pull,),
-        setting=setting,
         exact=exact,
     )
 
@@ -42,16 +41,14 @@ def gradient_penalty_calls() -> Iterator[Call]:
         for how in HOWS:
             yield gradient_penalty(f"{norm}, {how}", "call-vectors", norm=norm, how=how)
             yield gradient_penalty(f"{norm}, {how}", "call-vectors", with_loss=True, norm=norm, how=how)
-            yield gradient_penalty(f"{norm}, {how}", "call-images", norm=norm, how=how)
             yield gradient_penalty(f"{norm}, {how}", "call-flat", exact=True, norm=norm, how=how)
             yield gradient_penalty(f"{norm}, {how}, one zero", "zero-gradient", norm=norm, how=how)
         for case in SHAPES:
-            yield gradient_penalty(f"{norm}", case, norm=norm)
+            yield gradient_penalty(norm, case, norm=norm)
     for xi in (0.5, 1e-3):
         yield gradient_penalty(f"finite_difference, xi {xi}", "call-vectors", how="finite_difference", xi=xi)
-    for setting in SETTINGS:
-        for how in HOWS:
-            yield gradient_penalty(f"l2, {how}", "call-matrices", setting, with_loss=True, norm="l2", how=how)
+    for how in HOWS:
+        yield gradient_penalty(f"l2, {how}", "call-matrices", with_loss=True, norm="l2", how=how)
     yield Call(
         "input_gradient_penalty",
         "a loss that holds x",
@@ -70,7 +67,7 @@ def held_pull(p: Any, pullback: Any) -> Any:
     return lambda c: (None, pullback(c)[1])
 
 
-def jacobian(words: str, case: str, setting: str = "", with_outputs: bool = False, weighted: bool = False, probed: bool = False) -> Call:
+def jacobian(words: str, case: str, with_outputs: bool = False, weighted: bool = False, probed: bool = False) -> Call:
     def options(p: Any) -> dict[str, Any]:
         found = {"weights": p.extra.class_weights} if weighted else {}
         return found | ({"probes": p.extra.class_probes} if probed else {})
@@ -87,7 +84,6 @@ def jacobian(words: str, case: str, setting: str = "", with_outputs: bool = Fals
         lambda m, p: m.jacobian_penalty(p.f, p.x, **options(p), **more),
         (pull, outputs_pull) if with_outputs else (pull,),
         ("class_weights",) * weighted + ("class_probes",) * probed,
-        setting,
     )
 
 
@@ -96,11 +92,11 @@ def jacobian_calls() -> Iterator[Call]:
         for probed in (False, True):
             yield jacobian("", "call-vectors", weighted=weighted, probed=probed)
             yield jacobian("", "call-vectors", with_outputs=True, weighted=weighted, probed=probed)
-            for setting in SETTINGS:
-                yield jacobian("", "call-matrices", setting, weighted=weighted, probed=probed)
+            yield jacobian("", "call-matrices", weighted=weighted, probed=probed)
     for case in SHAPES[1:]:
-        yield jacobian("", case)
-        yield jacobian("", case, weighted=True, probed=True)
+        if case != "call-matrices":
+            yield jacobian("", case)
+            yield jacobian("", case, weighted=True, probed=True)
     yield jacobian("one output", "call-ties", probed=True)
     yield Call(
         "jacobian_penalty",
@@ -117,7 +113,7 @@ def held_model(p: Any) -> Any:
     return Holding(p.f, p.x)
 
 
-def tikhonov(words: str, case: str, divergence: str, setting: str = "", with_outputs: bool = False, probed: bool = False) -> Call:
+def tikhonov(words: str, case: str, divergence: str, with_outputs: bool = False, probed: bool = False) -> Call:
     def options(p: Any) -> dict[str, Any]:
         return {"probes": p.extra.class_probes} if probed else {}
 
@@ -133,7 +129,6 @@ def tikhonov(words: str, case: str, divergence: str, setting: str = "", with_out
         lambda m, p: m.tikhonov_penalty(divergence, p.f, p.x, **options(p), **more),
         (pull, outputs_pull) if with_outputs else (pull,),
         ("class_probes",) * probed,
-        setting,
     )
 
 
@@ -144,8 +139,7 @@ def tikhonov_calls() -> Iterator[Call]:
             yield tikhonov("", "call-vectors", divergence, with_outputs=True, probed=probed)
             for case in ("call-images", "call-numbers", "call-one", "call-many"):
                 yield tikhonov("", case, divergence, probed=probed)
-            for setting in SETTINGS:
-                yield tikhonov("", "call-matrices", divergence, setting, probed=probed)
+            yield tikhonov("", "call-matrices", divergence, probed=probed)
         yield Call(
             "tikhonov_penalty",
             f"{divergence}, a model that holds x",
@@ -159,7 +153,7 @@ def tikhonov_calls() -> Iterator[Call]:
         )
 
 
-def wgan(words: str, case: str, setting: str = "", exact: bool = False, **options: Any) -> Call:
+def wgan(words: str, case: str, exact: bool = False, **options: Any) -> Call:
     return Call(
         "wgan_gradient_penalty",
         words,
@@ -167,8 +161,7 @@ def wgan(words: str, case: str, setting: str = "", exact: bool = False, **option
         lambda m, p: m.wgan_gradient_penalty(p.loss, p.x, p.extra.vector, p.extra.mix, **options),
         (lambda p: pullbacks.wgan_gradient_penalty(p.loss, p.x, p.extra.vector, p.extra.mix, **options),),
         ("vector", "mix"),
-        setting,
-        exact,
+        exact=exact,
     )
 
 
@@ -179,8 +172,6 @@ def wgan_calls() -> Iterator[Call]:
         yield wgan(f"target {target}", "call-flat", exact=True, target=target)
     for case in SHAPES:
         yield wgan("", case)
-    for setting in SETTINGS:
-        yield wgan("", "call-matrices", setting)
     yield around_another(
         wgan("", "call-vectors"),
         lambda m, p: m.wgan_gradient_penalty(FirstOutput(p.f), p.x[:2], p.extra.vector[:2], p.extra.mix[:2]),
