@@ -17,7 +17,7 @@ from bench.report import advice
 from bench.report.tables import verdict
 from bench.resemblance import Pattern, Resemblance, nearest, pattern
 from bench.run import Job, Outcome
-from bench.store import FILES, AgreementRecord, ClaimRecord, cores, latest, read
+from bench.store import FILES, AgreementRecord, CallRecord, ClaimRecord, cores, latest, read
 from equivalence.cases import build
 from equivalence.claim import claims
 from equivalence.foreign.journal import ended_in
@@ -151,7 +151,7 @@ def uses(record: Any, name: str) -> bool:
     """Whether a record is of a claim or a usage that is about this function."""
     if isinstance(record, ClaimRecord):
         return name in claims()[record.claim].methods
-    return isinstance(record, AgreementRecord) and record.method == name
+    return isinstance(record, AgreementRecord | CallRecord) and record.method == name
 
 
 def resemblance(records: Collection[Any], stored: Collection[Any], name: str) -> Resemblance | None:

@@ -11,11 +11,10 @@ from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 from bench.run import Job
-from bench.store import AgreementRecord, ClaimRecord
+from bench.store import AgreementRecord, CallRecord, ClaimRecord
 from bench.verify import AGREEMENT, FAST_COMPILATION
 from equivalence.cases import build
 from equivalence.claim import claims
-from equivalence.judge import judge, judge_all
 from equivalence.mutant import CASE as CASE
 from equivalence.mutant import Mutant
 from equivalence.usages import USAGES
@@ -38,6 +37,8 @@ def units(mutants: Collection[Mutant], chosen: Collection[str]) -> Iterator[Any]
         names = [usage.name for usage in USAGES if usage.method in mutant.methods and usage.applies(case)]
         if names and not own and AGREEMENT in chosen:
             yield ["agreement", [mutant.case], DTYPE, names, mutant.name]
+        if mutant.called and AGREEMENT in chosen:
+            yield from (["calls", method, DTYPE, mutant.name] for method in sorted(mutant.methods))
 
 
 def jobs(
@@ -60,18 +61,15 @@ def jobs(
     ]
 
 
-def fate(record: ClaimRecord | AgreementRecord) -> str:
+def fate(record: ClaimRecord | AgreementRecord | CallRecord) -> str:
     """What a claim did to a mistake.
 
     Killed where a judge rejected its numbers, caught where there were no numbers to judge (an error, NaN, a wrong
     shape), survived where everything held.
     """
-    if record.status != "ok":
-        return CAUGHT
-    verdict = judge_all(record.parts) if isinstance(record, ClaimRecord) else judge(record.measurement)
-    if verdict.holds:
+    if record.verdict.holds:
         return SURVIVED
-    return KILLED if verdict.judged else CAUGHT
+    return KILLED if record.verdict.judged else CAUGHT
 
 
 def fates(records: Iterable[Any]) -> dict[tuple[str, str], dict[str, str]]:

@@ -168,6 +168,38 @@ class AgreementRecord(Measured):
         return (self.kind, self.usage, self.framework, self.case, self.dtype, self.wrong)
 
 
+class CallRecord(Measured):
+    """One method called by itself in every way that the contract allows: what the oracle says against what came."""
+
+    kind: Literal["call"] = "call"
+    method: str
+    """The contract's function."""
+    dtype: str
+    """Of all numbers: float32 or float64."""
+    wrong: str = ""
+    """The planted mistake that it was measured with; empty: none."""
+    seconds: Seconds = 0.0
+    """How long all of its calls took."""
+    parts: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """By call the signed errors of values and gradients in rounding units × condition, or the error that it raised."""
+
+    @functools.cached_property
+    def verdict(self) -> Verdict:
+        """What the judge says of all calls; one that raised has no measurement and does not hold."""
+        if self.status != "ok":
+            return unmeasured(self)
+        raised = {name: part["error"] for name, part in self.parts.items() if "error" in part}
+        judged = judge_all({name: part for name, part in self.parts.items() if name not in raised})
+        if not raised:
+            return judged
+        reasons = [f"{name}: {error}" for name, error in raised.items()] + [judged.reason] * (not judged.holds)
+        measured = judged.judged and len(raised) < len(self.parts) and not judged.holds
+        return Verdict(False, "; ".join(reasons), judged.numbers, judged=measured)
+
+    def key(self) -> tuple[str, ...]:
+        return (self.kind, self.method, self.framework, self.dtype, self.wrong)
+
+
 def unmeasured(record: Measured) -> Verdict:
     return Verdict(False, record.reason or f"{record.status}, no reason recorded", judged=False)
 
@@ -367,6 +399,7 @@ Record = Annotated[
     | Environment
     | ClaimRecord
     | AgreementRecord
+    | CallRecord
     | OwnLossRecord
     | VariationRecord
     | CostRecord
@@ -382,6 +415,7 @@ KINDS: dict[str, type[Base]] = {  # of what is measured
     for model in (
         ClaimRecord,
         AgreementRecord,
+        CallRecord,
         OwnLossRecord,
         VariationRecord,
         CostRecord,

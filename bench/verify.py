@@ -6,12 +6,15 @@ from typing import Any
 
 from bench.run import Job, Outcome
 from bench.shard import WHOLE, Shard
-from bench.store import AgreementRecord, ClaimRecord, OwnLossRecord
+from bench.store import AgreementRecord, CallRecord, ClaimRecord, OwnLossRecord
+from equivalence.calls import calls
+from equivalence.calls import measure as calling
 from equivalence.cases import build
 from equivalence.claim import claims
 from equivalence.usages import USAGES, Usage, usages
 
 AGREEMENT, OWN_LOSSES = "F", "L"
+CALLED_IN = "float64"  # the dtype of calls
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,7 @@ class Chosen:
 
 def units(chosen: Chosen) -> list[Any]:
     """Everything to measure in one framework."""
-    found = [*agreement_units(chosen), *claim_units(chosen)]
+    found = [*agreement_units(chosen), *call_units(chosen), *claim_units(chosen)]
     facts = OWN_LOSSES in chosen.claims and not (chosen.methods or chosen.cases or chosen.quick)
     return [*found, ["own losses"]] if facts else found
 
@@ -108,6 +111,15 @@ def agreement_units(chosen: Chosen) -> Iterator[Any]:
             yield ["agreement", names, group.dtype, fitting, ""]
 
 
+def call_units(chosen: Chosen) -> Iterator[Any]:
+    """Calls of every kind, in a quick run as well: each kind is one that no claim looks at."""
+    if AGREEMENT not in chosen.claims:
+        return
+    for method in dict.fromkeys(call.method for call in calls().values()):
+        if not chosen.cases and (not chosen.methods or method in chosen.methods):
+            yield ["calls", method, CALLED_IN, ""]
+
+
 def jobs(frameworks: list[str], chosen: Chosen, device: str, slots: int, shard: Shard = WHOLE) -> list[Job]:
     """At least one job a framework; the units of those that would leave slots idle are dealt out to all slots."""
     arguments = {"device": device, "environment": FAST_COMPILATION}
@@ -121,8 +133,8 @@ def jobs(frameworks: list[str], chosen: Chosen, device: str, slots: int, shard: 
     return planned
 
 
-def records(outcome: Outcome) -> list[ClaimRecord | AgreementRecord | OwnLossRecord]:
-    """What an outcome says, in records: one for a claim, one a usage for agreement, one a loss."""
+def records(outcome: Outcome) -> list[ClaimRecord | AgreementRecord | CallRecord | OwnLossRecord]:
+    """What an outcome says, in records: one for a claim, one a usage for agreement, one for a method's calls."""
     kind, *unit = outcome.unit
     framework, status, reason = outcome.job.framework, outcome.status, outcome.reason
     device = outcome.job.arguments["device"]
@@ -139,6 +151,21 @@ def records(outcome: Outcome) -> list[ClaimRecord | AgreementRecord | OwnLossRec
                 reason=reason,
                 seconds=outcome.seconds,
                 parts=outcome.result,
+            )
+        ]
+    if kind == "calls":
+        method, dtype, mistake = unit
+        return [
+            CallRecord(
+                method=method,
+                framework=framework,
+                dtype=dtype,
+                wrong=mistake,
+                device=device,
+                status=status,
+                reason=reason,
+                seconds=outcome.seconds,
+                parts={name: calling.judged(name, found, dtype) for name, found in outcome.result.items()},
             )
         ]
     if kind == "own losses":

@@ -25,6 +25,7 @@ class Mutant:
     family: str
     copies: str  # where the mistake was made, or why it is plausible
     replace: Replacement
+    called: bool = False  # whether it shows in calls of the function by itself that nothing else makes
     case: str = CASE  # on which the agreement with the oracle is measured: one where the mistake shows
     impossible: Mapping[str, str] = field(default_factory=dict, hash=False)  # by framework, why it cannot be made there
 

@@ -48,10 +48,10 @@ def agree(
 
 
 def call(
-    bridge: ModuleType, methods: SimpleNamespace, device: str, method: str, setting: str, dtype: str, mistake: str
+    bridge: ModuleType, methods: SimpleNamespace, device: str, method: str, dtype: str, mistake: str
 ) -> dict[str, Any]:
-    """What came of each call of a method in one setting: raw numbers, or the error that it raised."""
-    return calling.run(bridge, with_mistake(methods, bridge, mistake), device, dtype, method, setting)
+    """What came of each call of a method, in every setting: raw numbers, or the error that it raised."""
+    return calling.run(bridge, with_mistake(methods, bridge, mistake), device, dtype, method)
 
 
 def with_mistake(methods: SimpleNamespace, bridge: ModuleType, mistake: str) -> SimpleNamespace:

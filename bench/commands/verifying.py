@@ -147,6 +147,8 @@ def verified(
     terminal.print_claims(console, records)
     if any(record.kind == "agreement" for record in records):
         terminal.print_agreement(console, records)
+    if any(record.kind == "call" for record in records):
+        terminal.print_calls(console, records)
     if any(record.kind == "own loss" for record in records):
         terminal.print_own_losses(console, records)
     return records

@@ -10,10 +10,10 @@ from rich.text import Text
 from bench.report import tables, terminal
 from bench.report.tables import NOT_MEASURED, verdict
 from bench.resemblance import Resemblance
-from bench.store import AgreementRecord, ClaimRecord
+from bench.store import AgreementRecord, CallRecord, ClaimRecord
 from equivalence.claim import claims
 from equivalence.foreign.difference import SHOWN
-from equivalence.judge import AGREEMENT_UNITS
+from equivalence.judge import AGREEMENT_UNITS, judge
 from equivalence.mutant import mutants
 
 AGREEMENT = "F", "Every method agrees with the oracle, in value and parameter gradient"
@@ -31,6 +31,9 @@ def print_verified(console: Console, records: Collection[Any], framework: str) -
     if any(isinstance(record, AgreementRecord) for record in records):
         agreed = agreed[agreed["verdict"] != NOT_MEASURED]
         terminal.show(console, agreed[["usage", "largest error", "verdict"]])
+    if any(isinstance(record, CallRecord) for record in records):
+        called = tables.calls_table(records)
+        terminal.show(console, called[called[framework] != NOT_MEASURED])
 
 
 def print_failures(console: Console, failed: Iterable[list[str]], advice: Iterable[str]) -> None:
@@ -48,8 +51,8 @@ def failures(records: Collection[Any]) -> Iterator[list[str]]:
     failed: dict[tuple[str, str, str], dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for record in records:
         if not verdict(record).holds:
-            where = record.case if isinstance(record, ClaimRecord) else f"{record.usage} ({record.case} {record.dtype})"
-            failed[stated(record)][outcome(record)].append(where)
+            for said, where in places(record):
+                failed[stated(record)][said].append(where)
     order = [*claims(), AGREEMENT[0]]
     for (name, title, formula), outcomes in sorted(failed.items(), key=lambda item: order.index(item[0][0])):
         found = [f"on {some(places)}: {said}" for said, places in outcomes.items()]
@@ -57,9 +60,25 @@ def failures(records: Collection[Any]) -> Iterator[list[str]]:
         yield [f"{name} fails: {title}", formula, *found[:MOST], *more]
 
 
+def places(record: Any) -> Iterator[tuple[str, str]]:
+    """What failed in a record, and where: a claim on a case, a usage, or each of a method's calls that does not hold."""
+    if isinstance(record, ClaimRecord):
+        yield outcome(record), record.case
+    elif isinstance(record, AgreementRecord):
+        yield outcome(record), f"{record.usage} ({record.case} {record.dtype})"
+    elif record.status != "ok":
+        yield outcome(record), record.method
+    else:
+        for name, part in record.parts.items():
+            if "error" in part:
+                yield part["error"], name
+            elif not (found := judge(part)).holds:
+                yield found.reason, name
+
+
 def stated(record: Any) -> tuple[str, str, str]:
     """A record's claim: id, words, formula."""
-    if isinstance(record, AgreementRecord):
+    if isinstance(record, AgreementRecord | CallRecord):
         return *AGREEMENT, AGREEMENT_FORMULA
     claim = claims()[record.claim]
     return claim.id, claim.title, claim.formula
@@ -78,7 +97,8 @@ def some(places: list[str]) -> str:
 def explained(record: Any, advice: Iterable[str]) -> str:
     """All of it in one text: a failed record's reason."""
     _, title, formula = stated(record)
-    return "\n".join([f"{title}: {formula}", f"on {record.case}: {outcome(record)}", *advice])
+    lines = [f"on {where}: {said}" for said, where in places(record)]
+    return "\n".join([f"{title}: {formula}", *lines, *advice])
 
 
 def about(name: str, difference: dict[str, Any], resembles: Resemblance | None, framework: str) -> str:

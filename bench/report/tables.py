@@ -15,15 +15,16 @@ import pandas as pd
 
 from bench.mutants import CAUGHT, FATES, KILLED, SURVIVED, fate, fates
 from bench.staleness import stale
-from bench.store import AgreementRecord, Base, ClaimRecord, OwnLossRecord, VariationRecord, latest
+from bench.store import AgreementRecord, Base, CallRecord, ClaimRecord, OwnLossRecord, VariationRecord, latest
 from bench.verify import AGREEMENT
+from equivalence.calls import calls
 from equivalence.claim import Claim, claims
 from equivalence.judge import Verdict, judge
 from equivalence.mutant import control, mutants
 from equivalence.usages import usages
 from impls import FRAMEWORKS
 
-Judged = ClaimRecord | AgreementRecord
+Judged = ClaimRecord | AgreementRecord | CallRecord
 Kind = TypeVar("Kind", bound=Base)
 
 NOT_MEASURED = "not measured"
@@ -189,8 +190,8 @@ Fates = dict[tuple[str, str], dict[str, str]]  # by mistake and framework, by cl
 def of_mistakes(records: Iterable[Any]) -> list[Judged]:
     """The latest records of mistakes that are still planted."""
     known, found = mutants(), latest(records)
-    checked: list[Judged] = [*of_kind(found, ClaimRecord), *of_kind(found, AgreementRecord)]
-    return [record for record in checked if record.wrong in known]
+    kinds: tuple[type[Judged], ...] = (ClaimRecord, AgreementRecord, CallRecord)
+    return [record for kind in kinds for record in of_kind(found, kind) if record.wrong in known]
 
 
 def what_became(records: Iterable[Any]) -> Fates:
@@ -411,6 +412,36 @@ def numbers(record: AgreementRecord, name: str) -> np.ndarray:
     except (TypeError, ValueError):
         return np.array([math.nan])
     return values if values.size else np.array([math.nan])
+
+
+def calls_table(records: Iterable[Any], code: dict[str, str] | None = None) -> pd.DataFrame:
+    """One row a method that was called by itself: how many calls were made in each framework, and what came of them."""
+    found = [record for record in of_kind(records, CallRecord) if not record.wrong]
+    columns = frameworks(found)
+    rows = []
+    for method in dict.fromkeys(call.method for call in calls().values()):
+        own = [record for record in found if record.method == method]
+        cells = {name: calls_cell([r for r in own if r.framework == name], code) for name in columns}
+        errors = {f"{r.framework}: {name}": worst(errors_of(part)) for r in own for name, part in r.parts.items()}
+        rows.append({"method": method} | cells | {"largest error": largest_entry(errors)})
+    return framed(rows)
+
+
+def calls_cell(records: Sequence[CallRecord], code: dict[str, str] | None) -> str:
+    """What came of a method's calls, and how many there were."""
+    if not records or records[0].status != "ok":
+        return tally(records)
+    record = records[0]
+    said = f"{outcome(record)}, {len(record.parts)} calls"
+    return mark(said, records, code)
+
+
+def errors_of(part: dict[str, Any]) -> tuple[float, ...]:
+    """The largest errors of a call, in rounding units; not a number where it raised."""
+    if "error" in part:
+        return (math.nan,)
+    numbers = judge(part).numbers
+    return numbers.get("value units", math.nan), numbers.get("gradient units", math.nan)
 
 
 def agreement_details(records: Iterable[Any], code: dict[str, str] | None = None) -> pd.DataFrame:

@@ -35,6 +35,16 @@ def print_agreement(console: Console, records: Iterable[Any]) -> None:
     complain(console, tables.agreement_details(records))
 
 
+def print_calls(console: Console, records: Iterable[Any]) -> None:
+    """One row a method, and below the table what is wrong with which call."""
+    records = list(records)
+    table = tables.calls_table(records)
+    show(console, table[(table.drop(columns=["method", "largest error"]) != tables.NOT_MEASURED).any(axis=1)])
+    for record in records:
+        if record.kind == "call" and not record.verdict.holds:
+            console.print(Text(f"{record.framework} {record.method}: {record.verdict.reason}", style="red"))
+
+
 def print_mutants(
     console: Console, records: Iterable[Any], survivors: Iterable[tuple[str, str]], idle: Iterable[str]
 ) -> None:

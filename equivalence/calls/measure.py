@@ -21,18 +21,24 @@ from equivalence.protocol import Complaint, said
 from equivalence.reference import Reference
 
 Array = np.ndarray
+APART = " · "  # between a call's name and its setting
 Raw = list[dict[str, Any]]  # of each result its value, and its gradients by the argument's name
 
 
-def run(
-    bridge: ModuleType, methods: SimpleNamespace, device: str, dtype: str, method: str, setting: str
-) -> dict[str, Raw | str]:
-    """By call of the method what came of it: raw numbers, or the error that it raised; a program for each case."""
+def run(bridge: ModuleType, methods: SimpleNamespace, device: str, dtype: str, method: str) -> dict[str, Raw | str]:
+    """By call of the method and setting what came of it: raw numbers, or the error that it raised."""
     found: dict[str, Raw | str] = {}
     by_case = operator.attrgetter("case")
-    for case, own in itertools.groupby(sorted(called(method, setting), key=by_case), key=by_case):
-        found |= run_on(Problem(build([case])[case], bridge, methods, dtype, device), setting, list(own))
+    for setting in bridge.SETTINGS:
+        for case, own in itertools.groupby(sorted(called(method, setting), key=by_case), key=by_case):
+            problem = Problem(build([case])[case], bridge, methods, dtype, device)
+            found |= {in_setting(name, setting): raw for name, raw in run_on(problem, setting, list(own)).items()}
     return found
+
+
+def in_setting(name: str, setting: str) -> str:
+    """The name of a call whose arguments come in a setting."""
+    return f"{name}{APART}{setting}" if setting else name
 
 
 def run_on(problem: Problem, setting: str, calls: Sequence[Call]) -> dict[str, Raw | str]:
@@ -107,7 +113,7 @@ def judged(name: str, found: Raw | str, dtype: str) -> dict[str, Any]:
     if isinstance(found, str):
         return {"error": found}
     try:
-        return compare(found, *expectations(name), dtype)
+        return compare(found, *expectations(name.partition(APART)[0]), dtype)
     except (KeyError, ValueError, TypeError) as error:  # numbers that are not those of such a call
         return {"error": said(error)}
 
