@@ -55,7 +55,7 @@ def calls() -> Iterator[Call]:
         yield noisy("", case)
         yield masked("", case)
         yield consistent("", case, "kl_divergence")
-        yield consistent("", case, "squared_error")
+    yield consistent("", "call-vectors", "squared_error")
     for kind in (noisy, masked):
         yield kind("one draw", "call-vectors", draws=1)
     for divergence in ("kl_divergence", "squared_error"):

@@ -6,6 +6,8 @@ from typing import Any
 from equivalence.calls.call import Call
 from equivalence.calls.closures import SHAPES
 
+NORMED = ("call-vectors", "call-matrices", "call-images", "call-numbers")
+
 
 def of_x(method: str, words: str, case: str, call: Any, flows: tuple[str, ...] = ("x",), exact: bool = False) -> Call:
     """A function of x alone, whose gradient is a difference; where there is a kink it is not compared."""
@@ -17,7 +19,7 @@ def calls() -> Iterator[Call]:
         yield of_x("l2_norm", "", case, lambda m, p: m.l2_norm(p.x))
         for scope in ("sample", "tensor"):
             yield of_x("unit", f"{scope}", case, lambda m, p, scope=scope: m.unit(p.x, scope=scope))
-            for norm in ("l2", "linf", "l1", "raw"):
+            for norm in ("l2", "linf", "l1", "raw") if case in NORMED else ():
                 yield of_x(
                     "steepest",
                     f"{norm}, {scope}",
@@ -25,7 +27,7 @@ def calls() -> Iterator[Call]:
                     lambda m, p, norm=norm, scope=scope: m.steepest(p.x, norm=norm, scope=scope),
                     flows=(),
                 )
-        for norm in ("l2", "linf", "l1"):
+        for norm in ("l2", "linf", "l1") if case in NORMED else ():
             for radius in (0.5, 100.0):
                 yield of_x(
                     "project",

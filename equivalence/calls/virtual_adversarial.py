@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from equivalence.calls.call import Call, joined
-from equivalence.calls.closures import SHAPES, around_another
+from equivalence.calls.closures import around_another
 from equivalence.calls.penalty import held_model
 from equivalence.oracle import pullbacks
 
@@ -23,10 +23,11 @@ def perturbation(words: str, case: str, **options: Any) -> Call:
 
 def perturbation_calls() -> Iterator[Call]:
     for how in HOWS:
-        for steps in (1, 3, 12):
-            yield perturbation(f"{how}, {steps} steps", "call-vectors", how=how, steps=steps, xi=0.1)
-        for case in SHAPES:
+        yield perturbation(f"{how}, 3 steps", "call-vectors", how=how, steps=3, xi=0.1)
+        for case in ("call-vectors", "call-images", "call-matrices"):
             yield perturbation(how, case, how=how)
+    for case in ("call-many", "call-volumes", "call-numbers", "call-one"):
+        yield perturbation("", case)
     yield perturbation("50 steps", "call-one", steps=50)
     for xi in (1e-3, 1.0):
         yield perturbation(f"xi {xi}", "call-vectors", xi=xi)
@@ -69,15 +70,14 @@ def smoothness(words: str, case: str, logits: bool = False, **options: Any) -> C
 def smoothness_calls() -> Iterator[Call]:
     for weight in (0.0, 0.5, 1.0):
         for logits in (False, True):
-            for how in HOWS:
-                yield smoothness(f"{how}, entropy {weight}", "call-vectors", logits, how=how, entropy_weight=weight)
             if weight != 1:
                 yield smoothness(f"entropy {weight}", "call-matrices", logits, entropy_weight=weight)
+        yield smoothness(f"exact, entropy {weight}", "call-vectors", how="exact", entropy_weight=weight)
     for how in HOWS:
-        for steps in (3, 12):
-            yield smoothness(f"{how}, {steps} steps", "call-vectors", how=how, steps=steps, xi=0.1)
-        for case in SHAPES:
-            yield smoothness(how, case, how=how)
+        yield smoothness(f"{how}, 3 steps", "call-vectors", how=how, steps=3, xi=0.1)
+    yield smoothness("20 steps", "call-one", steps=20)
+    for case in ("call-many", "call-images", "call-numbers"):
+        yield smoothness("", case)
     for xi in (1e-3, 1.0):
         yield smoothness(f"xi {xi}", "call-vectors", xi=xi)
 
