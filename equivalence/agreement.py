@@ -4,7 +4,7 @@ The unit of an error is u·(size + condition): u the dtype's rounding unit, size
 the oracle's own result moves, relative to the movement, when parameters, inputs, every evaluation of the model and
 every log-probability are moved at random by a relative amount. An algorithm that rounds at every step cannot do better
 than a few of these. What underflows is lost altogether: a unit is at least the smallest normal number η, as in
-fl(x∘y) = (x∘y)(1 + δ) + η.
+fl(x∘y) = (x∘y)(1 + δ) + η. So is a penalty's sum of squares off by η: the slope of a norm of 1e-30 is lost in float32.
 """
 
 import functools
@@ -55,9 +55,15 @@ def moved(reference: Reference, rng: np.random.Generator) -> Reference:
     return type(reference)(other, lambda f: Shaken(f, rng))
 
 
-def expected_when_moved(usage: Usage, reference: Reference, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """What the oracle gives where everything is a little off: near p = 1, 1 - p is only as good as p is."""
-    with oracle.rounded(lambda log_p: shaken(log_p, rng)):
+def expected_when_moved(
+    usage: Usage, reference: Reference, rng: np.random.Generator, unit: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """What the oracle gives where everything is a little off: near p = 1, 1 - p is only as good as p is.
+
+    A movement stands for so many rounding units, and what underflows is magnified as they are.
+    """
+    lost = UNDERFLOW[unit] * MOVEMENT / unit
+    with oracle.rounded(lambda log_p: shaken(log_p, rng)), oracle.underflowed(lost):
         return expected(usage, moved(reference, rng))
 
 
@@ -66,11 +72,13 @@ def expected(usage: Usage, reference: Reference) -> tuple[np.ndarray, np.ndarray
     return usage.value(reference.point), reference.total(usage.gradient(reference.point))
 
 
-def references(usage: Usage, reference: Reference) -> tuple[tuple[np.ndarray, np.ndarray], tuple[float, float]]:
-    """What the oracle expects, and the scale of an error in value and gradient."""
+def references(
+    usage: Usage, reference: Reference, unit: float
+) -> tuple[tuple[np.ndarray, np.ndarray], tuple[float, float]]:
+    """What the oracle expects, and the scale of an error in value and gradient, for a rounding unit."""
     rng = np.random.default_rng(0)
     exact = expected(usage, reference)
-    others = [expected_when_moved(usage, reference, rng) for _ in range(MOVES)]
+    others = [expected_when_moved(usage, reference, rng, unit) for _ in range(MOVES)]
     scales = tuple(
         float(np.abs(exact[i]).max() + max(np.abs(other[i] - exact[i]).max() for other in others) / MOVEMENT)
         for i in (0, 1)
@@ -116,7 +124,8 @@ def judged_by(reference: Reference, usage: Usage, found: Any, dtype: str) -> dic
     try:
         if isinstance(found, Exception):
             raise found
-        return compare(found, *references(usage, reference), ROUNDING_UNIT[dtype])
+        unit = ROUNDING_UNIT[dtype]
+        return compare(found, *references(usage, reference, unit), unit)
     except Exception as error:
         return {"error": said(error)}
 

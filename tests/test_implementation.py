@@ -208,8 +208,9 @@ def test_arguments_that_are_changed_in_place_are_noticed_and_put_back(guard, p, 
         return noise
 
     params = dict(p.params)
+    noise = {name: array[None] for name, array in params.items()}
     with pytest.raises(Complaint, match="weight_noise changed its argument params in place"):
-        guard("weight_noise", forget)(p.loss, params, {})
+        guard("weight_noise", forget)(p.loss, params, noise)
     assert params == p.params
     if framework == "torch":  # the arrays of the others cannot be changed
 

@@ -7,18 +7,17 @@ then shapes and dtypes are looked at alone.
 import contextlib
 import inspect
 import io
-import re
 from collections.abc import Iterator, Mapping
 from types import ModuleType, SimpleNamespace
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 
 from equivalence.foreign.journal import Journal, ended_in
 from equivalence.foreign.limit import Overtime, limited
 from equivalence.foreign.loading import Function, brief, exit_code, line, load, stubs
+from equivalence.foreign.returns import Returned, fits, shape_of
 from equivalence.protocol import Complaint
-from impls.checks import Call, rule
 
 WORDS = {
     "torch": "a PyTorch tensor",
@@ -65,11 +64,13 @@ class Guard:
             raise Complaint(self.given_up)
         given = self.signature.bind(*args, **kwargs)
         given.apply_defaults()
+        returned = Returned(self.signature, given.arguments, self.bridge)
         before = Snapshot(given.arguments)
-        result = self.run(args, kwargs)
+        heard = tuple(map(returned.heard, args)), {name: returned.heard(value) for name, value in kwargs.items()}
+        result = self.run(*heard)
         if changed := before.restore():
             raise Complaint(f"{self.name} changed its argument {' and '.join(changed)} in place")
-        self.check(result, given.arguments)
+        self.check(result, given.arguments, returned.shapes())
         return result
 
     def run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -91,43 +92,30 @@ class Guard:
             raise Complaint(f"{self.name} printed {text!r:.60}, expected nothing: it is called at every training step")
         return result
 
-    def check(self, result: Any, given: Mapping[str, Any]) -> None:
+    def check(self, result: Any, given: Mapping[str, Any], shapes: list[tuple[Any, ...]]) -> None:
         """The framework's arrays, as many as the contract says, of its shapes, in the dtype of the arguments."""
-        count = len(get_args(self.stub.__annotations__["return"])) or 1
+        count = len(shapes)
         if count > 1 and not (isinstance(result, tuple | list) and len(result) == count):
             raise Complaint(f"{self.name} returned {described(result)}, expected a tuple of {count} arrays")
         arrays = [array for _, array in leaves(given) if package(array) == self.framework]
-        call = Call(dict(given), self.bridge)
-        for name, value in given.items():  # what the letters of shapes stand for
-            call.check(name, value, rule(self.signature.parameters[name].annotation))
-        for part, sizes in zip(result if count > 1 else [result], self.sizes(count), strict=True):
-            self.check_array(part, sizes, given, call, arrays)
+        like = next(array for array in arrays if "float" in str(array.dtype))
+        for array, expected in zip(result if count > 1 else [result], shapes, strict=True):
+            self.check_array(array, expected, like)
 
     @property
     def framework(self) -> str:
         return self.bridge.__name__.rpartition(".")[2]
 
-    def sizes(self, count: int) -> list[str | None]:
-        """The shapes that the contract states under "Returns"; None where it states none."""
-        _, _, returns = inspect.cleandoc(self.stub.__doc__ or "").partition("Returns:")
-        found = re.findall(r"\(((?:[A-Z*][A-Za-z*, ]*)?)\)", returns.partition("\n\n")[0])
-        return [*(shape.replace(",", "") for shape in found[:count]), *[None] * (count - len(found))]
-
-    def check_array(
-        self, array: Any, sizes: str | None, given: Mapping[str, Any], call: Call, arrays: list[Any]
-    ) -> None:
+    def check_array(self, array: Any, expected: tuple[Any, ...], like: Any) -> None:
         """One array of the result."""
         if package(array) != self.framework or not hasattr(array, "dtype"):
             raise Complaint(f"{self.name} returned {described(array)}, expected {WORDS[self.framework]}")
-        like = next(array for array in arrays if "float" in str(array.dtype))
         if array.dtype != like.dtype:
             raise Complaint(f"{self.name} returned {array.dtype}, expected {like.dtype} as in its arguments")
-        if "shape" in given or sizes is None:  # drawn in a shape that is asked for, or the argument's own
-            expected = tuple(given.get("shape", like.shape))
-        else:
-            expected = tuple(size for letter in sizes.split() for size in call.known(letter))
-        if tuple(array.shape) != expected:
-            raise Complaint(f"{self.name} returned shape {tuple(array.shape)}, expected {expected}")
+        if not fits(shape := shape_of(array), expected):
+            raise Complaint(f"{self.name} returned shape {shape}, expected {expected}")
+        if hasattr(array, "set_shape") and not any(isinstance(size, str) for size in expected):
+            array.set_shape(expected)  # TensorFlow's, of a function that is traced for a batch of any size
         if self.bridge.finite(array) is False:
             raise Complaint(f"{self.name} returned NaN or infinity, expected finite numbers: its arguments are finite")
 

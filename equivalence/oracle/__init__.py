@@ -33,7 +33,7 @@ from equivalence.oracle.curvature import hessian
 from equivalence.oracle.derivative import derivative
 from equivalence.oracle.losses import rounded
 from equivalence.oracle.models import embed, embed_vjp
-from equivalence.oracle.penalty import jacobian
+from equivalence.oracle.penalty import jacobian, underflowed
 
 values = SimpleNamespace(
     log_softmax=losses.log_softmax,
@@ -122,5 +122,6 @@ __all__ = [
     "jacobian",
     "pullbacks",
     "rounded",
+    "underflowed",
     "values",
 ]

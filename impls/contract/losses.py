@@ -1,9 +1,9 @@
 """Per-sample losses, all twice differentiable."""
 
-from impls.contract.types import Array, Labels, Outputs
+from impls.contract.types import Labels, Outputs, PerSample
 
 
-def cross_entropy(logits: Outputs, labels: Labels) -> Array:
+def cross_entropy(logits: Outputs, labels: Labels) -> PerSample:
     """Cross-entropy of softmax(logits) against the labels.
 
     Σᵢ yᵢ (logsumexp(logits) - logitsᵢ), y one-hot or soft.
@@ -20,7 +20,7 @@ def cross_entropy(logits: Outputs, labels: Labels) -> Array:
     """
 
 
-def squared_error(outputs: Outputs, targets: Outputs) -> Array:
+def squared_error(outputs: Outputs, targets: Outputs) -> PerSample:
     """Squared Euclidean distance, ‖outputs - targets‖² (a sum over the outputs, not a mean; no ½).
 
     Args:
@@ -32,7 +32,7 @@ def squared_error(outputs: Outputs, targets: Outputs) -> Array:
     """
 
 
-def kl_divergence(p_logits: Outputs, q_logits: Outputs) -> Array:
+def kl_divergence(p_logits: Outputs, q_logits: Outputs) -> PerSample:
     """Kullback–Leibler divergence KL(p‖q) = Σᵢ pᵢ (log pᵢ - log qᵢ), p and q the softmax of their logits.
 
     Computed as Σᵢ pᵢ (ρᵢ + e^-ρᵢ - 1), ρ = log p - log q, which is the same since p and q sum to 1: its terms are ≥ 0
@@ -50,7 +50,7 @@ def kl_divergence(p_logits: Outputs, q_logits: Outputs) -> Array:
     """
 
 
-def entropy(logits: Outputs) -> Array:
+def entropy(logits: Outputs) -> PerSample:
     """Entropy -Σᵢ pᵢ log pᵢ of p = softmax(logits).
 
     Args:

@@ -1,4 +1,8 @@
-"""Names for what the contract's functions take. An annotation says what `impls.checks` holds an argument against."""
+"""Names for what the contract's functions take and return.
+
+An annotation says what `impls.checks` holds an argument against. What a call returns is read off the annotations, too
+(`equivalence.foreign.returns`): `A | tuple[A, B]` is one array, or two where an option `with_…` asks for both.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -64,6 +68,9 @@ Frequencies = Annotated[Array, Shape("V", finite=True, lowest=0)]
 Matrix = Annotated[Array, Shape("O *I", finite=True)]
 Vector = Annotated[Array, Shape("O")]
 Numbers = Annotated[Array, Shape("*S")]
+Number = Annotated[Array, Shape("")]
+PerSample = Annotated[Array, Shape("B")]
+Drawn = Annotated[Array, Shape("*shape")]  # the argument of that name
 Matrices = Annotated[Sequence[Array], Matrix]
 Vectors = Annotated[Sequence[Array], Vector]
 Params = Annotated[dict[str, Array], Tree()]

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from impls.contract.types import Array, Batch, Model, OptionalWeight, Outputs, Positive, Same, Scale, Steps
+from impls.contract.types import Batch, Model, OptionalWeight, Outputs, PerSample, Positive, Same, Scale, Steps
 
 
 def vat_perturbation(
@@ -14,7 +14,7 @@ def vat_perturbation(
     xi: Positive = 0.01,
     steps: Steps = 1,
     how: Literal["finite_difference", "exact"] = "finite_difference",
-) -> Array:
+) -> Same:
     """The perturbation that changes the prediction most: radius times the top eigenvector of KL's Hessian at r = 0.
 
     f is called several times and must be the same function each time: a dropout mask is closed over, so that every pass
@@ -52,7 +52,7 @@ def vat_loss(
     how: Literal["finite_difference", "exact"] = "finite_difference",
     entropy_weight: OptionalWeight = 0.0,
     logits: Outputs | None = None,
-) -> Array:
+) -> PerSample:
     """Local distributional smoothness KL(p(x)‖p(x+r)) at the virtual adversarial r, p(x) fixed (their eq. 5-6).
 
     Args:
