@@ -1,10 +1,9 @@
-"""Someone else's implementation: what the file holds, which units measure it, and where it differs from the reference.
+"""Someone else's implementation: what the file holds, and which units measure it.
 
 The file is only ever imported in a worker, first in one of its own: what it does there ends that worker and no more.
 """
 
 from collections import defaultdict
-from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,19 +11,13 @@ from typing import Any
 from bench import verify
 from bench.arguments import refuse
 from bench.executors.local import run
-from bench.mutants import DTYPE
-from bench.report import advice
-from bench.report.tables import verdict
-from bench.resemblance import Pattern, Resemblance, nearest, pattern
 from bench.run import Job, Outcome
-from bench.store import FILES, AgreementRecord, CallRecord, ClaimRecord, cores, latest, read
-from equivalence.cases import build
-from equivalence.claim import claims
+from bench.store import cores
 from equivalence.foreign.journal import ended_in
-from equivalence.mutant import CASE, mutants
 from equivalence.usages import usages
 
 IMPORTING, CALL, UNIT = 30.0, 20.0, 60.0  # seconds that an import, one call, a claim on a case may take
+OURS = 600.0  # of our own code, which does not hang
 FEW = 4  # units that take about as long as starting one more worker
 WORKER = "equivalence.worker"
 
@@ -75,11 +68,14 @@ class Trial:
         """Every claim and usage of what the file replaces."""
         found = [part for unit in verify.units(chosen) for part in split(unit)]
         shares = min(slots, 1 + len(found) // FEW)
-        return [
-            Job(WORKER, self.framework, self.arguments, dealt, UNIT)
-            for share in range(shares)
-            if (dealt := found[share::shares])
-        ]
+        return [self.job(dealt) for share in range(shares) if (dealt := found[share::shares])]
+
+    def job(self, units: list[Any], clean: bool = False) -> Job:
+        """Units for one process, with the file's functions; a clean one knows nothing of the file."""
+        if clean:
+            arguments = {name: value for name, value in self.arguments.items() if name != "implementation"}
+            return Job(WORKER, self.framework, arguments, units, OURS)
+        return Job(WORKER, self.framework, self.arguments, units, UNIT)
 
     def records(self, outcome: Outcome) -> list[Any]:
         """As for the reference; of a process that ended, the function that it was in."""
@@ -88,51 +84,6 @@ class Trial:
         if gone and outcome.status != "ok":
             outcome = replace(outcome, reason=f"{' or '.join(set(gone.values()))} was running: {outcome.reason}")
         return verify.records(outcome)
-
-    def explain(self, records: Collection[Any], replaced: Collection[str], out: Path) -> dict[str, str]:
-        """What to look at in each function that something which failed uses; the failed records say it too."""
-        known = stored(out)
-        words = {
-            name: advice.about(name, difference, resemblance(records, known, name), self.framework)
-            for name, difference in self.differences(records, replaced).items()
-            if not any(
-                "error" in difference and difference["error"] in record.reason for record in records
-            )  # said already
-        }
-        for record in records:
-            if not verdict(record).holds:
-                record.reason = advice.explained(record, [said for name, said in words.items() if uses(record, name)])
-        return words
-
-    def differences(self, records: Collection[Any], replaced: Collection[str]) -> dict[str, dict[str, Any]]:
-        """For each function that something which failed uses: where it first differs from the reference."""
-        units = [unit for name in sorted(replaced) if (unit := self.difference(records, name))]
-        heard: list[Any] = []
-        if units:
-            run([Job(WORKER, self.framework, self.arguments, units, UNIT)], [cores()], heard.append)
-        outcomes = [event for event in heard if isinstance(event, Outcome)]
-        return {
-            outcome.unit[1]: {"case": outcome.unit[2], "dtype": outcome.unit[3], **outcome.result}
-            if outcome.status == "ok"
-            else {"error": outcome.reason}
-            for outcome in outcomes
-        }
-
-    def difference(self, records: Collection[Any], name: str) -> list[Any]:
-        """What to run to find it: the usage that failed first, else all that there are on one case."""
-        mine = [record for record in records if uses(record, name)]
-        failed = [record for record in mine if isinstance(record, AgreementRecord) and not verdict(record).holds]
-        if failed:
-            first = max(failed, key=lambda record: record.dtype == DTYPE)  # the first of these, if there is one
-            names = [r.usage for r in failed if (r.case, r.dtype) == (first.case, first.dtype)]
-            return ["difference", name, first.case, first.dtype, names]
-        case = build([CASE])[CASE]
-        names = [usage.name for usage in usages().values() if usage.method == name and usage.applies(case)]
-        return (
-            ["difference", name, CASE, DTYPE, names]
-            if names and not all(verdict(record).holds for record in mine)
-            else []
-        )
 
 
 def split(unit: list[Any]) -> list[list[Any]]:
@@ -145,29 +96,3 @@ def split(unit: list[Any]) -> list[list[Any]]:
     for name in names:
         by_method[usages()[name].method].append(name)
     return [[kind, cases, dtype, own, mistake] for own in by_method.values()]
-
-
-def uses(record: Any, name: str) -> bool:
-    """Whether a record is of a claim or a usage that is about this function."""
-    if isinstance(record, ClaimRecord):
-        return name in claims()[record.claim].methods
-    return isinstance(record, AgreementRecord | CallRecord) and record.method == name
-
-
-def resemblance(records: Collection[Any], stored: Collection[Any], name: str) -> Resemblance | None:
-    """The known mistake in this function that these records are most like, by what was stored of planted ones."""
-    planted: dict[tuple[str, str], list[Any]] = defaultdict(list)
-    replaced = {mistake: mutant.methods for mistake, mutant in mutants().items()}
-    for record in stored:
-        if name in replaced.get(getattr(record, "wrong", ""), ()) and uses(record, name):
-            planted[record.wrong, record.framework].append(record)
-    known: dict[str, list[Pattern]] = defaultdict(list)
-    for (mistake, _), found in planted.items():
-        known[mistake].append(pattern(found))
-    return nearest(pattern(record for record in records if uses(record, name)), known)
-
-
-def stored(out: Path) -> list[Any]:
-    """What was measured of planted mistakes, on any machine."""
-    found = [record for path in sorted(out.glob(FILES)) for record in read(path)[0]]
-    return [record for record in latest(found) if getattr(record, "wrong", "")]

@@ -72,6 +72,7 @@ def expected(usage: Usage, reference: Reference) -> tuple[np.ndarray, np.ndarray
     return usage.value(reference.point), reference.total(usage.gradient(reference.point))
 
 
+@functools.lru_cache(maxsize=256)  # of the same reference: planted mistakes are held against the same numbers
 def references(
     usage: Usage, reference: Reference, unit: float
 ) -> tuple[tuple[np.ndarray, np.ndarray], tuple[float, float]]:
@@ -87,19 +88,20 @@ def references(
 
 
 def measure(
-    problems: Sequence[Problem], references_to: Sequence[Reference], usages: Sequence[Usage]
+    problems: Sequence[Problem], references_to: Sequence[Reference], usages: Sequence[Usage], mode: str = ""
 ) -> dict[str, dict[str, dict[str, Any]]]:
     """By case and usage the signed errors of value and gradient in units of rounding, or the error that it raised.
 
-    The problems' arrays have the same shapes: all usages are compiled as one, once for all cases.
+    The problems' arrays have the same shapes: all usages are compiled as one, once for all cases. In a mode of the
+    framework; in the one in which so many cases are soonest done, if none is named.
     """
     first, evaluated = problems[0], []
     calls = {usage.name: functools.partial(usage.call, first.methods) for usage in usages}
     try:
-        program = first.program(calls, first.bridge.SWEEP_MODE if len(problems) > FEW else "")
+        program = first.program(calls, mode or (first.bridge.SWEEP_MODE if len(problems) > FEW else ""))
         evaluated = [program(problem) for problem in problems]
     except Exception:  # in one of the usages: find out which
-        evaluated = [one_by_one(problem, calls) for problem in problems]
+        evaluated = [one_by_one(problem, calls, mode) for problem in problems]
     return {
         problem.case.name: {
             usage.name: judged_by(reference, usage, found[usage.name], problem.dtype) for usage in usages
@@ -108,12 +110,12 @@ def measure(
     }
 
 
-def one_by_one(problem: Problem, calls: Mapping[str, Callable[..., Any]]) -> dict[str, Any]:
+def one_by_one(problem: Problem, calls: Mapping[str, Callable[..., Any]], mode: str) -> dict[str, Any]:
     """What each usage gives, or the exception that it raises: whatever an implementation raises is its own failure."""
     found: dict[str, Any] = {}
     for name, call in calls.items():
         try:
-            found |= problem.program({name: call})(problem)
+            found |= problem.program({name: call}, mode)(problem)
         except Exception as error:
             found[name] = error
     return found

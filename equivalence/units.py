@@ -1,17 +1,18 @@
 """What a worker measures: a claim on a case, or the agreement of methods with the oracle on a case."""
 
+from collections.abc import Callable
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 from equivalence import agreement, own_losses, trainees, variations
 from equivalence.calls import measure as calling
-from equivalence.cases import build
 from equivalence.claim import claims
-from equivalence.foreign import difference, loading
+from equivalence.foreign import difference, loading, resemblance
+from equivalence.foreign.guard import Guard
 from equivalence.judge import judge
 from equivalence.mutant import mutants, planted
 from equivalence.problem import Problem
-from equivalence.reference import Reference
+from equivalence.reference import known
 from equivalence.usages import usages
 
 Result = dict[str, dict[str, Any]]
@@ -21,10 +22,10 @@ def claim(
     bridge: ModuleType, methods: SimpleNamespace, device: str, claim_id: str, case_name: str, mistake: str
 ) -> Result:
     """The claim's parts by name. With a mistake planted, only up to the first part that its judge rejects."""
-    stated, case = claims()[claim_id], build([case_name])[case_name]
+    stated, reference = claims()[claim_id], known(case_name)
     used = with_mistake(planted(methods, trainees.steps(methods)), bridge, mistake)
     parts = {}
-    for name, part in stated.measure(Problem(case, bridge, used, "float64", device), Reference(case)):
+    for name, part in stated.measure(Problem(reference.case, bridge, used, "float64", device), reference):
         parts[name] = part
         if mistake and not judge(part).holds:
             break
@@ -42,9 +43,9 @@ def agree(
 ) -> dict[str, Result]:
     """A measurement by case and usage."""
     used = with_mistake(methods, bridge, mistake)
-    built = build(cases).values()
-    problems = [Problem(case, bridge, used, dtype, device) for case in built]
-    return agreement.measure(problems, [Reference(case) for case in built], [usages()[name] for name in names])
+    references = [known(name) for name in cases]
+    problems = [Problem(reference.case, bridge, used, dtype, device) for reference in references]
+    return agreement.measure(problems, references, [usages()[name] for name in names])
 
 
 def call(
@@ -74,7 +75,17 @@ def contents(bridge: ModuleType, methods: SimpleNamespace, device: str, path: st
     return {"functions": list(loading.load(path, seconds))}
 
 
-MEASURERS = {
+def alone(bridge: ModuleType, methods: SimpleNamespace, device: str, function: str, unit: list[Any]) -> dict[str, Any]:
+    """A unit with one foreign function, the reference in the place of the others."""
+    kind, *arguments = unit
+    used = {
+        name: method.reference if isinstance(method, Guard) and name != function else method
+        for name, method in vars(methods).items()
+    }
+    return MEASURERS[kind](bridge, SimpleNamespace(**used), device, *arguments)
+
+
+MEASURERS: dict[str, Callable[..., dict[str, Any]]] = {
     "claim": claim,
     "agreement": agree,
     "calls": call,
@@ -82,4 +93,6 @@ MEASURERS = {
     "own losses": own,
     "contents": contents,
     "difference": difference.measure,
+    "alone": alone,
+    "resemblance": resemblance.measure,
 }

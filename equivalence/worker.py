@@ -1,7 +1,8 @@
 """Measure claims and agreement in one framework, in one process: `python -m equivalence.worker`, a job on its input.
 
 Units are ["claim", id, case, mistake or ""], ["agreement", [cases], dtype, [usages], mistake or ""] and ["own losses"];
-of someone else's implementation also ["contents", path, seconds] and ["difference", function, case, dtype, [usages]].
+of someone else's implementation also ["contents", path, seconds], ["difference", function, case, dtype, [usages]],
+["alone", function, unit], where all others are the reference's, and ["resemblance", function, [[check, measurement]]].
 """
 
 import importlib

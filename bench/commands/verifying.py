@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bench import arguments, implementation, mutants, template, variations, verify
+from bench import arguments, diagnosis, implementation, mutants, template, variations, verify
 from bench.commands.measuring import console, finish, located, measured, prepared
 from bench.commands.options import (
     HOUR,
@@ -54,7 +54,7 @@ def verify_command(
     """Measure the claims and the frameworks' agreement with the oracle. Exit status 1 where something does not hold."""
     if impl:
         here = arguments.executor("local", address, memory_limit, wait, console)
-        finish(tried(impl, framework, claim, method, workload, device, quick, here, json, out), json)
+        finish(tried(impl, framework, claim, method, workload, device, quick, here, json), json)
     with prepared(json, out, shard, resume, executor, address, memory_limit, wait) as session:
         records = verified(session, framework, claim, method, workload, device, quick)
     finish(records, json)
@@ -190,7 +190,6 @@ def tried(
     quick: bool,
     here: Executor,
     json: Path | None,
-    out: Path,
 ) -> list[Any]:
     """Measure someone else's implementation, print what to look at. Nothing is stored: the store is the reference's."""
     name = arguments.only("--impl", framework)
@@ -214,6 +213,6 @@ def tried(
         records = measured(session, jobs, slots, trial.records)
         advice.print_verified(console, records, name)
         failures = list(advice.failures(records))  # before the records' reasons become the whole explanation
-        advised = trial.explain(records, replaced, out)
+        advised = diagnosis.explain(trial, records, replaced)
     advice.print_failures(console, failures, advised.values())
     return records

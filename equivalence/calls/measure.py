@@ -36,22 +36,30 @@ def run(bridge: ModuleType, methods: SimpleNamespace, device: str, dtype: str, m
     return found
 
 
+def run_one(bridge: ModuleType, methods: SimpleNamespace, device: str, dtype: str, name: str) -> Raw | str:
+    """What came of one call, named with its setting."""
+    plain, _, setting = name.partition(APART)
+    call = calls()[plain]
+    problem = Problem(build([call.case])[call.case], bridge, methods, dtype, device)
+    return run_on(problem, setting, [call])[plain]
+
+
 def in_setting(name: str, setting: str) -> str:
     """The name of a call whose arguments come in a setting."""
     return f"{name}{APART}{setting}" if setting else name
 
 
-def run_on(problem: Problem, setting: str, calls: Sequence[Call]) -> dict[str, Raw | str]:
+def run_on(problem: Problem, setting: str, chosen: Sequence[Call]) -> dict[str, Raw | str]:
     """The calls on one problem as one program; where it raises, each by itself."""
     point = Reference(problem.case).point
-    shapes = {call.name: [np.shape(part) for part in call.results(values, point)] for call in calls}
+    shapes = {call.name: [np.shape(part) for part in call.results(values, point)] for call in chosen}
     try:
-        return evaluate(problem, setting, calls, shapes)
+        return evaluate(problem, setting, chosen, shapes)
     except Exception as error:
-        if len(calls) == 1:
-            return {calls[0].name: said(error)}
+        if len(chosen) == 1:
+            return {chosen[0].name: said(error)}
     found: dict[str, Raw | str] = {}
-    for call in calls:
+    for call in chosen:
         found |= run_on(problem, setting, [call])
     return found
 
