@@ -101,8 +101,10 @@ def explained(record: Any, advice: Iterable[str]) -> str:
 
 def about(name: str, records: Collection[Any], difference: dict[str, Any], alike: dict[str, Any]) -> str:
     """What to look at in one function: of its records by itself, where it differs, and what it is like, if known."""
-    if not difference:
+    if not difference and not alike:
         return "\n".join(elsewhere(name, records))
+    if not difference:
+        return f"{name} gives wrong numbers in calls of it by itself:\n  {likeness(name, alike)}"
     return "\n".join([*compared(name, records, difference), f"  {likeness(name, alike)}"])
 
 

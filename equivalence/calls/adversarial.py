@@ -44,7 +44,7 @@ def bounded(words: str, case: str, **options: Any) -> Call:
 
 
 def pgd_calls() -> Iterator[Call]:
-    for norm, many in zip(NORMS, (50, 5, 12), strict=True):
+    for norm, many in zip(NORMS, (50, 5, 5), strict=True):
         for steps in (1, many):
             yield pgd(f"{norm}, {steps} steps", "call-vectors", norm=norm, steps=steps, radius=2.0, step=0.05)
         for case in ("call-one", "call-images", "call-numbers", "call-matrices"):
@@ -100,7 +100,7 @@ def freelb(words: str, case: str, **options: Any) -> Call:
 
 
 def freelb_calls() -> Iterator[Call]:
-    for norm, many in zip(NORMS, (50, 5, 12), strict=True):
+    for norm, many in zip(NORMS, (12, 5, 5), strict=True):
         yield freelb(f"{norm}, {many} steps", "call-vectors", norm=norm, steps=many, radius=2.0, step=0.05)
         yield freelb(norm, "call-matrices", norm=norm)
     yield freelb("one step", "call-vectors", steps=1)
