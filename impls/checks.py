@@ -119,30 +119,39 @@ class Call:
             raise ValueError(f"{name}: got {lowest} among its values, expected numbers ≥ {wanted.lowest}")
 
     def check_shape(self, name: str, value: Any, sizes: str) -> None:
-        """Sizes must agree with what the letters stand for; one that is new takes any size ≥ 1."""
+        """Sizes must agree with what the letters stand for; one that is new takes any size ≥ 1.
+
+        A size that is None is not known before the traced step runs. It agrees with any.
+        """
+        if getattr(value.shape, "rank", 0) is None:  # not even the number of axes is known
+            return
         letters, shape = sizes.split(), tuple(value.shape)
         expected = [size for letter in letters for size in self.known(letter)]
         agree, rest = True, list(shape)
         for letter in letters:  # at most one *, and last
             if letter.startswith("*"):
                 found, rest = tuple(rest), []
-                agree &= 0 not in found and self.sizes.get(letter, found) == found
+                known = self.sizes.get(letter, (None,) * len(found))
+                agree &= len(found) == len(known) and all(map(agrees, found, known))
+                self.sizes[letter] = tuple(map(either, known, found))
             elif rest:
-                found = rest.pop(0)
-                known = self.sizes.get(letter)
-                agree &= found is None or (found >= 1 if known is None else found == known)
+                found, known = rest.pop(0), self.sizes.get(letter)
+                agree &= agrees(found, known)
+                self.sizes[letter] = either(known, found)
             else:
                 agree = False
                 break
-            if found is not None:
-                self.sizes.setdefault(letter, found)
+        if agree and not rest and "K" in letters and shape[0] is None:
+            raise ValueError(
+                f"{name}: got shape {shape} while traced, expected a known K: the step is built of K copies"
+            )
         if not agree or rest:
             at_least = ", at least one of each" if 0 in shape else ""
             raise ValueError(f"{name}: got shape {shape}, expected ({', '.join(map(str, expected))}){at_least}")
 
     def known(self, letter: str) -> list[Any]:
         """What a letter stands for, to be read by people."""
-        found = self.sizes.get(letter, letter)
+        found = either(self.sizes.get(letter), letter)
         return list(found) if isinstance(found, tuple) else [found]
 
     def check_labels(self, name: str, value: Any) -> None:
@@ -239,6 +248,16 @@ class Call:
                 f"{names}: got NaN or infinity from it or its derivatives, expected finite numbers where all arguments"
                 " are finite. Too large a step, or an operation without a derivative at these values"
             )
+
+
+def agrees(found: int | None, known: int | None) -> bool:
+    """Whether a size is what it is known to be, or at least 1."""
+    return found is None or (found >= 1 if known is None else found == known)
+
+
+def either(known: Any, found: Any) -> Any:
+    """What is known, or else what was found."""
+    return found if known is None else known
 
 
 def check_number(name: str, value: Any, wanted: Interval) -> Any:

@@ -53,6 +53,7 @@ def fixed(array):
 
 
 def gradient(function, x):
+    x = tf.identity(x)  # a tape watches a name: what the function itself holds of x has another
     with tf.GradientTape() as tape:
         tape.watch(x)
         total = tf.reduce_sum(function(x))
@@ -61,6 +62,7 @@ def gradient(function, x):
 
 def value_and_grad(objective):
     def step(params, *arrays):
+        params = tf.nest.map_structure(tf.identity, params)
         with tf.GradientTape() as tape:
             tape.watch(params)
             values = objective(params, *arrays)

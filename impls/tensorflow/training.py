@@ -225,8 +225,7 @@ class _Batch:
         places = []
 
         def change(value):
-            if r is not None:
-                value = _shift(value, r)
+            value = _renamed(value) if r is None else _shift(value, r)
             if watch is not None:
                 watch.watch(value)
             places.append(value)
@@ -357,11 +356,20 @@ def _plus(value, r):
 
 def _shift(value, r):
     """value + r, r held fixed."""
-    shifted = _plus(value, tf.cast(r, value.dtype))
-    mask = getattr(value, "_keras_mask", None)  # where a nested model's output brings one along
+    return _with_mask(_plus(value, tf.cast(r, value.dtype)), value)
+
+
+def _renamed(value):
+    """The value under a name of its own: a tape watches names, and a residual branch or the loss may hold this one."""
+    return _with_mask(tf.identity(value), value)
+
+
+def _with_mask(changed, value):
+    """With the mask that a nested model's output brings along."""
+    mask = getattr(value, "_keras_mask", None)
     if mask is not None:
-        shifted._keras_mask = mask
-    return shifted
+        changed._keras_mask = mask
+    return changed
 
 
 def _one_input(x):
