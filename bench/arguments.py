@@ -12,6 +12,7 @@ from pathlib import Path
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 import impls
 from bench.executors.local import Local
@@ -28,7 +29,7 @@ from equivalence.checkpoint import BadCheckpoint, load
 
 def refuse(message: str) -> typer.Exit:
     """Say what is wrong on standard error; raise what this returns."""
-    Console(stderr=True).print(f"[red]error:[/red] {message}", highlight=False, soft_wrap=True)
+    Console(stderr=True).print(f"[red]error:[/red] {escape(message)}", highlight=False, soft_wrap=True)
     return typer.Exit(2)
 
 

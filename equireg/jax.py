@@ -1,4 +1,4 @@
-"""Every method of the contract in JAX, and training in one line: `from equireg.jax import fgm, adversarial_training`."""
+"""Every method of the contract in JAX, and training in one line: `from equireg.jax import fgm`."""
 
 from equireg.facade import facade
 

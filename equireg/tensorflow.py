@@ -1,4 +1,4 @@
-"""Every method of the contract in TensorFlow, and training in one line: `from equireg.tensorflow import fgm, adversarial_training`."""
+"""Every method of the contract in TensorFlow, and training in one line: `from equireg.tensorflow import fgm`."""
 
 from equireg.facade import facade
 

@@ -1,4 +1,4 @@
-"""Every method of the contract in PyTorch, and training in one line: `from equireg.torch import fgm, adversarial_training`."""
+"""Every method of the contract in PyTorch, and training in one line: `from equireg.torch import fgm`."""
 
 from equireg.facade import facade
 

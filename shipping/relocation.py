@@ -54,7 +54,8 @@ def relocate(root: Path, target: Path) -> None:
         if path.suffix == ".py":
             problems += [f"{path.relative_to(target / HOME)}:{line}" for line in unmoved(text)]
     if problems:
-        raise ValueError(f"{', '.join(problems)}: names {', '.join(PACKAGES)} in a way that no rule of {__name__} moves")
+        names = ", ".join(PACKAGES)
+        raise ValueError(f"{', '.join(problems)}: names one of {names} in a way that no rule of {__name__} moves")
 
 
 def relocated(text: str) -> str:
