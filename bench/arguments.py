@@ -147,7 +147,8 @@ def workloads(given: Iterable[str] | None, checkpoint: Path | None) -> list[str]
         for name in names:
             named(name)
         if checkpoint:
-            load(checkpoint)
+            with extra("bert"):
+                load(checkpoint)
             names.append(f"{CHECKPOINT}{checkpoint.resolve()}")
     except (ValueError, BadCheckpoint) as error:
         raise refuse(str(error)) from None
@@ -162,7 +163,8 @@ def clue(folder: Path | None, checkpoint: Path | None, length: int, epochs: int,
         raise refuse("--clue and --checkpoint need each other: sentences, and the BERT that is trained on them")
     source = Source(str(folder.resolve()), str(checkpoint.resolve()), length, epochs, skip_bad_lines)
     try:
-        dataset(folder.name, 0, source)
+        with extra("bert"):
+            dataset(folder.name, 0, source)
     except (BadData, BadCheckpoint) as error:
         raise refuse(str(error)) from None
     return source

@@ -76,8 +76,8 @@ def unmoved(code: str) -> Iterator[int]:
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):  # code for another process
             names = re.findall(rf"(?<!from {HOME} )\bimport (\w+)", node.value)
         elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith(("import_module", "find_spec")):
-            names = [argument.value for argument in node.args if isinstance(argument, ast.Constant)]
+            names = [str(argument.value) for argument in node.args if isinstance(argument, ast.Constant)]
         else:
             continue
-        if any(str(name).partition(".")[0] in PACKAGES for name in names):
+        if any(name.partition(".")[0] in PACKAGES for name in names):
             yield node.lineno

@@ -12,8 +12,10 @@ import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
 
-VERSION = tomllib.loads(Path(__file__).parents[1].joinpath("pyproject.toml").read_text())["project"]["version"]
+ROOT = Path(__file__).parents[1]
+VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
 QUICK = ("--claim", "F", "--quick")
 
 FILES = {
@@ -87,8 +89,8 @@ def run(project, tmp_path):
     """Runs a command in the project, with a cache folder of the test's own."""
     environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path / "cache")}
 
-    def call(*words):
-        return subprocess.run(words, cwd=project, env=environment, capture_output=True, text=True)
+    def call(*words, **variables):
+        return subprocess.run(words, cwd=project, env=environment | variables, capture_output=True, text=True)
 
     return call
 
@@ -138,6 +140,21 @@ def test_the_fixture_holds_a_project_to_the_claims(run, project):
     (project / "typer.py").unlink()  # `python -m pytest` puts the folder first, for the project's own modules
     done = run(sys.executable, "-m", "pytest", "-q", "tests")
     assert done.returncode == 0 and "4 passed" in done.stdout, done.stdout + done.stderr
+
+
+def test_the_action_writes_what_it_found_into_the_summary(run, project, framework, tmp_path):
+    """Its last step, which GitHub would run with these inputs."""
+    step = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))["runs"]["steps"][-1]
+    assert step["env"]["IMPL"] == "${{ inputs.impl }}"
+    summary = tmp_path / "summary.md"
+    inputs = {"IMPL": "wrong.py", "FRAMEWORK": framework, "CLAIM": "F", "METHOD": "fgm", "QUICK": "true"}
+    assert inputs.keys() == step["env"].keys()
+    done = run("bash", "-e", "-c", step["run"], GITHUB_STEP_SUMMARY=str(summary), **inputs)
+    assert done.returncode == 1, done.stdout + done.stderr
+    text = summary.read_text(encoding="utf-8")
+    assert text.startswith(f"### wrong.py does not hold in {framework}\n\n````text\nwrong.py replaces fgm\n")
+    assert "first differs from the reference" in text and text.endswith("\n````\n")
+    assert "first differs from the reference" in done.stdout
 
 
 def test_a_type_checker_reads_the_contract(run, project, framework):

@@ -4,6 +4,7 @@ import ast
 import importlib
 import inspect
 import os
+import re
 import subprocess
 import sys
 import tomllib
@@ -139,6 +140,16 @@ def test_a_framework_s_module_exports_the_contract(framework, methods):
     assert module.adversarial_training is training.adversarial_training
     with pytest.raises(ImportError, match="fgmm"):
         exec(f"from equireg.{framework} import fgmm", {})
+
+
+def test_the_example_in_the_docs_runs(framework, bridge):
+    text = (ROOT / "docs" / "installing.md").read_text(encoding="utf-8")
+    examples = [
+        example for example in re.findall(r"```python\n(.*?)```", text, re.DOTALL) if "equireg_verify" not in example
+    ]
+    assert [example.splitlines()[0] for example in examples] == ["import torch"]
+    if framework == "torch":
+        exec(compile(examples[0], "installing.md", "exec"), {})
 
 
 def test_a_framework_that_is_missing_is_named_with_what_installs_it(monkeypatch):
