@@ -16,6 +16,7 @@ import numpy as np
 
 from bench.cells import TIMED
 from bench.large import SampledReference, checked
+from bench.places import CACHE, ROOT
 from bench.workloads import build, drawn, of_parameters
 from equivalence.agreement import MOVEMENT, expected_when_moved
 from equivalence.agreement import expected as by_oracle
@@ -27,8 +28,7 @@ from equivalence.usages import Usage
 
 Arrays = dict[str, np.ndarray]
 
-ROOT = Path(__file__).parents[1]
-KEPT = ROOT / ".cache" / "expected"
+KEPT = CACHE / "expected"
 SOURCES = (
     "equivalence/*.py",
     "equivalence/oracle/*.py",

@@ -77,9 +77,11 @@ def framework_free(root: Path) -> list[str]:
 
 
 def arrows(root: Path) -> list[str]:
-    """Imports point one way: bench → equivalence → impls."""
-    upwards = importing(root, "impls", {"equivalence", "bench", "tests"}, everywhere=True)
-    return upwards + importing(root, "equivalence", {"bench", "tests"}, everywhere=True)
+    """Imports point one way: equireg → bench → equivalence → impls."""
+    above = {"tests", "shipping", "equireg"}
+    found = importing(root, "bench", above, everywhere=True)
+    found += importing(root, "equivalence", above | {"bench"}, everywhere=True)
+    return found + importing(root, "impls", above | {"bench", "equivalence"}, everywhere=True)
 
 
 def importing(root: Path, place: str, forbidden: set[str], *, everywhere: bool) -> list[str]:

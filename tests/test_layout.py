@@ -119,12 +119,13 @@ BROKEN = {
     ),
     "methods look up": ("impls/checks.py", appended("from equivalence import cases"), "imports equivalence"),
     "proofs look up": ("equivalence/measure.py", appended("def f():\n    import bench.store"), "imports bench"),
+    "the suite looks up": ("bench/resume.py", appended("from equireg import torch"), "imports equireg"),
 }
 
 
 @pytest.fixture
 def copy(tmp_path):
-    for folder in ("impls", "equivalence"):
+    for folder in ("impls", "equivalence", "bench"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
     return tmp_path
 

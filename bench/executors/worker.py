@@ -6,7 +6,6 @@ import math
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -16,8 +15,9 @@ from typing import Any
 import psutil
 
 from bench.executors.ceilings import Ceilings
+from bench.places import PYTHON, START
 from bench.run import Event, Job, Outcome, Started
-from bench.store import ROOT, Status
+from bench.store import Status
 
 STARTING = 120.0  # seconds that importing a framework may take
 TAIL = 400  # characters of a dead worker's output that are kept
@@ -65,8 +65,8 @@ class Worker:
         self.job = job
         self.errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed where the worker ends
         self.process = subprocess.Popen(
-            [sys.executable, "-m", job.module],
-            cwd=ROOT,
+            [*PYTHON, "-m", job.module],
+            cwd=START,
             env=os.environ | job.arguments.get("environment", {}),  # the allocator reads its part as a process starts
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bench.report import costs, curve_figures, effects, peers, tables
+from bench.report import costs, curves, effects, peers, tables
 from bench.report.tables import NOT_MEASURED
 from bench.run import Outcome
 
@@ -97,7 +97,7 @@ def print_effects(console: Console, records: Sequence[Any]) -> None:
     table = effects.effects_table(records)
     for names, rows in table.groupby(["data set", "framework"], sort=False):
         show(console, rows[EFFECTS_COLUMNS], title=", ".join(names))
-    for found in (effects.articles_table(records), curve_figures.curves_table(records)):
+    for found in (effects.articles_table(records), curves.curves_table(records)):
         if len(found):
             show(console, found)
 

@@ -10,10 +10,10 @@ import shlex
 import pandas as pd
 import pytest
 
+from bench.places import ROOT
 from bench.report import html, page
 from bench.report.reproduce import command
 from bench.report.tables import Shown
-from bench.staleness import ROOT
 from bench.store import (
     FILES,
     KINDS,
