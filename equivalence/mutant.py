@@ -26,6 +26,7 @@ class Mutant:
     copies: str  # where the mistake was made, or why it is plausible
     replace: Replacement
     case: str = CASE  # on which the agreement with the oracle is measured: one where the mistake shows
+    claims: tuple[str, ...] = ()  # that hold methods against themselves, and see it though no number is wrong
     impossible: Mapping[str, str] = field(default_factory=dict, hash=False)  # by framework, why it cannot be made there
 
     @property

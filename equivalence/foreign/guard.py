@@ -17,6 +17,7 @@ import numpy as np
 from equivalence.foreign.journal import Journal, ended_in
 from equivalence.foreign.limit import Overtime, limited
 from equivalence.foreign.loading import Function, brief, exit_code, line, load, stubs
+from equivalence.foreign.state import left_alone
 from equivalence.protocol import Complaint
 from impls.checks import Call, rule
 
@@ -76,7 +77,12 @@ class Guard:
         """Call it; nothing that it raises ends more than the call."""
         printed = io.StringIO()
         try:
-            with self.journal.entered(self.name), contextlib.redirect_stdout(printed), limited(self.seconds):
+            with (
+                self.journal.entered(self.name),
+                left_alone(self.name, self.bridge),
+                contextlib.redirect_stdout(printed),
+                limited(self.seconds),
+            ):
                 result = self.function(*args, **kwargs)
         except Complaint:  # of another foreign function that it called
             raise
