@@ -17,13 +17,14 @@ import numpy as np
 from equivalence import oracle
 from equivalence.measure import ROUNDING_UNIT
 from equivalence.problem import Problem
-from equivalence.protocol import said
+from equivalence.protocol import Complaint, said
 from equivalence.reference import Reference
 from equivalence.usages import Usage
 
 MOVEMENT, MOVES = 1e-6, 2
 FEW = 2  # cases that are sooner measured without compiling for them
 UNDERFLOW = {unit: float(np.finfo(dtype).smallest_normal) for dtype, unit in ROUNDING_UNIT.items()}
+References = tuple[tuple[np.ndarray, np.ndarray], tuple[float, float]]  # value and gradient, and scales of errors
 KEPT = 32  # signed errors that are stored, so that two frameworks can be compared without either of them
 
 
@@ -66,7 +67,7 @@ def expected(usage: Usage, reference: Reference) -> tuple[np.ndarray, np.ndarray
     return usage.value(reference.point), reference.total(usage.gradient(reference.point))
 
 
-def references(usage: Usage, reference: Reference) -> tuple[tuple[np.ndarray, np.ndarray], tuple[float, float]]:
+def references(usage: Usage, reference: Reference) -> References:
     """What the oracle expects, and the scale of an error in value and gradient."""
     rng = np.random.default_rng(0)
     exact = expected(usage, reference)
@@ -78,10 +79,8 @@ def references(usage: Usage, reference: Reference) -> tuple[tuple[np.ndarray, np
     return exact, scales  # type: ignore[return-value]
 
 
-def measure(
-    problems: Sequence[Problem], references_to: Sequence[Reference], usages: Sequence[Usage]
-) -> dict[str, dict[str, dict[str, Any]]]:
-    """By case and usage the signed errors of value and gradient in units of rounding, or the error that it raised.
+def run(problems: Sequence[Problem], usages: Sequence[Usage]) -> dict[str, dict[str, Any]]:
+    """By case and usage what came of it: value and parameter gradient, or the exception that it raised.
 
     The problems' arrays have the same shapes: all usages are compiled as one, once for all cases.
     """
@@ -92,12 +91,7 @@ def measure(
         evaluated = [program(problem) for problem in problems]
     except Exception:  # in one of the usages: find out which
         evaluated = [one_by_one(problem, calls) for problem in problems]
-    return {
-        problem.case.name: {
-            usage.name: judged_by(reference, usage, found[usage.name], problem.dtype) for usage in usages
-        }
-        for problem, reference, found in zip(problems, references_to, evaluated, strict=True)
-    }
+    return {problem.case.name: found for problem, found in zip(problems, evaluated, strict=True)}
 
 
 def one_by_one(problem: Problem, calls: Mapping[str, Callable[..., Any]]) -> dict[str, Any]:
@@ -111,13 +105,25 @@ def one_by_one(problem: Problem, calls: Mapping[str, Callable[..., Any]]) -> dic
     return found
 
 
-def judged_by(reference: Reference, usage: Usage, found: Any, dtype: str) -> dict[str, Any]:
-    """The measurement of one usage, or the error that it raised."""
+def raw(found: Any) -> dict[str, Any]:
+    """What came of a usage as lists, which a worker can hand on: nothing of the oracle is in them."""
+    if isinstance(found, Exception):
+        return {"error": said(found)}
+    value, gradient = found
+    return {"value": value.tolist(), "gradient": gradient.tolist()}
+
+
+def measure(found: Mapping[str, Any], expected: References, dtype: str) -> dict[str, Any]:
+    """What `raw` gave, compared with what `references` gave: a measurement, or the error that was raised."""
+    if "error" in found:
+        return dict(found)
     try:
-        if isinstance(found, Exception):
-            raise found
-        return compare(found, *references(usage, reference), ROUNDING_UNIT[dtype])
-    except Exception as error:
+        got = np.asarray(found["value"], np.float64), np.asarray(found["gradient"], np.float64)
+        shapes = [array.shape for array in got], [array.shape for array in expected[0]]
+        if shapes[0] != shapes[1]:
+            raise Complaint(f"value and θ-gradient have the shapes {shapes[0]}, expected {shapes[1]}")
+        return compare(got, *expected, ROUNDING_UNIT[dtype])
+    except Exception as error:  # numbers that cannot be compared are the fault of the code that they come from
         return {"error": said(error)}
 
 

@@ -11,6 +11,7 @@ from equivalence.judge import judge
 from equivalence.mutant import mutants, planted
 from equivalence.problem import Problem
 from equivalence.reference import Reference
+from equivalence.state import Kept
 from equivalence.usages import usages
 
 Result = dict[str, dict[str, Any]]
@@ -23,10 +24,11 @@ def claim(
     stated, case = claims()[claim_id], build([case_name])[case_name]
     used = with_mistake(planted(methods, trainees.steps(methods)), bridge, mistake)
     parts = {}
-    for name, part in stated.measure(Problem(case, bridge, used, "float64", device), Reference(case)):
-        parts[name] = part
-        if mistake and not judge(part).holds:
-            break
+    with Kept(bridge):  # a mistake may be one about the process, which the next unit is measured in too
+        for name, part in stated.measure(Problem(case, bridge, used, "float64", device), Reference(case)):
+            parts[name] = part
+            if mistake and not judge(part).holds:
+                break
     return parts
 
 
@@ -39,11 +41,13 @@ def agree(
     names: list[str],
     mistake: str,
 ) -> dict[str, Result]:
-    """A measurement by case and usage."""
+    """By case and usage the raw numbers, or the error that it raised: they are compared where no such code has been."""
     used = with_mistake(methods, bridge, mistake)
     built = build(cases).values()
     problems = [Problem(case, bridge, used, dtype, device) for case in built]
-    return agreement.measure(problems, [Reference(case) for case in built], [usages()[name] for name in names])
+    with Kept(bridge):
+        found = agreement.run(problems, [usages()[name] for name in names])
+    return {case: {name: agreement.raw(each) for name, each in own.items()} for case, own in found.items()}
 
 
 def with_mistake(methods: SimpleNamespace, bridge: ModuleType, mistake: str) -> SimpleNamespace:
