@@ -4,18 +4,17 @@ The oracle needs no framework. What it expects is computed once, for every frame
 """
 
 import functools
-from collections.abc import Mapping
 from typing import Any
 
-from equivalence.agreement import References, measure, references
+from equivalence.agreement import Raw, References, measurement, references
 from equivalence.cases import build
 from equivalence.reference import Reference
 from equivalence.usages import usages
 
 
-def compare(found: Mapping[str, Any], usage: str, case: str, dtype: str) -> dict[str, Any]:
+def compare(found: Raw, usage: str, case: str, dtype: str) -> dict[str, Any]:
     """The measurement of what a usage gave on a case, or the error that it raised."""
-    return measure(found, expect(usage, case), dtype)
+    return measurement(found, expect(usage, case), dtype)
 
 
 @functools.cache

@@ -24,6 +24,7 @@ from equivalence.usages import Usage
 MOVEMENT, MOVES = 1e-6, 2
 FEW = 2  # cases that are sooner measured without compiling for them
 UNDERFLOW = {unit: float(np.finfo(dtype).smallest_normal) for dtype, unit in ROUNDING_UNIT.items()}
+Raw = Mapping[str, Any]
 References = tuple[tuple[np.ndarray, np.ndarray], tuple[float, float]]  # value and gradient, and scales of errors
 KEPT = 32  # signed errors that are stored, so that two frameworks can be compared without either of them
 
@@ -79,8 +80,22 @@ def references(usage: Usage, reference: Reference) -> References:
     return exact, scales  # type: ignore[return-value]
 
 
-def run(problems: Sequence[Problem], usages: Sequence[Usage]) -> dict[str, dict[str, Any]]:
-    """By case and usage what came of it: value and parameter gradient, or the exception that it raised.
+def measure(
+    problems: Sequence[Problem], references_to: Sequence[Reference], usages: Sequence[Usage]
+) -> dict[str, dict[str, dict[str, Any]]]:
+    """By case and usage the signed errors of value and gradient in units of rounding, or the error that it raised."""
+    found = run(problems, usages)
+    return {
+        problem.case.name: {
+            usage.name: measurement(found[problem.case.name][usage.name], references(usage, reference), problem.dtype)
+            for usage in usages
+        }
+        for problem, reference in zip(problems, references_to, strict=True)
+    }
+
+
+def run(problems: Sequence[Problem], usages: Sequence[Usage]) -> dict[str, dict[str, Raw]]:
+    """By case and usage value and gradient as lists, or the error that it raised: nothing of the oracle is in them.
 
     The problems' arrays have the same shapes: all usages are compiled as one, once for all cases.
     """
@@ -91,7 +106,10 @@ def run(problems: Sequence[Problem], usages: Sequence[Usage]) -> dict[str, dict[
         evaluated = [program(problem) for problem in problems]
     except Exception:  # in one of the usages: find out which
         evaluated = [one_by_one(problem, calls) for problem in problems]
-    return {problem.case.name: found for problem, found in zip(problems, evaluated, strict=True)}
+    return {
+        problem.case.name: {name: raw(each) for name, each in found.items()}
+        for problem, found in zip(problems, evaluated, strict=True)
+    }
 
 
 def one_by_one(problem: Problem, calls: Mapping[str, Callable[..., Any]]) -> dict[str, Any]:
@@ -105,16 +123,16 @@ def one_by_one(problem: Problem, calls: Mapping[str, Callable[..., Any]]) -> dic
     return found
 
 
-def raw(found: Any) -> dict[str, Any]:
-    """What came of a usage as lists, which a worker can hand on: nothing of the oracle is in them."""
+def raw(found: Any) -> Raw:
+    """What came of a usage, as a worker can hand it on."""
     if isinstance(found, Exception):
         return {"error": said(found)}
     value, gradient = found
     return {"value": value.tolist(), "gradient": gradient.tolist()}
 
 
-def measure(found: Mapping[str, Any], expected: References, dtype: str) -> dict[str, Any]:
-    """What `raw` gave, compared with what `references` gave: a measurement, or the error that was raised."""
+def measurement(found: Raw, expected: References, dtype: str) -> dict[str, Any]:
+    """Raw numbers compared with what `references` gave: a measurement, or the error that was raised."""
     if "error" in found:
         return dict(found)
     try:

@@ -40,14 +40,13 @@ def agree(
     dtype: str,
     names: list[str],
     mistake: str,
-) -> dict[str, Result]:
+) -> dict[str, dict[str, agreement.Raw]]:
     """By case and usage the raw numbers, or the error that it raised: they are compared where no such code has been."""
     used = with_mistake(methods, bridge, mistake)
     built = build(cases).values()
     problems = [Problem(case, bridge, used, dtype, device) for case in built]
     with Kept(bridge):
-        found = agreement.run(problems, [usages()[name] for name in names])
-    return {case: {name: agreement.raw(each) for name, each in own.items()} for case, own in found.items()}
+        return agreement.run(problems, [usages()[name] for name in names])
 
 
 def with_mistake(methods: SimpleNamespace, bridge: ModuleType, mistake: str) -> SimpleNamespace:

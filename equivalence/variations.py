@@ -30,23 +30,17 @@ def measure(bridge: ModuleType, methods: SimpleNamespace, device: str, seed: int
     used = with_alternatives(methods, bridge, rng)
     shape, dtype = drawn_shape(rng), str(rng.choice(["float64", "float32"]))
     cases = [drawn_case(shape, np.random.default_rng([seed, draw])) for draw in range(DRAWS)]
-    varied = {usage.name: usage for usage in drawn_usages(cases[0], rng)}
-    found = agreement.run([Problem(case, bridge, used, dtype, device) for case in cases], list(varied.values()))
-    parts = {
-        f"{name}, {case.name}, {dtype}": compared(agreement.raw(each), varied[name], case, dtype)
-        for case in cases
-        for name, each in found[case.name].items()
-    }
+    found = agreement.measure(
+        [Problem(case, bridge, used, dtype, device) for case in cases],
+        [Reference(case) for case in cases],
+        drawn_usages(cases[0], rng),
+    )
+    parts = {f"{usage}, {case}, {dtype}": part for case, own in found.items() for usage, part in own.items()}
     for claim in drawn_claims(rng):
         case = redrawn(build([claim.control])[claim.control], rng)
         measured = claim.measure(Problem(case, bridge, used, "float64", device), Reference(case))
         parts |= {f"{claim.id} {name}, {case.name}, seed {seed}": part for name, part in measured}
     return parts
-
-
-def compared(found: dict[str, Any], usage: Usage, case: Case, dtype: str) -> dict[str, Any]:
-    """What a usage gave on a case that nobody else has."""
-    return agreement.measure(found, agreement.references(usage, Reference(case)), dtype)
 
 
 def drawn_shape(rng: np.random.Generator) -> SimpleNamespace:
