@@ -1,5 +1,9 @@
 """`python -m bench`, and where it is installed the command `equireg`."""
 
+import os
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy only checks here: it must not take the workers' cores
+
 from bench.cli import app
 
 

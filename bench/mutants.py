@@ -32,7 +32,7 @@ def units(mutants: Collection[Mutant], chosen: Collection[str]) -> Iterator[Any]
         own = mutant.name.partition(":")[0] if mutant.family == CONTROL else ""
         for claim in claims().values():
             met = not (own or claim.itself) and mutant.methods & set(claim.methods)
-            if claim.id in chosen and (met or claim.id == own):
+            if claim.id in chosen and (met or claim.id in (own, *mutant.claims)):
                 yield ["claim", claim.id, claim.control, mutant.name]
         names = [usage.name for usage in USAGES if usage.method in mutant.methods and usage.applies(case)]
         if names and not own and AGREEMENT in chosen:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from bench import comparison
 from bench.run import Job, Outcome
 from bench.shard import WHOLE, Shard
 from bench.store import AgreementRecord, CallRecord, ClaimRecord, OwnLossRecord
@@ -181,7 +182,8 @@ def records(outcome: Outcome) -> list[ClaimRecord | AgreementRecord | CallRecord
 
 
 def agreement_record(outcome: Outcome, case: str, dtype: str, name: str, mistake: str) -> AgreementRecord:
-    measurement = outcome.result.get(case, {}).get(name, {})
+    found = outcome.result.get(case, {}).get(name, {})
+    measurement = comparison.compare(found, name, case, dtype) if outcome.status == "ok" else {}
     failed = measurement.get("error")
     return AgreementRecord(
         usage=name,

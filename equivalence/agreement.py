@@ -17,13 +17,15 @@ import numpy as np
 from equivalence import oracle
 from equivalence.measure import ROUNDING_UNIT
 from equivalence.problem import Problem
-from equivalence.protocol import said
+from equivalence.protocol import Complaint, said
 from equivalence.reference import Reference
 from equivalence.usages import Usage
 
 MOVEMENT, MOVES = 1e-6, 2
 FEW = 2  # cases that are sooner measured without compiling for them
 UNDERFLOW = {unit: float(np.finfo(dtype).smallest_normal) for dtype, unit in ROUNDING_UNIT.items()}
+Raw = Mapping[str, Any]
+References = tuple[tuple[np.ndarray, np.ndarray], tuple[float, float]]  # value and gradient, and scales of errors
 KEPT = 32  # signed errors that are stored, so that two frameworks can be compared without either of them
 
 
@@ -73,9 +75,7 @@ def expected(usage: Usage, reference: Reference) -> tuple[np.ndarray, np.ndarray
 
 
 @functools.lru_cache(maxsize=256)  # of the same reference: planted mistakes are held against the same numbers
-def references(
-    usage: Usage, reference: Reference, unit: float
-) -> tuple[tuple[np.ndarray, np.ndarray], tuple[float, float]]:
+def references(usage: Usage, reference: Reference, unit: float) -> References:
     """What the oracle expects, and the scale of an error in value and gradient, for a rounding unit."""
     rng = np.random.default_rng(0)
     exact = expected(usage, reference)
@@ -90,7 +90,21 @@ def references(
 def measure(
     problems: Sequence[Problem], references_to: Sequence[Reference], usages: Sequence[Usage], mode: str = ""
 ) -> dict[str, dict[str, dict[str, Any]]]:
-    """By case and usage the signed errors of value and gradient in units of rounding, or the error that it raised.
+    """By case and usage the signed errors of value and gradient in units of rounding, or the error that it raised."""
+    found, unit = run(problems, usages, mode), ROUNDING_UNIT[problems[0].dtype]
+    return {
+        problem.case.name: {
+            usage.name: measurement(
+                found[problem.case.name][usage.name], references(usage, reference, unit), problem.dtype
+            )
+            for usage in usages
+        }
+        for problem, reference in zip(problems, references_to, strict=True)
+    }
+
+
+def run(problems: Sequence[Problem], usages: Sequence[Usage], mode: str = "") -> dict[str, dict[str, Raw]]:
+    """By case and usage value and gradient as lists, or the error that it raised: nothing of the oracle is in them.
 
     The problems' arrays have the same shapes: all usages are compiled as one, once for all cases. In a mode of the
     framework; in the one in which so many cases are soonest done, if none is named.
@@ -103,10 +117,8 @@ def measure(
     except Exception:  # in one of the usages: find out which
         evaluated = [one_by_one(problem, calls, mode) for problem in problems]
     return {
-        problem.case.name: {
-            usage.name: judged_by(reference, usage, found[usage.name], problem.dtype) for usage in usages
-        }
-        for problem, reference, found in zip(problems, references_to, evaluated, strict=True)
+        problem.case.name: {name: raw(each) for name, each in found.items()}
+        for problem, found in zip(problems, evaluated, strict=True)
     }
 
 
@@ -121,14 +133,25 @@ def one_by_one(problem: Problem, calls: Mapping[str, Callable[..., Any]], mode: 
     return found
 
 
-def judged_by(reference: Reference, usage: Usage, found: Any, dtype: str) -> dict[str, Any]:
-    """The measurement of one usage, or the error that it raised."""
+def raw(found: Any) -> Raw:
+    """What came of a usage, as a worker can hand it on."""
+    if isinstance(found, Exception):
+        return {"error": said(found)}
+    value, gradient = found
+    return {"value": value.tolist(), "gradient": gradient.tolist()}
+
+
+def measurement(found: Raw, expected: References, dtype: str) -> dict[str, Any]:
+    """Raw numbers compared with what `references` gave: a measurement, or the error that was raised."""
+    if "error" in found:
+        return dict(found)
     try:
-        if isinstance(found, Exception):
-            raise found
-        unit = ROUNDING_UNIT[dtype]
-        return compare(found, *references(usage, reference, unit), unit)
-    except Exception as error:
+        got = np.asarray(found["value"], np.float64), np.asarray(found["gradient"], np.float64)
+        shapes = [array.shape for array in got], [array.shape for array in expected[0]]
+        if shapes[0] != shapes[1]:
+            raise Complaint(f"value and θ-gradient have the shapes {shapes[0]}, expected {shapes[1]}")
+        return compare(got, *expected, ROUNDING_UNIT[dtype])
+    except Exception as error:  # numbers that cannot be compared are the fault of the code that they come from
         return {"error": said(error)}
 
 

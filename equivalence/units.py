@@ -13,6 +13,7 @@ from equivalence.judge import judge
 from equivalence.mutant import mutants, planted
 from equivalence.problem import Problem
 from equivalence.reference import known
+from equivalence.state import Kept
 from equivalence.usages import usages
 
 Result = dict[str, dict[str, Any]]
@@ -25,10 +26,11 @@ def claim(
     stated, reference = claims()[claim_id], known(case_name)
     used = with_mistake(planted(methods, trainees.steps(methods)), bridge, mistake)
     parts = {}
-    for name, part in stated.measure(Problem(reference.case, bridge, used, "float64", device), reference):
-        parts[name] = part
-        if mistake and not judge(part).holds:
-            break
+    with Kept(bridge):  # a mistake may be one about the process, which the next unit is measured in too
+        for name, part in stated.measure(Problem(reference.case, bridge, used, "float64", device), reference):
+            parts[name] = part
+            if mistake and not judge(part).holds:
+                break
     return parts
 
 
@@ -40,19 +42,20 @@ def agree(
     dtype: str,
     names: list[str],
     mistake: str,
-) -> dict[str, Result]:
-    """A measurement by case and usage."""
+) -> dict[str, dict[str, agreement.Raw]]:
+    """By case and usage the raw numbers, or the error that it raised: they are compared where no such code has been."""
     used = with_mistake(methods, bridge, mistake)
-    references = [known(name) for name in cases]
-    problems = [Problem(reference.case, bridge, used, dtype, device) for reference in references]
-    return agreement.measure(problems, references, [usages()[name] for name in names])
+    problems = [Problem(known(name).case, bridge, used, dtype, device) for name in cases]
+    with Kept(bridge):
+        return agreement.run(problems, [usages()[name] for name in names])
 
 
 def call(
     bridge: ModuleType, methods: SimpleNamespace, device: str, method: str, dtype: str, mistake: str
 ) -> dict[str, Any]:
     """What came of each call of a method, in every setting: raw numbers, or the error that it raised."""
-    return calling.run(bridge, with_mistake(methods, bridge, mistake), device, dtype, method)
+    with Kept(bridge):
+        return calling.run(bridge, with_mistake(methods, bridge, mistake), device, dtype, method)
 
 
 def with_mistake(methods: SimpleNamespace, bridge: ModuleType, mistake: str) -> SimpleNamespace:

@@ -266,7 +266,7 @@ def work(framework, falsified, tmp_path):
             [sys.executable, "-m", module], cwd=ROOT, input=json.dumps(said), capture_output=True, text=True
         )
         assert worker.returncode == 0, worker.stderr
-        events = [json.loads(line) for line in worker.stdout.splitlines()]
+        events = [json.loads(line) for line in worker.stdout.splitlines() if line]
         return [event["result"] for event in events if event["event"] == "done"]
 
     return measure

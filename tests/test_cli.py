@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 import impls
-from bench import arguments, verify
+from bench import arguments, comparison, verify
 from bench.cli import app
 from bench.commands.measuring import passes
 from bench.commands.verifying import verify_methods
@@ -133,11 +133,21 @@ def test_what_passes_and_what_does_not():
 def test_a_usage_that_raises_is_a_failure_of_its_own():
     job = Job("equivalence.worker", "torch", {"device": "cpu"}, [])
     unit = ["agreement", ["tanh-mlp"], "float64", ["fgm", "hvp"], ""]
-    found = {"tanh-mlp": {"fgm": {"error": "ValueError: no"}, "hvp": {"kind": "agreement"}}}
-    outcome = Outcome(job, unit, "ok", result=found)
-    fgm, hvp = verify.records(outcome)
+    (value, gradient), _ = comparison.expect("hvp", "tanh-mlp")
+    found = {"fgm": {"error": "ValueError: no"}, "hvp": {"value": value.tolist(), "gradient": gradient.tolist()}}
+    fgm, hvp = verify.records(Outcome(job, unit, "ok", result={"tanh-mlp": found}))
     assert isinstance(fgm, AgreementRecord) and fgm.status == "failed" and "no" in fgm.reason
-    assert hvp.status == "ok"
+    assert hvp.status == "ok" and hvp.verdict.holds
+
+
+@pytest.mark.parametrize(
+    "found", [{}, {"value": [1.0], "gradient": [1.0]}, {"value": "all", "gradient": None}, {"kind": "agreement"}]
+)
+def test_what_is_no_result_of_a_usage_is_a_failure(found):
+    job = Job("equivalence.worker", "torch", {"device": "cpu"}, [])
+    unit = ["agreement", ["tanh-mlp"], "float64", ["hvp"], ""]
+    (record,) = verify.records(Outcome(job, unit, "ok", result={"tanh-mlp": {"hvp": found}}))
+    assert record.status == "failed" and record.reason and not record.verdict.holds
 
 
 def test_a_torn_line_is_reported_and_costs_itself_alone(tmp_path):

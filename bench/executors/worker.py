@@ -4,6 +4,7 @@ import contextlib
 import json
 import math
 import os
+import secrets
 import signal
 import subprocess
 import tempfile
@@ -76,7 +77,9 @@ class Worker:
             start_new_session=True,  # Ctrl-C is the run's to hear, not the worker's
         )
         units = [(number, job.units[number]) for number in numbers]
-        self.message = json.dumps({**job.arguments, "framework": job.framework, "cores": cores, "units": units})
+        self.token = secrets.token_hex()
+        arguments = {**job.arguments, "token": self.token}
+        self.message = json.dumps({**arguments, "framework": job.framework, "cores": cores, "units": units})
         self.watch = Watch(self.process.pid, stop, memory)
         self.current: int | None = None
         self.seen: set[int] = set()
@@ -105,10 +108,9 @@ class Worker:
             self.process.stdin.write(self.message)
             self.process.stdin.close()
         for line in self.process.stdout:
-            try:
-                said = json.loads(line)
-            except ValueError:
-                break  # cut off by its death
+            said = self.event(line)
+            if not said:
+                continue
             self.watch.expect(self.job.limit)
             if said["event"] != "ready":
                 event = self.heard(said)
@@ -116,6 +118,19 @@ class Worker:
                 if isinstance(event, Outcome) and event.status == "oom":
                     self.watch.kill()  # what it still holds would be missing for the next unit
                     return
+
+    def event(self, line: str) -> dict[str, Any]:
+        """What a line says; nothing, if it was cut off by the worker's death or another than the worker wrote it.
+
+        A process that the worker has forked knows the token too, but not more than one of them can end a unit.
+        """
+        try:
+            said = json.loads(line)
+        except ValueError:
+            return {}
+        if not isinstance(said, dict) or said.get("token") != self.token:
+            return {}
+        return {} if said["event"] == "done" and said["number"] != self.current else said
 
     def heard(self, said: dict[str, Any]) -> Event:
         number = said["number"]

@@ -17,6 +17,7 @@ from equivalence.foreign.journal import Journal, ended_in
 from equivalence.foreign.limit import Overtime, limited
 from equivalence.foreign.loading import Function, brief, exit_code, line, load, stubs
 from equivalence.foreign.returns import Returned, fits, shape_of
+from equivalence.foreign.state import left_alone
 from equivalence.protocol import Complaint
 
 WORDS = {
@@ -77,7 +78,12 @@ class Guard:
         """Call it; nothing that it raises ends more than the call."""
         printed = io.StringIO()
         try:
-            with self.journal.entered(self.name), contextlib.redirect_stdout(printed), limited(self.seconds):
+            with (
+                self.journal.entered(self.name),
+                left_alone(self.name, self.bridge),
+                contextlib.redirect_stdout(printed),
+                limited(self.seconds),
+            ):
                 result = self.function(*args, **kwargs)
         except Complaint:  # of another foreign function that it called
             raise
