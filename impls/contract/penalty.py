@@ -2,7 +2,19 @@
 
 from typing import Literal
 
-from impls.contract.types import Array, Batch, ClassProbes, Loss, Mix, Model, Positive, Same, Scale, Weights
+from impls.contract.types import (
+    Array,
+    Batch,
+    ClassProbes,
+    Loss,
+    Mix,
+    Model,
+    ModelOrClassifier,
+    Positive,
+    Same,
+    Scale,
+    Weights,
+)
 
 
 def input_gradient_penalty(
@@ -74,7 +86,7 @@ def jacobian_penalty(
 
 def tikhonov_penalty(
     divergence: Literal["squared_error", "kl_divergence"],
-    f: Model,
+    f: ModelOrClassifier,
     x: Batch,
     *,
     probes: ClassProbes | None = None,
@@ -87,7 +99,7 @@ def tikhonov_penalty(
 
     Args:
         divergence: which λ.
-        f: x (B, *S) -> (B, C), for "kl_divergence" logits.
+        f: x (B, *S) -> (B, C), for "kl_divergence" logits of two classes or more.
         x: (B, *S).
         probes: (K, B, C), of mean 0 and covariance I, averaged; None for the exact sum over the C rows.
         with_outputs: also return f(x), which the penalty computes anyway, for the loss.
