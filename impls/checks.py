@@ -82,7 +82,7 @@ class Call:
         if get_origin(wanted) is Literal and value not in get_args(wanted):
             raise ValueError(f"{name}: got {value!r}, expected one of {', '.join(map(repr, get_args(wanted)))}")
         if isinstance(wanted, Returns):
-            return self.returning(name, value, wanted.sizes)
+            return self.returning(name, value, wanted)
         if isinstance(wanted, Shape):
             self.check_array(name, value, wanted)
         elif isinstance(wanted, Interval):
@@ -112,6 +112,8 @@ class Call:
                 " tokens perturb the embedding's output"
             )
         self.check_shape(name, value, wanted.sizes)
+        if wanted.softmax:
+            check_classes(name, value)
         finite = self.bridge.finite(value) if wanted.finite or wanted.lowest > -math.inf else None
         if finite is False:
             raise ValueError(f"{name}: got NaN or infinity among its values, expected finite numbers")
@@ -219,11 +221,12 @@ class Call:
                 found = f"{lowest:.4g} to {highest:.4g}"
                 raise ValueError(f"x: got values from {found}, expected them within the bounds {value}")
 
-    def returning(self, name: str, closure: Callable, sizes: str) -> Callable:
+    def returning(self, name: str, closure: Callable, wanted: Returns) -> Callable:
         """The closure, with the shape of its result checked: a reduced loss would scale every gradient by 1/B."""
         if not callable(closure):
-            raise TypeError(f"{name}: got {closure!r:.60}, expected a function of arrays that returns ({sizes})")
+            raise TypeError(f"{name}: got {closure!r:.60}, expected a function of arrays that returns ({wanted.sizes})")
         self.closures[name] = closure
+        softmax = wanted.softmax is True or self.given.get(wanted.softmax) == "kl_divergence"
 
         @functools.wraps(closure)
         def checked_closure(*arrays: Any) -> Any:
@@ -231,10 +234,14 @@ class Call:
                 result = closure(*arrays)
             try:
                 if not hasattr(result, "shape"):
-                    raise ValueError(f"what {name}(x) returned: got a {type(result).__name__}, expected ({sizes})")
-                self.check_shape(f"what {name}(x) returned", result, sizes)
+                    raise ValueError(
+                        f"what {name}(x) returned: got a {type(result).__name__}, expected ({wanted.sizes})"
+                    )
+                self.check_shape(f"what {name}(x) returned", result, wanted.sizes)
             except ValueError as error:
                 raise ValueError(f"{error}: one result a sample, not reduced over the batch") from None
+            if softmax:
+                check_classes(f"what {name}(x) returned", result)
             return result
 
         return checked_closure
@@ -258,6 +265,15 @@ def agrees(found: int | None, known: int | None) -> bool:
 def either(known: Any, found: Any) -> Any:
     """What is known, or else what was found."""
     return found if known is None else known
+
+
+def check_classes(name: str, logits: Any) -> None:
+    """Two or more: what a softmax over one class says is always 1, and every divergence of it 0."""
+    if getattr(logits.shape, "rank", 2) is not None and logits.shape[-1] == 1:
+        raise ValueError(
+            f"{name}: got shape {tuple(logits.shape)}, expected logits of two classes or more, since a softmax over one"
+            " is constant. Write a single logit z as two, [z, 0]: class 0 then has the probability sigmoid(z)"
+        )
 
 
 def check_number(name: str, value: Any, wanted: Interval) -> Any:

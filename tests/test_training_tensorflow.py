@@ -754,7 +754,7 @@ REFUSED_IN_THE_STEP = {
         lambda: compiled(keras.Sequential([keras.Input((WIDTH,)), layers.Dense(1)]), loss="mse"),
         lambda m: virtual_adversarial_training(m, radius=1.0),
         X,
-        r"outputs of shape \(5, 1\), expected logits \(B, C\)",
+        r"model: got shape \(5, 1\), expected logits of two classes or more.*\[z, 0\]",
     ),
     "nothing to train": (lambda: frozen_of(X), None, X, "no trainable weights"),
     "a table frozen afterwards": (

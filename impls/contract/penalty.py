@@ -8,6 +8,7 @@ from impls.contract.types import (
     Loss,
     Mix,
     Model,
+    ModelOrClassifier,
     Outputs,
     PerSample,
     Positive,
@@ -86,7 +87,7 @@ def jacobian_penalty(
 
 def tikhonov_penalty(
     divergence: Literal["squared_error", "kl_divergence"],
-    f: Model,
+    f: ModelOrClassifier,
     x: Batch,
     *,
     probes: ClassProbes | None = None,
@@ -99,7 +100,7 @@ def tikhonov_penalty(
 
     Args:
         divergence: which λ.
-        f: x (B, *S) -> (B, C), for "kl_divergence" logits.
+        f: x (B, *S) -> (B, C), for "kl_divergence" logits of two classes or more.
         x: (B, *S).
         probes: (K, B, C), of mean 0 and covariance I, averaged; None for the exact sum over the C rows.
         with_outputs: also return f(x), which the penalty computes anyway, for the loss.

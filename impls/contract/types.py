@@ -19,6 +19,7 @@ class Shape:
     kind: str = "floating"  # "any" where integers will do
     finite: bool = False  # the values are looked at where there are any: an array that is traced has none
     lowest: float = float("-inf")  # likewise
+    softmax: bool = False  # its last axis goes into a softmax, which over one class is constant
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class Returns:
     """A closure, and the shape of what it returns."""
 
     sizes: str
+    softmax: bool | str = False  # as in Shape; a name: where that option is "kl_divergence"
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ Sequences = Annotated[Array, Shape("B T D", finite=True)]
 Padding = Annotated[Array, Shape("B T")]
 Mix = Annotated[Array, Shape("B", lowest=0)]
 Outputs = Annotated[Array, Shape("B C")]
+Logits = Annotated[Array, Shape("B C", softmax=True)]
 Weights = Annotated[Array, Shape("B C", lowest=0)]
 Labels = Annotated[Array, "labels"]
 ClassProbes = Annotated[Array, Shape("K B C")]
@@ -78,6 +81,8 @@ ParamDraws = Annotated[dict[str, Array], Tree(copies=True)]
 
 Loss = Annotated[Callable[[Array], Array], Returns("B")]
 Model = Annotated[Callable[[Array], Array], Returns("B C")]
+Classifier = Annotated[Callable[[Array], Array], Returns("B C", softmax=True)]
+ModelOrClassifier = Annotated[Callable[[Array], Array], Returns("B C", softmax="divergence")]
 Divergence = Annotated[Callable[[Array, Array], Array], Returns("B")]
 
 Scale = Annotated[float, Interval(0)]

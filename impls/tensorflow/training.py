@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
-from impls.checks import check_count, checked
+from impls.checks import check_classes, check_count, checked
 from impls.tensorflow import finite
 from impls.tensorflow.losses import entropy, kl_divergence
 from impls.tensorflow.norms import l2_norm, steepest, unit
@@ -410,9 +410,10 @@ def _finite(name, value, *, eagerly=False):
 
 def _logits(model, y_pred):
     """y_pred, if it is logits as far as can be seen; in mixed precision its KL needs more digits."""
-    if not tf.is_tensor(y_pred) or y_pred.shape.rank != 2 or y_pred.shape[1] == 1:
+    if not tf.is_tensor(y_pred) or y_pred.shape.rank != 2:
         came = f"shape {tuple(y_pred.shape)}" if tf.is_tensor(y_pred) else f"a {type(y_pred).__name__}"
         raise ValueError(f"model: got outputs of {came}, expected logits (B, C) of two classes or more")
+    check_classes("model", y_pred)
     categorical = (keras.losses.categorical_crossentropy, keras.losses.sparse_categorical_crossentropy)
     probabilities = any(
         getattr(loss, "fn", None) in categorical and not loss._fn_kwargs.get("from_logits") for loss in _losses(model)
