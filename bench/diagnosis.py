@@ -1,4 +1,4 @@
-"""What is wrong with someone else's functions, as far as numbers say: which fail, where, and what they are like.
+"""What is wrong with someone else's functions, as far as numbers say: which fail, where they differ, and like what.
 
 True or silent. A function is named only for what it fails by itself, with the reference in the place of all others, and
 only where there are numbers: of an exception, a time limit or a refused shape the record says all that is known.

@@ -1,11 +1,21 @@
-"""Planted mistakes with another constant than the planted one: 5 % where 3 % is planted, a third where it is a half."""
+"""Planted mistakes with another constant than the planted one: 5 % where 3 % is planted, a third where it is a half.
+
+What is said of all of them takes a minute or two and is a test of its own: `python -m pytest tests/other_constants.py`.
+"""
 
 import ast
+import functools
 import inspect
 import textwrap
 
+import pytest
+
+from bench.mutants import DTYPE
 from equivalence.claim import Replacement
-from equivalence.mutant import mutants
+from equivalence.foreign.resemblance import by_check, compared, errors, nearest
+from equivalence.mutant import mutants, planted, published
+from equivalence.reference import known
+from equivalence.usages import USAGES
 
 # By the planted mistake, what of its code is written otherwise, and how. What changes the mistake in kind is not here,
 # an exponent or a number of steps; nor a constant with which it would be another one that is planted.
@@ -76,3 +86,47 @@ def variant(name: str, after: str) -> Replacement:
     space = dict(vars(inspect.getmodule(mistake)))
     exec(compile(tree, name, "exec"), space)
     return space[function.name]
+
+
+@pytest.fixture(scope="module")
+def hints(bridge, methods):
+    """What a mistake, or one with another constant, is said to be, in one of the functions that it replaces."""
+
+    @functools.cache
+    def wrong(name, after):
+        replace = variant(name, after) if after else mutants()[name].replace
+        return planted(methods, replace(methods, bridge))
+
+    @functools.cache
+    def measured(name, after, check):
+        return by_check(bridge, wrong(name, after), "cpu", check)
+
+    def hinted(name, function, after=""):
+        case = known(mutants()[name].case).case
+        usages = [usage for usage in USAGES if usage.method == function and usage.applies(case)]
+        checks = [("usage", case.name, DTYPE, usage.name) for usage in usages]
+        own = errors((check, measured(name, after, check)) for check in checks)
+        candidates = [mutant.name for mutant in published() if function in mutant.methods]
+        alike = {other: compared(own, checks, functools.partial(measured, other, "")) for other in candidates}
+        found = nearest({other: like for other, like in alike.items() if like})
+        return found, any(signed.loud for signed in own.values())
+
+    return hinted
+
+
+def test_a_planted_mistake_is_itself_and_no_other(hints):
+    for mutant in published():
+        for function in mutant.methods & {usage.method for usage in USAGES}:
+            found, loud = hints(mutant.name, function)
+            assert list(found) == [mutant.name] * loud, mutant.name
+
+
+def test_the_first_hint_is_right_of_nine_in_ten_and_of_none_wrong(hints):
+    said = {}
+    for name, after in VARIANTS:
+        [function] = mutants()[name].methods
+        said[name, after] = next(iter(hints(name, function, after)[0]), None)
+    wrong = {what: hint for what, hint in said.items() if hint not in (what[0], None)}
+    assert not wrong
+    silent = [what for what, hint in said.items() if hint is None]
+    assert len(silent) <= len(said) / 10, silent

@@ -30,6 +30,7 @@ from bench.run import Executor
 from bench.session import Session
 from equivalence.cases import REGISTRY
 from equivalence.claim import claims
+from equivalence.mutant import Mutant
 from equivalence.mutant import mutants as registry
 from equivalence.usages import USAGES
 
@@ -79,7 +80,10 @@ def mutants_command(
     json: Json = None,
     out: Out = RESULTS,
 ) -> None:
-    """Plant mistakes and see which claims reject them. Exit status 1 while any survives, or any claim is idle."""
+    """Plant mistakes and see which claims reject them. Exit status 1 while any survives, or any claim is idle.
+
+    With --claim the claims are judged: 1 where one rejects nothing, or accepts one of its own wrong variants.
+    """
     with prepared(json, out, shard, resume, executor, address, memory_limit, wait) as session:
         chosen = arguments.frameworks(framework, console)
         known = [*claims(), verify.AGREEMENT]
@@ -92,13 +96,34 @@ def mutants_command(
             if not (jobs := mutants.jobs(chosen, planted, ids, device, len(slots), cache)):
                 raise arguments.refuse("nothing to measure: none of these claims uses what these mistakes replace")
             records = measured(session, jobs, slots, verify.records)
-    if claim:  # nothing is said of mistakes that these claims do not meet
-        met = {record.wrong for record in records}
-        planted = [each for each in planted if each.name in met]
-    left = mutants.survivors(records, chosen, planted)
-    idle = [] if claim or mutant or not session.shard.whole else mutants.idle(records, known)
+    if claim and not mutant:
+        good = claims_judged(records, chosen, planted, ids, session.shard.whole)
+    else:
+        met = {record.wrong for record in records}  # nothing is said of mistakes that these claims do not meet
+        planted = [each for each in planted if not claim or each.name in met]
+        good = mistakes_judged(records, chosen, planted, [] if mutant or not session.shard.whole else known)
+    finish(records, json, good)
+
+
+def claims_judged(
+    records: list[Any], frameworks: list[str], planted: list[Mutant], ids: list[str], whole: bool
+) -> bool:
+    """Whether each claim rejects all of its own wrong variants and, of all that is planted, something on numbers.
+
+    Printed. Other mistakes are not these claims' to reject.
+    """
+    left = mutants.survivors(records, frameworks, [mutant for mutant in planted if mutants.owner(mutant) in ids])
+    blind = mutants.blind(records, frameworks, ids) if whole else []
+    terminal.print_power(console, records, left, blind)
+    return not (left or blind)
+
+
+def mistakes_judged(records: list[Any], frameworks: list[str], planted: list[Mutant], ids: list[str]) -> bool:
+    """Whether every mistake is rejected, and every one of these claims is needed for it. Printed."""
+    left = mutants.survivors(records, frameworks, planted)
+    idle = mutants.idle(records, ids)
     terminal.print_mutants(console, records, left, idle)
-    finish(records, json, not (left or idle))
+    return not (left or idle)
 
 
 def variations_command(

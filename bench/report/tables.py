@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 import pandas as pd
 
-from bench.mutants import CAUGHT, FATES, KILLED, SURVIVED, fate, fates
+from bench.mutants import CAUGHT, FATES, KILLED, SURVIVED, fate, fates, owner, rejecting
 from bench.staleness import stale
 from bench.store import AgreementRecord, Base, CallRecord, ClaimRecord, OwnLossRecord, VariationRecord, latest
 from bench.verify import AGREEMENT
@@ -266,6 +266,16 @@ def killers(rows: Iterable[Mapping[str, str]], order: Sequence[str]) -> str:
         "caught: ": [claim for claim in order if KILLED not in by_claim[claim] and CAUGHT in by_claim[claim]],
     }
     return "; ".join(word + " ".join(found) for word, found in groups.items() if found)
+
+
+def power_table(records: Iterable[Any]) -> pd.DataFrame:
+    """One row a claim and framework: how many mistakes it rejects on numbers, of its own and of all others."""
+    rows = []
+    for (claim, framework), (killed, met) in rejecting(of_mistakes(records)).items():
+        own = {mistake for mistake in met if owner(mutants()[mistake]) == claim}
+        counts = [f"{len(group & set(killed))}/{len(group)}" if group else NONE for group in (own, set(met) - own)]
+        rows.append([claim, framework, *counts])
+    return framed(rows, ["claim", "framework", "rejects of its own", "of others"])
 
 
 def kill_matrix(records: Iterable[Any]) -> pd.DataFrame:

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from bench.mutants import rejecting
 from bench.report import costs, curves, effects, peers, tables
 from bench.report.tables import NOT_MEASURED
 from bench.run import Outcome
@@ -56,6 +57,20 @@ def print_mutants(
         console.print(Text(f"{framework}: nothing rejects “{mistake}”", style="red"))
     for claim in idle:
         console.print(Text(f"{claim} rejects no mistake that nothing else catches without judging", style="red"))
+
+
+def print_power(
+    console: Console, records: Iterable[Any], accepted: Iterable[tuple[str, str]], blind: Iterable[tuple[str, str]]
+) -> None:
+    """The mistakes that claims reject, how many of each kind, and below what is wrong with the claims."""
+    records = list(records)
+    rejected = {mistake for killed, _ in rejecting(records).values() for mistake in killed}
+    show(console, tables.kill_list(record for record in records if record.wrong in rejected))
+    show(console, tables.power_table(records))
+    for mistake, framework in accepted:
+        console.print(Text(f"{framework}: “{mistake}” is accepted", style="red"))
+    for claim, framework in blind:
+        console.print(Text(f"{framework}: {claim} rejects no mistake on numbers: it is no check", style="red"))
 
 
 def print_variations(console: Console, records: Iterable[Any]) -> None:
