@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from equivalence import oracle
-from equivalence.measure import ROUNDING_UNIT
+from equivalence.measure import ROUNDING_UNIT, not_covered
 from equivalence.problem import Problem
-from equivalence.protocol import said
+from equivalence.protocol import NotCovered, said
 from equivalence.reference import Reference
 from equivalence.usages import Usage
 
@@ -122,6 +122,8 @@ def one_by_one(problem: Problem, calls: Mapping[str, Callable[..., Any]]) -> dic
 def judged_by(reference: Reference, usage: Usage, found: Any, dtype: str) -> dict[str, Any]:
     """The measurement of one usage, or the error that it raised."""
     try:
+        if isinstance(found, NotCovered):
+            return not_covered(said(found))
         if isinstance(found, Exception):
             raise found
         unit = ROUNDING_UNIT[dtype]

@@ -8,8 +8,10 @@ from equivalence.cases import build
 from equivalence.claim import claims
 from equivalence.foreign import difference, loading
 from equivalence.judge import judge
+from equivalence.measure import not_covered
 from equivalence.mutant import mutants, planted
 from equivalence.problem import Problem
+from equivalence.protocol import NotCovered, said
 from equivalence.reference import Reference
 from equivalence.usages import usages
 
@@ -19,14 +21,20 @@ Result = dict[str, dict[str, Any]]
 def claim(
     bridge: ModuleType, methods: SimpleNamespace, device: str, claim_id: str, case_name: str, mistake: str
 ) -> Result:
-    """The claim's parts by name. With a mistake planted, only up to the first part that its judge rejects."""
+    """The claim's parts by name. With a mistake planted, only up to the first part that its judge rejects.
+
+    What an implementation does not offer ends it, too: what was measured before counts.
+    """
     stated, case = claims()[claim_id], build([case_name])[case_name]
     used = with_mistake(planted(methods, trainees.steps(methods)), bridge, mistake)
     parts = {}
-    for name, part in stated.measure(Problem(case, bridge, used, "float64", device), Reference(case)):
-        parts[name] = part
-        if mistake and not judge(part).holds:
-            break
+    try:
+        for name, part in stated.measure(Problem(case, bridge, used, "float64", device), Reference(case)):
+            parts[name] = part
+            if mistake and not judge(part).holds:
+                break
+    except NotCovered as error:
+        parts["not covered"] = not_covered(said(error))
     return parts
 
 
@@ -63,7 +71,8 @@ def vary(bridge: ModuleType, methods: SimpleNamespace, device: str, seed: int) -
 
 def contents(bridge: ModuleType, methods: SimpleNamespace, device: str, path: str, seconds: float) -> dict[str, Any]:
     """The contract's functions that someone else's file has."""
-    return {"functions": list(loading.load(path, seconds))}
+    file = loading.load(path, seconds)
+    return {"functions": list(file.functions), "dtypes": file.scope.dtypes, "gradients": file.scope.gradients}
 
 
 MEASURERS = {

@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.report import costs, curve_figures, effects, peers, tables
-from bench.report.tables import NOT_MEASURED
+from bench.report.tables import NOT_COVERED, NOT_MEASURED
 from bench.run import Outcome
 
 WIDTHS = {"what it says": 24, "mistakes rejected": 9, "measured": 16, "planted mistake": 46}  # of 100; others share
@@ -119,7 +119,8 @@ def coloured(value: str) -> Text:
     """Text, not markup: reasons may hold brackets."""
     if bad(value):
         return Text(value, style="red")
-    return Text(value, style="yellow" if NOT_MEASURED in value or "skipped" in value else "")
+    unknown = any(word in value for word in (NOT_MEASURED, NOT_COVERED, "skipped"))
+    return Text(value, style="yellow" if unknown else "")
 
 
 def bad(value: str) -> bool:
