@@ -4,7 +4,8 @@ The file is only ever imported in a worker, first in one of its own: what it doe
 """
 
 from collections import defaultdict
-from dataclasses import replace
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,15 @@ from bench import verify
 from bench.arguments import refuse
 from bench.executors.local import run
 from bench.run import Job, Outcome
-from bench.store import cores
+from bench.store import AgreementRecord, CallRecord, ClaimRecord, cores
 from equivalence.foreign.journal import ended_in
+from equivalence.judge import judge
+from equivalence.measure import ROUNDING_UNIT, not_covered
 from equivalence.usages import usages
 
 IMPORTING, CALL, UNIT = 30.0, 20.0, 60.0  # seconds that an import, one call, a claim on a case may take
 OURS = 600.0  # of our own code, which does not hang
+NO_GRADIENTS = "GRADIENTS is False"
 FEW = 4  # units that take about as long as starting one more worker
 WORKER = "equivalence.worker"
 
@@ -38,31 +42,44 @@ def source(path: Path) -> Path:
     return path.resolve()
 
 
-def functions(path: Path, framework: str, device: str) -> list[str]:
-    """The contract's functions that the file has, as a process of its own finds them."""
+@dataclass(frozen=True)
+class Contents:
+    """The contract's functions that a file has, and what it says that they offer."""
+
+    functions: list[str]
+    dtypes: tuple[str, ...]
+    gradients: bool
+
+    def words(self) -> str:
+        """What is not offered; nothing where all is."""
+        alone = [f"{' and '.join(self.dtypes)} alone"] if len(self.dtypes) < len(ROUNDING_UNIT) else []
+        alone += [] if self.gradients else ["values alone, no gradients in the parameters"]
+        return ", ".join(alone)
+
+
+def contents(path: Path, framework: str, device: str) -> Contents:
+    """What a process of its own finds in the file."""
     heard: list[Any] = []
     unit = ["contents", str(path), IMPORTING]
-    job = Job(WORKER, framework, {"device": device}, [unit], limit=IMPORTING + 2)  # Python code is stopped before
+    # Python code is stopped before the limit.
+    job = Job(WORKER, framework, {"device": device}, [unit], limit=IMPORTING + 2, processor_time=True)
     run([job], [cores()], heard.append)
     outcome = heard[-1]
     if outcome.status != "ok":
         died = outcome.reason.removeprefix("the worker died: ")
         ended = f"ended its process when it was imported: {died}" if died != outcome.reason else outcome.reason
         raise refuse(f"--impl: {path}: {ended}")
-    return outcome.result["functions"]
+    return Contents(outcome.result["functions"], tuple(outcome.result["dtypes"]), outcome.result["gradients"])
 
 
 class Trial:
     """The runs of one file: its jobs, and the records that they give."""
 
-    def __init__(self, path: Path, framework: str, device: str, journal: str):
-        self.framework, self.device, self.journal = framework, device, journal
+    def __init__(self, path: Path, framework: str, device: str, journal: str, gradients: bool):
+        self.framework, self.device, self.journal, self.gradients = framework, device, journal, gradients
         self.told: set[int] = set()  # processes whose end has been explained
-        self.arguments = {
-            "device": device,
-            "environment": verify.FAST_COMPILATION,
-            "implementation": {"path": str(path), "seconds": CALL, "journal": journal},
-        }
+        self.ours = {"device": device, "environment": verify.FAST_COMPILATION, "gradients": gradients}
+        self.arguments = self.ours | {"implementation": {"path": str(path), "seconds": CALL, "journal": journal}}
 
     def jobs(self, chosen: verify.Chosen, slots: int) -> list[Job]:
         """Every claim and usage of what the file replaces."""
@@ -73,9 +90,8 @@ class Trial:
     def job(self, units: list[Any], clean: bool = False) -> Job:
         """Units for one process, with the file's functions; a clean one knows nothing of the file."""
         if clean:
-            arguments = {name: value for name, value in self.arguments.items() if name != "implementation"}
-            return Job(WORKER, self.framework, arguments, units, OURS)
-        return Job(WORKER, self.framework, self.arguments, units, UNIT)
+            return Job(WORKER, self.framework, self.ours, units, OURS)
+        return Job(WORKER, self.framework, self.arguments, units, UNIT, processor_time=True)
 
     def records(self, outcome: Outcome) -> list[Any]:
         """As for the reference; of a process that ended, the function that it was in."""
@@ -83,7 +99,46 @@ class Trial:
         self.told |= gone.keys()
         if gone and outcome.status != "ok":
             outcome = replace(outcome, reason=f"{' or '.join(set(gone.values()))} was running: {outcome.reason}")
-        return verify.records(outcome)
+        records = verify.records(outcome)
+        return records if self.gradients else list(map(values_alone, records))
+
+    def about_gradients(self, records: Collection[Any]) -> None:
+        """Excuse what fails of claims about gradients, if none are offered: the reference fails without them, too."""
+        failing = [record for record in records if isinstance(record, ClaimRecord) and not record.verdict.holds]
+        units = [["claim", record.claim, record.case, ""] for record in failing]
+        if self.gradients or not units:
+            return
+        heard: list[Any] = []
+        run([Job(WORKER, self.framework, self.ours, units, OURS)], [cores()], heard.append)
+        controls = {tuple(event.unit[1:3]): event for event in heard if isinstance(event, Outcome)}
+        for record in failing:
+            if control := controls.get((record.claim, record.case)):
+                excuse(record, control)
+
+
+def values_alone(record: Any) -> Any:
+    """The record of an agreement or of calls without gradients, which were not computed."""
+    if isinstance(record, AgreementRecord) and record.status == "ok":
+        record.measurement["values only"] = True
+    if isinstance(record, CallRecord):
+        for part in record.parts.values():
+            part["values only"] = True
+    return record
+
+
+def excuse(record: ClaimRecord, control: Outcome) -> None:
+    """Take from a claim the parts that fail without gradients whatever the implementation."""
+    if control.status == "failed":
+        record.parts = {"": {}}  # all of it
+    about = {
+        name
+        for name, part in record.parts.items()
+        if not judge(part).holds and (control.status != "ok" or not judge(control.result.get(name, {})).holds)
+    }
+    record.parts = {name: not_covered(NO_GRADIENTS) if name in about else part for name, part in record.parts.items()}
+    if missing := verify.uncovered(list(record.parts.values())):
+        record.status, record.reason, record.parts = "unsupported", missing, {}
+    vars(record).pop("verdict", None)  # that of the parts as they were
 
 
 def split(unit: list[Any]) -> list[list[Any]]:

@@ -201,7 +201,9 @@ class CallRecord(Measured):
 
 
 def unmeasured(record: Measured) -> Verdict:
-    return Verdict(False, record.reason or f"{record.status}, no reason recorded", judged=False)
+    """Nothing was judged. What an implementation does not offer does not fail either."""
+    offered = record.status != "unsupported"
+    return Verdict(not offered, record.reason or f"{record.status}, no reason recorded", judged=False)
 
 
 class OwnLossRecord(Measured):

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from equivalence import oracle
-from equivalence.measure import ROUNDING_UNIT
+from equivalence.measure import ROUNDING_UNIT, not_covered
 from equivalence.problem import Problem
-from equivalence.protocol import Complaint, said
+from equivalence.protocol import Complaint, NotCovered, said
 from equivalence.reference import Reference
 from equivalence.usages import Usage
 
@@ -135,6 +135,8 @@ def one_by_one(problem: Problem, calls: Mapping[str, Callable[..., Any]], mode: 
 
 def raw(found: Any) -> Raw:
     """What came of a usage, as a worker can hand it on."""
+    if isinstance(found, NotCovered):
+        return {"not covered": said(found)}
     if isinstance(found, Exception):
         return {"error": said(found)}
     value, gradient = found
@@ -145,6 +147,8 @@ def measurement(found: Raw, expected: References, dtype: str) -> dict[str, Any]:
     """Raw numbers compared with what `references` gave: a measurement, or the error that was raised."""
     if "error" in found:
         return dict(found)
+    if "not covered" in found:
+        return not_covered(found["not covered"])
     try:
         got = np.asarray(found["value"], np.float64), np.asarray(found["gradient"], np.float64)
         shapes = [array.shape for array in got], [array.shape for array in expected[0]]

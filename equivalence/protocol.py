@@ -31,6 +31,10 @@ class Complaint(Exception):
     """An error whose message is a whole sentence: neither its type nor the line that raised it says any more."""
 
 
+class NotCovered(Complaint):
+    """What was asked for is not part of what an implementation offers: it says so itself, and does not fail by it."""
+
+
 def said(error: Exception) -> str:
     """An error in one line."""
     return str(error) if isinstance(error, Complaint) else f"{type(error).__name__}: {error}"

@@ -10,8 +10,10 @@ from equivalence.claim import claims
 from equivalence.foreign import difference, loading, resemblance
 from equivalence.foreign.guard import Guard
 from equivalence.judge import judge
+from equivalence.measure import not_covered
 from equivalence.mutant import mutants, planted
 from equivalence.problem import Problem
+from equivalence.protocol import NotCovered, said
 from equivalence.reference import known
 from equivalence.state import Kept
 from equivalence.usages import usages
@@ -22,15 +24,21 @@ Result = dict[str, dict[str, Any]]
 def claim(
     bridge: ModuleType, methods: SimpleNamespace, device: str, claim_id: str, case_name: str, mistake: str
 ) -> Result:
-    """The claim's parts by name. With a mistake planted, only up to the first part that its judge rejects."""
+    """The claim's parts by name. With a mistake planted, only up to the first part that its judge rejects.
+
+    What an implementation does not offer ends it, too: what was measured before counts.
+    """
     stated, reference = claims()[claim_id], known(case_name)
     used = with_mistake(planted(methods, trainees.steps(methods)), bridge, mistake)
     parts = {}
-    with Kept(bridge):  # a mistake may be one about the process, which the next unit is measured in too
-        for name, part in stated.measure(Problem(reference.case, bridge, used, "float64", device), reference):
-            parts[name] = part
-            if mistake and not judge(part).holds:
-                break
+    try:
+        with Kept(bridge):  # a mistake may be one about the process, which the next unit is measured in too
+            for name, part in stated.measure(Problem(reference.case, bridge, used, "float64", device), reference):
+                parts[name] = part
+                if mistake and not judge(part).holds:
+                    break
+    except NotCovered as error:
+        parts["not covered"] = not_covered(said(error))
     return parts
 
 
@@ -75,7 +83,8 @@ def vary(bridge: ModuleType, methods: SimpleNamespace, device: str, seed: int) -
 
 def contents(bridge: ModuleType, methods: SimpleNamespace, device: str, path: str, seconds: float) -> dict[str, Any]:
     """The contract's functions that someone else's file has."""
-    return {"functions": list(loading.load(path, seconds))}
+    file = loading.load(path, seconds)
+    return {"functions": list(file.functions), "dtypes": file.scope.dtypes, "gradients": file.scope.gradients}
 
 
 def alone(bridge: ModuleType, methods: SimpleNamespace, device: str, function: str, unit: list[Any]) -> dict[str, Any]:

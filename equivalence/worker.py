@@ -19,6 +19,8 @@ def start(job: dict[str, Any]) -> Callable[[list[Any]], dict[str, Any]]:
     bridge = impls.load(job["framework"])
     bridge.configure(threads=len(job["cores"]), double=True)
     methods = impls.methods(job["framework"])
+    if not job.get("gradients", True):
+        bridge = importlib.import_module("equivalence.values_only").without_gradients(bridge)
     if "implementation" in job:
         guard = importlib.import_module("equivalence.foreign.guard")
         methods = guard.guarded(methods, bridge, **job["implementation"])

@@ -1,13 +1,14 @@
 """Commands about numbers: whether claims hold, here or in someone else's code, and whether a mistake would be seen."""
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from bench import arguments, diagnosis, implementation, mutants, template, variations, verify
-from bench.commands.measuring import console, finish, located, measured, prepared
+from bench.commands.measuring import console, finish, located, measured, passes, prepared
 from bench.commands.options import (
     HOUR,
     RESULTS,
@@ -25,11 +26,12 @@ from bench.commands.options import (
     Wait,
     Workloads,
 )
-from bench.report import advice, terminal
+from bench.report import advice, coverage, terminal
 from bench.run import Executor
 from bench.session import Session
 from equivalence.cases import REGISTRY
 from equivalence.claim import claims
+from equivalence.foreign.journal import called, printed
 from equivalence.mutant import Mutant
 from equivalence.mutant import mutants as registry
 from equivalence.usages import USAGES
@@ -55,7 +57,8 @@ def verify_command(
     """Measure the claims and the frameworks' agreement with the oracle. Exit status 1 where something does not hold."""
     if impl:
         here = arguments.executor("local", address, memory_limit, wait, console)
-        finish(tried(impl, framework, claim, method, workload, device, quick, here, json), json)
+        records, given = tried(impl, framework, claim, method, workload, device, quick, here, json)
+        finish(records, json, bool(given) and all(map(passes, records)))
     with prepared(json, out, shard, resume, executor, address, memory_limit, wait) as session:
         records = verified(session, framework, claim, method, workload, device, quick)
     finish(records, json)
@@ -215,8 +218,11 @@ def tried(
     quick: bool,
     here: Executor,
     json: Path | None,
-) -> list[Any]:
-    """Measure someone else's implementation, print what to look at. Nothing is stored: the store is the reference's."""
+) -> tuple[list[Any], list[str]]:
+    """Measure someone else's implementation, print what to look at. Nothing is stored: the store is the reference's.
+
+    The records, and which of the file's functions have given a result.
+    """
     name = arguments.only("--impl", framework)
     path = implementation.source(impl)
     arguments.frameworks([name], console)
@@ -224,20 +230,26 @@ def tried(
     arguments.data()
     if json:
         arguments.writable(json, folder=False)
-    replaced = implementation.functions(path, name, device)
+    contents = implementation.contents(path, name, device)
+    replaced = contents.functions
     console.print(f"{impl} replaces {', '.join(replaced)}", highlight=False)
+    if words := contents.words():
+        console.print(f"it offers {words}", highlight=False)
     if unmeasured := set(replaced) - set(verify_methods()):
         console.print(f"[yellow]no claim measures {', '.join(sorted(unmeasured))}[/yellow]", highlight=False)
-    selection = selected(claim, method, workload, quick, replaced)
+    selection = replace(selected(claim, method, workload, quick, replaced), dtypes=contents.dtypes)
     session = Session(None, here)
     slots = session.executor.slots()
     with tempfile.TemporaryDirectory() as journal:
-        trial = implementation.Trial(path, name, device, journal)
+        trial = implementation.Trial(path, name, device, journal, contents.gradients)
         if not (jobs := trial.jobs(selection, len(slots))):
             raise arguments.refuse("nothing to measure: no claim uses these functions on these workloads")
         records = measured(session, jobs, slots, trial.records)
+        trial.about_gradients(records)
         advice.print_verified(console, records, name)
+        given = called(journal)
+        coverage.print_aside(console, records, sorted(set(replaced) - set(given)), printed(journal))
         failures = list(advice.failures(records))  # before the records' reasons become the whole explanation
         advised = diagnosis.explain(trial, records, replaced)
     advice.print_failures(console, failures, advised.values())
-    return records
+    return records, given

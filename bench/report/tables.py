@@ -28,11 +28,12 @@ Judged = ClaimRecord | AgreementRecord | CallRecord
 Kind = TypeVar("Kind", bound=Base)
 
 NOT_MEASURED = "not measured"
+NOT_COVERED = "not covered"  # someone else's implementation does not offer it, as it says itself
 STALE = "†"
 NONE = "–"
 MAIN_CASE = "tanh-mlp"  # small, and every claim has it
 DTYPES = ("float64", "float32")
-WORST_FIRST = ("FAILS", "wrong", "failed", "timeout", "oom", "interrupted", "unsupported", "skipped", "holds")
+WORST_FIRST = ("FAILS", "wrong", "failed", "timeout", "oom", "interrupted", NOT_COVERED, "skipped", "holds")
 
 
 def of_kind(records: Iterable[Any], kind: type[Kind]) -> list[Kind]:
@@ -46,6 +47,8 @@ def verdict(record: Judged) -> Verdict:
 
 def outcome(record: Judged) -> str:
     """holds, FAILS, or the status that stands in the place of a measurement."""
+    if record.status == "unsupported":
+        return NOT_COVERED
     if record.status != "ok":
         return record.status
     return "holds" if record.verdict.holds else "FAILS"

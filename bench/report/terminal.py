@@ -11,7 +11,7 @@ from rich.text import Text
 
 from bench.mutants import rejecting
 from bench.report import costs, curves, effects, peers, tables
-from bench.report.tables import NOT_MEASURED
+from bench.report.tables import NOT_COVERED, NOT_MEASURED
 from bench.run import Outcome
 
 WIDTHS = {"what it says": 24, "mistakes rejected": 9, "measured": 16, "planted mistake": 46}  # of 100; others share
@@ -144,7 +144,8 @@ def coloured(value: str) -> Text:
     """Text, not markup: reasons may hold brackets."""
     if bad(value):
         return Text(value, style="red")
-    return Text(value, style="yellow" if NOT_MEASURED in value or "skipped" in value else "")
+    unknown = any(word in value for word in (NOT_MEASURED, NOT_COVERED, "skipped"))
+    return Text(value, style="yellow" if unknown else "")
 
 
 def bad(value: str) -> bool:

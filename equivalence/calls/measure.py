@@ -14,20 +14,21 @@ from equivalence.calls import called, calls
 from equivalence.calls.call import Call, Part, directions, references, weights
 from equivalence.calls.settings import SETTINGS
 from equivalence.cases import build
-from equivalence.measure import ROUNDING_UNIT
+from equivalence.measure import ROUNDING_UNIT, not_covered
 from equivalence.oracle import values
 from equivalence.problem import Problem
-from equivalence.protocol import Complaint, said
+from equivalence.protocol import Complaint, NotCovered, said
 from equivalence.reference import Reference
 
 Array = np.ndarray
 APART = " · "  # between a call's name and its setting
+Missing = dict[str, str]  # why there are no numbers, under "error" or "not covered"
 Raw = list[dict[str, Any]]  # of each result its value, and its gradients by the argument's name
 
 
-def run(bridge: ModuleType, methods: SimpleNamespace, device: str, dtype: str, method: str) -> dict[str, Raw | str]:
+def run(bridge: ModuleType, methods: SimpleNamespace, device: str, dtype: str, method: str) -> dict[str, Raw | Missing]:
     """By call of the method and setting what came of it: raw numbers, or the error that it raised."""
-    found: dict[str, Raw | str] = {}
+    found: dict[str, Raw | Missing] = {}
     by_case = operator.attrgetter("case")
     for setting in bridge.SETTINGS:
         for case, own in itertools.groupby(sorted(called(method, setting), key=by_case), key=by_case):
@@ -36,7 +37,7 @@ def run(bridge: ModuleType, methods: SimpleNamespace, device: str, dtype: str, m
     return found
 
 
-def run_one(bridge: ModuleType, methods: SimpleNamespace, device: str, dtype: str, name: str) -> Raw | str:
+def run_one(bridge: ModuleType, methods: SimpleNamespace, device: str, dtype: str, name: str) -> Raw | Missing:
     """What came of one call, named with its setting."""
     plain, _, setting = name.partition(APART)
     call = calls()[plain]
@@ -49,7 +50,7 @@ def in_setting(name: str, setting: str) -> str:
     return f"{name}{APART}{setting}" if setting else name
 
 
-def run_on(problem: Problem, setting: str, chosen: Sequence[Call]) -> dict[str, Raw | str]:
+def run_on(problem: Problem, setting: str, chosen: Sequence[Call]) -> dict[str, Raw | Missing]:
     """The calls on one problem as one program; where it raises, each by itself."""
     point = Reference(problem.case).point
     shapes = {call.name: [np.shape(part) for part in call.results(values, point)] for call in chosen}
@@ -57,8 +58,9 @@ def run_on(problem: Problem, setting: str, chosen: Sequence[Call]) -> dict[str, 
         return evaluate(problem, setting, chosen, shapes)
     except Exception as error:
         if len(chosen) == 1:
-            return {chosen[0].name: said(error)}
-    found: dict[str, Raw | str] = {}
+            kind = "not covered" if isinstance(error, NotCovered) else "error"
+            return {chosen[0].name: {kind: said(error)}}
+    found: dict[str, Raw | Missing] = {}
     for call in chosen:
         found |= run_on(problem, setting, [call])
     return found
@@ -116,10 +118,10 @@ def expectations(name: str) -> tuple[list[Part], list[tuple[float, float]]]:
     return references(call, Reference(build([call.case])[call.case]))
 
 
-def judged(name: str, found: Raw | str, dtype: str) -> dict[str, Any]:
+def judged(name: str, found: Raw | Missing, dtype: str) -> dict[str, Any]:
     """The measurement of one call, or the error that it raised."""
-    if isinstance(found, str):
-        return {"error": found}
+    if isinstance(found, dict):
+        return not_covered(found["not covered"]) if "not covered" in found else dict(found)
     try:
         return compare(found, *expectations(name.partition(APART)[0]), dtype)
     except (KeyError, ValueError, TypeError) as error:  # numbers that are not those of such a call
