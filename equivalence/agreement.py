@@ -4,7 +4,7 @@ The unit of an error is u·(size + condition): u the dtype's rounding unit, size
 the oracle's own result moves, relative to the movement, when parameters, inputs, every evaluation of the model and
 every log-probability are moved at random by a relative amount. An algorithm that rounds at every step cannot do better
 than a few of these. What underflows is lost altogether: a unit is at least the smallest normal number η, as in
-fl(x∘y) = (x∘y)(1 + δ) + η. So is a penalty's sum of squares off by η: the slope of a norm of 1e-30 is lost in float32.
+fl(x∘y) = (x∘y)(1 + δ) + η. So is a sum of squares off by η: in float32 the slope of a norm of 1e-30 is lost.
 """
 
 import functools

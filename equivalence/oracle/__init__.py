@@ -33,7 +33,8 @@ from equivalence.oracle.curvature import hessian
 from equivalence.oracle.derivative import derivative
 from equivalence.oracle.losses import rounded
 from equivalence.oracle.models import embed, embed_vjp
-from equivalence.oracle.penalty import jacobian, underflowed
+from equivalence.oracle.norms import underflowed
+from equivalence.oracle.penalty import jacobian
 
 values = SimpleNamespace(
     log_softmax=losses.log_softmax,
