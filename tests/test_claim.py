@@ -1,4 +1,4 @@
-"""A claim names the contract's functions that it calls, all of them and no others: by that it is chosen for a method."""
+"""A claim names the functions of the contract that it calls, all and no others: by that it is chosen for a method."""
 
 import sys
 from dataclasses import replace

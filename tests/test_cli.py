@@ -2,6 +2,8 @@
 
 import ast
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,7 @@ from equivalence.claim import claims
 from impls.contract import MODULES
 
 CONTRACT = Path(impls.__file__).parent / "contract"
+ROOT = Path(__file__).parents[1]
 RUNNER = CliRunner()
 
 
@@ -169,3 +172,19 @@ def test_sizes_and_checkpoints_are_refused_before_any_work(tmp_path):
     (tmp_path / "model.safetensors").write_text("no tensors")
     said = invoke("time", "--checkpoint", tmp_path / "model.safetensors", "--out", tmp_path)
     assert said.exit_code == 2 and "config.json: not found" in said.output
+
+
+@pytest.mark.parametrize("missing", [("pandas",), ("jinja2", "matplotlib", "markdown_it", "itables", "pyarrow")])
+def test_without_a_package_it_works_or_says_which_one_is_missing(missing, tmp_path, framework):
+    """Whatever a report needs is no reason for a traceback where nothing is reported."""
+    words = ["verify", "--framework", framework, "--claim", "F", "--method", "entropy", "--quick", "--out", tmp_path]
+    code = (
+        f"import runpy, sys; sys.modules.update(dict.fromkeys({missing}));"
+        f"sys.argv = {['bench', *map(str, words)]}; runpy.run_module('bench', run_name='__main__')"
+    )
+    found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert "Traceback" not in found.stderr
+    if found.returncode != 0:
+        assert found.returncode == 2
+        assert any(f"the package {name} is not installed" in found.stderr for name in missing)
+        assert "pip install" in found.stderr
