@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 import impls
 from bench import arguments, verify
 from bench.cli import app
-from bench.commands.measuring import passes
+from bench.commands.measuring import passes, told
 from bench.commands.verifying import verify_methods
 from bench.run import Job, Outcome
 from bench.store import AgreementRecord, ClaimRecord, Store, VariationRecord, read
@@ -90,7 +90,12 @@ def test_verify_measures_stores_and_judges(tmp_path, framework):
     measured = [record for record in stored if record.kind == "claim"]
     assert not problems
     assert {record.wrong for record in measured} == {""}
-    assert len(json.loads((tmp_path / "records.json").read_text())) == len(measured)
+    [written] = json.loads((tmp_path / "records.json").read_text())
+    assert written["holds"] is True and "slope" in written["reason"]
+    assert [value for name, value in written["numbers"].items() if name.endswith("expected slope")] == [2]
+    assert len(measured) == 1 and measured[0].reason == "", (
+        "what is stored has no verdict: it is judged when it is read"
+    )
     assert invoke("report", "--out", tmp_path).exit_code == 0
     assert "C1" in (tmp_path / "README.md").read_text()
 
@@ -131,6 +136,23 @@ def test_what_passes_and_what_does_not():
     assert passes(VariationRecord(**varied, count=3))
     assert not passes(VariationRecord(**varied, count=0))
     assert not passes(VariationRecord(**varied, count=3, failures={"hvp": "off by 40"}))
+
+
+def test_what_is_written_has_its_verdict():
+    right = {"kind": "exact", "difference": 0.0, "scale": 1.0, "rounding unit": 1e-16}
+    common = {"claim": "C1", "framework": "torch", "case": "tanh-mlp"}
+    made = {
+        True: ClaimRecord(**common, status="ok", parts={"a": right}),
+        False: ClaimRecord(**common, status="ok", parts={"a": right | {"difference": 1.0}}),
+        None: ClaimRecord(**common, status="interrupted", reason="the run was stopped"),
+    }
+    for holds, record in made.items():
+        written = told(record)
+        assert written["holds"] is holds and written["reason"] == record.verdict.reason != ""
+        assert written["numbers"] == record.verdict.numbers and written["claim"] == "C1"
+    assert told(ClaimRecord(**common, status="timeout", reason="took longer than 60 s"))["holds"] is False
+    varied = VariationRecord(framework="torch", seed=0, status="ok", count=3, failures={"hvp": "off by 40"})
+    assert told(varied)["holds"] is False and told(varied)["numbers"] == {}
 
 
 def test_a_usage_that_raises_is_a_failure_of_its_own():
