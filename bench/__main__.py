@@ -4,10 +4,21 @@ import os
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy only checks here: it must not take the workers' cores
 
-from bench.cli import app
+import sys
+
+INSTALL = "python -m pip install -c constraints.txt --group run --group data --group report"
 
 
 def main() -> None:
+    """Run the command line; where a package is missing that all of it needs, say which one."""
+    try:
+        from bench.cli import app
+    except ModuleNotFoundError as error:
+        name = str(error.name).partition(".")[0]
+        print(
+            f"error: the package {name} is not installed. What installs all that is needed: {INSTALL}", file=sys.stderr
+        )
+        raise SystemExit(2) from None
     app(prog_name="python -m bench")
 
 
