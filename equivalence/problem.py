@@ -19,7 +19,8 @@ MANY = 8  # calls of one function, from which on compiling it for them is worth 
 class Point:
     """What methods are called with at given parameters: closures, the batch, and the case's extra arrays.
 
-    `of_params` is the loss as a function of all parameters, `of_table` of the one that stands for a table.
+    `of_params` is the loss as a function of all parameters, `of_table` of the one that stands for a table, and
+    `of_sparse_table` the same with a gradient that is sparse in a framework that has such.
     """
 
     f: Callable[[Array], Array]
@@ -31,6 +32,7 @@ class Point:
     params: Mapping[str, Array]
     of_params: Callable[[Mapping[str, Array]], Array]
     of_table: Callable[[Array], Array]
+    of_sparse_table: Callable[[Array], Array]
     directions: Array = None  # (m, *S), where the case has some
 
     @property
@@ -98,8 +100,11 @@ class Problem:
         def of_table(table: Array) -> Array:
             return of_params({**params, str(self.case.table): table})
 
-        named = SimpleNamespace(**extra)
-        return Point(f, loss, x, data["labels"], named, self.case, params, of_params, of_table, data.get("directions"))
+        def of_sparse_table(table: Array) -> Array:
+            return loss(self.models.embed(table, data["tokens"], sparse=True))
+
+        tables, named = (of_table, of_sparse_table), SimpleNamespace(**extra)
+        return Point(f, loss, x, data["labels"], named, self.case, params, of_params, *tables, data.get("directions"))
 
     def low_dimensional(self, point: Point) -> Point:
         """The same point as a function of coordinates (B, m) along the case's directions, where it has them."""

@@ -42,7 +42,7 @@ class Reference:
         data = (case.x, case.tokens, case.mask)
         of_params = oracle.OfParams(case.model, case.loss, case.labels, *data, table, wrap, **case.options)
         of_table = OfTable(of_params, case.params, table)
-        self.point = Point(model, loss, x, case.labels, extra, case, case.params, of_params, of_table)
+        self.point = Point(model, loss, x, case.labels, extra, case, case.params, of_params, of_table, of_table)
 
     def low_dimensional(self) -> Point:
         """The point in coordinates along the case's directions, where it has them."""

@@ -74,7 +74,7 @@ def test_replacements_stand_for_what_the_contract_has():
     assert {name: mutant.methods - known for name, mutant in mutants().items() if mutant.methods - known} == {}
 
 
-SHARING = {"with_loss", "with_outputs", "outputs", "logits"}  # save a forward pass: no claim asks for them
+SHARING = {"with_loss", "with_outputs", "outputs", "logits"}  # save a forward pass: calls alone ask for them
 
 
 @pytest.mark.parametrize("name", [name for name, mutant in OWN.items() if mutant.methods <= set(STUBS)])
@@ -85,7 +85,7 @@ def test_a_replacement_can_be_called_as_the_contract_says(name):
         named = {key: value for key, value in given.items() if value.kind is not value.VAR_KEYWORD}
         assert list(named) == [key for key in asked if key in named], "in the contract's order, and no others"
         shared = {key for key in SHARING & set(asked) if asked[key].kind is asked[key].KEYWORD_ONLY}
-        assert rest or set(named) == set(asked) - shared
+        assert rest or set(asked) - shared <= set(named)
         assert [key for key in asked if asked[key].kind is asked[key].POSITIONAL_OR_KEYWORD] == [
             key for key in named if named[key].kind is named[key].POSITIONAL_OR_KEYWORD
         ]

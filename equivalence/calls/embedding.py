@@ -41,6 +41,12 @@ def calls() -> Iterator[Call]:
             yield output(f"{norm}, {scope}", "call-words", norm=norm, scope=scope)
         yield output(norm, "call-matrices", norm=norm)
     yield table("radius 0", radius=0.0)
+    yield Call(
+        "perturb_table",
+        "a loss with sparse gradients",
+        "call-words",
+        lambda m, p: m.perturb_table(p.of_sparse_table, p.table, radius=0.5),
+    )
     yield output("radius 0", "call-words", radius=0.0)
     yield normalized("frequencies")
     yield Call(

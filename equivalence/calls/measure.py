@@ -23,6 +23,7 @@ from equivalence.reference import Reference
 Array = np.ndarray
 APART = " · "  # between a call's name and its setting
 Missing = dict[str, str]  # why there are no numbers, under "error" or "not covered"
+MOST = 1e300  # units that an error is counted in
 Raw = list[dict[str, Any]]  # of each result its value, and its gradients by the argument's name
 
 
@@ -134,13 +135,13 @@ def compare(found: Raw, parts: Sequence[Part], scales: Sequence[tuple[float, flo
     value_errors, gradient_errors, conditions = [], [], []
     for mine, part, (size, slope) in zip(found, parts, scales, strict=True):
         value = np.asarray(mine["value"], float) - part.value
-        value_errors.append(np.ravel(value) / (unit * size + UNDERFLOW[unit]))
+        value_errors.append(counted(np.ravel(value), unit * size + UNDERFLOW[unit]))
         for name, wanted in part.gradients.items():
             gradient = np.asarray(mine["gradients"][name], float)
             if name in part.errors:
                 gradient = np.tensordot(directions(gradient.shape), gradient, gradient.ndim)
             off = unit * slope + part.errors.get(name, 0.0) + UNDERFLOW[unit]
-            gradient_errors.append(np.ravel(gradient - wanted) / off)
+            gradient_errors.append(counted(np.ravel(gradient - wanted), off))
         conditions.append([size / (np.abs(part.value).max() or 1), slope / (largest(part) or 1)])
     errors, slopes = np.concatenate(value_errors), np.concatenate(gradient_errors)
     return {
@@ -151,6 +152,11 @@ def compare(found: Raw, parts: Sequence[Part], scales: Sequence[tuple[float, flo
         "rounding unit": unit,
         "condition": np.max(conditions, axis=0).tolist(),
     }
+
+
+def counted(errors: Array, unit: float) -> Array:
+    """Errors in units; MOST of them where what is wrong should be 0, whose unit is hardly a number."""
+    return errors / np.maximum(unit, np.nan_to_num(np.abs(errors), nan=0, posinf=0) / MOST)
 
 
 def largest(part: Part) -> float:

@@ -48,6 +48,13 @@ def calls() -> Iterator[Call]:
     yield penalty("a flat loss", "call-flat", 0.5)
     for level in (-1.0, 0.0, 100.0):
         yield flooded(f"level {level}", "call-vectors", level)
+    yield Call(
+        "flooding",
+        "numbers of both signs, of three axes",
+        "call-matrices",
+        lambda m, p: m.flooding(p.x, level=-0.5),
+        (lambda p: lambda c: (pullbacks.flooding(p.x, level=-0.5)(c), {}),),
+    )
     yield noisy("one draw", "call-vectors", draws=1)
     yield Call(
         "flooding",

@@ -28,7 +28,7 @@ def perturbation_calls() -> Iterator[Call]:
             yield perturbation(how, case, how=how)
     for case in ("call-many", "call-volumes", "call-numbers", "call-one"):
         yield perturbation("", case)
-    yield perturbation("50 steps", "call-one", steps=50)
+    yield perturbation("50 steps", "call-volumes", steps=50)  # where the 50th still turns it
     for xi in (1e-3, 1.0):
         yield perturbation(f"xi {xi}", "call-vectors", xi=xi)
     yield perturbation("radius 0", "call-vectors", radius=0.0)
@@ -75,7 +75,7 @@ def smoothness_calls() -> Iterator[Call]:
         yield smoothness(f"exact, entropy {weight}", "call-vectors", how="exact", entropy_weight=weight)
     for how in HOWS:
         yield smoothness(f"{how}, 3 steps", "call-vectors", how=how, steps=3, xi=0.1)
-    yield smoothness("20 steps", "call-one", steps=20)
+    yield smoothness("20 steps", "call-volumes", steps=20)
     for case in ("call-many", "call-images", "call-numbers"):
         yield smoothness("", case)
     for xi in (1e-3, 1.0):

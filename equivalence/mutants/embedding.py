@@ -41,6 +41,34 @@ def table_slightly_long(m, bridge):
     return {"perturb_table": perturb_table}
 
 
+@mistake(
+    "perturb_table: a sparse gradient's slices are assigned, not added",
+    "dense[indices] = values: of a token that repeats the last slice stays",
+    called=True,
+    impossible={"jax": "a gradient is a dense array there, however rows are looked up"},
+)
+def slices_assigned(m, bridge):
+    def perturb_table(loss, table, *, radius, norm="l2"):
+        tokens, slices = sparse(bridge.gradient(loss, table))
+        if slices is None:
+            return m.perturb_table(loss, table, radius=radius, norm=norm)
+        rows = m.smooth_labels(tokens, smoothing=0.0, like=0 * slices[:, :1] + 0 * table[:, 0])  # one-hot
+        gradient, unset = 0 * table, 1 + 0 * rows[0]
+        for k in reversed(range(slices.shape[0])):
+            gradient = gradient + (unset * rows[k])[:, None] * slices[k]
+            unset = unset * (1 - rows[k])
+        return bridge.fixed(radius * m.steepest(gradient, norm=norm, scope="tensor"))
+
+    return {"perturb_table": perturb_table}
+
+
+def sparse(gradient):
+    """The tokens (K,) and slices (K, D) of a gradient that is stored as such, PyTorch's or TensorFlow's."""
+    if getattr(gradient, "is_sparse", False):
+        return gradient._indices()[0], gradient._values()
+    return (gradient.indices, gradient.values) if hasattr(gradient, "dense_shape") else (None, None)
+
+
 @mistake("perturb_output: padding is perturbed", "mt-dnn perturbation.py", case=PADDED)
 def padding_perturbed(m, bridge):
     return {"perturb_output": lambda loss, x, mask, **options: m.perturb_output(loss, x, 0 * mask + 1, **options)}

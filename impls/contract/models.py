@@ -39,8 +39,12 @@ def cnn(params: Params, x: Array) -> Array:
     """
 
 
-def embed(table: Array, tokens: Array) -> Array:
-    """Rows of an embedding's table (V, D); tokens (B, T) -> (B, T, D)."""
+def embed(table: Array, tokens: Array, *, sparse: bool = False) -> Array:
+    """Rows of an embedding's table (V, D); tokens (B, T) -> (B, T, D).
+
+    `sparse` asks for the lookup whose gradient is sparse, a slice for each token, in a framework that has one: PyTorch.
+    TensorFlow's gradient always is, JAX's never.
+    """
 
 
 def text(params: Params, x: Array, mask: Array) -> Array:

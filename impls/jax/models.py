@@ -44,7 +44,7 @@ def cnn(params, x):
     return jnp.einsum("bchw,kchw->bk", features, params["output.weight"]) + params["output.bias"]  # (B, C)
 
 
-def embed(table, tokens):
+def embed(table, tokens, *, sparse=False):
     return table[tokens]  # (B, T, D)
 
 

@@ -45,7 +45,7 @@ def cnn(params, x):
     return tf.einsum("bhwc,kchw->bk", features, params["output.weight"]) + params["output.bias"]  # (B, C)
 
 
-def embed(table, tokens):
+def embed(table, tokens, *, sparse=False):
     return tf.gather(table, tokens)  # (B, T, D)
 
 

@@ -43,8 +43,8 @@ def cnn(params, x):
     return torch.einsum("bchw,kchw->bk", features, params["output.weight"]) + params["output.bias"]  # (B, C)
 
 
-def embed(table, tokens):
-    return table[tokens]  # (B, T, D)
+def embed(table, tokens, *, sparse=False):
+    return F.embedding(tokens, table, sparse=True) if sparse else table[tokens]  # (B, T, D)
 
 
 def text(params, x, mask):
