@@ -7,7 +7,7 @@ MODES = ("eager", "function", "xla")
 SWEEP_MODE = "function"
 ONCE_MODE = "eager"
 COMPARED_MODES = MODES
-SETTINGS = {"": "eager", "computed arguments": "eager", "traced": "function", "any batch size": "any batch"}
+SETTINGS = {"": "eager", "computed arguments": "eager", "traced": "function", "any batch size": "function"}
 
 
 def configure(*, threads, double):
@@ -42,6 +42,11 @@ def finite(array):
 
 def transposed(array):
     return array  # no strides
+
+
+def unsized(array, axis):
+    shape = [None if axis == place else size for place, size in enumerate(array.shape)]
+    return tf.raw_ops.PlaceholderWithDefault(input=array, shape=shape)
 
 
 def span(array):
