@@ -1,5 +1,6 @@
-"""`python -m equireg`, the same as the command `equireg`."""
+"""The command `equireg`, which `python -m equireg` is too."""
 
 from bench.__main__ import main
 
-main()
+if __name__ == "__main__":
+    main()
