@@ -226,7 +226,7 @@ class Call:
         if not callable(closure):
             raise TypeError(f"{name}: got {closure!r:.60}, expected a function of arrays that returns ({wanted.sizes})")
         self.closures[name] = closure
-        softmax = wanted.softmax is True or self.given.get(wanted.softmax) == "kl_divergence"
+        softmax = wanted.softmax is True or self.given.get(str(wanted.softmax)) == "kl_divergence"
 
         @functools.wraps(closure)
         def checked_closure(*arrays: Any) -> Any:

@@ -43,6 +43,12 @@ def bounded(words: str, case: str, **options: Any) -> Call:
     return Call("pgd", words, case, lambda m, p: m.pgd(p.loss, p.x, p.extra.start, bounds=p.case.bounds, **options))
 
 
+def from_zero(norm: str) -> Call:
+    """Where the loss is flat and the start is 0 there is nowhere to go."""
+    call = lambda m, p: m.pgd(p.loss, p.x, 0 * p.extra.start, norm=norm, steps=2, **ASCENT)  # noqa: E731
+    return Call("pgd", f"{norm}, from zero on a flat loss", "call-flat", call, exact=True)
+
+
 def pgd_calls() -> Iterator[Call]:
     for norm, many in zip(NORMS, (50, 5, 5), strict=True):
         for steps in (1, many):
@@ -51,13 +57,7 @@ def pgd_calls() -> Iterator[Call]:
             yield pgd(norm, case, norm=norm)
         yield bounded(f"{norm}, a box", "call-vectors", norm=norm, radius=1.0)
         yield bounded(f"{norm}, a box, 9 steps", "call-many", norm=norm, radius=1.5, step=0.2, steps=9)
-        yield Call(
-            "pgd",
-            f"{norm}, from zero on a flat loss",
-            "call-flat",
-            lambda m, p, norm=norm: m.pgd(p.loss, p.x, 0 * p.extra.start, norm=norm, steps=2, **ASCENT),
-            exact=True,
-        )
+        yield from_zero(norm)
     yield pgd("no step", "call-vectors", step=0.0)
     yield pgd("radius 0", "call-vectors", radius=0.0)
     yield Call(

@@ -67,13 +67,17 @@ def laplacian_calls() -> Iterator[Call]:
             for case in ("call-numbers", "call-one") if probed else ("call-volumes", "call-many"):
                 yield laplacian("", case, how, probed=probed)
             yield laplacian("", "call-matrices", how, probed=probed)
-        yield Call(
-            "laplacian",
-            f"{how}, a loss that holds x",
-            "call-vectors",
-            lambda m, p, how=how: m.laplacian(holding(p, p.x), p.x, how=how),
-            (lambda p, how=how: held_pull(p, pullbacks.laplacian(holding(p, p.x), p.x, how=how)),),
-        )
+        yield laplacian_of_a_loss_that_holds_x(how)
+
+
+def laplacian_of_a_loss_that_holds_x(how: str) -> Call:
+    return Call(
+        "laplacian",
+        f"{how}, a loss that holds x",
+        "call-vectors",
+        lambda m, p: m.laplacian(holding(p, p.x), p.x, how=how),
+        (lambda p: held_pull(p, pullbacks.laplacian(holding(p, p.x), p.x, how=how)),),
+    )
 
 
 def eigenpair(words: str, case: str, exact: bool = False, **options: Any) -> Call:

@@ -99,13 +99,14 @@ def evaluate(
 
     found = problem.numpy(bridge.compiled(everything, bridge.SETTINGS[setting])(leaves, rest))
     return {
-        call.name: [raw(*found[f"{call.name}/{part}"], shape) for part, shape in enumerate(shapes[call.name])]
+        call.name: [raw(found[f"{call.name}/{part}"], shape) for part, shape in enumerate(shapes[call.name])]
         for call in chosen
     }
 
 
-def raw(weighted: Array, gradients: Mapping[str, Array], shape: tuple[int, ...]) -> dict[str, Any]:
-    """One result's numbers as lists."""
+def raw(found: tuple[Array, Mapping[str, Array]], shape: tuple[int, ...]) -> dict[str, Any]:
+    """One result's weighted value and its gradients as numbers in lists; the weights are taken off."""
+    weighted, gradients = found
     if weighted.shape != shape:
         raise Complaint(f"got shape {weighted.shape}, expected {shape}")
     value = (weighted / weights(shape)).tolist()

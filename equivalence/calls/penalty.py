@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from equivalence.calls.call import Call, joined
-from equivalence.calls.closures import SHAPES, FirstOutput, around_another, holding
+from equivalence.calls.closures import SHAPES, FirstOutput, Holding, around_another, holding
 from equivalence.oracle import pullbacks
 
 NORMS = ("l2_squared", "l2", "l1")
@@ -107,8 +107,7 @@ def jacobian_calls() -> Iterator[Call]:
 
 
 def held_model(p: Any) -> Any:
-    from equivalence.calls.closures import Holding
-
+    """The point's model, with the very x that it is asked at."""
     return Holding(p.f, p.x)
 
 
@@ -139,17 +138,17 @@ def tikhonov_calls() -> Iterator[Call]:
             for case in ("call-images", "call-numbers", "call-one"):
                 yield tikhonov("", case, divergence, probed=probed)
             yield tikhonov("", "call-matrices", divergence, probed=probed)
-        yield Call(
-            "tikhonov_penalty",
-            f"{divergence}, a model that holds x",
-            "call-vectors",
-            lambda m, p, divergence=divergence: m.tikhonov_penalty(divergence, held_model(p), p.x),
-            (
-                lambda p, divergence=divergence: held_pull(
-                    p, pullbacks.tikhonov_penalty(divergence, held_model(p), p.x)
-                ),
-            ),
-        )
+        yield tikhonov_of_a_model_that_holds_x(divergence)
+
+
+def tikhonov_of_a_model_that_holds_x(divergence: str) -> Call:
+    return Call(
+        "tikhonov_penalty",
+        f"{divergence}, a model that holds x",
+        "call-vectors",
+        lambda m, p: m.tikhonov_penalty(divergence, held_model(p), p.x),
+        (lambda p: held_pull(p, pullbacks.tikhonov_penalty(divergence, held_model(p), p.x)),),
+    )
 
 
 def wgan(words: str, case: str, exact: bool = False, **options: Any) -> Call:
