@@ -22,6 +22,7 @@ from equivalence.usages import usages
 IMPORTING, CALL, UNIT = 30.0, 20.0, 60.0  # seconds that an import, one call, a claim on a case may take
 OURS = 600.0  # of our own code, which does not hang
 NO_GRADIENTS = "GRADIENTS is False"
+AS_WRITTEN = {"TORCHDYNAMO_DISABLE": "1"}  # torch.compile goes into no transformation, and takes minutes
 FEW = 4  # units that take about as long as starting one more worker
 WORKER = "equivalence.worker"
 
@@ -78,7 +79,7 @@ class Trial:
     def __init__(self, path: Path, framework: str, device: str, journal: str, gradients: bool):
         self.framework, self.device, self.journal, self.gradients = framework, device, journal, gradients
         self.told: set[int] = set()  # processes whose end has been explained
-        self.ours = {"device": device, "environment": verify.FAST_COMPILATION, "gradients": gradients}
+        self.ours = {"device": device, "environment": verify.FAST_COMPILATION | AS_WRITTEN, "gradients": gradients}
         self.arguments = self.ours | {"implementation": {"path": str(path), "seconds": CALL, "journal": journal}}
 
     def jobs(self, chosen: verify.Chosen, slots: int) -> list[Job]:

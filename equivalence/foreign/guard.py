@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from equivalence.alternatives import loops_over_draws
 from equivalence.foreign.journal import Journal, ended_in
 from equivalence.foreign.limit import Overtime, limited
 from equivalence.foreign.loading import Function, Scope, brief, exit_code, line, load, stated, stubs
@@ -29,7 +30,11 @@ WORDS = {
 
 
 def guarded(methods: SimpleNamespace, bridge: ModuleType, path: str, seconds: float, journal: str) -> SimpleNamespace:
-    """The methods, those that the file has in the place of the reference. What ended a process is not called again."""
+    """The methods, those that the file has in the place of the reference. What ended a process is not called again.
+
+    Where sweeps are not compiled, draws are looped over: no map over all of them, as the reference's, takes every
+    function that the framework runs, and a loss of the file is called from there.
+    """
     written = Journal(journal)
     dead = set(ended_in(journal).values())
     file = load(path, seconds)
@@ -39,7 +44,8 @@ def guarded(methods: SimpleNamespace, bridge: ModuleType, path: str, seconds: fl
     }
     for name in dead & guards.keys():
         guards[name].given_up = f"{name} is not called again: it ended its process, or had to be ended with it"
-    return SimpleNamespace(**(vars(methods) | guards))
+    loops = loops_over_draws(methods, bridge) if bridge.MODES[0] == bridge.SWEEP_MODE else {}
+    return SimpleNamespace(**(vars(methods) | loops | guards))
 
 
 class Guard:
