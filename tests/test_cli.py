@@ -10,13 +10,17 @@ import pytest
 from typer.testing import CliRunner
 
 import impls
-from bench import arguments, comparison, verify
+from bench import arguments, verify
 from bench.cli import app
 from bench.commands.measuring import passes, told
 from bench.commands.verifying import verify_methods
 from bench.run import Job, Outcome
 from bench.store import AgreementRecord, ClaimRecord, Store, VariationRecord, read
+from equivalence.agreement import references
 from equivalence.claim import claims
+from equivalence.measure import ROUNDING_UNIT
+from equivalence.reference import known
+from equivalence.usages import usages
 from impls.contract import MODULES
 
 CONTRACT = Path(impls.__file__).parent / "contract"
@@ -158,7 +162,7 @@ def test_what_is_written_has_its_verdict():
 def test_a_usage_that_raises_is_a_failure_of_its_own():
     job = Job("equivalence.worker", "torch", {"device": "cpu"}, [])
     unit = ["agreement", ["tanh-mlp"], "float64", ["fgm", "hvp"], ""]
-    (value, gradient), _ = comparison.expect("hvp", "tanh-mlp")
+    (value, gradient), _ = references(usages()["hvp"], known("tanh-mlp"), ROUNDING_UNIT["float64"])
     found = {"fgm": {"error": "ValueError: no"}, "hvp": {"value": value.tolist(), "gradient": gradient.tolist()}}
     fgm, hvp = verify.records(Outcome(job, unit, "ok", result={"tanh-mlp": found}))
     assert isinstance(fgm, AgreementRecord) and fgm.status == "failed" and "no" in fgm.reason

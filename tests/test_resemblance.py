@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from bench.comparison import compare
 from bench.mutants import DTYPE
 from equivalence import units
 from equivalence.foreign.resemblance import Likeness, errors, likeness, measure, nearest
@@ -110,7 +111,7 @@ def looked_up(name, replacement, bridge, methods):
     usages = [usage.name for usage in USAGES if usage.method == function and usage.applies(known(CASE).case)]
     wrong = planted(methods, replacement(methods, bridge))
     measured = units.agree(bridge, wrong, "cpu", [CASE], DTYPE, usages, "")[CASE]
-    checks = [(["usage", CASE, DTYPE, usage], measurement) for usage, measurement in measured.items()]
+    checks = [(["usage", CASE, DTYPE, usage], compare(raw, usage, CASE, DTYPE)) for usage, raw in measured.items()]
     return measure(bridge, methods, "cpu", function, checks)
 
 
