@@ -29,11 +29,19 @@ def explain(trial: Trial, records: Collection[Any], replaced: Collection[str]) -
     """What to look at in each function that is to blame; the failed records say it too."""
     to_blame = {name: own for name, own in measured_alone(trial, records, replaced).items() if any(map(wrong, own))}
     off = {name: failed for name, own in to_blame.items() if (failed := used(own, name)) and wrong(failed[0])}
+<<<<<<< HEAD
     differences = results(trial.job([difference(name, found) for name, found in off.items()]))
     checks = {name: found for name, own in to_blame.items() if (found := [*usages(own, name), *calls(own, name)])}
     alike = results(trial.job([["resemblance", name, found] for name, found in checks.items()], clean=True))
+=======
+    found = results(
+        trial.job([difference(name, failed) for name, failed in off.items()]),
+        trial.job([resemblance(name, failed) for name, failed in off.items()], clean=True),
+    )
+>>>>>>> wt/advice
     words = {
-        name: advice.about(name, own, differences.get(name, {}), alike.get(name, {})) for name, own in to_blame.items()
+        name: advice.about(name, own, found.get(("alone", name), {}), found.get(("resemblance", name), {}))
+        for name, own in to_blame.items()
     }
     for record in records:
         if not record.verdict.holds:
@@ -111,19 +119,18 @@ def calls(records: Collection[Any], name: str) -> list[Any]:
     return rejected[:MOST_CALLS]
 
 
-def results(job: Job) -> dict[str, dict[str, Any]]:
-    """By function what came of its unit, or the error."""
+def results(*jobs: Job) -> dict[tuple[str, str], dict[str, Any]]:
+    """By unit and function what came of it, or the error."""
     return {
-        outcome.unit[1]: outcome.result if outcome.status == "ok" else {"error": outcome.reason}
-        for outcome in outcomes(job)
+        (outcome.unit[0], outcome.unit[1]): outcome.result if outcome.status == "ok" else {"error": outcome.reason}
+        for outcome in outcomes(*jobs)
     }
 
 
-def outcomes(job: Job) -> list[Outcome]:
-    """What became of a job's units; nothing is started where there are none."""
+def outcomes(*jobs: Job) -> list[Outcome]:
+    """What became of jobs' units, the jobs side by side; nothing is started where there are none."""
     heard: list[Any] = []
-    if job.units:
-        run([job], [cores()], heard.append)
+    run([job for job in jobs if job.units], [[core] for core in cores()], heard.append)
     return [event for event in heard if isinstance(event, Outcome)]
 
 
