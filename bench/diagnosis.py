@@ -29,10 +29,10 @@ def explain(trial: Trial, records: Collection[Any], replaced: Collection[str]) -
     """What to look at in each function that is to blame; the failed records say it too."""
     to_blame = {name: own for name, own in measured_alone(trial, records, replaced).items() if any(map(wrong, own))}
     off = {name: failed for name, own in to_blame.items() if (failed := used(own, name)) and wrong(failed[0])}
-    checks = {name: found for name, own in to_blame.items() if (found := [*usages(own, name), *calls(own, name)])}
+    checks = {name: [*usages(own, name), *calls(own, name)] for name, own in to_blame.items()}
     found = results(
         trial.job([difference(name, failed) for name, failed in off.items()]),
-        trial.job([["resemblance", name, own] for name, own in checks.items()], clean=True),
+        trial.job([["resemblance", name, own] for name, own in checks.items() if own], clean=True),
     )
     words = {
         name: advice.about(name, own, found.get(("alone", name), {}), found.get(("resemblance", name), {}))
