@@ -4,10 +4,12 @@ The file is only ever imported in a worker, first in one of its own: what it doe
 """
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import Field
 
 from bench import verify
 from bench.arguments import refuse
@@ -17,10 +19,10 @@ from bench.report import advice
 from bench.report.tables import verdict
 from bench.resemblance import Pattern, Resemblance, nearest, pattern
 from bench.run import Job, Outcome
-from bench.store import FILES, AgreementRecord, ClaimRecord, cores, latest, read
+from bench.store import FILES, AgreementRecord, ClaimRecord, Measured, cores, latest, read
 from equivalence.cases import build
 from equivalence.claim import claims
-from equivalence.foreign.journal import ended_in
+from equivalence.foreign.journal import counted, ended_in
 from equivalence.mutant import CASE, mutants
 from equivalence.usages import usages
 
@@ -45,8 +47,32 @@ def source(path: Path) -> Path:
     return path.resolve()
 
 
-def functions(path: Path, framework: str, device: str) -> list[str]:
-    """The contract's functions that the file has, as a process of its own finds them."""
+class ImplementationRecord(Measured):
+    """A file of someone else's: what it replaces, and what is to be known of it beside its measurements. Not stored."""
+
+    kind: Literal["implementation"] = "implementation"
+    path: str
+    """The file."""
+    functions: list[str]
+    """The contract's functions that it has."""
+    changes: str = ""
+    """What importing it did to its process, in words; that was put back before its functions were called."""
+    calls: dict[str, int] = Field(default_factory=dict)
+    """How often each function was called."""
+    in_reference: dict[str, int] = Field(default_factory=dict)
+    """In how many of these calls the reference's function of the same name was entered."""
+
+    def remarks(self) -> Iterator[str]:
+        """What is to be known, in sentences."""
+        if self.changes:
+            yield f"importing it changes {self.changes}; that was put back before its functions were called"
+        for name, inside in self.in_reference.items():
+            if inside:
+                yield f"{name}: {inside} of {self.calls[name]} calls end in the reference"
+
+
+def contents(path: Path, framework: str, device: str) -> ImplementationRecord:
+    """What the file has of the contract, as a process of its own finds it."""
     heard: list[Any] = []
     unit = ["contents", str(path), IMPORTING]
     job = Job(WORKER, framework, {"device": device}, [unit], limit=IMPORTING + 2)  # Python code is stopped before
@@ -56,7 +82,7 @@ def functions(path: Path, framework: str, device: str) -> list[str]:
         died = outcome.reason.removeprefix("the worker died: ")
         ended = f"ended its process when it was imported: {died}" if died != outcome.reason else outcome.reason
         raise refuse(f"--impl: {path}: {ended}")
-    return outcome.result["functions"]
+    return ImplementationRecord(framework=framework, device=device, status="ok", path=str(path), **outcome.result)
 
 
 class Trial:
@@ -88,6 +114,11 @@ class Trial:
         if gone and outcome.status != "ok":
             outcome = replace(outcome, reason=f"{' or '.join(set(gone.values()))} was running: {outcome.reason}")
         return verify.records(outcome)
+
+    def count(self, own: ImplementationRecord) -> None:
+        """Note how often the functions were called, and how often in the end it was the reference that was."""
+        for name, (calls, in_reference) in counted(self.journal).items():
+            own.calls[name], own.in_reference[name] = calls, in_reference
 
     def explain(self, records: Collection[Any], replaced: Collection[str], out: Path) -> dict[str, str]:
         """What to look at in each function that something which failed uses; the failed records say it too."""

@@ -7,6 +7,8 @@ from equivalence import agreement, own_losses, trainees, variations
 from equivalence.cases import build
 from equivalence.claim import claims
 from equivalence.foreign import difference, loading
+from equivalence.foreign.seal import Seal
+from equivalence.foreign.state import put_back
 from equivalence.judge import judge
 from equivalence.mutant import mutants, planted
 from equivalence.problem import Problem
@@ -65,8 +67,12 @@ def vary(bridge: ModuleType, methods: SimpleNamespace, device: str, seed: int) -
 
 
 def contents(bridge: ModuleType, methods: SimpleNamespace, device: str, path: str, seconds: float) -> dict[str, Any]:
-    """The contract's functions that someone else's file has."""
-    return {"functions": list(loading.load(path, seconds))}
+    """The contract's functions that someone else's file has, and what importing it does to its process."""
+    seal = Seal(bridge)
+    with put_back(bridge) as kept:
+        functions = list(loading.load(path, seconds))
+    seal.check("importing it")
+    return {"functions": functions, "changes": str(kept)}
 
 
 MEASURERS = {

@@ -18,15 +18,17 @@ def start(job: dict[str, Any]) -> Callable[[list[Any]], dict[str, Any]]:
     bridge = impls.load(job["framework"])
     bridge.configure(threads=len(job["cores"]), double=True)
     methods = impls.methods(job["framework"])
-    if "implementation" in job:
-        guard = importlib.import_module("equivalence.foreign.guard")
-        methods = guard.guarded(methods, bridge, **job["implementation"])
 
     def measure(unit: list[Any]) -> dict[str, Any]:
         kind, *arguments = unit
         return measurers[kind](bridge, methods, job["device"], *arguments)
 
-    return measure
+    if "implementation" not in job:
+        return measure
+    sealed = importlib.import_module("equivalence.foreign.seal").sealed(bridge, measure)
+    guard = importlib.import_module("equivalence.foreign.guard")
+    methods = guard.guarded(methods, bridge, **job["implementation"])
+    return sealed
 
 
 if __name__ == "__main__":

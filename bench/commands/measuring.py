@@ -126,7 +126,7 @@ def finish(records: list[Any], path: Path | None, good: bool | None = None) -> N
 
 def passes(record: Any) -> bool:
     """Measured and right, or there is nothing to be measured: a method that does not apply to a workload."""
-    if record.kind in ("cost", "cold", "peer", "own loss"):
+    if record.kind in ("cost", "cold", "implementation", "peer", "own loss"):
         return record.status in ("ok", "unsupported")
     if record.kind == "training":
         return record.status in ("ok", "diverged")

@@ -198,7 +198,8 @@ def tried(
     arguments.data()
     if json:
         arguments.writable(json, folder=False)
-    replaced = implementation.functions(path, name, device)
+    own = implementation.contents(path, name, device)
+    replaced = own.functions
     console.print(f"{impl} replaces {', '.join(replaced)}", highlight=False)
     if unmeasured := set(replaced) - set(verify_methods()):
         console.print(f"[yellow]no claim measures {', '.join(sorted(unmeasured))}[/yellow]", highlight=False)
@@ -211,7 +212,9 @@ def tried(
             raise arguments.refuse("nothing to measure: no claim uses these functions on these workloads")
         records = measured(session, jobs, slots, trial.records)
         advice.print_verified(console, records, name)
+        trial.count(own)
         failures = list(advice.failures(records))  # before the records' reasons become the whole explanation
         advised = trial.explain(records, replaced, out)
     advice.print_failures(console, failures, advised.values())
-    return records
+    advice.print_remarks(console, own.remarks())
+    return [*records, own]

@@ -17,7 +17,7 @@ import numpy as np
 from equivalence.foreign.journal import Journal, ended_in
 from equivalence.foreign.limit import Overtime, limited
 from equivalence.foreign.loading import Function, brief, exit_code, line, load, stubs
-from equivalence.foreign.state import left_alone
+from equivalence.foreign.state import left_alone, put_back
 from equivalence.protocol import Complaint
 from impls.checks import Call, rule
 
@@ -33,9 +33,11 @@ def guarded(methods: SimpleNamespace, bridge: ModuleType, path: str, seconds: fl
     """The methods, those that the file has in the place of the reference. What ended a process is not called again."""
     written = Journal(journal)
     dead = set(ended_in(journal).values())
+    with put_back(bridge):
+        functions = load(path, seconds)
     guards = {
         name: Guard(name, function, getattr(methods, name), path, bridge, written, seconds)
-        for name, function in load(path, seconds).items()
+        for name, function in functions.items()
     }
     for name in dead & guards.keys():
         guards[name].given_up = f"{name} is not called again: it ended its process, or had to be ended with it"
