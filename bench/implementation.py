@@ -4,17 +4,19 @@ The file is only ever imported in a worker, first in one of its own: what it doe
 """
 
 from collections import defaultdict
-from collections.abc import Collection
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+
+from pydantic import Field
 
 from bench import verify
 from bench.arguments import refuse
 from bench.executors.local import run
 from bench.run import Job, Outcome
-from bench.store import AgreementRecord, CallRecord, ClaimRecord, cores
-from equivalence.foreign.journal import ended_in
+from bench.store import AgreementRecord, CallRecord, ClaimRecord, Measured, cores
+from equivalence.foreign.journal import counted, ended_in
 from equivalence.judge import judge
 from equivalence.measure import ROUNDING_UNIT, not_covered
 from equivalence.usages import usages
@@ -43,13 +45,24 @@ def source(path: Path) -> Path:
     return path.resolve()
 
 
-@dataclass(frozen=True)
-class Contents:
-    """The contract's functions that a file has, and what it says that they offer."""
+class ImplementationRecord(Measured):
+    """A file of someone else's: what it replaces, and what is to be known of it beside its measurements. Not stored."""
 
+    kind: Literal["implementation"] = "implementation"
+    path: str
+    """The file."""
     functions: list[str]
-    dtypes: tuple[str, ...]
-    gradients: bool
+    """The contract's functions that it has."""
+    dtypes: tuple[str, ...] = tuple(ROUNDING_UNIT)
+    """Those that it says its functions compute in."""
+    gradients: bool = True
+    """Whether it says that gradients flow into the parameters."""
+    changes: str = ""
+    """What importing it did to its process, in words; that was put back before its functions were called."""
+    calls: dict[str, int] = Field(default_factory=dict)
+    """How often each function was called."""
+    in_reference: dict[str, int] = Field(default_factory=dict)
+    """In how many of these calls the reference's function of the same name was entered."""
 
     def words(self) -> str:
         """What is not offered; nothing where all is."""
@@ -57,9 +70,17 @@ class Contents:
         alone += [] if self.gradients else ["values alone, no gradients in the parameters"]
         return ", ".join(alone)
 
+    def remarks(self) -> Iterator[str]:
+        """What is to be known, in sentences."""
+        if self.changes:
+            yield f"importing it changes {self.changes}; that was put back before its functions were called"
+        for name, inside in self.in_reference.items():
+            if inside:
+                yield f"{name}: {inside} of {self.calls[name]} calls end in the reference"
 
-def contents(path: Path, framework: str, device: str) -> Contents:
-    """What a process of its own finds in the file."""
+
+def contents(path: Path, framework: str, device: str) -> ImplementationRecord:
+    """What the file has of the contract, as a process of its own finds it."""
     heard: list[Any] = []
     unit = ["contents", str(path), IMPORTING]
     # Python code is stopped before the limit.
@@ -70,7 +91,7 @@ def contents(path: Path, framework: str, device: str) -> Contents:
         died = outcome.reason.removeprefix("the worker died: ")
         ended = f"ended its process when it was imported: {died}" if died != outcome.reason else outcome.reason
         raise refuse(f"--impl: {path}: {ended}")
-    return Contents(outcome.result["functions"], tuple(outcome.result["dtypes"]), outcome.result["gradients"])
+    return ImplementationRecord(framework=framework, device=device, status="ok", path=str(path), **outcome.result)
 
 
 class Trial:
@@ -102,6 +123,11 @@ class Trial:
             outcome = replace(outcome, reason=f"{' or '.join(set(gone.values()))} was running: {outcome.reason}")
         records = verify.records(outcome)
         return records if self.gradients else list(map(values_alone, records))
+
+    def count(self, own: ImplementationRecord) -> None:
+        """Note how often the functions were called, and how often in the end it was the reference that was."""
+        for name, (calls, in_reference) in counted(self.journal).items():
+            own.calls[name], own.in_reference[name] = calls, in_reference
 
     def about_gradients(self, records: Collection[Any]) -> None:
         """Excuse what fails of claims about gradients, if none are offered: the reference fails without them, too."""

@@ -9,6 +9,8 @@ from equivalence.calls import measure as calling
 from equivalence.claim import claims
 from equivalence.foreign import difference, loading, resemblance
 from equivalence.foreign.guard import Guard
+from equivalence.foreign.seal import Seal
+from equivalence.foreign.state import put_back
 from equivalence.judge import judge
 from equivalence.measure import not_covered
 from equivalence.mutant import mutants, planted
@@ -82,9 +84,13 @@ def vary(bridge: ModuleType, methods: SimpleNamespace, device: str, seed: int) -
 
 
 def contents(bridge: ModuleType, methods: SimpleNamespace, device: str, path: str, seconds: float) -> dict[str, Any]:
-    """The contract's functions that someone else's file has."""
-    file = loading.load(path, seconds)
-    return {"functions": list(file.functions), "dtypes": file.scope.dtypes, "gradients": file.scope.gradients}
+    """What someone else's file has of the contract, what it offers of it, and what importing it does to its process."""
+    seal = Seal(bridge)
+    with put_back(bridge) as kept:
+        file = loading.load(path, seconds)
+    seal.check("importing it")
+    offered = {"functions": list(file.functions), "dtypes": file.scope.dtypes, "gradients": file.scope.gradients}
+    return {**offered, "changes": str(kept)}
 
 
 def alone(bridge: ModuleType, methods: SimpleNamespace, device: str, function: str, unit: list[Any]) -> dict[str, Any]:

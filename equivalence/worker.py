@@ -21,15 +21,17 @@ def start(job: dict[str, Any]) -> Callable[[list[Any]], dict[str, Any]]:
     methods = impls.methods(job["framework"])
     if not job.get("gradients", True):
         bridge = importlib.import_module("equivalence.values_only").without_gradients(bridge)
-    if "implementation" in job:
-        guard = importlib.import_module("equivalence.foreign.guard")
-        methods = guard.guarded(methods, bridge, **job["implementation"])
 
     def measure(unit: list[Any]) -> dict[str, Any]:
         kind, *arguments = unit
         return measurers[kind](bridge, methods, job["device"], *arguments)
 
-    return measure
+    if "implementation" not in job:
+        return measure
+    sealed = importlib.import_module("equivalence.foreign.seal").sealed(bridge, measure)
+    guard = importlib.import_module("equivalence.foreign.guard")
+    methods = guard.guarded(methods, bridge, **job["implementation"])
+    return sealed
 
 
 if __name__ == "__main__":

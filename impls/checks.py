@@ -22,6 +22,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from impls.contract.types import Count, Interval, Returns, Shape, Tree
 
 WITHIN = ContextVar("WITHIN", default=False)  # a method whose arguments have been checked
+# Names of the methods that are entered, where somebody asks: whether other people's code falls back on them.
+ENTERED: ContextVar[set[str] | None] = ContextVar("ENTERED", default=None)
 
 
 @contextmanager
@@ -44,6 +46,8 @@ def checked(function: Callable) -> Callable:
 
     @functools.wraps(function)
     def method(*args: Any, **kwargs: Any) -> Any:
+        if (entered := ENTERED.get()) is not None:
+            entered.add(function.__name__)
         if WITHIN.get():
             return function(*args, **kwargs)
         bound = signature.bind(*args, **kwargs)

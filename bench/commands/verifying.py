@@ -230,18 +230,18 @@ def tried(
     arguments.data()
     if json:
         arguments.writable(json, folder=False)
-    contents = implementation.contents(path, name, device)
-    replaced = contents.functions
+    own = implementation.contents(path, name, device)
+    replaced = own.functions
     console.print(f"{impl} replaces {', '.join(replaced)}", highlight=False)
-    if words := contents.words():
+    if words := own.words():
         console.print(f"it offers {words}", highlight=False)
     if unmeasured := set(replaced) - set(verify_methods()):
         console.print(f"[yellow]no claim measures {', '.join(sorted(unmeasured))}[/yellow]", highlight=False)
-    selection = replace(selected(claim, method, workload, quick, replaced), dtypes=contents.dtypes)
+    selection = replace(selected(claim, method, workload, quick, replaced), dtypes=own.dtypes)
     session = Session(None, here)
     slots = session.executor.slots()
     with tempfile.TemporaryDirectory() as journal:
-        trial = implementation.Trial(path, name, device, journal, contents.gradients)
+        trial = implementation.Trial(path, name, device, journal, own.gradients)
         if not (jobs := trial.jobs(selection, len(slots))):
             raise arguments.refuse("nothing to measure: no claim uses these functions on these workloads")
         records = measured(session, jobs, slots, trial.records)
@@ -249,7 +249,9 @@ def tried(
         advice.print_verified(console, records, name)
         given = called(journal)
         coverage.print_aside(console, records, sorted(set(replaced) - set(given)), printed(journal))
+        trial.count(own)
         failures = list(advice.failures(records))  # before the records' reasons become the whole explanation
         advised = diagnosis.explain(trial, records, replaced)
     advice.print_failures(console, failures, advised.values())
-    return records, given
+    advice.print_remarks(console, own.remarks())
+    return [*records, own], given

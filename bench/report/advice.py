@@ -44,6 +44,12 @@ def print_failures(console: Console, failed: Iterable[list[str]], advice: Iterab
         console.print(Text(block), soft_wrap=True)
 
 
+def print_remarks(console: Console, remarks: Iterable[str]) -> None:
+    """What is no failure, and to be known all the same."""
+    for remark in remarks:
+        console.print(Text(remark, style="yellow"), soft_wrap=True)
+
+
 def failures(records: Collection[Any]) -> Iterator[list[str]]:
     """For each claim that fails its statement, formula and measurements; cases with the same outcome share a line."""
     failed: dict[tuple[str, str, str], dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))

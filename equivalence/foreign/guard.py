@@ -18,7 +18,7 @@ from equivalence.foreign.journal import Journal, ended_in
 from equivalence.foreign.limit import Overtime, limited
 from equivalence.foreign.loading import Function, Scope, brief, exit_code, line, load, stated, stubs
 from equivalence.foreign.returns import Returned, fits, shape_of
-from equivalence.foreign.state import left_alone
+from equivalence.foreign.state import left_alone, put_back
 from equivalence.protocol import Complaint, NotCovered
 
 WORDS = {
@@ -37,7 +37,8 @@ def guarded(methods: SimpleNamespace, bridge: ModuleType, path: str, seconds: fl
     """
     written = Journal(journal)
     dead = set(ended_in(journal).values())
-    file = load(path, seconds)
+    with put_back(bridge):
+        file = load(path, seconds)
     guards = {
         name: Guard(name, function, getattr(methods, name), path, bridge, written, seconds, file.scope)
         for name, function in file.functions.items()

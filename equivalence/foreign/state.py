@@ -4,6 +4,7 @@ It is looked at in every call, since a function may change something in one call
 """
 
 import contextlib
+import sys
 from collections.abc import Iterator
 from types import ModuleType
 
@@ -21,3 +22,17 @@ def left_alone(name: str, bridge: ModuleType) -> Iterator[None]:
             f"{name} changed {kept}: expected a function that leaves what its whole process shares as it was. Random"
             " numbers come as arguments; a sampler draws from a generator of its own, which its seed makes"
         )
+
+
+@contextlib.contextmanager
+def put_back(bridge: ModuleType) -> Iterator[Kept]:
+    """A file is imported in the block: seeds, a default dtype, filters of warnings are common there, and put back.
+
+    Then the context says what it was. Where the file looks for modules is looked at last of all, not put back: a
+    function may import its neighbours when it is called.
+    """
+    with Kept(bridge) as kept:
+        yield kept
+        path = list(sys.path)
+    sys.path.extend(folder for folder in path if folder not in sys.path)
+    kept.changes.pop("sys.path", None)

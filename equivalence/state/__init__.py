@@ -97,7 +97,6 @@ SETTINGS = {
     "warnings.filters": Setting(lambda: tuple(warnings.filters), set_filters, (), by_imports=True),
     "warnings.showwarning": attribute(warnings, "showwarning", print, by_imports=True),
     "sys.excepthook": attribute(sys, "excepthook", print, by_imports=True),
-    "sys.stdout": attribute(sys, "stdout", None),
     "sys.stderr": attribute(sys, "stderr", None),
     "the trace function": Setting(sys.gettrace, sys.settrace, lambda *event: None),
     "the recursion limit": Setting(sys.getrecursionlimit, sys.setrecursionlimit, 5000),

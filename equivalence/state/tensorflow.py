@@ -32,7 +32,7 @@ SETTINGS = {
         lambda: context.context()._soft_device_placement, tf.config.set_soft_device_placement, False
     ),
     "TensorFlow's compilation by XLA": Setting(
-        lambda: context.context()._optimizer_jit, tf.config.optimizer.set_jit, True
+        lambda: bool(context.context()._optimizer_jit), tf.config.optimizer.set_jit, True
     ),
     "TensorFlow's level of logging": Setting(lambda: tf.get_logger().level, tf.get_logger().setLevel, 10),
     "Keras's default dtype": Setting(keras.config.floatx, keras.config.set_floatx, "float64"),

@@ -2,6 +2,7 @@
 
 from functools import partial
 
+import numpy as np
 import torch
 from torch import backends
 
@@ -53,20 +54,23 @@ SETTINGS = {
     "torch.backends.cudnn.benchmark": attribute(backends.cudnn, "benchmark", True),
     "torch.backends.cudnn.deterministic": attribute(backends.cudnn, "deterministic", True),
     "torch.backends.cudnn.allow_tf32": attribute(backends.cudnn, "allow_tf32", True),
-    "torch.backends.cuda.matmul.allow_tf32": attribute(backends.cuda.matmul, "allow_tf32", True),
     "torch.backends.mkldnn.enabled": attribute(backends.mkldnn, "enabled", False),
 }
+
+
+def numbers(generator):
+    """A generator's state. Not by the tensor's own method, which within a transformation makes another tensor of it."""
+    return np.from_dlpack(generator.get_state()).tobytes()
 
 
 def stir_torch(generator, seed):
     """Put one of PyTorch's generators into a fresh state; what ends the block tells a seed from a draw."""
     before = generator.get_state()
     generator.manual_seed(seed)
-    fresh = generator.get_state().numpy().tobytes()
+    fresh = numbers(generator)
 
     def end():
-        seeded = generator.initial_seed()
-        same = generator.get_state().numpy().tobytes() == fresh
+        seeded, same = generator.initial_seed(), numbers(generator) == fresh
         generator.set_state(before)
         return "" if same else f"seeded with {seeded}" if seeded != seed else "drawn from"
 
