@@ -15,7 +15,7 @@ from equivalence.judge import AGREEMENT_UNITS, judge
 from equivalence.reference import Reference
 
 SAMPLERS = {"rademacher", "gaussian", "uniform", "uniform_sphere", "uniform_ball", "dropout_mask"}
-SOME = ("fgm: l2, vectors", "jacobian_penalty: weights, probes, matrices", "freelb_loss: l2, matrices")
+SOME = ("fgm: l2, vectors", "jacobian_penalty: weights, probes, matrices", "freelb_loss: l2, 2 steps, matrices")
 
 
 def right(name):
@@ -72,7 +72,7 @@ def test_a_gradient_that_is_off_in_one_argument_is_rejected(name):
 
 
 def test_a_perturbation_is_held_fixed_in_every_argument():
-    call = calls()["pgd: l2, matrices"]
+    call = calls()["pgd: l2, 2 steps, matrices"]
     assert call.pulls == (FIXED,)
     parts, _ = expectations(call.name)
     assert {"x", "start"} <= parts[0].gradients.keys()

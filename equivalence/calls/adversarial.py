@@ -51,13 +51,14 @@ def from_zero(norm: str) -> Call:
 
 def pgd_calls() -> Iterator[Call]:
     for norm, many in zip(NORMS, (50, 5, 5), strict=True):
-        for steps in (1, many):
+        for steps in (1, many) if norm == "l2" else (many,):
             yield pgd(f"{norm}, {steps} steps", "call-vectors", norm=norm, steps=steps, radius=2.0, step=0.05)
-        for case in ("call-one", "call-images", "call-numbers", "call-matrices"):
-            yield pgd(norm, case, norm=norm)
-        yield bounded(f"{norm}, a box", "call-vectors", norm=norm, radius=1.0)
-        yield bounded(f"{norm}, a box, 9 steps", "call-many", norm=norm, radius=1.5, step=0.2, steps=9)
+        yield pgd(f"{norm}, 2 steps", "call-matrices", norm=norm, steps=2)
+        yield bounded(f"{norm}, a box", "call-many", norm=norm, radius=1.5, step=0.4)
         yield from_zero(norm)
+    for case in ("call-one", "call-images", "call-numbers"):
+        yield pgd("l2", case, steps=2)
+    yield bounded("l2, a box, 9 steps", "call-vectors", radius=1.5, step=0.2, steps=9)
     yield pgd("no step", "call-vectors", step=0.0)
     yield pgd("radius 0", "call-vectors", radius=0.0)
     yield Call(
@@ -102,7 +103,7 @@ def freelb(words: str, case: str, **options: Any) -> Call:
 def freelb_calls() -> Iterator[Call]:
     for norm, many in zip(NORMS, (12, 5, 5), strict=True):
         yield freelb(f"{norm}, {many} steps", "call-vectors", norm=norm, steps=many, radius=2.0, step=0.05)
-        yield freelb(norm, "call-matrices", norm=norm)
+        yield freelb(f"{norm}, 2 steps", "call-matrices", norm=norm, steps=2)
     yield freelb("one step", "call-vectors", steps=1)
     for case in ("call-one", "call-images", "call-numbers"):
         yield freelb("l2", case)

@@ -39,16 +39,17 @@ def gradient_penalty(words: str, case: str, exact: bool = False, with_loss: bool
 def gradient_penalty_calls() -> Iterator[Call]:
     for norm in NORMS:
         for how in HOWS:
-            yield gradient_penalty(f"{norm}, {how}", "call-vectors", norm=norm, how=how)
             yield gradient_penalty(f"{norm}, {how}", "call-many", with_loss=True, norm=norm, how=how)
             yield gradient_penalty(f"{norm}, {how}", "call-flat", exact=True, norm=norm, how=how)
-            yield gradient_penalty(f"{norm}, {how}, one zero", "zero-gradient", norm=norm, how=how)
-    for case in SHAPES:
+        yield gradient_penalty(f"{norm}, by default", "call-vectors", norm=norm)
+    for how in HOWS:
+        yield gradient_penalty(f"l2, {how}, one zero", "zero-gradient", norm="l2", how=how)
+    for case in SHAPES[1:]:
         yield gradient_penalty("l2", case, norm="l2")
     for xi in (0.5, 1e-3):
         yield gradient_penalty(f"finite_difference, xi {xi}", "call-vectors", how="finite_difference", xi=xi)
     for how in HOWS:
-        yield gradient_penalty(f"l2, {how}", "call-matrices", with_loss=True, norm="l2", how=how)
+        yield gradient_penalty(f"l1, {how}", "call-matrices", with_loss=True, norm="l1", how=how)
     yield Call(
         "input_gradient_penalty",
         "a loss that holds x",
