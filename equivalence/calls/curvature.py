@@ -64,8 +64,9 @@ def laplacian_calls() -> Iterator[Call]:
         yield laplacian("", "call-vectors", how)
         yield laplacian("", "call-many", how, with_loss=True)
         yield laplacian("", "call-numbers", how)
-        for case in ("call-one", "call-volumes", "call-matrices"):
-            yield laplacian("", case, how, with_loss=case == "call-one", probed=True)
+        yield laplacian("", "call-one", how, with_loss=True, probed=True)
+        yield laplacian("", "call-matrices", how, probed=True)
+    yield laplacian("", "call-volumes", "hvp", probed=True)
         yield laplacian_of_a_loss_that_holds_x(how)
 
 
