@@ -66,8 +66,8 @@ def laplacian_calls() -> Iterator[Call]:
         yield laplacian("", "call-numbers", how)
         yield laplacian("", "call-one", how, with_loss=True, probed=True)
         yield laplacian("", "call-matrices", how, probed=True)
-    yield laplacian("", "call-volumes", "hvp", probed=True)
         yield laplacian_of_a_loss_that_holds_x(how)
+    yield laplacian("", "call-volumes", "hvp", probed=True)
 
 
 def laplacian_of_a_loss_that_holds_x(how: str) -> Call:
