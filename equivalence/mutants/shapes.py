@@ -35,14 +35,6 @@ def norms_added_up(m, bridge):
     return {"l2_norm": lambda x: m.l2_norm(x) if len(x.shape) < 3 else summed(along_axis(x, len(x.shape) - 1))}
 
 
-@mistake("steepest: numbers have one norm for the batch", "norm(dim=-1), and the last axis is the batch's")
-def steepest_of_numbers(m, bridge):
-    def steepest(x, *, norm="l2", scope="sample"):
-        return m.steepest(x, norm=norm, scope="tensor" if len(x.shape) == 1 else scope)
-
-    return {"steepest": steepest}
-
-
 @mistake("project: each vector of a sequence by itself", "renorm over the last axis, as torch.renorm does for tables")
 def projected_by_position(m, bridge):
     def project(x, *, radius, norm="l2"):
@@ -51,14 +43,6 @@ def projected_by_position(m, bridge):
         return x * (m.project(along_axis(x, 2), radius=radius, norm="linf") / along_axis(x, 2))
 
     return {"project": project}
-
-
-@mistake("fgm: numbers have one norm for the batch", "norm(dim=-1), and the last axis is the batch's")
-def attack_on_numbers(m, bridge):
-    def fgm(loss, x, *, norm="l2", scope="sample", **options):
-        return m.fgm(loss, x, norm=norm, scope="tensor" if len(x.shape) == 1 else scope, **options)
-
-    return {"fgm": fgm}
 
 
 @mistake(
@@ -93,17 +77,6 @@ def steps_by_channel(m, bridge):
     return {"pgd": pgd}
 
 
-@mistake("freelb_loss: numbers are perturbed as one", "a norm over the last axis, and the last axis is the batch's")
-def numbers_as_one(m, bridge):
-    def freelb_loss(loss, x, start, **options):
-        if len(x.shape) > 1:
-            return m.freelb_loss(loss, x, start, **options)
-        losses, r = m.freelb_loss(lambda row: loss(row[0])[None], x[None], start[None], **options)
-        return losses[0], r[0]
-
-    return {"freelb_loss": freelb_loss}
-
-
 @mistake(
     "vat_perturbation: every position of a sequence is as long", "a norm over the last axis, as for one hidden vector"
 )
@@ -113,18 +86,6 @@ def positions_alike(m, bridge):
         return radius * (direction if len(x.shape) != 3 else direction / along_axis(direction, 2))
 
     return {"vat_perturbation": vat_perturbation}
-
-
-@mistake("vat_loss: a batch of numbers has one direction", "d.view(len(d), -1) left out: norm(dim=-1) is the batch's")
-def one_direction_of_numbers(m, bridge):
-    def vat_loss(f, x, start, *, radius, entropy_weight=0.0, logits=None, **options):
-        if len(x.shape) > 1:
-            return m.vat_loss(f, x, start, radius=radius, entropy_weight=entropy_weight, logits=logits, **options)
-        direction = m.vat_perturbation(f, x, start, radius=1.0, **options)
-        clean = bridge.fixed(f(x))
-        return m.kl_divergence(clean, f(x + radius * m.unit(direction[None])[0]))
-
-    return {"vat_loss": vat_loss}
 
 
 @mistake("input_gradient_penalty: norms of an image's channels, added up", "a norm over (2, 3), the picture's axes")
@@ -193,16 +154,6 @@ def positions_for_samples(m, bridge):
         return found
 
     return {"hvp": hvp}
-
-
-@mistake("wgan_gradient_penalty: numbers share one weight", "a weight of a sample's shape, which is () for numbers")
-def one_weight_for_numbers(m, bridge):
-    def wgan_gradient_penalty(critic, real, fake, mix, **options):
-        if len(real.shape) != 1:
-            return m.wgan_gradient_penalty(critic, real, fake, mix, **options)
-        return m.wgan_gradient_penalty(critic, real, fake, 0 * mix + mix[:1], **options)
-
-    return {"wgan_gradient_penalty": wgan_gradient_penalty}
 
 
 @mistake("dropout_loss: an image's channels are dropped whole", "Dropout2d for Dropout, as soon as there are four axes")
