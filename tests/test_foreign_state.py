@@ -2,6 +2,7 @@
 
 import builtins
 import functools
+import gc
 import json
 import random
 import sys
@@ -192,6 +193,24 @@ def test_what_leaves_the_process_as_it_was_passes(guard, methods, framework, bri
     for name in ("rademacher", "gaussian", "uniform", "uniform_sphere", "uniform_ball"):
         guard(name)(3, (2, 4), like=p.x)
     bridge.compiled(lambda x: guard("noisy_loss")(p.loss, x, p.x[None]), bridge.COMPARED_MODES[1])(p.x)
+
+
+def test_a_graph_that_drew_before_and_is_collected_in_the_block_is_no_draw(guard, framework, p):
+    """Collection may come at any time, within any block."""
+    if framework != "tensorflow":
+        pytest.skip("of TensorFlow's graphs")
+    import tensorflow as tf
+
+    graphs = [tf.Graph()]
+    with graphs[0].as_default():
+        tf.random.set_seed(3)
+        tf.random.normal([2])
+
+    def act():
+        graphs.clear()
+        gc.collect()
+
+    guard("fgm", act)(p.loss, p.x, radius=0.1)
 
 
 def test_a_sampler_that_seeds_the_framework_is_told_to_make_a_generator(guard, bridge, framework, p):

@@ -47,8 +47,9 @@ SETTINGS = {
 
 
 def drawn_in_graphs():
-    """How many random operations there are in graphs that have a seed."""
-    return sum(random_seed._graph_to_seed_dict.values())
+    """How many random operations each graph with a seed has. Who holds this keeps the graphs: one that is collected
+    in between would change any number over all of them."""
+    return dict(random_seed._graph_to_seed_dict)
 
 
 OPERATIONS = Pair(random.Random())  # seeds those that have no seed of their own
@@ -62,7 +63,7 @@ def stir_tensorflow(seed):
     drawn, end_operations = drawn_in_graphs(), OPERATIONS.stir(seed)
 
     def end():
-        touched = end_operations() or eager._rng is not OPERATIONS.generator or drawn_in_graphs() != drawn
+        touched = end_operations() or eager._rng is not OPERATIONS.generator or not drawn_in_graphs().items() <= drawn.items()
         seeded = [found for found in (eager._seed, graph.seed) if found != seed]
         eager._seed, eager._rng, graph.seed = before
         return f"seeded with {seeded[0]}" if seeded else "drawn from" if touched else ""
