@@ -100,7 +100,7 @@ class Trial:
     def __init__(self, path: Path, framework: str, device: str, journal: str, gradients: bool):
         self.framework, self.device, self.journal, self.gradients = framework, device, journal, gradients
         self.told: set[int] = set()  # processes whose end has been explained
-        self.ours = {"device": device, "environment": verify.FAST_COMPILATION | AS_WRITTEN, "gradients": gradients}
+        self.ours = {"device": device, "environment": verify.environment() | AS_WRITTEN, "gradients": gradients}
         self.arguments = self.ours | {"implementation": {"path": str(path), "seconds": CALL, "journal": journal}}
 
     def jobs(self, chosen: verify.Chosen, slots: int) -> list[Job]:

@@ -5,7 +5,7 @@ import math
 from bench.run import Job, Outcome
 from bench.shard import WHOLE, Shard
 from bench.store import VariationRecord
-from bench.verify import FAST_COMPILATION
+from bench.verify import environment
 from equivalence.judge import judge
 
 GROUP = 36  # variations of agreement in a group, and a few of claims
@@ -13,7 +13,7 @@ GROUP = 36  # variations of agreement in a group, and a few of claims
 
 def jobs(frameworks: list[str], count: int, seed: int, device: str, slots: int, shard: Shard = WHOLE) -> list[Job]:
     """So many groups, from a seed on, that there are at least `count` variations in each framework."""
-    arguments = {"device": device, "environment": FAST_COMPILATION}
+    arguments = {"device": device, "environment": environment()}
     groups = shard.of(["variations", seed + number] for number in range(math.ceil(count / GROUP)))
     dealt = [groups[share::slots] for share in range(slots)]
     return [Job("equivalence.worker", framework, arguments, part) for framework in frameworks for part in dealt if part]

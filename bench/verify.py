@@ -4,12 +4,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from bench import comparison
+from bench import caches, comparison
 from bench.run import Job, Outcome
 from bench.shard import WHOLE, Shard
 from bench.store import AgreementRecord, CallRecord, ClaimRecord, OwnLossRecord
 from equivalence.calls import calls
-from equivalence.calls import measure as calling
 from equivalence.cases import build
 from equivalence.claim import claims
 from equivalence.usages import USAGES, Usage, usages
@@ -122,9 +121,14 @@ def call_units(chosen: Chosen) -> Iterator[Any]:
             yield ["calls", method, CALLED_IN if CALLED_IN in chosen.dtypes else chosen.dtypes[0], ""]
 
 
+def environment() -> dict[str, str]:
+    """The variables that a worker starts with which checks and times nothing."""
+    return FAST_COMPILATION | caches.lasting()
+
+
 def jobs(frameworks: list[str], chosen: Chosen, device: str, slots: int, shard: Shard = WHOLE) -> list[Job]:
     """At least one job a framework; the units of those that would leave slots idle are dealt out to all slots."""
-    arguments = {"device": device, "environment": FAST_COMPILATION}
+    arguments = {"device": device, "environment": environment()}
     slowest_first = sorted(frameworks, key=["tensorflow", "jax", "torch"].index)  # to start and to compile
     alone = len(frameworks) - len(frameworks) % slots  # so many keep the slots busy with one job each
     planned: list[Job] = []
@@ -170,7 +174,7 @@ def records(outcome: Outcome) -> list[ClaimRecord | AgreementRecord | CallRecord
                 status=status,
                 reason=reason,
                 seconds=outcome.seconds,
-                parts={name: calling.judged(name, found, dtype) for name, found in outcome.result.items()},
+                parts={name: comparison.compare_call(found, name, dtype) for name, found in outcome.result.items()},
             )
         ]
     if kind == "own losses":

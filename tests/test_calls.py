@@ -86,9 +86,9 @@ def test_differences_are_as_good_as_their_error_says():
 
 
 def test_an_exception_and_numbers_of_another_shape_are_said():
-    assert judged("fgm: l2, vectors", {"error": "fgm raised"}, "float64") == {"error": "fgm raised"}
+    assert judged({"error": "fgm raised"}, expectations("fgm: l2, vectors"), "float64") == {"error": "fgm raised"}
     found = [{"value": [0.0], "gradients": {}}]
-    assert "error" in judged("fgm: l2, vectors", found, "float64")
+    assert "error" in judged(found, expectations("fgm: l2, vectors"), "float64")
 
 
 def test_units_of_agreement_are_the_judges():

@@ -17,7 +17,7 @@ def start(job: dict[str, Any]) -> Callable[[str], dict[str, Any]]:
     import impls
     from bench import peers
     from bench.cell import SAMPLES, Neighbours, interleaved
-    from bench.peers.expected import kept
+    from bench.peers.expected import known
     from bench.workloads import build
 
     framework = job["framework"]
@@ -28,7 +28,7 @@ def start(job: dict[str, Any]) -> Callable[[str], dict[str, Any]]:
     def ready(name: str) -> tuple[Callable[[], Any], str]:
         arm = peers.build(task, framework, name, case, job["device"])
         result = arm.numpy(arm.run())
-        return arm.run, kept(task.name, job["workload"], name, arm).complaint(result)
+        return arm.run, known(task.name, job["workload"], name, arm).complaint(result)
 
     ours = functools.cache(lambda: ready(base))
 

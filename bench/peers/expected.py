@@ -11,19 +11,15 @@ least 1e-12, and PyHessian adds 1e-6 to the norm of Hv: all below a few rounding
 """
 
 import hashlib
-import os
-import pickle
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import numpy as np
 
-from bench.expected import KEPT
+from bench.kept import ORACLE, kept
 from bench.peers import BOUNDS, TASKS, Arm, Attack, Eigenvalue, Task, Trace
-from bench.places import ROOT
 from bench.workloads import build
 from equivalence import oracle
 from equivalence.agreement import MOVEMENT, moved
@@ -35,6 +31,7 @@ from equivalence.oracle.norms import per_sample, project, steepest
 from equivalence.problem import flat
 from equivalence.reference import Reference
 
+SOURCES = (*ORACLE, "bench/peers/**/*.py", "bench/workloads.py")
 UNDETERMINED = 0.5  # of the samples at most
 SIGMAS = 6
 ESTIMATES = 100  # of the oracle's, for mean and standard deviation
@@ -79,27 +76,14 @@ def expected(task: Task, case: Case, name: str, arm: Arm | None) -> Expected:
     return agreeing(case, lambda reference: curvature.laplacian(reference.point.loss, reference.point.x))
 
 
-def kept(name: str, workload: str, arm: str, built: Arm | None = None) -> Expected:
+def known(name: str, workload: str, arm: str, built: Arm | None = None) -> Expected:
     """What the arm must give for the task of that name on a workload, from an earlier run of this very code if any."""
     start = b"" if built is None or built.start is None else np.asarray(built.start).tobytes()
-    digest = hashlib.sha256(code() + start + (b"ART" if arm == "ART" else b"")).hexdigest()[:12]
-    file = KEPT / f"{name} {workload} {digest}.pickle"  # our own file, which nobody else hands over
-    if file.exists():
-        found: Expected = pickle.loads(file.read_bytes())
-        return found
-    found = expected(TASKS[name], build(workload), arm, built)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = file.with_name(f"{file.name}.{os.getpid()}")
-    unfinished.write_bytes(pickle.dumps(found))
-    unfinished.replace(file)
+    own = hashlib.sha256(start + (b"ART" if arm == "ART" else b"")).hexdigest()[:12]
+    found: Expected = kept(
+        f"{name} {workload} {own}", lambda: expected(TASKS[name], build(workload), arm, built), SOURCES
+    )
     return found
-
-
-@cache
-def code() -> bytes:
-    """Of the source that the results come from."""
-    paths = sorted(path for folder in ("equivalence", "bench/peers") for path in (ROOT / folder).rglob("*.py"))
-    return b"".join(path.read_bytes() for path in [*paths, ROOT / "bench" / "workloads.py"])
 
 
 def prepare(name: str, workload: str) -> None:
@@ -107,7 +91,7 @@ def prepare(name: str, workload: str) -> None:
     job = TASKS[name].job
     if not (isinstance(job, Eigenvalue) and job.how == "power"):
         for arm in ("", "ART") if isinstance(job, Attack) else ("",):
-            kept(name, workload, arm)
+            known(name, workload, arm)
 
 
 def agreeing(case: Case, result: Callable[[Reference], np.ndarray]) -> Expected:

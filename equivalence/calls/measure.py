@@ -25,6 +25,7 @@ APART = " · "  # between a call's name and its setting
 Missing = dict[str, str]  # why there are no numbers, under "error" or "not covered"
 MOST = 1e300  # units that an error is counted in
 Raw = list[dict[str, Any]]  # of each result its value, and its gradients by the argument's name
+Expected = tuple[list[Part], list[tuple[float, float]]]  # of each result, and the scales of errors in it
 
 
 def run(bridge: ModuleType, methods: SimpleNamespace, device: str, dtype: str, method: str) -> dict[str, Raw | Missing]:
@@ -77,8 +78,8 @@ def evaluate(
     leaves |= {"x": data["x"]} if "x" in data else {}
     rest = {name: array for name, array in data.items() if name != "x"}
 
-    def weighted(call: Call, part: int) -> Any:
-        def result(leaves: dict[str, Any], rest: dict[str, Any]) -> Any:
+    def weighted(call: Call) -> Any:
+        def results(leaves: dict[str, Any], rest: dict[str, Any]) -> tuple[Any, ...]:
             given = SETTINGS[setting](bridge, leaves)
             own = {name[2:]: array for name, array in given.items() if name.startswith("θ ")}
             batch = rest | {name: given[name] for name in ("x",) if name in given}
@@ -86,20 +87,17 @@ def evaluate(
             found = call.results(problem.methods, point)
             if len(found) != len(shapes[call.name]):
                 raise Complaint(f"{call.method} returned {len(found)} results, expected {len(shapes[call.name])}")
-            return found[part] * problem.array(weights(shapes[call.name][part]))
+            pairs = zip(found, shapes[call.name], strict=True)
+            return tuple(result * problem.array(weights(shape)) for result, shape in pairs)
 
-        return bridge.value_and_grad(result)
+        return bridge.values_and_grads(results)
 
     def everything(leaves: dict[str, Any], rest: dict[str, Any]) -> dict[str, Any]:
-        return {
-            f"{call.name}/{part}": weighted(call, part)(leaves, rest)
-            for call in chosen
-            for part in range(len(shapes[call.name]))
-        }
+        return {call.name: weighted(call)(leaves, rest) for call in chosen}
 
     found = problem.numpy(bridge.compiled(everything, bridge.SETTINGS[setting])(leaves, rest))
     return {
-        call.name: [raw(found[f"{call.name}/{part}"], shape) for part, shape in enumerate(shapes[call.name])]
+        call.name: [raw(part, shape) for part, shape in zip(found[call.name], shapes[call.name], strict=True)]
         for call in chosen
     }
 
@@ -114,18 +112,18 @@ def raw(found: tuple[Array, Mapping[str, Array]], shape: tuple[int, ...]) -> dic
 
 
 @functools.cache
-def expectations(name: str) -> tuple[list[Part], list[tuple[float, float]]]:
+def expectations(name: str) -> Expected:
     """What the oracle expects of a call, however its arguments come."""
-    call = calls()[name]
+    call = calls()[name.partition(APART)[0]]
     return references(call, Reference(build([call.case])[call.case]))
 
 
-def judged(name: str, found: Raw | Missing, dtype: str) -> dict[str, Any]:
+def judged(found: Raw | Missing, expected: Expected, dtype: str) -> dict[str, Any]:
     """The measurement of one call, or the error that it raised."""
     if isinstance(found, dict):
         return not_covered(found["not covered"]) if "not covered" in found else dict(found)
     try:
-        return compare(found, *expectations(name.partition(APART)[0]), dtype)
+        return compare(found, *expected, dtype)
     except (KeyError, ValueError, TypeError) as error:  # numbers that are not those of such a call
         return {"error": said(error)}
 

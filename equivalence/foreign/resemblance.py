@@ -182,7 +182,7 @@ def by_usage(
 def by_call(bridge: ModuleType, methods: SimpleNamespace, device: str, dtype: str, name: str) -> Measurement:
     """Of one call of a function by itself, likewise."""
     found = calling.run_one(bridge, methods, device, dtype, name)
-    return calling.judged(name, found, dtype)
+    return calling.judged(found, calling.expectations(name), dtype)
 
 
 MEASURES: dict[str, Callable[..., Measurement]] = {"usage": by_usage, "call": by_call}

@@ -75,6 +75,17 @@ def value_and_grad(objective):
     return step
 
 
+def values_and_grads(objective):
+    def step(params, *arrays):
+        results, pull = jax.vjp(lambda params: objective(params, *arrays), params)
+        return [
+            (values, pull(tuple(jax.numpy.full_like(other, (other is values) / other.size) for other in results))[0])
+            for values in results
+        ]
+
+    return step
+
+
 def compiled(step, mode):
     return step if mode == "eager" else jax.jit(step)
 

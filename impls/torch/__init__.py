@@ -76,15 +76,31 @@ def value_and_grad(objective):
     return step
 
 
+def values_and_grads(objective):
+    def step(params, *arrays):
+        again = any(value.requires_grad for value in params.values())
+        leaves = {name: _watched(value) for name, value in params.items()}
+        results = objective(leaves, *arrays)
+        grads = [_gradients(values.mean(), leaves.values(), again, keep=True) for values in results]
+        return [
+            (values if again else values.detach(), dict(zip(leaves, own, strict=True)))
+            for values, own in zip(results, grads, strict=True)
+        ]
+
+    return step
+
+
 def _watched(tensor):  # what is computed from another tensor is watched under a name of its own
     return tensor.view_as(tensor) if tensor.requires_grad else tensor.detach().requires_grad_()
 
 
-def _gradients(total, tensors, again):
+def _gradients(total, tensors, again, keep=False):
     tensors = tuple(tensors)
     if not total.requires_grad:
         return tuple(map(torch.zeros_like, tensors))
-    return torch.autograd.grad(total, tensors, create_graph=again, materialize_grads=True)
+    return torch.autograd.grad(
+        total, tensors, create_graph=again, retain_graph=again or keep, materialize_grads=True
+    )
 
 
 def compiled(step, mode):
