@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy import stats
+import scipy  # which imports scipy.stats where it is first used: that takes a second
 
 FEWEST = 6  # blocks that an interval is made from; of fewer the range is shown
 LEVEL = 0.95
@@ -46,7 +46,7 @@ def block_effect(steps: Sequence[float], base: Sequence[float]) -> float:
     a, b = np.asarray(base, float), np.asarray(steps, float)
     if not a.size or a.shape != b.shape or not ((a > 0).all() and (b > 0).all()):
         return float("nan")
-    return float(stats.trim_mean(np.log(b / a), 0.25))
+    return float(scipy.stats.trim_mean(np.log(b / a), 0.25))
 
 
 def effect(blocks: Sequence[float]) -> Effect:
@@ -56,7 +56,7 @@ def effect(blocks: Sequence[float]) -> Effect:
         return Effect(float("nan"), float("nan"), float("nan"), int(values.size))
     low, high = float(values.min()), float(values.max())
     if values.size >= FEWEST and low < high:
-        drawn = stats.bootstrap(
+        drawn = scipy.stats.bootstrap(
             (values,), np.mean, confidence_level=LEVEL, n_resamples=RESAMPLES, method="percentile",
             rng=np.random.default_rng(0),
         )  # fmt: skip

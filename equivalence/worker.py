@@ -5,6 +5,7 @@ of someone else's implementation also ["contents", path, seconds], ["difference"
 ["alone", function, unit], where all others are the reference's, and ["resemblance", function, [[check, measurement]]].
 """
 
+import gc
 import importlib
 from collections.abc import Callable
 from typing import Any
@@ -19,6 +20,8 @@ def start(job: dict[str, Any]) -> Callable[[list[Any]], dict[str, Any]]:
     bridge = impls.load(job["framework"])
     bridge.configure(threads=len(job["cores"]), double=True)
     methods = impls.methods(job["framework"])
+    gc.freeze()  # tracing makes many objects that live on: looking through all of them again and again takes a sixth
+    gc.set_threshold(100_000, 50, 100)
     if not job.get("gradients", True):
         bridge = importlib.import_module("equivalence.values_only").without_gradients(bridge)
 

@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+import scipy  # which imports scipy.stats where it is first used: that takes a second
 
 from bench.places import ROOT
 from bench.report import markdown
@@ -251,7 +251,7 @@ def difference(old: Timing, new: Timing) -> Effect:
     a, b = np.asarray(old.numbers), np.asarray(new.numbers)
     mean, low, high = b.mean() - a.mean(), b.min() - a.max(), b.max() - a.min()
     if min(a.size, b.size) >= FEWEST and np.ptp(a) and np.ptp(b):
-        drawn = stats.bootstrap(
+        drawn = scipy.stats.bootstrap(
             (a, b), lambda a, b, axis: b.mean(axis) - a.mean(axis), confidence_level=LEVEL, n_resamples=RESAMPLES,
             method="percentile", rng=np.random.default_rng(0),
         )  # fmt: skip

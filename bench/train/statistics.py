@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from scipy import stats
+import scipy  # which imports scipy.stats where it is first used: that takes a second
 
 CONFIDENCE = 0.95
 MARGIN = 0.01  # of accuracy: regimes nearer than that are equal for whoever chooses one
@@ -33,8 +33,8 @@ def estimate(values: Sequence[float], confidence: float = CONFIDENCE) -> Estimat
         mean = float(found.mean()) if len(found) else float("nan")
         return Estimate(mean, float("nan"), float("nan"), float("nan"), len(found))
     mean, error = float(found.mean()), float(found.std(ddof=1) / len(found) ** 0.5)
-    half = float(stats.t.ppf((1 + confidence) / 2, len(found) - 1)) * error
-    p = float(2 * stats.t.sf(abs(mean) / error, len(found) - 1)) if error else float(mean == 0)
+    half = float(scipy.stats.t.ppf((1 + confidence) / 2, len(found) - 1)) * error
+    p = float(2 * scipy.stats.t.sf(abs(mean) / error, len(found) - 1)) if error else float(mean == 0)
     return Estimate(mean, mean - half, mean + half, p, len(found))
 
 
