@@ -30,7 +30,7 @@ def kept(name: str, compute: Callable[[], Any], sources: Iterable[str] = ORACLE)
     A name has no characters that a file's must not have.
     """
     path = folder(tuple(sources)) / f"{name}.pickle"
-    with contextlib.suppress(FileNotFoundError, EOFError, pickle.UnpicklingError):
+    with contextlib.suppress(OSError, EOFError, pickle.UnpicklingError):
         return pickle.loads(path.read_bytes())  # our own file, which nobody else hands over
     found = compute()
     with contextlib.suppress(OSError):  # a folder that cannot be written to, or a full disk, only costs time

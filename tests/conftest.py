@@ -6,21 +6,29 @@ import os
 import pytest
 
 import impls
-from bench.verify import FAST_COMPILATION
+from bench.verify import environment
 from tests.points import point
 
 INSTALLED = impls.installed()
 WANTED = os.environ.get("EQUIREG_FRAMEWORK") or next(iter(INSTALLED), "one of " + ", ".join(impls.FRAMEWORKS))
 # The one-liners are each ecosystem's own, and so are their tests.
-collect_ignore = [f"test_training_{name}.py" for name in impls.FRAMEWORKS if name != WANTED]
-collect_ignore += [] if WANTED == "jax" else ["test_laplacian_jax.py"]
-collect_ignore += [] if WANTED == "tensorflow" else ["test_unknown_sizes_tensorflow.py"]
+OWN = {f"test_training_{name}.py": name for name in impls.FRAMEWORKS}
+OWN |= {"test_laplacian_jax.py": "jax", "test_unknown_sizes_tensorflow.py": "tensorflow"}
+collect_ignore = [file for file, name in OWN.items() if name != WANTED]
 collect_ignore += [] if importlib.util.find_spec("ray") else ["test_ray.py"]  # has a tox environment of its own
 collect_ignore += [] if os.environ.get("EQUIREG_PACKAGE") else ["test_package.py"]  # likewise
 # Other packages are installed where their arms are tested alone: tox's peers environments.
 PEER = {"torch": "foolbox", "jax": "matfree"}.get(WANTED)
 if PEER is None or importlib.util.find_spec(PEER) is None:
     collect_ignore.append("test_peers.py")
+ALONE = {*OWN, "test_ray.py", "test_package.py", "test_peers.py"}
+
+
+def pytest_collection_modifyitems(items):
+    """Mark what needs no framework: it is the same beside each of them, and tested without any (`-m core`)."""
+    for item in items:
+        if "framework" not in item.fixturenames and item.path.name not in ALONE:
+            item.add_marker("core")
 
 
 @pytest.fixture(scope="session")
@@ -35,7 +43,8 @@ def framework():
 @pytest.fixture(scope="session")
 def bridge(framework):
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("XLA_FLAGS", FAST_COMPILATION["XLA_FLAGS"])
+    for name, value in environment().items():  # what JAX compiles is kept for the next run
+        os.environ.setdefault(name, value)
     bridge = impls.load(framework)
     bridge.configure(threads=2, double=True)
     return bridge

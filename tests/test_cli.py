@@ -36,6 +36,7 @@ def invoke(*words):
     return RUNNER.invoke(app, [str(word) for word in words])
 
 
+@pytest.mark.usefixtures("framework")
 @pytest.mark.parametrize(
     ("option", "value", "nearest"),
     [
@@ -53,6 +54,7 @@ def test_unknown_names_get_the_nearest(option, value, nearest, tmp_path):
     assert not (tmp_path / "README.md").exists()
 
 
+@pytest.mark.usefixtures("framework")
 def test_an_unknown_workload_of_time_is_refused(tmp_path):
     said = invoke("time", "--workload", "tanh-mlp", "--out", tmp_path)
     assert said.exit_code == 2 and "digits-mlp" in said.output
@@ -201,6 +203,7 @@ def test_compacting_keeps_the_last_of_each(tmp_path):
     assert [record.status for record in store.read()[0] if record.kind == "claim"] == ["ok"]
 
 
+@pytest.mark.usefixtures("framework")
 def test_sizes_and_checkpoints_are_refused_before_any_work(tmp_path):
     """A workload may state sizes; a checkpoint that cannot be used says what is wrong with it."""
     said = invoke("time", "--workload", "digits-mlp depth=3", "--out", tmp_path)
