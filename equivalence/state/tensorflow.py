@@ -63,7 +63,8 @@ def stir_tensorflow(seed):
     drawn, end_operations = drawn_in_graphs(), OPERATIONS.stir(seed)
 
     def end():
-        touched = end_operations() or eager._rng is not OPERATIONS.generator or not drawn_in_graphs().items() <= drawn.items()
+        touched = end_operations() or eager._rng is not OPERATIONS.generator
+        touched = touched or not drawn_in_graphs().items() <= drawn.items()
         seeded = [found for found in (eager._seed, graph.seed) if found != seed]
         eager._seed, eager._rng, graph.seed = before
         return f"seeded with {seeded[0]}" if seeded else "drawn from" if touched else ""

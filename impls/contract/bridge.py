@@ -62,7 +62,9 @@ def value_and_grad(objective: Callable[..., Array]) -> Callable[..., tuple[Array
     """objective(params, *arrays) -> array becomes (params, *arrays) -> (that array, ∇ of its mean in params)."""
 
 
-def values_and_grads(objective: Callable[..., tuple[Array, ...]]) -> Callable[..., list[tuple[Array, dict[str, Array]]]]:
+def values_and_grads(
+    objective: Callable[..., tuple[Array, ...]],
+) -> Callable[..., list[tuple[Array, dict[str, Array]]]]:
     """The same of an objective that returns several arrays: each of them with the ∇ of its own mean."""
 
 

@@ -80,17 +80,18 @@ def value_and_grad(objective):
 
 def values_and_grads(objective):
     def step(params, *arrays):
-        found, expected = [], 1
-        while len(found) < expected:  # anew for each: functions under a tape that persists take ten times as long
-            number, results = len(found), []
+        counts = []
 
+        def part(number):
             def one(*given):
-                results[:] = objective(*given)
-                return results[number]  # noqa: B023 - called in this round alone
+                results = objective(*given)
+                counts.append(len(results))
+                return results[number]
 
-            found.append(value_and_grad(one)(params, *arrays))
-            expected = len(results)
-        return found
+            return value_and_grad(one)(params, *arrays)
+
+        first = part(0)  # each anew: functions under a tape that persists take ten times as long
+        return [first, *(part(number) for number in range(1, counts[0]))]
 
     return step
 
