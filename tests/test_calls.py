@@ -95,3 +95,14 @@ def test_units_of_agreement_are_the_judges():
     found = right("fgm: l2, vectors")
     units = measured("fgm: l2, vectors", found)
     assert max(map(abs, units["value"])) <= AGREEMENT_UNITS
+
+
+def test_in_transposed_memory_no_two_axes_can_be_joined(bridge, framework):
+    if framework != "torch":
+        pytest.skip("of strides, which PyTorch's arrays have")
+    array = bridge.from_numpy(np.arange(24.0).reshape(2, 3, 4))
+    found = bridge.transposed(array)
+    assert (found == array).all()
+    for shape in ((2, -1), (-1, 4)):
+        with pytest.raises(RuntimeError, match="view"):
+            found.view(shape)

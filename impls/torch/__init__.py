@@ -43,7 +43,8 @@ def finite(array):
 
 
 def transposed(array):
-    return array.movedim(0, -1).contiguous().movedim(-1, 0)
+    backwards = tuple(reversed(range(array.ndim)))  # all axes: a view that joins any two of them is refused
+    return array.permute(backwards).contiguous().permute(backwards)
 
 
 def unsized(array, axis):
