@@ -64,6 +64,12 @@ def call_one() -> Case:
 
 
 @register
+def call_wide() -> Case:
+    """More numbers in a sample, and more classes, than anyone works through at once who takes them in pieces."""
+    return network("call-wide", 2, (70,), 6, 20, seed=121)
+
+
+@register
 def call_words() -> Case:
     """Tokens that occur more than once, within a sample and in several, one that never does, and padding."""
     rng = np.random.default_rng(115)

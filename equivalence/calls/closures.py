@@ -9,7 +9,20 @@ import numpy as np
 from equivalence.calls.call import Call, joined
 from equivalence.problem import Point
 
-SHAPES = ("call-vectors", "call-many", "call-matrices", "call-images", "call-volumes", "call-numbers", "call-one")
+SHAPES = (
+    "call-vectors",
+    "call-many",
+    "call-matrices",
+    "call-images",
+    "call-volumes",
+    "call-numbers",
+    "call-one",
+    "call-wide",
+)
+
+
+SIZES = (1e-9, 1e7)  # of a loss, beside its own
+SATURATED = 3000.0  # times these outputs, every probability but one is 0 in float64
 
 
 class Holding:
@@ -32,6 +45,22 @@ class Holding:
 def holding(p: Point, held: Any) -> Any:
     """The point's loss, with an array that it holds."""
     return Holding(p.loss, held)
+
+
+class Times:
+    """x -> factor · closure(x): gradients far from 1, or outputs so far apart that all but one probability is 0."""
+
+    def __init__(self, closure: Any, factor: float):
+        self.closure, self.factor = closure, factor
+
+    def __call__(self, x: Any) -> Any:
+        return self.factor * self.closure(x)
+
+    def vjp(self, x: Any, cotangent: Any) -> Any:
+        return self.closure.vjp(x, self.factor * cotangent)
+
+    def grad(self, x: Any) -> Any:
+        return self.factor * self.closure.grad(x)
 
 
 class FirstOutput:

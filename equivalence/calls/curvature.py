@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from equivalence.calls.call import FIXED, Call, joined
-from equivalence.calls.closures import SHAPES, FirstOutput, around_another, holding
+from equivalence.calls.closures import SHAPES, SIZES, FirstOutput, Times, around_another, holding
 from equivalence.calls.penalty import held_pull, loss_pull
 from equivalence.oracle import pullbacks
 
@@ -68,6 +68,7 @@ def laplacian_calls() -> Iterator[Call]:
         yield laplacian("", "call-matrices", how, probed=True)
         yield laplacian_of_a_loss_that_holds_x(how)
     yield laplacian("", "call-volumes", "hvp", probed=True)
+    yield laplacian("", "call-wide", "hvp")
 
 
 def laplacian_of_a_loss_that_holds_x(how: str) -> Call:
@@ -95,6 +96,20 @@ def eigenpair(words: str, case: str, exact: bool = False, **options: Any) -> Cal
     )
 
 
+def scaled_eigenpair(size: float) -> Call:
+    def arguments(p: Any) -> Any:
+        return Times(p.loss, size), p.x, p.extra.start
+
+    return Call(
+        "top_eigenpair",
+        f"power, a loss times {size:g}",
+        "call-slow",
+        lambda m, p: m.top_eigenpair(*arguments(p), steps=3),
+        (lambda p: pullbacks.top_eigenpair(*arguments(p), steps=3)[0], FIXED),
+        held=("start",),
+    )
+
+
 def eigenpair_calls() -> Iterator[Call]:
     for steps in (0, 3, 50):
         yield eigenpair(f"power, {steps} steps", "call-slow", steps=steps)
@@ -106,6 +121,8 @@ def eigenpair_calls() -> Iterator[Call]:
     yield eigenpair("power, 12 steps", "call-vectors", steps=12)  # by then one sample has long been settled
     yield eigenpair("lanczos", "call-vectors", steps=2, how="lanczos")
     yield eigenpair("power, a flat loss", "call-flat", exact=True, steps=2)
+    for size in SIZES:
+        yield scaled_eigenpair(size)
 
 
 CALLS = (*product_calls(), *laplacian_calls(), *eigenpair_calls())

@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from equivalence.calls.call import Call
+from equivalence.calls.closures import SATURATED
 from equivalence.oracle import pullbacks
 
-CASES = ("call-vectors", "call-many", "call-matrices", "call-one")
+CASES = ("call-vectors", "call-many", "call-matrices", "call-one", "call-wide")
 
 
 def of_outputs(method: str, words: str, case: str, call: Any, flows: tuple[str, ...] = ()) -> Call:
@@ -44,7 +45,7 @@ def calls() -> Iterator[Call]:
         yield of_outputs("squared_error", "", case, lambda m, o, p: m.squared_error(o, p.extra.targets), ("targets",))
         yield of_outputs("entropy", "", case, lambda m, o, p: m.entropy(o), ())
         yield both("", case, 1.0)
-    for scale in (20.0, 200.0):
+    for scale in (20.0, 200.0, SATURATED):
         yield both(f"logits times {scale:g}", "call-vectors", scale)
         yield of_outputs(
             "entropy",
@@ -57,6 +58,12 @@ def calls() -> Iterator[Call]:
             f"logits times {scale:g}",
             "call-vectors",
             lambda m, o, p, s=scale: m.cross_entropy(o + s * p.extra.targets, p.labels),
+        )
+        yield of_outputs(
+            "cross_entropy",
+            f"soft labels, logits times {scale:g}",
+            "call-vectors",
+            lambda m, o, p, s=scale: m.cross_entropy(o + s * p.extra.targets, p.extra.soft_labels),
         )
 
 

@@ -23,7 +23,7 @@ from equivalence.reference import Reference
 Array = np.ndarray
 APART = " · "  # between a call's name and its setting
 Missing = dict[str, str]  # why there are no numbers, under "error" or "not covered"
-MOST = 1e300  # units that an error is counted in
+MOST = 1e100  # units that an error is counted in: their squares are numbers, too
 Raw = list[dict[str, Any]]  # of each result its value, and its gradients by the argument's name
 Expected = tuple[list[Part], list[tuple[float, float]]]  # of each result, and the scales of errors in it
 

@@ -6,7 +6,7 @@ from typing import Any
 from equivalence.calls.call import Call
 from equivalence.calls.closures import SHAPES
 
-NORMED = ("call-vectors", "call-matrices", "call-images", "call-numbers")
+NORMED = ("call-vectors", "call-matrices", "call-images", "call-numbers", "call-wide")
 
 
 def of_x(method: str, words: str, case: str, call: Any, flows: tuple[str, ...] = ("x",), exact: bool = False) -> Call:
@@ -28,7 +28,7 @@ def calls() -> Iterator[Call]:
                     flows=(),
                 )
         for norm in ("l2", "linf", "l1") if case in NORMED else ():
-            for radius in (0.5, 100.0):
+            for radius in (0.5, 30.0) if case == "call-wide" else (0.5, 100.0):
                 yield of_x(
                     "project",
                     f"{norm}, radius {radius}",

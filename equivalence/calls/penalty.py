@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from equivalence.calls.call import Call, joined
-from equivalence.calls.closures import SHAPES, FirstOutput, Holding, around_another, holding
+from equivalence.calls.closures import SATURATED, SHAPES, SIZES, FirstOutput, Holding, Times, around_another, holding
 from equivalence.oracle import pullbacks
 
 NORMS = ("l2_squared", "l2", "l1")
@@ -46,6 +46,10 @@ def gradient_penalty_calls() -> Iterator[Call]:
         yield gradient_penalty(f"l2, {how}, one zero", "zero-gradient", norm="l2", how=how)
     for case in SHAPES[1:]:
         yield gradient_penalty("l2", case, norm="l2")
+    yield gradient_penalty("l2_squared", "call-wide")
+    for norm in NORMS:
+        for size in SIZES:
+            yield scaled_gradient_penalty(norm, size)
     for xi in (0.5, 1e-3):
         yield gradient_penalty(f"finite_difference, xi {xi}", "call-vectors", how="finite_difference", xi=xi)
     for how in HOWS:
@@ -60,6 +64,16 @@ def gradient_penalty_calls() -> Iterator[Call]:
     yield around_another(
         gradient_penalty("l2", "call-vectors", norm="l2"),
         lambda m, p: m.input_gradient_penalty(FirstOutput(p.f), p.x[:2], norm="l2"),
+    )
+
+
+def scaled_gradient_penalty(norm: str, size: float) -> Call:
+    return Call(
+        "input_gradient_penalty",
+        f"{norm}, a loss times {size:g}",
+        "call-vectors",
+        lambda m, p: m.input_gradient_penalty(Times(p.loss, size), p.x, norm=norm),
+        (lambda p: pullbacks.input_gradient_penalty(Times(p.loss, size), p.x, norm=norm),),
     )
 
 
@@ -97,6 +111,8 @@ def jacobian_calls() -> Iterator[Call]:
     for case in SHAPES[1:]:
         if case != "call-matrices":
             yield jacobian("", case, weighted=True, probed=case != "call-images")
+    yield jacobian("", "call-wide")
+    yield jacobian("", "call-wide", weighted=True)
     yield jacobian("one output", "call-ties", probed=True)
     yield Call(
         "jacobian_penalty",
@@ -139,7 +155,15 @@ def tikhonov_calls() -> Iterator[Call]:
             for case in ("call-images", "call-numbers", "call-one"):
                 yield tikhonov("", case, divergence, probed=probed)
             yield tikhonov("", "call-matrices", divergence, probed=probed)
+        yield tikhonov("", "call-wide", divergence)
         yield tikhonov_of_a_model_that_holds_x(divergence)
+    yield Call(
+        "tikhonov_penalty",
+        "kl_divergence, saturated",
+        "call-vectors",
+        lambda m, p: m.tikhonov_penalty("kl_divergence", Times(p.f, SATURATED), p.x),
+        (lambda p: pullbacks.tikhonov_penalty("kl_divergence", Times(p.f, SATURATED), p.x),),
+    )
 
 
 def tikhonov_of_a_model_that_holds_x(divergence: str) -> Call:
@@ -164,7 +188,23 @@ def wgan(words: str, case: str, exact: bool = False, **options: Any) -> Call:
     )
 
 
+def scaled_wgan(size: float) -> Call:
+    def arguments(p: Any) -> Any:
+        return Times(p.loss, size), p.x, p.extra.vector, p.extra.mix
+
+    return Call(
+        "wgan_gradient_penalty",
+        f"a critic times {size:g}",
+        "call-vectors",
+        lambda m, p: m.wgan_gradient_penalty(*arguments(p)),
+        (lambda p: pullbacks.wgan_gradient_penalty(*arguments(p)),),
+        ("vector", "mix"),
+    )
+
+
 def wgan_calls() -> Iterator[Call]:
+    for size in SIZES:
+        yield scaled_wgan(size)
     yield wgan("by default", "call-vectors")
     for target in (0.0, 0.3, 2.0):
         yield wgan(f"target {target}", "call-vectors", target=target)

@@ -21,6 +21,7 @@ from equivalence.judge import AGREEMENT_UNITS, NOISE_MARGIN
 from equivalence.mutant import planted, published
 from equivalence.problem import Problem
 from equivalence.reference import known
+from equivalence.state import Kept
 from equivalence.usages import usages
 
 # Two constants that differ by a tenth of what they change leave so much to second order. Of vectors that have nothing
@@ -28,7 +29,10 @@ from equivalence.usages import usages
 # any mistake has to some other one, must be borne out as much better.
 FIRST_ORDER = 0.1
 DECADE = 10.0
+BEND = 30.0  # times what is left within one check, the factor may vary among checks: what is linear has one factor
 OPPOSITE = 3.0  # a mistake the other way round is as far as one that is three times as large
+ASIDE = 0.3  # how far from a mistake's the direction of an error may be, where usages have told what it is
+MOST = 0.5  # of the calls may turn another way, as an attack at its limit does
 LEAST_NUMBERS = 4
 Check = tuple[str, ...]  # how it is measured, and what
 Measurement = Mapping[str, Any]
@@ -81,7 +85,9 @@ def likeness(own: Errors, known: Errors) -> Likeness | None:
     """How errors are to a mistake's, over all that both have; None where they are not alike.
 
     Wherever there is an error it must be the mistake's times one factor, and where there is none the mistake must have
-    none: to rounding or half of the digits if they are to be the same, else to first order.
+    none: to rounding or half of the digits if they are to be the same, else to first order. One factor for all usages,
+    which are of one case. Calls come in many shapes, on which a factor may depend (a mean over so many classes): where
+    usages tell what it is, and by a likely factor, each call may have a factor of its own, of the same sign.
     """
     shared = [name for name in own if name in known]
     loud = telling(own, known)
@@ -89,20 +95,48 @@ def likeness(own: Errors, known: Errors) -> Likeness | None:
         return None
     if all(apart(own[name], known[name], 1.0) <= math.sqrt(own[name].unit) for name in shared):
         return Likeness(1.0, 0.0)
-    weights = {name: own[name].length ** -2 for name in loud}
-    along = sum(weights[name] * float(own[name].values @ known[name].values) for name in loud)
-    if not along:
+    in_usages = [name for name in loud if name[0] == "usage"]
+    told = in_usages if enough(own, in_usages) else loud
+    ratio = factor(own, known, told)
+    if not ratio:
         return None
-    ratio = along / sum(weights[name] * known[name].length ** 2 for name in loud)
-    deviation = max(apart(own[name], known[name], ratio) for name in shared)
-    most = FIRST_ORDER if 1 / DECADE <= abs(ratio) <= DECADE else FIRST_ORDER / DECADE
+    likely = 1 / DECADE <= abs(ratio) <= DECADE
+    together = [name for name in shared if told is loud or name[0] == "usage" or not likely]
+    deviation = max(apart(own[name], known[name], ratio) for name in together)
+    most = FIRST_ORDER if likely else FIRST_ORDER / DECADE
+    if told is loud:
+        bends = [bend(own[name], known[name], ratio) for name in loud if own[name].values.size >= LEAST_NUMBERS]
+        most = min(most, BEND * max(bends, default=math.inf) + math.sqrt(own[loud[0]].unit))
+    rest = [bend(own[name], known[name], ratio) > ASIDE for name in shared if name not in together]
+    if sum(rest) > MOST * len(rest):
+        return None
     return Likeness(ratio, deviation) if deviation <= most else None
+
+
+def factor(own: Errors, known: Errors, told: Sequence[Check]) -> float:
+    """How many times a mistake's errors these are; each part counts the same, however large it is."""
+    weights = {name: own[name].length ** -2 for name in told}
+    along = sum(weights[name] * float(own[name].values @ known[name].values) for name in told)
+    return along / sum(weights[name] * known[name].length ** 2 for name in told) if along else 0.0
+
+
+def bend(own: Signed, known: Signed, ratio: float) -> float:
+    """How far errors are from the multiple of a mistake's that is nearest to them in this part; of the ratio's sign."""
+    if not (own.loud and known.length):
+        return apart(own, known, ratio)
+    along = float(own.values @ known.values) / known.length**2
+    return apart(own, known, along) if along * ratio > 0 else math.inf
+
+
+def enough(own: Errors, names: Iterable[Check]) -> bool:
+    """Whether there are numbers enough to tell mistakes apart."""
+    return sum(own[name].values.size for name in names) >= LEAST_NUMBERS
 
 
 def telling(own: Errors, known: Errors) -> list[Check]:
     """What errors can be told from a mistake's by: the parts where there is one, if they hold numbers enough."""
     loud = [name for name in own if name in known and own[name].loud]
-    return loud if sum(own[name].values.size for name in loud) >= LEAST_NUMBERS else []
+    return loud if enough(own, loud) else []
 
 
 def apart(own: Signed, known: Signed, ratio: float) -> float:
@@ -167,7 +201,8 @@ def compared(own: Errors, checks: Iterable[Check], measured: Callable[[Check], M
 def by_check(bridge: ModuleType, methods: SimpleNamespace, device: str, check: Check) -> Measurement:
     """Measure a check with these methods."""
     kind, *place = check
-    return MEASURES[kind](bridge, methods, device, *place)
+    with Kept(bridge):  # a planted mistake may be one about the process, which the next check is measured in too
+        return MEASURES[kind](bridge, methods, device, *place)
 
 
 def by_usage(

@@ -52,7 +52,7 @@ def unsized(array, axis):
 
 
 def span(array):
-    return float(array.min()), float(array.max())
+    return float(array.detach().min()), float(array.detach().max())
 
 
 def fixed(array):
