@@ -10,7 +10,7 @@ from pathlib import Path
 
 CONTRACT = Path("impls", "contract")
 TRAINEES = "equivalence/trainees"
-BRIDGE_CONSTANTS = {"MODES", "SWEEP_MODE", "ONCE_MODE", "COMPARED_MODES"}
+BRIDGE_CONSTANTS = {"MODES", "SWEEP_MODE", "ONCE_MODE", "COMPARED_MODES", "SETTINGS", "TRACED_SEEDS"}
 PACKAGES = {  # what belongs to a framework and may be imported in its folder alone
     "torch": {"torch", "torchvision", "functorch"},
     "jax": {"jax", "jaxlib", "flax", "optax"},

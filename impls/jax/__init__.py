@@ -9,6 +9,7 @@ MODES = ("eager", "jit")
 SWEEP_MODE = "jit"
 ONCE_MODE = "jit"
 COMPARED_MODES = MODES
+TRACED_SEEDS = True
 SETTINGS = {"": "jit", "computed arguments": "jit"}
 
 
