@@ -1,5 +1,26 @@
-"""`python -m bench`."""
+"""`python -m bench`, and where it is installed the command `equireg`."""
 
-from bench.cli import app
+import os
 
-app(prog_name="python -m bench")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy only checks here: it must not take the workers' cores
+
+import sys
+
+INSTALL = "python -m pip install -c constraints.txt --group run --group data --group report"
+
+
+def main() -> None:
+    """Run the command line; where a package is missing that all of it needs, say which one."""
+    try:
+        from bench.cli import app
+    except ModuleNotFoundError as error:
+        name = str(error.name).partition(".")[0]
+        print(
+            f"error: the package {name} is not installed. What installs all that is needed: {INSTALL}", file=sys.stderr
+        )
+        raise SystemExit(2) from None
+    app(prog_name="python -m bench")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,23 +1,25 @@
 """What the command line was given, made sure of before any work. Bad input ends with exit status 2 and a way out."""
 
+import contextlib
 import difflib
 import importlib.util
 import json
 import math
 import os
 import subprocess
-import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 import impls
 from bench.executors.local import Local
+from bench.places import INSTALLED, PYTHON, START
 from bench.run import Executor, Unusable
 from bench.shard import Shard
-from bench.store import ROOT, of_this_schema
+from bench.store import of_this_schema
 from bench.train.clue import BadData
 from bench.train.data import Source, dataset
 from bench.workloads import CHECKPOINT, WORKLOADS, named
@@ -27,7 +29,7 @@ from equivalence.checkpoint import BadCheckpoint, load
 
 def refuse(message: str) -> typer.Exit:
     """Say what is wrong on standard error; raise what this returns."""
-    Console(stderr=True).print(f"[red]error:[/red] {message}", highlight=False, soft_wrap=True)
+    Console(stderr=True).print(f"[red]error:[/red] {escape(message)}", highlight=False, soft_wrap=True)
     return typer.Exit(2)
 
 
@@ -70,8 +72,8 @@ def device(name: str, chosen: list[str]) -> str:
     if name == "cpu":
         return name
     for framework in chosen:
-        code = f"import impls, json; print(json.dumps(impls.load({framework!r}).devices()))"
-        found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+        code = f"import json; import impls; print(json.dumps(impls.load({framework!r}).devices()))"
+        found = subprocess.run([*PYTHON, "-c", code], cwd=START, capture_output=True, text=True)
         devices = json.loads(found.stdout) if found.returncode == 0 else []
         if name not in devices:
             raise refuse(f"device: {framework} finds {', '.join(devices) or 'none'}, not {name}")
@@ -92,6 +94,16 @@ def executor(name: str, address: str, memory: float | None, wait: float, console
         return Cluster(address, most, wait)
     except Unusable as error:
         raise refuse(f"--address {error}") from None
+
+
+@contextlib.contextmanager
+def extra(name: str) -> Iterator[None]:
+    """Imports in the block need an extra of the package: refused, with what installs it, where they are missing."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        packages = f"'equireg[{name}]'" if INSTALLED else f"--group {name}"
+        raise refuse(f"{error.name} is not installed: pip install {packages}") from None
 
 
 def shard(text: str) -> Shard:
@@ -135,7 +147,8 @@ def workloads(given: Iterable[str] | None, checkpoint: Path | None) -> list[str]
         for name in names:
             named(name)
         if checkpoint:
-            load(checkpoint)
+            with extra("bert"):
+                load(checkpoint)
             names.append(f"{CHECKPOINT}{checkpoint.resolve()}")
     except (ValueError, BadCheckpoint) as error:
         raise refuse(str(error)) from None
@@ -150,7 +163,8 @@ def clue(folder: Path | None, checkpoint: Path | None, length: int, epochs: int,
         raise refuse("--clue and --checkpoint need each other: sentences, and the BERT that is trained on them")
     source = Source(str(folder.resolve()), str(checkpoint.resolve()), length, epochs, skip_bad_lines)
     try:
-        dataset(folder.name, 0, source)
+        with extra("bert"):
+            dataset(folder.name, 0, source)
     except (BadData, BadCheckpoint) as error:
         raise refuse(str(error)) from None
     return source

@@ -12,7 +12,7 @@ from bench.commands.measuring import console, finish, prepared
 from bench.commands.options import HOUR, RESULTS, Device, Frameworks, Json, MemoryLimit, Out, Resume, Wait
 from bench.commands.training import trained
 from bench.commands.verifying import verified, verify_methods
-from bench.report import page, terminal
+from bench.report import terminal
 from bench.train import study
 from bench.train.data import DATASETS
 from bench.train.regimes import REGIMES
@@ -53,6 +53,8 @@ def run_command(
     out: Out = RESULTS,
 ) -> None:
     """Verify, time and train quickly, report."""
+    with arguments.extra("report"):
+        from bench.report import page
     everything = [*claims(), verify.AGREEMENT, verify.OWN_LOSSES]
     with prepared(json, out, resume=resume, memory_limit=memory_limit, wait=wait) as session:
         records = verified(session, framework, everything, None, None, device, quick=False)

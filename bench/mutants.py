@@ -29,16 +29,21 @@ def units(mutants: Collection[Mutant], chosen: Collection[str]) -> Iterator[Any]
     """For each mistake, everything that could reject it."""
     for mutant in mutants:
         case = build([mutant.case])[mutant.case]
-        own = mutant.name.partition(":")[0] if mutant.family == CONTROL else ""
+        own = owner(mutant)
         for claim in claims().values():
             met = not (own or claim.itself) and mutant.methods & set(claim.methods)
-            if claim.id in chosen and (met or claim.id == own):
+            if claim.id in chosen and (met or claim.id in (own, *mutant.claims)):
                 yield ["claim", claim.id, claim.control, mutant.name]
         names = [usage.name for usage in USAGES if usage.method in mutant.methods and usage.applies(case)]
         if names and not own and AGREEMENT in chosen:
             yield ["agreement", [mutant.case], DTYPE, names, mutant.name]
         if mutant.called and AGREEMENT in chosen:
             yield from (["calls", method, DTYPE, mutant.name] for method in sorted(mutant.methods))
+
+
+def owner(mutant: Mutant) -> str:
+    """The claim whose own wrong variant it is, if it is one."""
+    return mutant.name.partition(":")[0] if mutant.family == CONTROL else ""
 
 
 def jobs(
@@ -97,3 +102,20 @@ def idle(records: Iterable[Any], ids: Iterable[str]) -> list[str]:
     known = fates(records).values()
     busy = {claim for row in known if CAUGHT not in row.values() for claim, what in row.items() if what == KILLED}
     return [claim for claim in ids if claim not in busy]
+
+
+def rejecting(records: Iterable[Any]) -> dict[tuple[str, str], tuple[list[str], list[str]]]:
+    """By claim and framework the mistakes that it rejects on numbers, and all that were measured on it."""
+    found: dict[tuple[str, str], tuple[list[str], list[str]]] = defaultdict(lambda: ([], []))
+    for (mistake, framework), row in fates(records).items():
+        for claim, what in row.items():
+            killed, met = found[claim, framework]
+            met.append(mistake)
+            killed += [mistake] * (what == KILLED)
+    return found
+
+
+def blind(records: Iterable[Any], frameworks: Iterable[str], ids: Iterable[str]) -> list[tuple[str, str]]:
+    """Claims that reject no mistake on numbers in a framework, or met none: (claim, framework)."""
+    found = rejecting(records)
+    return [(claim, name) for claim in ids for name in frameworks if not found.get((claim, name), ([], []))[0]]

@@ -21,6 +21,7 @@ class Job:
     # much memory, larger ones of the same name are skipped.
     sizes: list[tuple[str, float]] = field(default_factory=list)
     together: str = ""  # jobs of one name are measured on one machine, one after the other
+    processor_time: bool = False  # the limit is of that: a busy machine changes nothing, and waiting ends later
 
     def only(self, wanted: Callable[[Any], bool]) -> "Job":
         """The same job with some of its units."""

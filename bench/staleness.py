@@ -1,9 +1,9 @@
 """Which source a kind of record rests on, as a hash: made with other source, a record is stale."""
 
 import hashlib
-from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+from bench.places import ROOT
+
 MEASURING = ("impls", "equivalence", "bench")
 TALKING = (  # measures nothing: what is asked for, which processes it takes, and what is shown
     "bench/__main__.py",
@@ -11,6 +11,7 @@ TALKING = (  # measures nothing: what is asked for, which processes it takes, an
     "bench/cli.py",
     "bench/commands",
     "bench/merge.py",
+    "bench/places.py",
     "bench/report",
     "bench/staleness.py",
     "bench/store.py",

@@ -7,7 +7,6 @@ import json
 import os
 import platform
 import re
-import subprocess
 import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -18,7 +17,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import psutil
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from bench.staleness import MEASURING, ROOT, Codes
+from bench import places
+from bench.staleness import MEASURING, Codes
 from equivalence.judge import Verdict, judge, judge_all
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class Environment(Base):
     variables: dict[str, str] = Field(default_factory=dict)
     """Environment variables that were set and change what is measured."""
     commit: str
-    """Of the project; empty where its history was not there."""
+    """Of the project; of an installed package its version; empty where a checkout has no history."""
     dirty: bool
     """Whether what measures had been changed since that commit."""
 
@@ -201,7 +201,9 @@ class CallRecord(Measured):
 
 
 def unmeasured(record: Measured) -> Verdict:
-    return Verdict(False, record.reason or f"{record.status}, no reason recorded", judged=False)
+    """Nothing was judged. What an implementation does not offer does not fail either."""
+    offered = record.status != "unsupported"
+    return Verdict(not offered, record.reason or f"{record.status}, no reason recorded", judged=False)
 
 
 class OwnLossRecord(Measured):
@@ -627,8 +629,8 @@ def describe(sender: Environment | None = None) -> Environment:
         "python": platform.python_version(),
         "packages": packages,
         "variables": {name: os.environ[name] for name in TOLD if name in os.environ},
-        "commit": sender.commit if sender else git("rev-parse", "--short", "HEAD"),
-        "dirty": sender.dirty if sender else bool(git("status", "--porcelain", "--", *MEASURING)),
+        "commit": sender.commit if sender else places.commit(),
+        "dirty": sender.dirty if sender else places.changed(MEASURING),
     }
     identity = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:10]
     return Environment(id=identity, **facts)
@@ -649,10 +651,3 @@ def cpu_name() -> str:
 def slug(text: str) -> str:
     """Fit for a folder's name."""
     return re.sub(r"[^a-z0-9_]+", "-", text.lower())
-
-
-def git(*arguments: str) -> str:
-    try:
-        return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return ""

@@ -4,7 +4,6 @@ import math
 import os
 import re
 import subprocess
-import sys
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -13,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from bench import cells
+from bench.places import PYTHON, START
 from bench.run import Job, Outcome
-from bench.store import ROOT, ColdRecord, CostRecord, cores
+from bench.store import ColdRecord, CostRecord, cores
 
 UNIT_LIMIT = 300.0  # seconds for a method: compiling a double backward takes the longest
 BLOCKS = 6  # processes that a ratio is the mean of; see `bench.statistics`
@@ -44,8 +44,8 @@ def ask(oracle: str, questions: Iterable[Sequence[str]]) -> None:
     """Run a module of the oracle's once a question, each in a process with one thread, as many as there are cores."""
 
     def compute(question: Sequence[str]) -> int:
-        command = [sys.executable, "-m", oracle, *question]
-        return subprocess.run(command, cwd=ROOT, env=os.environ | {"OPENBLAS_NUM_THREADS": "1"}).returncode
+        command = [*PYTHON, "-m", oracle, *question]
+        return subprocess.run(command, cwd=START, env=os.environ | {"OPENBLAS_NUM_THREADS": "1"}).returncode
 
     with ThreadPoolExecutor(len(cores())) as pool:
         if any(pool.map(compute, questions)):

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from bench import comparison
 from bench.run import Job, Outcome
 from bench.shard import WHOLE, Shard
 from bench.store import AgreementRecord, CallRecord, ClaimRecord, OwnLossRecord
@@ -76,6 +77,7 @@ class Chosen:
     methods: frozenset[str] = frozenset()
     cases: frozenset[str] = frozenset()
     quick: bool = False  # each claim on the case that stands for the others, agreement on one
+    dtypes: tuple[str, ...] = ("float64", "float32")  # what is measured in one that is missing is measured in the other
 
 
 def units(chosen: Chosen) -> list[Any]:
@@ -108,7 +110,7 @@ def agreement_units(chosen: Chosen) -> Iterator[Any]:
             and all(usage.applies(case) for case in build(names).values())
         ]
         if names and fitting:
-            yield ["agreement", names, group.dtype, fitting, ""]
+            yield ["agreement", names, group.dtype if group.dtype in chosen.dtypes else chosen.dtypes[0], fitting, ""]
 
 
 def call_units(chosen: Chosen) -> Iterator[Any]:
@@ -117,7 +119,7 @@ def call_units(chosen: Chosen) -> Iterator[Any]:
         return
     for method in dict.fromkeys(call.method for call in calls().values()):
         if not chosen.cases and (not chosen.methods or method in chosen.methods):
-            yield ["calls", method, CALLED_IN, ""]
+            yield ["calls", method, CALLED_IN if CALLED_IN in chosen.dtypes else chosen.dtypes[0], ""]
 
 
 def jobs(frameworks: list[str], chosen: Chosen, device: str, slots: int, shard: Shard = WHOLE) -> list[Job]:
@@ -140,6 +142,9 @@ def records(outcome: Outcome) -> list[ClaimRecord | AgreementRecord | CallRecord
     device = outcome.job.arguments["device"]
     if kind == "claim":
         claim, case, mistake = unit
+        parts = outcome.result
+        if missing := uncovered(list(parts.values())):
+            status, reason, parts = "unsupported", missing, {}
         return [
             ClaimRecord(
                 claim=claim,
@@ -150,7 +155,7 @@ def records(outcome: Outcome) -> list[ClaimRecord | AgreementRecord | CallRecord
                 status=status,
                 reason=reason,
                 seconds=outcome.seconds,
-                parts=outcome.result,
+                parts=parts,
             )
         ]
     if kind == "calls":
@@ -181,8 +186,9 @@ def records(outcome: Outcome) -> list[ClaimRecord | AgreementRecord | CallRecord
 
 
 def agreement_record(outcome: Outcome, case: str, dtype: str, name: str, mistake: str) -> AgreementRecord:
-    measurement = outcome.result.get(case, {}).get(name, {})
-    failed = measurement.get("error")
+    found = outcome.result.get(case, {}).get(name, {})
+    measurement = comparison.compare(found, name, case, dtype) if outcome.status == "ok" else {}
+    failed, missing = measurement.get("error"), uncovered([measurement])
     return AgreementRecord(
         usage=name,
         method=usages()[name].method,
@@ -191,7 +197,13 @@ def agreement_record(outcome: Outcome, case: str, dtype: str, name: str, mistake
         dtype=dtype,
         wrong=mistake,
         device=outcome.job.arguments["device"],
-        status="failed" if failed else outcome.status,
-        reason=failed or outcome.reason,
-        measurement={} if failed else measurement,
+        status="failed" if failed else "unsupported" if missing else outcome.status,
+        reason=failed or missing or outcome.reason,
+        measurement={} if failed or missing else measurement,
     )
+
+
+def uncovered(measurements: list[dict[str, Any]]) -> str:
+    """Why none of these could be made, where an implementation does not offer what they ask for."""
+    reasons = [measurement["reason"] for measurement in measurements if measurement.get("kind") == "not covered"]
+    return "; ".join(dict.fromkeys(reasons)) if len(reasons) == len(measurements) else ""

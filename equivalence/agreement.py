@@ -4,7 +4,7 @@ The unit of an error is u·(size + condition): u the dtype's rounding unit, size
 the oracle's own result moves, relative to the movement, when parameters, inputs, every evaluation of the model and
 every log-probability are moved at random by a relative amount. An algorithm that rounds at every step cannot do better
 than a few of these. What underflows is lost altogether: a unit is at least the smallest normal number η, as in
-fl(x∘y) = (x∘y)(1 + δ) + η.
+fl(x∘y) = (x∘y)(1 + δ) + η. So is a sum of squares off by η: in float32 the slope of a norm of 1e-30 is lost.
 """
 
 import functools
@@ -15,15 +15,17 @@ from typing import Any
 import numpy as np
 
 from equivalence import oracle
-from equivalence.measure import ROUNDING_UNIT
+from equivalence.measure import ROUNDING_UNIT, not_covered
 from equivalence.problem import Problem
-from equivalence.protocol import said
+from equivalence.protocol import Complaint, NotCovered, said
 from equivalence.reference import Reference
 from equivalence.usages import Usage
 
 MOVEMENT, MOVES = 1e-6, 2
 FEW = 2  # cases that are sooner measured without compiling for them
 UNDERFLOW = {unit: float(np.finfo(dtype).smallest_normal) for dtype, unit in ROUNDING_UNIT.items()}
+Raw = Mapping[str, Any]
+References = tuple[tuple[np.ndarray, np.ndarray], tuple[float, float]]  # value and gradient, and scales of errors
 KEPT = 32  # signed errors that are stored, so that two frameworks can be compared without either of them
 
 
@@ -55,9 +57,15 @@ def moved(reference: Reference, rng: np.random.Generator) -> Reference:
     return type(reference)(other, lambda f: Shaken(f, rng))
 
 
-def expected_when_moved(usage: Usage, reference: Reference, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """What the oracle gives where everything is a little off: near p = 1, 1 - p is only as good as p is."""
-    with oracle.rounded(lambda log_p: shaken(log_p, rng)):
+def expected_when_moved(
+    usage: Usage, reference: Reference, rng: np.random.Generator, unit: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """What the oracle gives where everything is a little off: near p = 1, 1 - p is only as good as p is.
+
+    A movement stands for so many rounding units, and what underflows is magnified as they are.
+    """
+    lost = UNDERFLOW[unit] * MOVEMENT / unit
+    with oracle.rounded(lambda log_p: shaken(log_p, rng)), oracle.underflowed(lost):
         return expected(usage, moved(reference, rng))
 
 
@@ -66,11 +74,12 @@ def expected(usage: Usage, reference: Reference) -> tuple[np.ndarray, np.ndarray
     return usage.value(reference.point), reference.total(usage.gradient(reference.point))
 
 
-def references(usage: Usage, reference: Reference) -> tuple[tuple[np.ndarray, np.ndarray], tuple[float, float]]:
-    """What the oracle expects, and the scale of an error in value and gradient."""
+@functools.lru_cache(maxsize=256)  # of the same reference: planted mistakes are held against the same numbers
+def references(usage: Usage, reference: Reference, unit: float) -> References:
+    """What the oracle expects, and the scale of an error in value and gradient, for a rounding unit."""
     rng = np.random.default_rng(0)
     exact = expected(usage, reference)
-    others = [expected_when_moved(usage, reference, rng) for _ in range(MOVES)]
+    others = [expected_when_moved(usage, reference, rng, unit) for _ in range(MOVES)]
     scales = tuple(
         float(np.abs(exact[i]).max() + max(np.abs(other[i] - exact[i]).max() for other in others) / MOVEMENT)
         for i in (0, 1)
@@ -79,45 +88,74 @@ def references(usage: Usage, reference: Reference) -> tuple[tuple[np.ndarray, np
 
 
 def measure(
-    problems: Sequence[Problem], references_to: Sequence[Reference], usages: Sequence[Usage]
+    problems: Sequence[Problem], references_to: Sequence[Reference], usages: Sequence[Usage], mode: str = ""
 ) -> dict[str, dict[str, dict[str, Any]]]:
-    """By case and usage the signed errors of value and gradient in units of rounding, or the error that it raised.
+    """By case and usage the signed errors of value and gradient in units of rounding, or the error that it raised."""
+    found, unit = run(problems, usages, mode), ROUNDING_UNIT[problems[0].dtype]
+    return {
+        problem.case.name: {
+            usage.name: measurement(
+                found[problem.case.name][usage.name], references(usage, reference, unit), problem.dtype
+            )
+            for usage in usages
+        }
+        for problem, reference in zip(problems, references_to, strict=True)
+    }
 
-    The problems' arrays have the same shapes: all usages are compiled as one, once for all cases.
+
+def run(problems: Sequence[Problem], usages: Sequence[Usage], mode: str = "") -> dict[str, dict[str, Raw]]:
+    """By case and usage value and gradient as lists, or the error that it raised: nothing of the oracle is in them.
+
+    The problems' arrays have the same shapes: all usages are compiled as one, once for all cases. In a mode of the
+    framework; in the one in which so many cases are soonest done, if none is named.
     """
     first, evaluated = problems[0], []
     calls = {usage.name: functools.partial(usage.call, first.methods) for usage in usages}
     try:
-        program = first.program(calls, first.bridge.SWEEP_MODE if len(problems) > FEW else "")
+        program = first.program(calls, mode or (first.bridge.SWEEP_MODE if len(problems) > FEW else ""))
         evaluated = [program(problem) for problem in problems]
     except Exception:  # in one of the usages: find out which
-        evaluated = [one_by_one(problem, calls) for problem in problems]
+        evaluated = [one_by_one(problem, calls, mode) for problem in problems]
     return {
-        problem.case.name: {
-            usage.name: judged_by(reference, usage, found[usage.name], problem.dtype) for usage in usages
-        }
-        for problem, reference, found in zip(problems, references_to, evaluated, strict=True)
+        problem.case.name: {name: raw(each) for name, each in found.items()}
+        for problem, found in zip(problems, evaluated, strict=True)
     }
 
 
-def one_by_one(problem: Problem, calls: Mapping[str, Callable[..., Any]]) -> dict[str, Any]:
+def one_by_one(problem: Problem, calls: Mapping[str, Callable[..., Any]], mode: str) -> dict[str, Any]:
     """What each usage gives, or the exception that it raises: whatever an implementation raises is its own failure."""
     found: dict[str, Any] = {}
     for name, call in calls.items():
         try:
-            found |= problem.program({name: call})(problem)
+            found |= problem.program({name: call}, mode)(problem)
         except Exception as error:
             found[name] = error
     return found
 
 
-def judged_by(reference: Reference, usage: Usage, found: Any, dtype: str) -> dict[str, Any]:
-    """The measurement of one usage, or the error that it raised."""
+def raw(found: Any) -> Raw:
+    """What came of a usage, as a worker can hand it on."""
+    if isinstance(found, NotCovered):
+        return {"not covered": said(found)}
+    if isinstance(found, Exception):
+        return {"error": said(found)}
+    value, gradient = found
+    return {"value": value.tolist(), "gradient": gradient.tolist()}
+
+
+def measurement(found: Raw, expected: References, dtype: str) -> dict[str, Any]:
+    """Raw numbers compared with what `references` gave: a measurement, or the error that was raised."""
+    if "error" in found:
+        return dict(found)
+    if "not covered" in found:
+        return not_covered(found["not covered"])
     try:
-        if isinstance(found, Exception):
-            raise found
-        return compare(found, *references(usage, reference), ROUNDING_UNIT[dtype])
-    except Exception as error:
+        got = np.asarray(found["value"], np.float64), np.asarray(found["gradient"], np.float64)
+        shapes = [array.shape for array in got], [array.shape for array in expected[0]]
+        if shapes[0] != shapes[1]:
+            raise Complaint(f"value and θ-gradient have the shapes {shapes[0]}, expected {shapes[1]}")
+        return compare(got, *expected, ROUNDING_UNIT[dtype])
+    except Exception as error:  # numbers that cannot be compared are the fault of the code that they come from
         return {"error": said(error)}
 
 

@@ -41,8 +41,9 @@ def loops_over_draws(m: SimpleNamespace, bridge: ModuleType) -> Methods:
     def dropout_loss(loss: Any, x: Array, masks: Array) -> Array:
         return mean_over([loss(x * masks[k]) for k in range(masks.shape[0])])
 
-    def consistency_loss(divergence: Any, f: Any, x: Array, noise: Array) -> Array:
-        return mean_over([divergence(f(x), f(x + noise[k])) for k in range(noise.shape[0])])
+    def consistency_loss(divergence: Any, f: Any, x: Array, noise: Array, *, outputs: Any = None) -> Array:
+        clean = f(x) if outputs is None else outputs
+        return mean_over([divergence(clean, f(x + noise[k])) for k in range(noise.shape[0])])
 
     def weight_noise(loss: Any, params: dict[str, Array], noise: dict[str, Array]) -> Array:
         draws = next(iter(noise.values())).shape[0]

@@ -51,10 +51,10 @@ def judge(measurement: dict[str, Any]) -> Verdict:
 
 
 def judge_all(parts: dict[str, dict[str, Any]]) -> Verdict:
-    """Judge a claim's parts; all must hold. Numbers are prefixed with the part's name where there are several."""
-    if not parts:
+    """Judge a claim's parts; all that are offered must hold. Numbers are prefixed with the part's name."""
+    if not (offered := {name: part for name, part in parts.items() if part.get("kind") != "not covered"}):
         return Verdict(False, "nothing was measured", judged=False)
-    verdicts = {name: judge(part) for name, part in parts.items()}
+    verdicts = {name: judge(part) for name, part in offered.items()}
     numbers = {f"{name}: {key}": value for name, verdict in verdicts.items() for key, value in verdict.numbers.items()}
     failed = [f"{name}: {verdict.reason}" for name, verdict in verdicts.items() if not verdict.holds]
     passed = "; ".join(f"{name}: {verdict.reason}" for name, verdict in verdicts.items())
@@ -266,14 +266,15 @@ def judge_bound(measurement: dict[str, Any]) -> Verdict:
 
 
 def judge_agreement(measurement: dict[str, Any]) -> Verdict:
-    """Signed errors of value and θ-gradient, in rounding units × (size + condition): at most AGREEMENT_UNITS."""
-    value = float(np.abs(array_of(measurement, "value")).max())
-    gradient = max(
-        float(np.abs(array_of(measurement, "gradient")).max()), float(array_of(measurement, "worst gradient").max())
-    )
-    said = (
-        f"value off by {value:.2g}, θ-gradient by {gradient:.2g} rounding units × condition, at most {AGREEMENT_UNITS}"
-    )
+    """Signed errors of value and θ-gradient, in rounding units × (size + condition): at most AGREEMENT_UNITS.
+
+    With "values only" the gradient was not asked for, since it is not offered.
+    """
+    value, gradient = float(np.abs(array_of(measurement, "value")).max()), 0.0
+    if "values only" not in measurement:
+        gradient = max(float(np.abs(array_of(measurement, each)).max()) for each in ("gradient", "worst gradient"))
+    slope = "not offered" if "values only" in measurement else f"by {gradient:.2g}"
+    said = f"value off by {value:.2g}, θ-gradient {slope} rounding units × condition, at most {AGREEMENT_UNITS}"
     numbers = {"value units": value, "gradient units": gradient}
     condition = float(array_of(measurement, "condition").max())
     detects = AGREEMENT_UNITS * number_of(measurement, "rounding unit") * condition

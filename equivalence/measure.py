@@ -131,6 +131,11 @@ def exact(difference: np.ndarray, scale: float, dtype: str) -> dict[str, Any]:
     return {"kind": "exact", "difference": float(largest), "scale": scale, "rounding unit": ROUNDING_UNIT[dtype]}
 
 
+def not_covered(reason: str) -> dict[str, Any]:
+    """In the place of a measurement: an implementation says itself that it does not offer what was asked for."""
+    return {"kind": "not covered", "reason": reason}
+
+
 def every(nodes: list[float], n: int) -> np.ndarray:
     """Every vector of n components out of the nodes, (len(nodes)ⁿ, n), each equally likely."""
     return np.array(list(itertools.product(nodes, repeat=n)))

@@ -27,6 +27,7 @@ class Mutant:
     replace: Replacement
     called: bool = False  # whether it shows in calls of the function by itself that nothing else makes
     case: str = CASE  # on which the agreement with the oracle is measured: one where the mistake shows
+    claims: tuple[str, ...] = ()  # that hold methods against themselves, and see it though no number is wrong
     impossible: Mapping[str, str] = field(default_factory=dict, hash=False)  # by framework, why it cannot be made there
 
     @property

@@ -5,6 +5,9 @@ for each unit {"event": "start", "number"} and {"event": "done", "number", "stat
 "memory"}, the status ok, failed or oom (out of memory). A worker that dies leaves a start without a done: that unit has
 failed, the others are run by a new worker.
 
+The job has a "token", a secret of the run and this worker, and so has each event: the code that is measured runs in
+the same process, and what it writes to the same output, on purpose or not, is no event.
+
 Imports the standard library alone: the environment must be set before anything that computes is imported.
 """
 
@@ -28,6 +31,10 @@ class Complaint(Exception):
     """An error whose message is a whole sentence: neither its type nor the line that raised it says any more."""
 
 
+class NotCovered(Complaint):
+    """What was asked for is not part of what an implementation offers: it says so itself, and does not fail by it."""
+
+
 def said(error: Exception) -> str:
     """An error in one line."""
     return str(error) if isinstance(error, Complaint) else f"{type(error).__name__}: {error}"
@@ -46,11 +53,13 @@ def serve(start: Callable[[dict[str, Any]], Callable[[Unit], Result]]) -> None:
     events = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
     os.dup2(2, 1)  # what libraries print is not an event
     job = json.load(sys.stdin)
+    token = job.pop("token", "")
     set_environment(job)
     measure = start(job)
 
     def say(**event: Any) -> None:
-        events.write(json.dumps(event) + "\n")
+        line = json.dumps({"token": token, **event})
+        events.write(f"\n{line}\n")  # after whatever else was written there without an end of line
 
     say(event="ready")
     for number, unit in job["units"]:

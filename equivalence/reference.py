@@ -1,5 +1,6 @@
 """A case for the oracle: the same closures in NumPy, with hand-derived gradients, and totals over an embedding."""
 
+import functools
 from collections.abc import Callable
 from dataclasses import replace
 from types import SimpleNamespace
@@ -8,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from equivalence import oracle
-from equivalence.cases import Case
+from equivalence.cases import Case, build
 from equivalence.problem import Point, flat
 
 
@@ -70,3 +71,9 @@ class Reference:
         table, tokens = str(self.case.table), self.case.tokens
         assert tokens is not None
         return {table: oracle.embed_vjp(self.case.params[table], tokens, x_bar)}
+
+
+@functools.cache
+def known(name: str) -> Reference:
+    """Of a registered case: what is expected of it is computed once a process."""
+    return Reference(build([name])[name])

@@ -1,17 +1,23 @@
 """What a worker measures: a claim on a case, or the agreement of methods with the oracle on a case."""
 
+from collections.abc import Callable
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
 from equivalence import agreement, own_losses, trainees, variations
 from equivalence.calls import measure as calling
-from equivalence.cases import build
 from equivalence.claim import claims
-from equivalence.foreign import difference, loading
+from equivalence.foreign import difference, loading, resemblance
+from equivalence.foreign.guard import Guard
+from equivalence.foreign.seal import Seal
+from equivalence.foreign.state import put_back
 from equivalence.judge import judge
+from equivalence.measure import not_covered
 from equivalence.mutant import mutants, planted
 from equivalence.problem import Problem
-from equivalence.reference import Reference
+from equivalence.protocol import NotCovered, said
+from equivalence.reference import known
+from equivalence.state import Kept
 from equivalence.usages import usages
 
 Result = dict[str, dict[str, Any]]
@@ -20,14 +26,21 @@ Result = dict[str, dict[str, Any]]
 def claim(
     bridge: ModuleType, methods: SimpleNamespace, device: str, claim_id: str, case_name: str, mistake: str
 ) -> Result:
-    """The claim's parts by name. With a mistake planted, only up to the first part that its judge rejects."""
-    stated, case = claims()[claim_id], build([case_name])[case_name]
+    """The claim's parts by name. With a mistake planted, only up to the first part that its judge rejects.
+
+    What an implementation does not offer ends it, too: what was measured before counts.
+    """
+    stated, reference = claims()[claim_id], known(case_name)
     used = with_mistake(planted(methods, trainees.steps(methods)), bridge, mistake)
     parts = {}
-    for name, part in stated.measure(Problem(case, bridge, used, "float64", device), Reference(case)):
-        parts[name] = part
-        if mistake and not judge(part).holds:
-            break
+    try:
+        with Kept(bridge):  # a mistake may be one about the process, which the next unit is measured in too
+            for name, part in stated.measure(Problem(reference.case, bridge, used, "float64", device), reference):
+                parts[name] = part
+                if mistake and not judge(part).holds:
+                    break
+    except NotCovered as error:
+        parts["not covered"] = not_covered(said(error))
     return parts
 
 
@@ -39,19 +52,20 @@ def agree(
     dtype: str,
     names: list[str],
     mistake: str,
-) -> dict[str, Result]:
-    """A measurement by case and usage."""
+) -> dict[str, dict[str, agreement.Raw]]:
+    """By case and usage the raw numbers, or the error that it raised: they are compared where no such code has been."""
     used = with_mistake(methods, bridge, mistake)
-    built = build(cases).values()
-    problems = [Problem(case, bridge, used, dtype, device) for case in built]
-    return agreement.measure(problems, [Reference(case) for case in built], [usages()[name] for name in names])
+    problems = [Problem(known(name).case, bridge, used, dtype, device) for name in cases]
+    with Kept(bridge):
+        return agreement.run(problems, [usages()[name] for name in names])
 
 
 def call(
     bridge: ModuleType, methods: SimpleNamespace, device: str, method: str, dtype: str, mistake: str
 ) -> dict[str, Any]:
     """What came of each call of a method, in every setting: raw numbers, or the error that it raised."""
-    return calling.run(bridge, with_mistake(methods, bridge, mistake), device, dtype, method)
+    with Kept(bridge):
+        return calling.run(bridge, with_mistake(methods, bridge, mistake), device, dtype, method)
 
 
 def with_mistake(methods: SimpleNamespace, bridge: ModuleType, mistake: str) -> SimpleNamespace:
@@ -70,11 +84,26 @@ def vary(bridge: ModuleType, methods: SimpleNamespace, device: str, seed: int) -
 
 
 def contents(bridge: ModuleType, methods: SimpleNamespace, device: str, path: str, seconds: float) -> dict[str, Any]:
-    """The contract's functions that someone else's file has."""
-    return {"functions": list(loading.load(path, seconds))}
+    """What someone else's file has of the contract, what it offers of it, and what importing it does to its process."""
+    seal = Seal(bridge)
+    with put_back(bridge) as kept:
+        file = loading.load(path, seconds)
+    seal.check("importing it")
+    offered = {"functions": list(file.functions), "dtypes": file.scope.dtypes, "gradients": file.scope.gradients}
+    return {**offered, "changes": str(kept)}
 
 
-MEASURERS = {
+def alone(bridge: ModuleType, methods: SimpleNamespace, device: str, function: str, unit: list[Any]) -> dict[str, Any]:
+    """A unit with one foreign function, the reference in the place of the others."""
+    kind, *arguments = unit
+    used = {
+        name: method.reference if isinstance(method, Guard) and name != function else method
+        for name, method in vars(methods).items()
+    }
+    return MEASURERS[kind](bridge, SimpleNamespace(**used), device, *arguments)
+
+
+MEASURERS: dict[str, Callable[..., dict[str, Any]]] = {
     "claim": claim,
     "agreement": agree,
     "calls": call,
@@ -82,4 +111,6 @@ MEASURERS = {
     "own losses": own,
     "contents": contents,
     "difference": difference.measure,
+    "alone": alone,
+    "resemblance": resemblance.measure,
 }

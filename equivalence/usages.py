@@ -113,7 +113,12 @@ def projected(norm: str) -> Usage:
 # Losses, and what is made of them.
 
 
-def of_outputs(name: str, method: str, call: Callable[[Any, Any, Point], Any]) -> Usage:
+def has_classes(case: Case) -> bool:
+    """Whether the outputs are logits: a softmax over one is constant."""
+    return case.extra["class_weights"].shape[1] > 1
+
+
+def of_outputs(name: str, method: str, call: Callable[[Any, Any, Point], Any], **more: Any) -> Usage:
     """A loss of f(x)."""
 
     def pull(p: Any) -> Callable[[np.ndarray], Pulled]:
@@ -123,7 +128,7 @@ def of_outputs(name: str, method: str, call: Callable[[Any, Any, Point], Any]) -
 
         return pullback
 
-    return Usage(name, method, lambda m, p: call(m, p.f(p.x), p), pull)
+    return Usage(name, method, lambda m, p: call(m, p.f(p.x), p), pull, **more)
 
 
 def loss_pull(p: Any) -> Callable[[np.ndarray], Pulled]:
@@ -164,7 +169,12 @@ def consistent(divergence: str, reverse: bool = False) -> Usage:
         return m.consistency_loss(measure, p.f, p.x, p.extra.noise)
 
     name = "consistency_loss" + (" reverse" if reverse else "" if divergence == "kl_divergence" else f" {divergence}")
-    return Usage(name, "consistency_loss", call)
+    return Usage(name, "consistency_loss", call, applies=divides(divergence))
+
+
+def divides(divergence: str) -> Callable[[Case], bool]:
+    """Which cases have outputs that the divergence is of."""
+    return lambda case: divergence == "squared_error" or has_classes(case)
 
 
 class Masked:
@@ -196,7 +206,7 @@ def tikhonov(divergence: str, probes: bool = False) -> Usage:
     name = (
         "tikhonov_penalty" + ("" if divergence == "kl_divergence" else f" {divergence}") + (" probes" if probes else "")
     )
-    return Usage(name, "tikhonov_penalty", call)
+    return Usage(name, "tikhonov_penalty", call, applies=divides(divergence))
 
 
 def wgan(target: float) -> Usage:
@@ -264,7 +274,10 @@ def only_params(pull: Callable[[Any], Callable[[np.ndarray], dict[str, Any]]]) -
 USAGES = (
     Usage("cross_entropy", "cross_entropy", lambda m, p: p.loss(p.x), loss_pull),
     of_outputs(
-        "cross_entropy soft labels", "cross_entropy", lambda m, out, p: m.cross_entropy(out, p.extra.soft_labels)
+        "cross_entropy soft labels",
+        "cross_entropy",
+        lambda m, out, p: m.cross_entropy(out, p.extra.soft_labels),
+        applies=has_classes,
     ),
     of_outputs("squared_error", "squared_error", lambda m, out, p: m.squared_error(out, p.extra.targets)),
     Usage(
@@ -272,8 +285,9 @@ USAGES = (
         "kl_divergence",
         lambda m, p: m.kl_divergence(p.f(p.x), p.f(p.x + p.extra.noise[0])),
         divergence_pull,
+        has_classes,
     ),
-    of_outputs("entropy", "entropy", lambda m, out, p: m.entropy(out)),
+    of_outputs("entropy", "entropy", lambda m, out, p: m.entropy(out), applies=has_classes),
     projected("l2"),
     projected("linf"),
     projected("l1"),
@@ -282,7 +296,7 @@ USAGES = (
     consistent("kl_divergence", reverse=True),
     consistent("squared_error"),
     Usage("dropout_loss", "dropout_loss", lambda m, p: m.dropout_loss(p.loss, p.x, p.extra.masks)),
-    Usage("smooth_labels", "smooth_labels", smoothed, smoothed_pull),
+    Usage("smooth_labels", "smooth_labels", smoothed, smoothed_pull, has_classes),
     attacked(),
     attacked(norm="linf"),
     attacked(norm="l1"),
@@ -331,17 +345,25 @@ USAGES = (
         "vat_perturbation",
         "vat_perturbation",
         lambda m, p: m.vat_perturbation(p.f, p.x, p.extra.start, radius=0.5),
+        applies=has_classes,
     ),
-    Usage("vat_loss", "vat_loss", lambda m, p: m.vat_loss(p.f, p.x, p.extra.start, radius=0.5)),
+    Usage(
+        "vat_loss",
+        "vat_loss",
+        lambda m, p: m.vat_loss(p.f, p.x, p.extra.start, radius=0.5),
+        applies=has_classes,
+    ),
     Usage(
         "vat_loss exact, 2 steps, entropy",
         "vat_loss",
         lambda m, p: m.vat_loss(p.f, p.x, p.extra.start, radius=0.5, how="exact", steps=2, entropy_weight=0.5),
+        applies=has_classes,
     ),
     Usage(
         "vat_loss dropout",
         "vat_loss",
         lambda m, p: m.vat_loss(Masked(p.f, p.extra.masks[0]), p.x, p.extra.start, radius=0.5),
+        applies=has_classes,
     ),
     Usage(
         "normalize_embedding",

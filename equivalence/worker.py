@@ -1,7 +1,8 @@
 """Measure claims and agreement in one framework, in one process: `python -m equivalence.worker`, a job on its input.
 
 Units are ["claim", id, case, mistake or ""], ["agreement", [cases], dtype, [usages], mistake or ""] and ["own losses"];
-of someone else's implementation also ["contents", path, seconds] and ["difference", function, case, dtype, [usages]].
+of someone else's implementation also ["contents", path, seconds], ["difference", function, case, dtype, [usages]],
+["alone", function, unit], where all others are the reference's, and ["resemblance", function, [[check, measurement]]].
 """
 
 import importlib
@@ -18,15 +19,19 @@ def start(job: dict[str, Any]) -> Callable[[list[Any]], dict[str, Any]]:
     bridge = impls.load(job["framework"])
     bridge.configure(threads=len(job["cores"]), double=True)
     methods = impls.methods(job["framework"])
-    if "implementation" in job:
-        guard = importlib.import_module("equivalence.foreign.guard")
-        methods = guard.guarded(methods, bridge, **job["implementation"])
+    if not job.get("gradients", True):
+        bridge = importlib.import_module("equivalence.values_only").without_gradients(bridge)
 
     def measure(unit: list[Any]) -> dict[str, Any]:
         kind, *arguments = unit
         return measurers[kind](bridge, methods, job["device"], *arguments)
 
-    return measure
+    if "implementation" not in job:
+        return measure
+    sealed = importlib.import_module("equivalence.foreign.seal").sealed(bridge, measure)
+    guard = importlib.import_module("equivalence.foreign.guard")
+    methods = guard.guarded(methods, bridge, **job["implementation"])
+    return sealed
 
 
 if __name__ == "__main__":

@@ -22,6 +22,8 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 from impls.contract.types import Count, Interval, Returns, Shape, Tree
 
 WITHIN = ContextVar("WITHIN", default=False)  # a method whose arguments have been checked
+# Names of the methods that are entered, where somebody asks: whether other people's code falls back on them.
+ENTERED: ContextVar[set[str] | None] = ContextVar("ENTERED", default=None)
 
 
 @contextmanager
@@ -44,6 +46,8 @@ def checked(function: Callable) -> Callable:
 
     @functools.wraps(function)
     def method(*args: Any, **kwargs: Any) -> Any:
+        if (entered := ENTERED.get()) is not None:
+            entered.add(function.__name__)
         if WITHIN.get():
             return function(*args, **kwargs)
         bound = signature.bind(*args, **kwargs)
@@ -82,7 +86,7 @@ class Call:
         if get_origin(wanted) is Literal and value not in get_args(wanted):
             raise ValueError(f"{name}: got {value!r}, expected one of {', '.join(map(repr, get_args(wanted)))}")
         if isinstance(wanted, Returns):
-            return self.returning(name, value, wanted.sizes)
+            return self.returning(name, value, wanted)
         if isinstance(wanted, Shape):
             self.check_array(name, value, wanted)
         elif isinstance(wanted, Interval):
@@ -112,6 +116,8 @@ class Call:
                 " tokens perturb the embedding's output"
             )
         self.check_shape(name, value, wanted.sizes)
+        if wanted.softmax:
+            check_classes(name, value)
         finite = self.bridge.finite(value) if wanted.finite or wanted.lowest > -math.inf else None
         if finite is False:
             raise ValueError(f"{name}: got NaN or infinity among its values, expected finite numbers")
@@ -119,30 +125,39 @@ class Call:
             raise ValueError(f"{name}: got {lowest} among its values, expected numbers ≥ {wanted.lowest}")
 
     def check_shape(self, name: str, value: Any, sizes: str) -> None:
-        """Sizes must agree with what the letters stand for; one that is new takes any size ≥ 1."""
+        """Sizes must agree with what the letters stand for; one that is new takes any size ≥ 1.
+
+        A size that is None is not known before the traced step runs. It agrees with any.
+        """
+        if getattr(value.shape, "rank", 0) is None:  # not even the number of axes is known
+            return
         letters, shape = sizes.split(), tuple(value.shape)
         expected = [size for letter in letters for size in self.known(letter)]
         agree, rest = True, list(shape)
         for letter in letters:  # at most one *, and last
             if letter.startswith("*"):
                 found, rest = tuple(rest), []
-                agree &= 0 not in found and self.sizes.get(letter, found) == found
+                known = self.sizes.get(letter, (None,) * len(found))
+                agree &= len(found) == len(known) and all(map(agrees, found, known))
+                self.sizes[letter] = tuple(map(either, known, found))
             elif rest:
-                found = rest.pop(0)
-                known = self.sizes.get(letter)
-                agree &= found is None or (found >= 1 if known is None else found == known)
+                found, known = rest.pop(0), self.sizes.get(letter)
+                agree &= agrees(found, known)
+                self.sizes[letter] = either(known, found)
             else:
                 agree = False
                 break
-            if found is not None:
-                self.sizes.setdefault(letter, found)
+        if agree and not rest and "K" in letters and shape[0] is None:
+            raise ValueError(
+                f"{name}: got shape {shape} while traced, expected a known K: the step is built of K copies"
+            )
         if not agree or rest:
             at_least = ", at least one of each" if 0 in shape else ""
             raise ValueError(f"{name}: got shape {shape}, expected ({', '.join(map(str, expected))}){at_least}")
 
     def known(self, letter: str) -> list[Any]:
         """What a letter stands for, to be read by people."""
-        found = self.sizes.get(letter, letter)
+        found = either(self.sizes.get(letter), letter)
         return list(found) if isinstance(found, tuple) else [found]
 
     def check_labels(self, name: str, value: Any) -> None:
@@ -210,11 +225,12 @@ class Call:
                 found = f"{lowest:.4g} to {highest:.4g}"
                 raise ValueError(f"x: got values from {found}, expected them within the bounds {value}")
 
-    def returning(self, name: str, closure: Callable, sizes: str) -> Callable:
+    def returning(self, name: str, closure: Callable, wanted: Returns) -> Callable:
         """The closure, with the shape of its result checked: a reduced loss would scale every gradient by 1/B."""
         if not callable(closure):
-            raise TypeError(f"{name}: got {closure!r:.60}, expected a function of arrays that returns ({sizes})")
+            raise TypeError(f"{name}: got {closure!r:.60}, expected a function of arrays that returns ({wanted.sizes})")
         self.closures[name] = closure
+        softmax = wanted.softmax is True or self.given.get(str(wanted.softmax)) == "kl_divergence"
 
         @functools.wraps(closure)
         def checked_closure(*arrays: Any) -> Any:
@@ -222,10 +238,14 @@ class Call:
                 result = closure(*arrays)
             try:
                 if not hasattr(result, "shape"):
-                    raise ValueError(f"what {name}(x) returned: got a {type(result).__name__}, expected ({sizes})")
-                self.check_shape(f"what {name}(x) returned", result, sizes)
+                    raise ValueError(
+                        f"what {name}(x) returned: got a {type(result).__name__}, expected ({wanted.sizes})"
+                    )
+                self.check_shape(f"what {name}(x) returned", result, wanted.sizes)
             except ValueError as error:
                 raise ValueError(f"{error}: one result a sample, not reduced over the batch") from None
+            if softmax:
+                check_classes(f"what {name}(x) returned", result)
             return result
 
         return checked_closure
@@ -239,6 +259,25 @@ class Call:
                 f"{names}: got NaN or infinity from it or its derivatives, expected finite numbers where all arguments"
                 " are finite. Too large a step, or an operation without a derivative at these values"
             )
+
+
+def agrees(found: int | None, known: int | None) -> bool:
+    """Whether a size is what it is known to be, or at least 1."""
+    return found is None or (found >= 1 if known is None else found == known)
+
+
+def either(known: Any, found: Any) -> Any:
+    """What is known, or else what was found."""
+    return found if known is None else known
+
+
+def check_classes(name: str, logits: Any) -> None:
+    """Two or more: what a softmax over one class says is always 1, and every divergence of it 0."""
+    if getattr(logits.shape, "rank", 2) is not None and logits.shape[-1] == 1:
+        raise ValueError(
+            f"{name}: got shape {tuple(logits.shape)}, expected logits of two classes or more, since a softmax over one"
+            " is constant. Write a single logit z as two, [z, 0]: class 0 then has the probability sigmoid(z)"
+        )
 
 
 def check_number(name: str, value: Any, wanted: Interval) -> Any:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 CONTRACT = Path("impls", "contract")
-TRAINEES = "equivalence/trainees"
+OWN = ("equivalence/trainees", "equivalence/state")  # folders with a file a framework
 BRIDGE_CONSTANTS = {"MODES", "SWEEP_MODE", "ONCE_MODE", "COMPARED_MODES", "SETTINGS", "TRACED_SEEDS"}
 PACKAGES = {  # what belongs to a framework and may be imported in its folder alone
     "torch": {"torch", "torchvision", "functorch"},
@@ -63,7 +63,7 @@ def against_stub(root: Path, stub: Path, path: Path) -> list[str]:
 def foreign_imports(root: Path, framework: str) -> list[str]:
     """Nothing of another framework is imported in a framework's folder, nor anything relative to the folder."""
     other = {name for owner in PACKAGES.keys() - {framework} for name in PACKAGES[owner] | {f"impls.{owner}"}}
-    places = (f"impls/{framework}", f"{TRAINEES}/{framework}.py")
+    places = (f"impls/{framework}", *(f"{folder}/{framework}.py" for folder in OWN))
     return [said for place in places for said in importing(root, place, other | {"."}, everywhere=True)]
 
 
@@ -71,15 +71,17 @@ def framework_free(root: Path) -> list[str]:
     """Importing these imports no framework; functions may, when they are called."""
     every = {name for owner in PACKAGES for name in PACKAGES[owner] | {f"impls.{owner}"}}
     places = ("impls/__init__.py", "impls/checks.py", "impls/contract", "equivalence")
-    own = tuple(f"{TRAINEES}/{framework}.py: " for framework in PACKAGES)  # loaded by name, one a process
+    own = tuple(f"{folder}/{name}.py: " for folder in OWN for name in PACKAGES)  # loaded by name, one a process
     found = [said for place in places for said in importing(root, place, every, everywhere=False)]
     return [said for said in found if not said.startswith(own)]
 
 
 def arrows(root: Path) -> list[str]:
-    """Imports point one way: bench → equivalence → impls."""
-    upwards = importing(root, "impls", {"equivalence", "bench", "tests"}, everywhere=True)
-    return upwards + importing(root, "equivalence", {"bench", "tests"}, everywhere=True)
+    """Imports point one way: equireg → bench → equivalence → impls."""
+    above = {"tests", "shipping", "equireg"}
+    found = importing(root, "bench", above, everywhere=True)
+    found += importing(root, "equivalence", above | {"bench"}, everywhere=True)
+    return found + importing(root, "impls", above | {"bench", "equivalence"}, everywhere=True)
 
 
 def importing(root: Path, place: str, forbidden: set[str], *, everywhere: bool) -> list[str]:

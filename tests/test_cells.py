@@ -15,8 +15,8 @@ import impls
 from bench import timing
 from bench.cells import LOOP_MODES, LOOPS, METHODS, MODES, QUICK_LOOP_MODE, QUICK_MODE, SLOWED, TIMED, Cell, job, plan
 from bench.expected import Expected, write
+from bench.places import ROOT
 from bench.prepare import prepare
-from bench.store import ROOT
 from bench.workloads import ON_REQUEST, WORKLOADS, build, one_draw
 from equivalence import cases
 from equivalence.judge import AGREEMENT_UNITS
@@ -266,7 +266,7 @@ def work(framework, falsified, tmp_path):
             [sys.executable, "-m", module], cwd=ROOT, input=json.dumps(said), capture_output=True, text=True
         )
         assert worker.returncode == 0, worker.stderr
-        events = [json.loads(line) for line in worker.stdout.splitlines()]
+        events = [json.loads(line) for line in worker.stdout.splitlines() if line]
         return [event["result"] for event in events if event["event"] == "done"]
 
     return measure

@@ -7,6 +7,11 @@ import pytest
 
 from tests.points import ascent, zeros
 
+
+def one_logit(p):
+    return lambda x: p.f(x)[:, :1]
+
+
 # name: a call that must be refused, and what the message must say: the argument, what came, what was expected.
 REFUSED = {
     "negative radius": (lambda m, p: m.fgm(p.loss, p.x, radius=-1.0), "radius", "-1.0", "≥ 0"),
@@ -155,6 +160,34 @@ REFUSED = {
     "no function": (lambda m, p: m.fgm(p.x, p.x, radius=1.0), "loss", "a function"),
     "loss a number": (lambda m, p: m.fgm(lambda x: 0.0, p.x, radius=1.0), "loss", "float", "not reduced"),
     "NaN from the loss": (lambda m, p: m.adversarial_loss(lambda x: p.loss(x) / 0 * 0, p.x, p.other), "loss", "NaN"),
+    **{
+        name: (call, argument, "(3, 1)", "two classes or more", "[z, 0]")
+        for name, (argument, call) in {
+            "VAT on one logit": ("f", lambda m, p: m.vat_loss(one_logit(p), p.x, p.other, radius=1.0)),
+            "a virtual direction of one logit": (
+                "f",
+                lambda m, p: m.vat_perturbation(one_logit(p), p.x, p.other, radius=1.0, how="exact"),
+            ),
+            "VAT with one logit handed on": (
+                "logits",
+                lambda m, p: m.vat_loss(p.f, p.x, p.other, radius=1.0, logits=p.logits[:, :1]),
+            ),
+            "a divergence of one logit": (
+                "p_logits",
+                lambda m, p: m.kl_divergence(p.logits[:, :1], p.logits[:, 1:]),
+            ),
+            "the entropy of one logit": ("logits", lambda m, p: m.entropy(p.logits[:, :1])),
+            "the cross-entropy of one logit": ("logits", lambda m, p: m.cross_entropy(p.logits[:, :1], p.labels)),
+            "Tikhonov's penalty of one logit": (
+                "f",
+                lambda m, p: m.tikhonov_penalty("kl_divergence", one_logit(p), p.x),
+            ),
+            "consistency of one logit": (
+                "p_logits",
+                lambda m, p: m.consistency_loss(m.kl_divergence, one_logit(p), p.x, p.other[None]),
+            ),
+        }.items()
+    },
     "negative step": (lambda m, p: ascent(m, p, step=-0.1), "step", "-0.1", "≥ 0"),
     "ascent without a step": (lambda m, p: ascent(m, p, steps=0), "steps", "0", "≥ 1"),
     "ascent in no ball": (lambda m, p: ascent(m, p, norm="raw"), "norm", "'raw'", "'l1'"),
@@ -291,3 +324,9 @@ def test_wrong_argument_is_refused(methods, p, call, argument, words):
     message = str(caught.value)
     assert re.match(rf"(what )?{argument}\b", message), message
     assert all(word in message for word in ["got", "expected", *words]), message
+
+
+def test_one_output_is_enough_where_there_is_no_softmax(methods, p):
+    methods.tikhonov_penalty("squared_error", one_logit(p), p.x)
+    methods.consistency_loss(methods.squared_error, one_logit(p), p.x, p.other[None])
+    methods.jacobian_penalty(one_logit(p), p.x)

@@ -2,6 +2,8 @@
 
 import ast
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,14 +12,19 @@ from typer.testing import CliRunner
 import impls
 from bench import arguments, verify
 from bench.cli import app
-from bench.commands.measuring import passes
+from bench.commands.measuring import passes, told
 from bench.commands.verifying import verify_methods
 from bench.run import Job, Outcome
 from bench.store import AgreementRecord, ClaimRecord, Store, VariationRecord, read
+from equivalence.agreement import references
 from equivalence.claim import claims
+from equivalence.measure import ROUNDING_UNIT
+from equivalence.reference import known
+from equivalence.usages import usages
 from impls.contract import MODULES
 
 CONTRACT = Path(impls.__file__).parent / "contract"
+ROOT = Path(__file__).parents[1]
 RUNNER = CliRunner()
 
 
@@ -87,7 +94,12 @@ def test_verify_measures_stores_and_judges(tmp_path, framework):
     measured = [record for record in stored if record.kind == "claim"]
     assert not problems
     assert {record.wrong for record in measured} == {""}
-    assert len(json.loads((tmp_path / "records.json").read_text())) == len(measured)
+    [written] = json.loads((tmp_path / "records.json").read_text())
+    assert written["holds"] is True and "slope" in written["reason"]
+    assert [value for name, value in written["numbers"].items() if name.endswith("expected slope")] == [2]
+    assert len(measured) == 1 and measured[0].reason == "", (
+        "what is stored has no verdict: it is judged when it is read"
+    )
     assert invoke("report", "--out", tmp_path).exit_code == 0
     assert "C1" in (tmp_path / "README.md").read_text()
 
@@ -130,14 +142,41 @@ def test_what_passes_and_what_does_not():
     assert not passes(VariationRecord(**varied, count=3, failures={"hvp": "off by 40"}))
 
 
+def test_what_is_written_has_its_verdict():
+    right = {"kind": "exact", "difference": 0.0, "scale": 1.0, "rounding unit": 1e-16}
+    common = {"claim": "C1", "framework": "torch", "case": "tanh-mlp"}
+    made = {
+        True: ClaimRecord(**common, status="ok", parts={"a": right}),
+        False: ClaimRecord(**common, status="ok", parts={"a": right | {"difference": 1.0}}),
+        None: ClaimRecord(**common, status="interrupted", reason="the run was stopped"),
+    }
+    for holds, record in made.items():
+        written = told(record)
+        assert written["holds"] is holds and written["reason"] == record.verdict.reason != ""
+        assert written["numbers"] == record.verdict.numbers and written["claim"] == "C1"
+    assert told(ClaimRecord(**common, status="timeout", reason="took longer than 60 s"))["holds"] is False
+    varied = VariationRecord(framework="torch", seed=0, status="ok", count=3, failures={"hvp": "off by 40"})
+    assert told(varied)["holds"] is False and told(varied)["numbers"] == {}
+
+
 def test_a_usage_that_raises_is_a_failure_of_its_own():
     job = Job("equivalence.worker", "torch", {"device": "cpu"}, [])
     unit = ["agreement", ["tanh-mlp"], "float64", ["fgm", "hvp"], ""]
-    found = {"tanh-mlp": {"fgm": {"error": "ValueError: no"}, "hvp": {"kind": "agreement"}}}
-    outcome = Outcome(job, unit, "ok", result=found)
-    fgm, hvp = verify.records(outcome)
+    (value, gradient), _ = references(usages()["hvp"], known("tanh-mlp"), ROUNDING_UNIT["float64"])
+    found = {"fgm": {"error": "ValueError: no"}, "hvp": {"value": value.tolist(), "gradient": gradient.tolist()}}
+    fgm, hvp = verify.records(Outcome(job, unit, "ok", result={"tanh-mlp": found}))
     assert isinstance(fgm, AgreementRecord) and fgm.status == "failed" and "no" in fgm.reason
-    assert hvp.status == "ok"
+    assert hvp.status == "ok" and hvp.verdict.holds
+
+
+@pytest.mark.parametrize(
+    "found", [{}, {"value": [1.0], "gradient": [1.0]}, {"value": "all", "gradient": None}, {"kind": "agreement"}]
+)
+def test_what_is_no_result_of_a_usage_is_a_failure(found):
+    job = Job("equivalence.worker", "torch", {"device": "cpu"}, [])
+    unit = ["agreement", ["tanh-mlp"], "float64", ["hvp"], ""]
+    (record,) = verify.records(Outcome(job, unit, "ok", result={"tanh-mlp": {"hvp": found}}))
+    assert record.status == "failed" and record.reason and not record.verdict.holds
 
 
 def test_a_torn_line_is_reported_and_costs_itself_alone(tmp_path):
@@ -169,3 +208,19 @@ def test_sizes_and_checkpoints_are_refused_before_any_work(tmp_path):
     (tmp_path / "model.safetensors").write_text("no tensors")
     said = invoke("time", "--checkpoint", tmp_path / "model.safetensors", "--out", tmp_path)
     assert said.exit_code == 2 and "config.json: not found" in said.output
+
+
+@pytest.mark.parametrize("missing", [("pandas",), ("jinja2", "matplotlib", "markdown_it", "itables", "pyarrow")])
+def test_without_a_package_it_works_or_says_which_one_is_missing(missing, tmp_path, framework):
+    """Whatever a report needs is no reason for a traceback where nothing is reported."""
+    words = ["verify", "--framework", framework, "--claim", "F", "--method", "entropy", "--quick", "--out", tmp_path]
+    code = (
+        f"import runpy, sys; sys.modules.update(dict.fromkeys({missing}));"
+        f"sys.argv = {['bench', *map(str, words)]}; runpy.run_module('bench', run_name='__main__')"
+    )
+    found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert "Traceback" not in found.stderr
+    if found.returncode != 0:
+        assert found.returncode == 2
+        assert any(f"the package {name} is not installed" in found.stderr for name in missing)
+        assert "pip install" in found.stderr

@@ -2,6 +2,8 @@
 
 import math
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ if (os.environ.get("EQUIREG_FRAMEWORK") or next(iter(impls.installed()), "")) !=
 import jax
 import jax.numpy as jnp
 
+from bench.places import ROOT
 from impls.jax.curvature import laplacian
 
 pytestmark = pytest.mark.usefixtures("bridge")  # configures JAX before an array is made
@@ -87,3 +90,29 @@ def test_the_first_layer_maps_unit_vectors_once_for_all_samples(a, model):
     steps = jax.make_jaxpr(lambda x: laplacian(loss, x, how="forward"))(a["x"]).eqns
     layers = [step for step in steps if step.primitive.name in ("dot_general", "conv_general_dilated")]
     assert max(step.invars[0].aval.size for step in layers) == inputs * inputs  # not inputs * BATCH * inputs
+
+
+# folx is not needed by what does not use it.
+
+
+def test_everything_else_does_without_folx():
+    code = (
+        "import sys; sys.modules['folx'] = None  # as if it were not installed\n"
+        "import impls, jax.numpy as jnp\n"
+        "methods, x = impls.methods('jax'), jnp.ones((2, 3))\n"
+        "loss = lambda x: (x**2).sum(1)\n"
+        "assert methods.fgm(loss, x, radius=1.0).shape == (2, 3)\n"
+        "assert methods.laplacian(loss, x).tolist() == [6, 6]\n"
+        "try:\n"
+        "    methods.laplacian(loss, x, how='forward')\n"
+        "except ModuleNotFoundError as error:\n"
+        "    print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.startswith("how: got 'forward' without probes, which needs folx: pip install folx"), done.stderr
+
+
+def test_versions_are_of_what_is_installed(bridge, monkeypatch):
+    assert set(bridge.versions()) == {"jax", "jaxlib", "folx"}
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert set(bridge.versions()) == {"jax", "jaxlib"}

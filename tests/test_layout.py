@@ -28,10 +28,11 @@ def test_modules_lists_every_stub_of_methods():
 def test_importing_the_proofs_imports_no_framework():
     code = (
         "import pkgutil, sys, equivalence, impls.checks, impls.contract\n"
-        "own = {f'equivalence.trainees.{name}' for name in ('torch', 'jax', 'tensorflow')}\n"  # loaded by name
+        "names = ('torch', 'jax', 'tensorflow')\n"
+        "own = {f'equivalence.{folder}.{name}' for folder in ('state', 'trainees') for name in names}\n"  # by name
         "for module in pkgutil.walk_packages(equivalence.__path__, 'equivalence.'):\n"
         "    module.name in own or __import__(module.name)\n"
-        "print([name for name in ('torch', 'jax', 'tensorflow') if name in sys.modules])"
+        "print([name for name in names if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.stdout.strip(), done.returncode) == ("[]", 0), done.stderr
@@ -112,6 +113,7 @@ BROKEN = {
         appended("def f():\n    import keras"),
         "imports keras",
     ),
+    "foreign state": ("equivalence/state/jax.py", appended("import torch"), "imports torch"),
     "framework in the oracle": (
         "equivalence/oracle/trees.py",
         appended("from impls import torch"),
@@ -119,12 +121,13 @@ BROKEN = {
     ),
     "methods look up": ("impls/checks.py", appended("from equivalence import cases"), "imports equivalence"),
     "proofs look up": ("equivalence/measure.py", appended("def f():\n    import bench.store"), "imports bench"),
+    "the suite looks up": ("bench/resume.py", appended("from equireg import torch"), "imports equireg"),
 }
 
 
 @pytest.fixture
 def copy(tmp_path):
-    for folder in ("impls", "equivalence"):
+    for folder in ("impls", "equivalence", "bench"):
         shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
     return tmp_path
 

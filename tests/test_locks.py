@@ -9,7 +9,7 @@ import tempfile
 import pytest
 
 from bench import locks
-from bench.store import ROOT
+from bench.places import ROOT
 
 
 @pytest.fixture(autouse=True)

@@ -402,6 +402,30 @@ def test_lanczos_stops_where_the_space_is_exhausted(bridge, methods, p):
         np.testing.assert_allclose(np.linalg.norm(bridge.to_numpy(vector), axis=1), 1, rtol=1e-14)
 
 
+# A closure may hold the very array that is passed: derivatives are in the argument alone (claim G7).
+
+
+def test_what_the_closure_holds_of_x_is_held_fixed(bridge, methods, p):
+    x = p.array(np.array([[1.0, 2], [3, -1]]))
+
+    def f(z):
+        return z * x
+
+    def loss(z):  # Σ z²x: at z = x the gradient is 2x², the Hessian diag(2x)
+        products = z * f(z)
+        return products[:, 0] + products[:, 1]
+
+    def found(result):
+        return bridge.to_numpy(result).tolist()
+
+    assert found(methods.hvp(loss, x, 0 * x + 1)) == [[2, 4], [6, -2]]
+    assert found(methods.laplacian(loss, x)) == [6, 4]
+    assert found(methods.input_gradient_penalty(loss, x)) == [68, 328]
+    assert found(methods.jacobian_penalty(f, x)) == [5, 10]
+    assert found(methods.tikhonov_penalty("squared_error", f, x)) == [10, 20]
+    assert found(methods.fgm(loss, x, radius=1.0, norm="raw")) == [[2, 8], [18, 2]]
+
+
 # Flooding.
 
 

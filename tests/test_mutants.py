@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from bench import mutants as planting
 from bench.cli import app
+from bench.commands import verifying
 from bench.report import tables, terminal
 from bench.store import AgreementRecord, ClaimRecord
 from equivalence.claim import claims
@@ -80,6 +81,8 @@ SHARING = {"with_loss", "with_outputs", "outputs", "logits"}  # save a forward p
 def test_a_replacement_can_be_called_as_the_contract_says(name):
     for method, replacement in OWN[name].replace(RightMethods(), None).items():
         asked, given = inspect.signature(STUBS[method]).parameters, inspect.signature(replacement).parameters
+        if {parameter.kind.name for parameter in given.values()} == {"VAR_POSITIONAL", "VAR_KEYWORD"}:
+            continue  # it takes whatever it is given
         rest = any(parameter.kind is parameter.VAR_KEYWORD for parameter in given.values())
         named = {key: value for key, value in given.items() if value.kind is not value.VAR_KEYWORD}
         assert list(named) == [key for key in asked if key in named], "in the contract's order, and no others"
@@ -138,6 +141,51 @@ def test_the_tables_idle_claims_are_those_of_the_command():
     ]  # fmt: skip
     [shown] = tables.kill_summary(records)["idle claims"]
     assert shown.split(", ") == planting.idle(records, ["C1", "C2", "C3", "C4", "F"]) == ["C2", "C3", "F"]
+
+
+@pytest.fixture
+def judged(capsys):
+    """Whether claims are accepted as checks for what they did to mistakes, and what is printed."""
+
+    def judge(records, *ids, frameworks=("torch",), whole=True):
+        planted = list(mutants().values())
+        good = verifying.claims_judged(records, list(frameworks), planted, list(ids), whole)
+        return good, " ".join(capsys.readouterr().out.split())
+
+    return judge
+
+
+def of_its_own(fate, claim="C2"):
+    """The claim's own wrong variants, all with this fate."""
+    return [record(claim, control(claims()[claim], words), fate) for words in claims()[claim].wrong]
+
+
+def test_a_claim_is_judged_by_its_own_mistakes_and_not_by_others(judged):
+    good, said = judged([*of_its_own(WRONG), record("C2", FEW[2], RIGHT)], "C2")
+    assert good and "4/4 0/1" in said and FEW[2] not in said and "SURVIVED" not in said
+
+
+def test_a_claim_that_accepts_one_of_its_own_mistakes_is_no_check(judged):
+    accepted = of_its_own(WRONG)[1:] + of_its_own(RIGHT)[:1]
+    good, said = judged([*accepted, record("C2", FEW[2], WRONG)], "C2")
+    assert not good and "is accepted" in said and "3/4 1/1" in said
+    assert not judged(of_its_own(WRONG)[1:], "C2")[0], "nor one that was not measured on all of them"
+
+
+def test_a_claim_that_rejects_nothing_on_numbers_is_no_check(judged):
+    good, said = judged([*of_its_own(UNUSABLE), record("C2", FEW[2], RIGHT)], "C2")
+    assert not good and "C2 rejects no mistake on numbers" in said
+    good, said = judged(of_its_own(WRONG), "C2", "F")
+    assert not good and "F rejects no mistake" in said and "C2 rejects no mistake" not in said
+    assert not judged(of_its_own(WRONG), "C2", frameworks=("torch", "jax"))[0]
+    assert judged(of_its_own(WRONG), "C2", "F", whole=False)[0], "of a part of the mistakes that is not known"
+
+
+def test_a_claim_is_judged_for_real(framework, tmp_path):
+    found = CliRunner().invoke(app, ["mutants", "--framework", framework, "--out", str(tmp_path), "--claim", "A6"])
+    assert found.exit_code == 0, found.output
+    shown = " ".join(found.output.split())
+    assert "smooth_labels: labels stay hard" in shown and "SURVIVED" not in shown and "rejects of its own" in shown
 
 
 def test_tables_say_who_kills_what():

@@ -1294,6 +1294,24 @@ def test_zero_gradients_give_zero_perturbations_and_finite_penalties():
     assert all_zero(pullbacks.wgan_gradient_penalty(critic, p.x, -p.x, mix, target=2.0)(np.ones(2)), p.x, p.params)
 
 
+def test_the_slope_of_a_norm_whose_square_underflows_is_lost_and_no_other():
+    p = problem("mlp")
+    last = max(name for name in p.params if name.endswith("weight"))
+    for size, kept in ((1.0, 1.0), (1e-30, 0.0)):
+        f = oracle.Model("mlp", p.params | {last: size * p.params[last]})
+        critic, mix = oracle.Loss(f, "cross_entropy", p.labels), np.full(2, 0.5)
+        penalties = {
+            "wgan": lambda m, c=critic, mix=mix: m.wgan_gradient_penalty(c, p.x, -p.x, mix),
+            "l2": lambda m, c=critic: m.input_gradient_penalty(c, p.x, norm="l2"),
+        }
+        for name, penalty in penalties.items():
+            exact = penalty(pullbacks)(np.ones(2))[1][last]
+            with oracle.underflowed(1e-38):  # float32's
+                value, found = penalty(values), penalty(pullbacks)(np.ones(2))[1][last]
+            np.testing.assert_allclose(value, penalty(values), atol=1e-18)
+            np.testing.assert_allclose(found, kept * exact, atol=1e-10 * abs(exact).max(), err_msg=name)
+
+
 def test_perturbations_are_held_fixed():
     p, sequences = problem("mlp"), problem("linear")
     loss = oracle.Loss(p.f, "cross_entropy", p.labels)

@@ -1,103 +1,138 @@
-"""A wrong implementation is like the known mistake that fails as it does: shown on records made up for the purpose."""
+"""A wrong implementation is like the known mistake that gives its errors, or a multiple of them; else like none."""
 
 import numpy as np
 import pytest
 
+from bench.comparison import compare
 from bench.mutants import DTYPE
-from bench.resemblance import distance, nearest, pattern
-from bench.store import AgreementRecord, ClaimRecord
-from equivalence.claim import claims
-from equivalence.mutant import CASE
+from equivalence import units
+from equivalence.foreign.resemblance import Likeness, errors, likeness, measure, nearest
+from equivalence.mutant import CASE, mutants, planted
+from equivalence.reference import known
+from equivalence.usages import USAGES
+from tests.other_constants import VARIANTS, variant
 
-STEPS = 2.0 ** -np.arange(1, 13)
+UNIT = 2.0**-53
+SIZE = 1e-3 / UNIT  # errors of a thousandth
+DIRECTION, OTHER = np.random.default_rng(0).standard_normal((2, 36))
+USED, UNUSED = ("usage", CASE, DTYPE, "fgm"), ("usage", CASE, DTYPE, "fgm linf")
 
 
-def claim(name, coefficient, order=2, status="ok"):
-    """A claim whose residual is coefficient·εᵒʳᵈᵉʳ where 1·ε² was claimed."""
-    norms = coefficient * STEPS**order
-    part = {
-        "kind": "order",
-        "order": 2,
-        "steps": STEPS.tolist(),
-        "norms": norms.tolist(),
-        "tail": [1e-17],
-        "coefficient_errors": [abs(coefficient - 1)] * (len(STEPS) - 1),
-    }
-    return ClaimRecord(
-        claim=name, framework="torch", case=claims()[name].control, status=status, parts={"": part} if part else {}
+def found(*checks):
+    """Errors of checks, each given by its values and gradients in one vector."""
+    names = USED, UNUSED
+    return errors(
+        (name, {"value": vector[:4], "gradient": vector[4:], "rounding unit": UNIT})
+        for name, vector in zip(names, checks, strict=False)
     )
 
 
-def usage(name, error):
-    """A usage whose result is off by a relative error, of its own sign for each number."""
-    signs = np.array([1.0, -1, 1, 1])
-    measurement = {
-        "kind": "agreement",
-        "value": (error / 2**-53 * signs).tolist(),
-        "gradient": (error / 2**-53 * signs).tolist(),
-        "worst gradient": abs(error) / 2**-53,
-        "rounding unit": 2**-53,
-        "condition": [1.0, 1.0],
-    }
-    return AgreementRecord(
-        usage=name, method="fgm", framework="torch", case=CASE, dtype=DTYPE, status="ok", measurement=measurement
-    )
+def rounded(vector, seed=1):
+    """As another implementation would round it."""
+    return vector + np.random.default_rng(seed).uniform(-8, 8, vector.shape)
 
 
-KNOWN = {
-    "3 % too long": [claim("C1", 1.03), claim("C2", 1.03), usage("fgm", 0.03), usage("fgm linf", 0.03)],
-    "twice as long": [claim("C1", 2.0), claim("C2", 2.0), usage("fgm", 1.0), usage("fgm linf", 1.0)],
-    "the other way": [claim("C1", 1.0, 1), claim("C2", 1.0, 1), usage("fgm", -1.0), usage("fgm linf", -1.0)],
-    "one norm for the batch": [claim("C1", 1.0), claim("C2", 0.3, 1), usage("fgm", 0.5), usage("fgm linf", 0.0)],
-    "known by one claim alone": [claim("C1", 1.2)],
-    "raises": [claim("C1", 1.0, status="failed"), claim("C2", 1.0, status="failed")],
-}
-PATTERNS = {mistake: [pattern(records)] for mistake, records in KNOWN.items()}
+def test_the_same_numbers_are_the_same_whoever_rounded_them():
+    assert likeness(found(rounded(SIZE * DIRECTION)), found(SIZE * DIRECTION)) == Likeness(1.0, 0.0)
 
 
-@pytest.mark.parametrize("mistake", KNOWN)
-def test_a_planted_mistake_is_nearest_to_itself(mistake):
-    found = nearest(PATTERNS[mistake][0], PATTERNS)
-    assert found.mistake == mistake and found.distance == 0
-    assert found.alike == found.checks == len(KNOWN[mistake])
+@pytest.mark.parametrize("ratio", [5 / 3, 0.2, -1.0, 300.0])
+def test_a_multiple_has_its_factor(ratio):
+    like = likeness(found(rounded(ratio * SIZE * DIRECTION)), found(SIZE * DIRECTION))
+    assert like.ratio == pytest.approx(ratio, rel=1e-9) and like.deviation == 0
+
+
+@pytest.mark.parametrize(("constant", "second", "alike"), [(0.05, 1, True), (0.05, 10, False), (1.0, 1, False)])
+def test_another_constant_may_differ_by_what_second_order_leaves(constant, second, alike):
+    """error(c) = c·a + c²·b, b of the size of a, or larger."""
+
+    def error(c):
+        return (c * DIRECTION + c**2 * second * OTHER) / UNIT
+
+    like = likeness(found(error(constant)), found(error(0.03)))
+    assert (like is not None) == alike
+    if like:
+        assert like.ratio == pytest.approx(constant / 0.03, rel=0.1) and 0 < like.deviation < 0.1
+
+
+def test_a_large_factor_must_be_borne_out_better():
+    nearly = DIRECTION + 0.02 * OTHER
+    assert likeness(found(2 * SIZE * nearly), found(SIZE * DIRECTION))
+    assert not likeness(found(200 * SIZE * nearly), found(SIZE * DIRECTION))
+
+
+def test_what_fails_elsewhere_is_not_alike():
+    mistake = found(SIZE * DIRECTION, SIZE * OTHER)
+    assert likeness(found(SIZE * DIRECTION, SIZE * OTHER), mistake)
+    assert not likeness(found(SIZE * OTHER), found(SIZE * DIRECTION))  # another direction
+    assert not likeness(found(SIZE * DIRECTION, 0 * OTHER), mistake)  # holds where the mistake fails
+    assert not likeness(mistake, found(SIZE * DIRECTION, 0 * OTHER))  # fails where the mistake holds
+    assert not likeness(found(SIZE * DIRECTION, 2 * SIZE * OTHER), mistake)  # not by one factor
+
+
+def test_errors_that_may_be_rounding_are_like_nothing():
+    near = rounded(np.zeros(36)) * 6  # not within the limit, and of no direction
+    assert np.abs(near).max() > 32
+    assert not likeness(found(near), found(near))
+    assert not likeness(found(SIZE * DIRECTION), found(rounded(np.zeros(36))))  # nor is a mistake that does not show
+
+
+def test_a_direction_takes_several_numbers():
+    def one(value):
+        return errors([(USED, {"value": [value], "gradient": [0.0], "rounding unit": UNIT})])
+
+    assert not likeness(one(SIZE), one(SIZE))
+
+
+def test_what_gave_no_numbers_is_not_compared():
+    nothing = [(USED, {"error": "ValueError: no"}), (UNUSED, {"value": [np.nan], "gradient": [1.0]})]
+    assert list(errors(nothing[:1])) == []
+    assert not likeness(found(SIZE * DIRECTION), {})
+
+
+def test_the_nearest_in_size_and_direction_is_named_and_equals_with_it_in_their_order():
+    def names(**ratios):
+        return list(nearest({name: Likeness(*like) for name, like in ratios.items()}))
+
+    assert names(a=(0.045, 0.0), b=(1.67, 0.0), c=(20.0, 0.0)) == ["b"]
+    assert names(a=(0.05, 0.0), b=(-1.0, 0.0)) == ["b"]  # 3 % too short is 3 % too long, the other way round
+    assert names(a=(-1.0, 0.0), b=(0.5, 0.0)) == ["b"]
+    assert names(a=(0.99, 0.09), b=(1.05, 0.0)) == ["b"]
+    assert names(z=(1.0, 0.0), a=(1.0, 0.0)) == ["z", "a"]
+    assert names() == []
+
+
+# Planted for real
+
+
+def looked_up(name, replacement, bridge, methods):
+    """What is said of a function with a replacement."""
+    [function] = mutants()[name].methods
+    usages = [usage.name for usage in USAGES if usage.method == function and usage.applies(known(CASE).case)]
+    wrong = planted(methods, replacement(methods, bridge))
+    measured = units.agree(bridge, wrong, "cpu", [CASE], DTYPE, usages, "")[CASE]
+    checks = [(["usage", CASE, DTYPE, usage], compare(raw, usage, CASE, DTYPE)) for usage, raw in measured.items()]
+    return measure(bridge, methods, "cpu", function, checks)
+
+
+@pytest.mark.parametrize("name", ["fgm: one norm for the whole batch", "entropy: of the wrong sign"])
+def test_a_planted_mistake_is_found_by_its_numbers(name, bridge, methods):
+    said = looked_up(name, mutants()[name].replace, bridge, methods)
+    assert said["known"] > 1 and said["alike"] == {name: [1.0, 0.0]}
 
 
 @pytest.mark.parametrize(
-    ("records", "mistake"),
-    [
-        ([claim("C1", 1.05), claim("C2", 1.05), usage("fgm", 0.05), usage("fgm linf", 0.05)], "3 % too long"),
-        ([claim("C1", 3.0), claim("C2", 3.0), usage("fgm", 2.0), usage("fgm linf", 2.0)], "twice as long"),
-        ([claim("C1", 1.0), claim("C2", 0.5, 1), usage("fgm", 0.1), usage("fgm linf", 0.0)], "one norm for the batch"),
-        ([usage("fgm", -0.9)], "the other way"),  # by the sign alone
-        ([claim("C2", 0.2, 1)], "one norm for the batch"),  # by the size of what is left over alone
-    ],
+    ("name", "ratio"), [("fgm: 3 % too long", 5 / 3), ("vat_loss: counted twice", 2), ("squared_error: halved", 2 / 3)]
 )
-def test_a_mistake_that_is_nearly_a_known_one_is_nearest_to_it(records, mistake):
-    assert nearest(pattern(records), PATTERNS).mistake == mistake
+def test_one_with_another_constant_is_found_with_its_factor(name, ratio, bridge, methods):
+    after = next(after for planted_name, after in VARIANTS if planted_name == name)
+    said = looked_up(name, variant(name, after), bridge, methods)
+    [(found, (times, _))] = said["alike"].items()
+    assert found == name and times == pytest.approx(ratio, rel=0.01)
 
 
-def test_the_nearest_framework_counts():
-    far, near = PATTERNS["the other way"][0], PATTERNS["3 % too long"][0]
-    assert nearest(near, {"planted in two": [far, near]}).distance == 0
+def test_what_nobody_planted_is_like_nothing(bridge, methods):
+    def between(m, bridge):
+        return {"entropy": lambda logits: m.entropy(logits) * (1 + 0.1 * m.l2_norm(logits))}
 
-
-def test_nothing_is_near_where_nothing_was_planted_on_the_same_checks():
-    assert nearest(PATTERNS["raises"][0], {}) is None
-    assert nearest(pattern([usage("fgm", 1.0)]), {"elsewhere": [pattern([claim("C1", 2.0)])]}) is None
-
-
-def test_other_cases_than_those_that_mistakes_are_planted_on_do_not_count():
-    records = KNOWN["twice as long"]
-    elsewhere = usage("fgm", 0.03).model_copy(update={"case": "digits-cnn"})
-    assert nearest(pattern([*records, elsewhere]), PATTERNS) == nearest(pattern(records), PATTERNS)
-    assert pattern([claim("C1", 2.0).model_copy(update={"case": "digits-cnn"})]) == {}
-    assert pattern([usage("fgm", 1.0).model_copy(update={"dtype": "float32"})]) == {}
-
-
-def test_distance_is_between_0_and_1_and_the_same_both_ways():
-    marks = [mark for patterns in PATTERNS.values() for mark in patterns[0].values()]
-    for a in marks:
-        assert distance(a, a) == 0
-        for b in marks:
-            assert 0 <= distance(a, b) <= 1
-            assert distance(a, b) == pytest.approx(distance(b, a))
+    assert looked_up("entropy: in bits", between, bridge, methods)["alike"] == {}

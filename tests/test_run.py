@@ -48,6 +48,16 @@ WORKER = """
                 return {"faults": [before[2] - before[0], before[4] - before[2]]}
             if unit == "print":
                 print("not an event")
+            if unit == "fork":
+                os.fork()
+            if unit == "forge":
+                done = '{"event": "done", "number": %d, "status": "ok", "seconds": 0, "result": {"forged": true}}'
+                for number in range(2, 20):
+                    for line in [done % 0 + "\\n", done % 1 + "\\n", "[]\\n", "no end of line"]:
+                        try:
+                            os.write(number, line.encode())
+                        except OSError:
+                            pass
             if unit == "nan":
                 return {"value": float("nan")}
             return {"unit": unit}
@@ -86,6 +96,16 @@ def test_results_come_back(work):
     outcomes, _ = work(["a", "print", "b"])
     assert [outcome.status for outcome in outcomes.values()] == ["ok"] * 3
     assert outcomes["b"].result == {"unit": "b"}
+
+
+def test_what_measured_code_writes_to_the_worker_s_output_is_no_event(work):
+    outcomes, _ = work(["a", "forge", "b", "c"])
+    assert {unit: outcome.result for unit, outcome in outcomes.items()} == {unit: {"unit": unit} for unit in outcomes}
+
+
+def test_a_process_that_a_worker_forks_ends_no_unit_twice(work):
+    outcomes, _ = work(["a", "fork", "b"])
+    assert {outcome.status for outcome in outcomes.values()} == {"ok"}
 
 
 def test_an_exception_is_its_unit_s_own(work):

@@ -541,3 +541,10 @@ def test_a_start_without_a_key_is_refused():
     f, *batch = problem(None)
     with pytest.raises(TypeError, match="'key'"):
         virtual_adversarial_training(f, cross_entropy, radius=0.5)(*batch)
+
+
+def test_vat_on_one_logit_is_refused():
+    """Its softmax is constant, and what is added to the loss would be 0."""
+    objective = virtual_adversarial_training(lambda params, x: x @ params, lambda f, labels: f[:, 0] ** 2, radius=0.5)
+    with pytest.raises(ValueError, match=r"f: got shape \(5, 1\), expected logits of two classes or more.*\[z, 0\]"):
+        objective(jnp.ones((WIDTH, 1)), jnp.ones((BATCH, WIDTH)), None, key=jax.random.key(0))

@@ -313,6 +313,22 @@ def test_table_is_perturbed_wherever_it_is_read():
     assert_close(model.get_weights(), weights)
 
 
+@pytest.mark.parametrize("method", [adversarial_training, gradient_penalty_training])
+def test_a_residual_branch_beside_the_target_is_not_differentiated(method):
+    """Also where the layer hands on the very tensor that it gets, so that both branches hold one."""
+    results = []
+    for same in (layers.Activation("linear", name="same"), layers.Rescaling(1.0, name="same")):
+        x = keras.Input((WIDTH,))
+        added = layers.Add()([layers.Activation("tanh")(same(x)), layers.Activation("sigmoid")(x)])
+        outputs = layers.Dense(CLASSES, kernel_initializer=keras.initializers.RandomNormal(seed=1))(added)
+        model = compiled(keras.Model(x, outputs))
+        strength = {"radius": 0.5, "norm": "raw"} if method is adversarial_training else {"weight": 0.5}
+        method(model, "same", where="output", **strength)
+        model.train_on_batch(X, LABELS)
+        results.append(model.get_weights())
+    assert_close(*results)
+
+
 def test_regulariser_is_of_the_table_as_it_is():
     """Its gradient would move tokens that do not occur, and B times as far."""
     model = network(TOKENS, plain=True)
@@ -738,7 +754,7 @@ REFUSED_IN_THE_STEP = {
         lambda: compiled(keras.Sequential([keras.Input((WIDTH,)), layers.Dense(1)]), loss="mse"),
         lambda m: virtual_adversarial_training(m, radius=1.0),
         X,
-        r"outputs of shape \(5, 1\), expected logits \(B, C\)",
+        r"model: got shape \(5, 1\), expected logits of two classes or more.*\[z, 0\]",
     ),
     "nothing to train": (lambda: frozen_of(X), None, X, "no trainable weights"),
     "a table frozen afterwards": (

@@ -1008,3 +1008,14 @@ def test_block_of_another_batch_is_an_error():
         perturbed(model, lambda: LOSS(model(inputs), labels), radius=1),
     ):
         model(inputs[:1])
+
+
+def test_vat_on_one_logit_is_refused():
+    """Its softmax is constant, and what is added to the loss would be 0."""
+    model = nn.Linear(4, 1)
+    optimizer, loss = torch.optim.SGD(model.parameters(), 0.1), lambda outputs, labels: outputs[:, 0] ** 2
+    step = virtual_adversarial_training(model, optimizer, loss, radius=0.5)
+    with pytest.raises(
+        ValueError, match=r"model: got shape \(5, 1\), expected logits of two classes or more.*\[z, 0\]"
+    ):
+        step(torch.ones(5, 4), None)

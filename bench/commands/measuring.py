@@ -20,6 +20,7 @@ from bench.session import Session
 from bench.store import Store
 
 console = Console(width=None if os.isatty(1) else 100)
+UNDECIDED = ("skipped", "interrupted", "unsupported")  # statuses of what was not measured, for no fault of its own
 INTERRUPTED = 130  # exit status, as of a program that Ctrl-C ends
 
 
@@ -118,15 +119,26 @@ def described(unit: Any) -> str:
 def finish(records: list[Any], path: Path | None, good: bool | None = None) -> None:
     """Write the records where asked; exit status 1 unless it is good: by default, where every record is."""
     if path:
-        path.write_text(json.dumps([record.model_dump() for record in records], indent=1) + "\n", encoding="utf-8")
+        path.write_text(json.dumps(list(map(told, records)), indent=1) + "\n", encoding="utf-8")
     if good is None:
         good = bool(records) and all(map(passes, records))
     raise typer.Exit(0 if good else 1)
 
 
+def told(record: Any) -> dict[str, Any]:
+    """A record as `--json` writes it: with its verdict, which who reads it need not compute.
+
+    `holds` is true or false, or null where nothing was decided; `reason` says why in words, `numbers` what it rests on.
+    """
+    verdict = getattr(record, "verdict", None)
+    holds = None if record.status in UNDECIDED else passes(record)
+    reason = record.reason or (verdict.reason if verdict else "")
+    return record.model_dump() | {"holds": holds, "reason": reason, "numbers": verdict.numbers if verdict else {}}
+
+
 def passes(record: Any) -> bool:
     """Measured and right, or there is nothing to be measured: a method that does not apply to a workload."""
-    if record.kind in ("cost", "cold", "peer", "own loss"):
+    if record.kind in ("cost", "cold", "implementation", "peer", "own loss"):
         return record.status in ("ok", "unsupported")
     if record.kind == "training":
         return record.status in ("ok", "diverged")

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from bench.places import RESULTS as RESULTS
+
 Frameworks = Annotated[list[str] | None, typer.Option("--framework", help="torch, jax or tensorflow; repeatable.")]
 Claims = Annotated[
     list[str] | None, typer.Option("--claim", help="A claim's id, F for agreement, L for own losses; repeatable.")
@@ -25,5 +27,4 @@ MemoryLimit = Annotated[
 Wait = Annotated[
     float, typer.Option(min=0.0, help="Seconds to wait for a device that another run is timing on; 0: do not wait.")
 ]
-RESULTS = Path("results")
 HOUR = 3600.0

@@ -11,7 +11,7 @@ from bench import merge as merging
 from bench.commands.costing import timed_cells
 from bench.commands.measuring import console, prepared, writing
 from bench.commands.options import RESULTS, Out
-from bench.report import compare, export, page, terminal
+from bench.report import compare, terminal
 from bench.staleness import Codes
 from bench.store import FILES, describe
 
@@ -39,6 +39,8 @@ def merge_command(
 
 def report_command(out: Out = RESULTS) -> None:
     """Write tables and figures from the records alone."""
+    with arguments.extra("report"):
+        from bench.report import page
     problems = page.write(arguments.writable(arguments.readable(out), folder=True))
     for problem in problems:
         console.print(f"[yellow]{problem}[/yellow]", highlight=False)
@@ -52,6 +54,8 @@ def export_command(
     out: Out = RESULTS,
 ) -> None:
     """Write the records as tables for analysis, a file a kind, and what each column means."""
+    with arguments.extra("report"):
+        from bench.report import export
     [form] = arguments.known("format", [form], export.WRITERS)
     arguments.writable(folder, folder=True)
     try:

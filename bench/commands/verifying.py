@@ -1,13 +1,14 @@
 """Commands about numbers: whether claims hold, here or in someone else's code, and whether a mistake would be seen."""
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from bench import arguments, implementation, mutants, template, variations, verify
-from bench.commands.measuring import console, finish, located, measured, prepared
+from bench import arguments, diagnosis, implementation, mutants, template, variations, verify
+from bench.commands.measuring import console, finish, located, measured, passes, prepared
 from bench.commands.options import (
     HOUR,
     RESULTS,
@@ -25,11 +26,13 @@ from bench.commands.options import (
     Wait,
     Workloads,
 )
-from bench.report import advice, terminal
+from bench.report import advice, coverage, terminal
 from bench.run import Executor
 from bench.session import Session
 from equivalence.cases import REGISTRY
 from equivalence.claim import claims
+from equivalence.foreign.journal import called, printed
+from equivalence.mutant import Mutant
 from equivalence.mutant import mutants as registry
 from equivalence.usages import USAGES
 
@@ -54,7 +57,8 @@ def verify_command(
     """Measure the claims and the frameworks' agreement with the oracle. Exit status 1 where something does not hold."""
     if impl:
         here = arguments.executor("local", address, memory_limit, wait, console)
-        finish(tried(impl, framework, claim, method, workload, device, quick, here, json, out), json)
+        records, given = tried(impl, framework, claim, method, workload, device, quick, here, json)
+        finish(records, json, bool(given) and all(map(passes, records)))
     with prepared(json, out, shard, resume, executor, address, memory_limit, wait) as session:
         records = verified(session, framework, claim, method, workload, device, quick)
     finish(records, json)
@@ -79,7 +83,10 @@ def mutants_command(
     json: Json = None,
     out: Out = RESULTS,
 ) -> None:
-    """Plant mistakes and see which claims reject them. Exit status 1 while any survives, or any claim is idle."""
+    """Plant mistakes and see which claims reject them. Exit status 1 while any survives, or any claim is idle.
+
+    With --claim the claims are judged: 1 where one rejects nothing, or accepts one of its own wrong variants.
+    """
     with prepared(json, out, shard, resume, executor, address, memory_limit, wait) as session:
         chosen = arguments.frameworks(framework, console)
         known = [*claims(), verify.AGREEMENT]
@@ -92,13 +99,34 @@ def mutants_command(
             if not (jobs := mutants.jobs(chosen, planted, ids, device, len(slots), cache)):
                 raise arguments.refuse("nothing to measure: none of these claims uses what these mistakes replace")
             records = measured(session, jobs, slots, verify.records)
-    if claim:  # nothing is said of mistakes that these claims do not meet
-        met = {record.wrong for record in records}
-        planted = [each for each in planted if each.name in met]
-    left = mutants.survivors(records, chosen, planted)
-    idle = [] if claim or mutant or not session.shard.whole else mutants.idle(records, known)
+    if claim and not mutant:
+        good = claims_judged(records, chosen, planted, ids, session.shard.whole)
+    else:
+        met = {record.wrong for record in records}  # nothing is said of mistakes that these claims do not meet
+        planted = [each for each in planted if not claim or each.name in met]
+        good = mistakes_judged(records, chosen, planted, [] if mutant or not session.shard.whole else known)
+    finish(records, json, good)
+
+
+def claims_judged(
+    records: list[Any], frameworks: list[str], planted: list[Mutant], ids: list[str], whole: bool
+) -> bool:
+    """Whether each claim rejects all of its own wrong variants and, of all that is planted, something on numbers.
+
+    Printed. Other mistakes are not these claims' to reject.
+    """
+    left = mutants.survivors(records, frameworks, [mutant for mutant in planted if mutants.owner(mutant) in ids])
+    blind = mutants.blind(records, frameworks, ids) if whole else []
+    terminal.print_power(console, records, left, blind)
+    return not (left or blind)
+
+
+def mistakes_judged(records: list[Any], frameworks: list[str], planted: list[Mutant], ids: list[str]) -> bool:
+    """Whether every mistake is rejected, and every one of these claims is needed for it. Printed."""
+    left = mutants.survivors(records, frameworks, planted)
+    idle = mutants.idle(records, ids)
     terminal.print_mutants(console, records, left, idle)
-    finish(records, json, not (left or idle))
+    return not (left or idle)
 
 
 def variations_command(
@@ -190,9 +218,11 @@ def tried(
     quick: bool,
     here: Executor,
     json: Path | None,
-    out: Path,
-) -> list[Any]:
-    """Measure someone else's implementation, print what to look at. Nothing is stored: the store is the reference's."""
+) -> tuple[list[Any], list[str]]:
+    """Measure someone else's implementation, print what to look at. Nothing is stored: the store is the reference's.
+
+    The records, and which of the file's functions have given a result.
+    """
     name = arguments.only("--impl", framework)
     path = implementation.source(impl)
     arguments.frameworks([name], console)
@@ -200,20 +230,28 @@ def tried(
     arguments.data()
     if json:
         arguments.writable(json, folder=False)
-    replaced = implementation.functions(path, name, device)
+    own = implementation.contents(path, name, device)
+    replaced = own.functions
     console.print(f"{impl} replaces {', '.join(replaced)}", highlight=False)
+    if words := own.words():
+        console.print(f"it offers {words}", highlight=False)
     if unmeasured := set(replaced) - set(verify_methods()):
         console.print(f"[yellow]no claim measures {', '.join(sorted(unmeasured))}[/yellow]", highlight=False)
-    selection = selected(claim, method, workload, quick, replaced)
+    selection = replace(selected(claim, method, workload, quick, replaced), dtypes=own.dtypes)
     session = Session(None, here)
     slots = session.executor.slots()
     with tempfile.TemporaryDirectory() as journal:
-        trial = implementation.Trial(path, name, device, journal)
+        trial = implementation.Trial(path, name, device, journal, own.gradients)
         if not (jobs := trial.jobs(selection, len(slots))):
             raise arguments.refuse("nothing to measure: no claim uses these functions on these workloads")
         records = measured(session, jobs, slots, trial.records)
+        trial.about_gradients(records)
         advice.print_verified(console, records, name)
+        given = called(journal)
+        coverage.print_aside(console, records, sorted(set(replaced) - set(given)), printed(journal))
+        trial.count(own)
         failures = list(advice.failures(records))  # before the records' reasons become the whole explanation
-        advised = trial.explain(records, replaced, out)
+        advised = diagnosis.explain(trial, records, replaced)
     advice.print_failures(console, failures, advised.values())
-    return records
+    advice.print_remarks(console, own.remarks())
+    return [*records, own], given

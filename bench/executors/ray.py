@@ -18,9 +18,10 @@ from bench import locks
 from bench.executors.ceilings import Ceilings
 from bench.executors.conduct import conduct
 from bench.executors.worker import execute
+from bench.places import INSTALLED, ROOT
 from bench.run import Event, Job, Outcome, Unusable
 from bench.staleness import MEASURING
-from bench.store import ROOT, Environment, cores, describe
+from bench.store import Environment, cores, describe
 
 # Ray reads these when it is imported. Without them, an address where something else listens is tried for ten minutes.
 os.environ |= {"RAY_NUM_REDIS_GET_RETRIES": "1", "RAY_py_gcs_connect_timeout_s": "5"} | os.environ
@@ -53,10 +54,8 @@ class Cluster:
 
     def __init__(self, address: str, memory: float, wait: float):
         knock(address)
-        others = [path.name for path in ROOT.iterdir() if path.name not in MEASURING]
-        code = {"working_dir": str(ROOT), "excludes": others}
         try:
-            ray.init(address, runtime_env=code, log_to_driver=False, logging_level="error")
+            ray.init(address, runtime_env=code(), log_to_driver=False, logging_level="error")
         except (OSError, RuntimeError, ValueError) as error:
             raise Unusable(f"{address}: no cluster answers: {error}") from None
         self.memory, self.wait, self.sender = memory, wait, describe()
@@ -83,6 +82,14 @@ class Cluster:
 
         groups = together(jobs)
         conduct(groups, sum(len(job.units) for job in jobs), work, len(groups), say)
+
+
+def code() -> dict[str, Any]:
+    """What is sent along: the package as it is installed here, or the folders of the checkout that measure."""
+    if INSTALLED:
+        return {"py_modules": [str(ROOT)]}
+    others = [path.name for path in ROOT.iterdir() if path.name not in MEASURING]
+    return {"working_dir": str(ROOT), "excludes": others}
 
 
 def together(jobs: list[Job]) -> list[list[Job]]:

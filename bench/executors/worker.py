@@ -4,9 +4,9 @@ import contextlib
 import json
 import math
 import os
+import secrets
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
 import time
@@ -16,8 +16,11 @@ from typing import Any
 import psutil
 
 from bench.executors.ceilings import Ceilings
+from bench.places import PYTHON, START
 from bench.run import Event, Job, Outcome, Started
-from bench.store import ROOT, Status
+from bench.store import Status
+from equivalence.clock import Spent
+from equivalence.foreign.limit import overtime
 
 STARTING = 120.0  # seconds that importing a framework may take
 TAIL = 400  # characters of a dead worker's output that are kept
@@ -65,8 +68,8 @@ class Worker:
         self.job = job
         self.errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed where the worker ends
         self.process = subprocess.Popen(
-            [sys.executable, "-m", job.module],
-            cwd=ROOT,
+            [*PYTHON, "-m", job.module],
+            cwd=START,
             env=os.environ | job.arguments.get("environment", {}),  # the allocator reads its part as a process starts
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -76,8 +79,10 @@ class Worker:
             start_new_session=True,  # Ctrl-C is the run's to hear, not the worker's
         )
         units = [(number, job.units[number]) for number in numbers]
-        self.message = json.dumps({**job.arguments, "framework": job.framework, "cores": cores, "units": units})
-        self.watch = Watch(self.process.pid, stop, memory)
+        self.token = secrets.token_hex()
+        arguments = {**job.arguments, "token": self.token}
+        self.message = json.dumps({**arguments, "framework": job.framework, "cores": cores, "units": units})
+        self.watch = Watch(self.process.pid, stop, memory, job.processor_time)
         self.current: int | None = None
         self.seen: set[int] = set()
 
@@ -105,10 +110,9 @@ class Worker:
             self.process.stdin.write(self.message)
             self.process.stdin.close()
         for line in self.process.stdout:
-            try:
-                said = json.loads(line)
-            except ValueError:
-                break  # cut off by its death
+            said = self.event(line)
+            if not said:
+                continue
             self.watch.expect(self.job.limit)
             if said["event"] != "ready":
                 event = self.heard(said)
@@ -116,6 +120,19 @@ class Worker:
                 if isinstance(event, Outcome) and event.status == "oom":
                     self.watch.kill()  # what it still holds would be missing for the next unit
                     return
+
+    def event(self, line: str) -> dict[str, Any]:
+        """What a line says; nothing, if it was cut off by the worker's death or another than the worker wrote it.
+
+        A process that the worker has forked knows the token too, but not more than one of them can end a unit.
+        """
+        try:
+            said = json.loads(line)
+        except ValueError:
+            return {}
+        if not isinstance(said, dict) or said.get("token") != self.token:
+            return {}
+        return {} if said["event"] == "done" and said["number"] != self.current else said
 
     def heard(self, said: dict[str, Any]) -> Event:
         number = said["number"]
@@ -148,31 +165,46 @@ class Worker:
 class Watch(threading.Thread):
     """Ends a worker that is silent for too long, holds too much memory, or whose run is stopped."""
 
-    def __init__(self, process: int, stop: threading.Event, memory: float):
+    def __init__(self, process: int, stop: threading.Event, memory: float, processor_time: bool):
         super().__init__(daemon=True)
         self.process, self.stop, self.memory = psutil.Process(process), stop, memory
+        self.processor_time = processor_time
         self.done = threading.Event()
         self.held = 0.0  # MiB, at the last look
         self.verdict: tuple[Status, str] | None = None
 
     def expect(self, seconds: float) -> None:
         """A word from the worker, within so many seconds."""
-        self.seconds, self.deadline = seconds, time.monotonic() + seconds
+        self.expected = seconds, time.monotonic() + seconds, self.spent()
+
+    def spent(self) -> Spent | None:
+        """The clock that counts from now on, where it is not the one on the wall."""
+        try:
+            return Spent(self.process.pid) if self.processor_time else None
+        except psutil.Error:  # it has just ended
+            return None
+
+    def late(self) -> str:
+        """What is over its limit, in words."""
+        seconds, deadline, spent = self.expected
+        if spent is None:
+            return f"took longer than {seconds:g} s" if time.monotonic() > deadline else ""
+        return overtime(spent.processor(), spent.idle(), seconds)
 
     def run(self) -> None:
         while not self.done.wait(LOOK):
             with contextlib.suppress(psutil.Error):  # it has just ended
                 self.held = self.process.memory_info().rss / 2**20 or self.held
-            if verdict := self.judge():
-                self.verdict = verdict
-                self.kill()
-                return
+                if verdict := self.judge():
+                    self.verdict = verdict
+                    self.kill()
+                    return
 
     def judge(self) -> tuple[Status, str] | None:
         if self.stop.is_set():
             return "interrupted", "the run was stopped before this was done"
-        if time.monotonic() > self.deadline:
-            return "timeout", f"took longer than {self.seconds:g} s"
+        if late := self.late():
+            return "timeout", late
         if self.held > self.memory:
             return "oom", f"held {self.held:.0f} MiB, more than the limit of {self.memory:.0f} MiB"
         return None

@@ -21,8 +21,9 @@ from typing import Any
 
 import numpy as np
 
-from bench.expected import KEPT, ROOT
+from bench.expected import KEPT
 from bench.peers import BOUNDS, TASKS, Arm, Attack, Eigenvalue, Task, Trace
+from bench.places import ROOT
 from bench.workloads import build
 from equivalence import oracle
 from equivalence.agreement import MOVEMENT, moved

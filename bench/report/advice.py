@@ -9,7 +9,6 @@ from rich.text import Text
 
 from bench.report import tables, terminal
 from bench.report.tables import NOT_MEASURED, verdict
-from bench.resemblance import Resemblance
 from bench.store import AgreementRecord, CallRecord, ClaimRecord
 from equivalence.claim import claims
 from equivalence.foreign.difference import SHOWN
@@ -19,7 +18,6 @@ from equivalence.mutant import mutants
 AGREEMENT = "F", "Every method agrees with the oracle, in value and parameter gradient"
 AGREEMENT_FORMULA = f"|method - oracle| ≤ {AGREEMENT_UNITS} u·(size + condition), u the rounding unit"
 MOST = 4  # of a kind that are shown in a terminal; all are in the records
-NO_MISTAKES = "what mistake it resembles is known once `python -m bench mutants --framework {framework}` has been run"
 
 
 def print_verified(console: Console, records: Collection[Any], framework: str) -> None:
@@ -46,6 +44,12 @@ def print_failures(console: Console, failed: Iterable[list[str]], advice: Iterab
         console.print(Text(block), soft_wrap=True)
 
 
+def print_remarks(console: Console, remarks: Iterable[str]) -> None:
+    """What is no failure, and to be known all the same."""
+    for remark in remarks:
+        console.print(Text(remark, style="yellow"), soft_wrap=True)
+
+
 def failures(records: Collection[Any]) -> Iterator[list[str]]:
     """For each claim that fails its statement, formula and measurements; cases with the same outcome share a line."""
     failed: dict[tuple[str, str, str], dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
@@ -61,7 +65,7 @@ def failures(records: Collection[Any]) -> Iterator[list[str]]:
 
 
 def places(record: Any) -> Iterator[tuple[str, str]]:
-    """What failed in a record, and where: a claim on a case, a usage, or each of a method's calls that does not hold."""
+    """What failed in a record, and where: a claim on a case, a usage, or each call that does not hold."""
     if isinstance(record, ClaimRecord):
         yield outcome(record), record.case
     elif isinstance(record, AgreementRecord):
@@ -101,19 +105,37 @@ def explained(record: Any, advice: Iterable[str]) -> str:
     return "\n".join([f"{title}: {formula}", *lines, *advice])
 
 
-def about(name: str, difference: dict[str, Any], resembles: Resemblance | None, framework: str) -> str:
-    """What to look at in one function."""
-    found = list(compared(name, difference))
-    return "\n".join(found if "error" in difference else [*found, f"  {likeness(resembles, framework)}"])
+def about(name: str, records: Collection[Any], difference: dict[str, Any], alike: dict[str, Any]) -> str:
+    """What to look at in one function: of its records by itself, where it differs, and what it is like, if known."""
+    if not difference and not alike:
+        return "\n".join(elsewhere(name, records))
+    if not difference:
+        return f"{name} gives wrong numbers in calls of it by itself:\n  {likeness(name, alike)}"
+    return "\n".join([*compared(name, records, difference), f"  {likeness(name, alike)}"])
 
 
-def compared(name: str, difference: dict[str, Any]) -> Iterator[str]:
-    """The first input on which it differs from the reference."""
+def elsewhere(name: str, records: Collection[Any]) -> Iterator[str]:
+    """Of a function that fails claims alone."""
+    agreeing = [record.usage for record in records if isinstance(record, AgreementRecord) and record.verdict.holds]
+    if agreeing:
+        yield f"{name} agrees with the oracle in {some(list(dict.fromkeys(agreeing)))}"
+    else:
+        yield f"{name} was not compared with the oracle: `--claim {AGREEMENT[0]}` does so, number by number"
+    yield "  cause unknown: what the claim measured is all that is known"
+
+
+def compared(name: str, records: Collection[Any], difference: dict[str, Any]) -> Iterator[str]:
+    """The first input on which it differs from the reference; where none does, what else is wrong."""
     if "error" in difference:
         yield f"{name} could not be compared with the reference: {difference['error']}"
     elif "agree" in difference:
-        yield f"{name} gives the reference's numbers in all of {difference['agree']} calls that were compared:"
-        yield "  what is wrong is a gradient through it (what is held fixed, what is not), or another function"
+        calls = "the call" if difference["agree"] == 1 else f"all {difference['agree']} calls"
+        if any(map(off, records)):
+            yield f"{name} gives the reference's numbers in {calls} that failed, made one by one and not compiled:"
+            yield "  what is wrong depends on how it is called (traced, compiled, differentiated, again), or on a state"
+        else:
+            yield f"{name} gives the reference's numbers in {calls} that failed:"
+            yield "  what is wrong is a gradient through it: what is held fixed, and what is not"
     else:
         options = ", ".join(f"{key}={value!r}" for key, value in difference["options"].items())
         place = f"in the usage {difference['usage']!r} on {difference['case']}, {difference['dtype']}"
@@ -122,17 +144,30 @@ def compared(name: str, difference: dict[str, Any]) -> Iterator[str]:
             yield f"  {difference['argument']:<9} {row(difference['input'])}"
         yield f"  {'yours':<9} {row(difference['yours'])}"
         yield f"  {'reference':<9} {row(difference['reference'])}"
-        yield f"  off by {difference['units']:.2g} rounding units"
+        factor = f": yours is {difference['factor']:.6g} × the reference" if "factor" in difference else ""
+        yield f"  off by {difference['units']:.2g} rounding units{factor}"
+
+
+def off(record: Any) -> bool:
+    """Whether a value that agreement measured is wrong, not the gradient alone."""
+    return isinstance(record, AgreementRecord) and record.verdict.numbers.get("value units", 0.0) > AGREEMENT_UNITS
 
 
 def row(numbers: list[float]) -> str:
     return "  ".join(f"{number:.6g}" for number in numbers) + ("  …" if len(numbers) == SHOWN else "")
 
 
-def likeness(resembles: Resemblance | None, framework: str) -> str:
-    if resembles is None:
-        return NO_MISTAKES.format(framework=framework)
-    words = ("fails as", " does") if resembles.alike == resembles.checks else ("most resembles", "")
-    known = f"the known mistake {resembles.mistake!r} ({mutants()[resembles.mistake].copies})"
-    checks = f"{resembles.alike} of {resembles.checks} checks come out alike"
-    return f"{words[0]} {known}{words[1]}: {checks}"
+def likeness(name: str, alike: dict[str, Any]) -> str:
+    """The known mistakes whose errors it has, or has so many times as large."""
+    if "error" in alike:
+        return f"cause unknown: the known mistakes in {name} could not be measured: {alike['error']}"
+    if not alike["alike"]:
+        none = f"none of {alike['known']} known mistakes in it gives these errors, nor a multiple of them"
+        return f"cause unknown: {none if alike['known'] else f'no mistake in {name} is known'}"
+    known = " and ".join(f"{mistake!r} ({mutants()[mistake].copies})" for mistake in alike["alike"])
+    fails = f"fails as the known mistake {known} does" if len(alike["alike"]) == 1 else f"fails as {known} do"
+    ratio, deviation = next(iter(alike["alike"].values()))
+    if (ratio, deviation) == (1, 0):
+        return f"{fails}: the same errors in all that was compared"
+    way = "same" if ratio > 0 else "opposite"
+    return f"{fails}, with another constant: the {way} direction of error, {abs(ratio):.3g} times as large"

@@ -20,11 +20,11 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from bench.places import ROOT
 from bench.report import markdown
 from bench.report.ci import LIMIT
 from bench.report.costs import calm, effects, measured_last
 from bench.report.tables import outcome
-from bench.staleness import ROOT
 from bench.statistics import FEWEST, LEVEL, RESAMPLES, Effect, noise_floor
 from bench.store import FILES, AgreementRecord, Block, ClaimRecord, CostRecord, latest, of_this_schema, read
 
@@ -91,6 +91,8 @@ def results(source: str) -> Results:
         return of_folder(path, source)
     if path.is_file():
         return of_benchmarks(path)
+    if not (ROOT / ".git").exists():
+        raise Unreadable(f"{source}: no folder and no file; commits can be compared in a clone of the repository")
     with tempfile.TemporaryDirectory() as folder:
         packed = subprocess.run(
             ["git", "archive", source, "results"], cwd=ROOT, capture_output=True

@@ -4,44 +4,14 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 
+from bench.report.curves import Losses, curves, parted
 from bench.report.figures import CASE_LOOKS, LOOKS, svg
-from bench.report.tables import framed, frameworks, of_kind
+from bench.report.tables import frameworks, of_kind
 from bench.store import TrainingRecord
 
 SHOWN = ("plain", "fgm", "gradient penalty", "vat")  # of the losses; the distances are every regime's
-PARTED_COLUMNS = ("data set", "regime", "frameworks", "steps", "largest relative difference")
-Losses = dict[str, dict[str, np.ndarray]]  # by regime and framework
-
-
-def curves(records: Iterable[Any]) -> dict[str, Losses]:
-    """By data set, what was trained to compare frameworks; with whichever strength was last."""
-    found: dict[str, Losses] = {}
-    for record in sorted(of_kind(records, TrainingRecord), key=lambda record: record.time):
-        if record.part == "curve" and record.losses:
-            regimes = found.setdefault(record.dataset, {})
-            regimes.setdefault(record.regime, {})[record.framework] = np.asarray(record.losses)
-    return found
-
-
-def parted(losses: dict[str, np.ndarray]) -> np.ndarray:
-    """The largest relative difference between frameworks at each step."""
-    steps = min(map(len, losses.values()))
-    every = np.stack([each[:steps] for each in losses.values()])
-    return (every.max(0) - every.min(0)) / np.abs(every).max(0)
-
-
-def curves_table(records: Iterable[Any]) -> pd.DataFrame:
-    """One row a data set and regime that at least two frameworks trained with."""
-    rows = [
-        (data, regime, ", ".join(losses), str(len(parted(losses))), f"{parted(losses).max():.1e}")
-        for data, regimes in curves(records).items()
-        for regime, losses in regimes.items()
-        if len(losses) > 1
-    ]
-    return framed(rows, PARTED_COLUMNS)
 
 
 def curve_figures(records: Iterable[Any]) -> dict[str, str]:

@@ -27,6 +27,7 @@ from bench.report.tables import NOT_MEASURED, STALE, Shown
 from bench.report.terminal import bad
 from impls import FRAMEWORKS
 
+DATATABLES = importlib.resources.files("itables") / "html"
 SELECTORS = ("framework", "device", "mode", "workload")  # columns that a reader chooses by, in all tables at once
 LARGEST = 5_900_000  # bytes of a page; records have what the rest leaves
 RECORDS = "records come here"
@@ -219,8 +220,7 @@ def cut(values: Sequence[Any]) -> dict[str, Any]:
 @functools.cache
 def datatables() -> tuple[str, str]:
     """DataTables' script and style as itables packs them; where the script exports it, it gets a name instead."""
-    folder = importlib.resources.files("itables") / "html"
-    script, style = (folder.joinpath(f"dt_bundle.{kind}").read_text("utf-8") for kind in ("js", "css"))
+    script, style = (DATATABLES.joinpath(f"dt_bundle.{kind}").read_text("utf-8") for kind in ("js", "css"))
     exported = re.search(r"export\{[^}]*?(\w+) as default[^}]*\};?", script)
     if not exported:
         raise ValueError("itables: got a bundle without a default export, expected DataTables: another version?")

@@ -2,18 +2,22 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import jinja2
 import pandas as pd
 
 from bench.report import tables
 
+if TYPE_CHECKING:
+    import jinja2
+
 SPECIAL = str.maketrans({character: f"\\{character}" for character in "\\|*`[]<"} | {"\n": " "})
 
 
-def environment(**filters: Any) -> jinja2.Environment:
+def environment(**filters: Any) -> "jinja2.Environment":
     """Of the templates, with filters that write tables (`table`) and figures (`drawn`) for one kind of page."""
+    import jinja2  # here: a comparison writes tables, and does without it
+
     found = jinja2.Environment(
         loader=jinja2.FileSystemLoader(Path(__file__).parent / "templates"),
         undefined=jinja2.StrictUndefined,

@@ -9,12 +9,14 @@ from typing import Any
 import pandas as pd
 
 from bench import statistics, timing
+from bench.places import ROOT
 from bench.report import ci, costs, effects, history, html, markdown, peers, readme, tables, verdict
-from bench.report.curve_figures import curve_figures, curves_table
+from bench.report.curve_figures import curve_figures
+from bench.report.curves import curves_table
 from bench.report.effect_figures import effect_figures
 from bench.report.figures import figures
 from bench.report.growth_figures import growth_figures
-from bench.staleness import ROOT, Codes, stale
+from bench.staleness import Codes, stale
 from bench.store import DISTURBED, FILES, Environment, Latest, latest, read
 from bench.train.statistics import MARGIN
 from equivalence import judge

@@ -40,6 +40,13 @@ def _(record: store.AgreementRecord) -> str:
 
 
 @command.register
+def _(record: store.CallRecord) -> str:
+    if record.wrong:
+        return line("mutants", record, claim=AGREEMENT, mutant=record.wrong)
+    return line("verify", record, claim=AGREEMENT, method=record.method)
+
+
+@command.register
 def _(record: store.OwnLossRecord) -> str:
     return line("verify", record, claim=OWN_LOSSES)
 

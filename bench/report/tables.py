@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 import pandas as pd
 
-from bench.mutants import CAUGHT, FATES, KILLED, SURVIVED, fate, fates
+from bench.mutants import CAUGHT, FATES, KILLED, SURVIVED, fate, fates, owner, rejecting
 from bench.staleness import stale
 from bench.store import AgreementRecord, Base, CallRecord, ClaimRecord, OwnLossRecord, VariationRecord, latest
 from bench.verify import AGREEMENT
@@ -28,11 +28,12 @@ Judged = ClaimRecord | AgreementRecord | CallRecord
 Kind = TypeVar("Kind", bound=Base)
 
 NOT_MEASURED = "not measured"
+NOT_COVERED = "not covered"  # someone else's implementation does not offer it, as it says itself
 STALE = "†"
 NONE = "–"
 MAIN_CASE = "tanh-mlp"  # small, and every claim has it
 DTYPES = ("float64", "float32")
-WORST_FIRST = ("FAILS", "wrong", "failed", "timeout", "oom", "interrupted", "unsupported", "skipped", "holds")
+WORST_FIRST = ("FAILS", "wrong", "failed", "timeout", "oom", "interrupted", NOT_COVERED, "skipped", "holds")
 
 
 def of_kind(records: Iterable[Any], kind: type[Kind]) -> list[Kind]:
@@ -46,6 +47,8 @@ def verdict(record: Judged) -> Verdict:
 
 def outcome(record: Judged) -> str:
     """holds, FAILS, or the status that stands in the place of a measurement."""
+    if record.status == "unsupported":
+        return NOT_COVERED
     if record.status != "ok":
         return record.status
     return "holds" if record.verdict.holds else "FAILS"
@@ -266,6 +269,16 @@ def killers(rows: Iterable[Mapping[str, str]], order: Sequence[str]) -> str:
         "caught: ": [claim for claim in order if KILLED not in by_claim[claim] and CAUGHT in by_claim[claim]],
     }
     return "; ".join(word + " ".join(found) for word, found in groups.items() if found)
+
+
+def power_table(records: Iterable[Any]) -> pd.DataFrame:
+    """One row a claim and framework: how many mistakes it rejects on numbers, of its own and of all others."""
+    rows = []
+    for (claim, framework), (killed, met) in rejecting(of_mistakes(records)).items():
+        own = {mistake for mistake in met if owner(mutants()[mistake]) == claim}
+        counts = [f"{len(group & set(killed))}/{len(group)}" if group else NONE for group in (own, set(met) - own)]
+        rows.append([claim, framework, *counts])
+    return framed(rows, ["claim", "framework", "rejects of its own", "of others"])
 
 
 def kill_matrix(records: Iterable[Any]) -> pd.DataFrame:

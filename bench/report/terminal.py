@@ -9,8 +9,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bench.report import costs, curve_figures, effects, peers, tables
-from bench.report.tables import NOT_MEASURED
+from bench.mutants import rejecting
+from bench.report import costs, curves, effects, peers, tables
+from bench.report.tables import NOT_COVERED, NOT_MEASURED
 from bench.run import Outcome
 
 WIDTHS = {"what it says": 24, "mistakes rejected": 9, "measured": 16, "planted mistake": 46}  # of 100; others share
@@ -58,6 +59,20 @@ def print_mutants(
         console.print(Text(f"{claim} rejects no mistake that nothing else catches without judging", style="red"))
 
 
+def print_power(
+    console: Console, records: Iterable[Any], accepted: Iterable[tuple[str, str]], blind: Iterable[tuple[str, str]]
+) -> None:
+    """The mistakes that claims reject, how many of each kind, and below what is wrong with the claims."""
+    records = list(records)
+    rejected = {mistake for killed, _ in rejecting(records).values() for mistake in killed}
+    show(console, tables.kill_list(record for record in records if record.wrong in rejected))
+    show(console, tables.power_table(records))
+    for mistake, framework in accepted:
+        console.print(Text(f"{framework}: “{mistake}” is accepted", style="red"))
+    for claim, framework in blind:
+        console.print(Text(f"{framework}: {claim} rejects no mistake on numbers: it is no check", style="red"))
+
+
 def print_variations(console: Console, records: Iterable[Any]) -> None:
     """A line a framework, and one for each false alarm."""
     records = list(records)
@@ -97,7 +112,7 @@ def print_effects(console: Console, records: Sequence[Any]) -> None:
     table = effects.effects_table(records)
     for names, rows in table.groupby(["data set", "framework"], sort=False):
         show(console, rows[EFFECTS_COLUMNS], title=", ".join(names))
-    for found in (effects.articles_table(records), curve_figures.curves_table(records)):
+    for found in (effects.articles_table(records), curves.curves_table(records)):
         if len(found):
             show(console, found)
 
@@ -129,7 +144,8 @@ def coloured(value: str) -> Text:
     """Text, not markup: reasons may hold brackets."""
     if bad(value):
         return Text(value, style="red")
-    return Text(value, style="yellow" if NOT_MEASURED in value or "skipped" in value else "")
+    unknown = any(word in value for word in (NOT_MEASURED, NOT_COVERED, "skipped"))
+    return Text(value, style="yellow" if unknown else "")
 
 
 def bad(value: str) -> bool:

@@ -12,6 +12,7 @@ import impls
 from bench.train.regimes import MOMENTUM, Regime
 from equivalence.cases import Case
 from equivalence.problem import Problem
+from impls.checks import within
 from impls.torch import models, training
 
 OPTIMIZERS = {"adam": torch.optim.Adam, "momentum": partial(torch.optim.SGD, momentum=MOMENTUM)}
@@ -81,7 +82,8 @@ class Trainer:
 
         def train(data: Any, unlabelled: Any, extra: Any) -> Any:
             params = dict(self.model.named_parameters())
-            values, gradients = differentiated({k: v.detach() for k, v in params.items()}, data, unlabelled, extra)
+            with within(True):  # arguments are right by construction, and a loss that is no number is a result
+                values, gradients = differentiated({k: v.detach() for k, v in params.items()}, data, unlabelled, extra)
             for name, parameter in params.items():
                 parameter.grad = gradients[name]
             self.optimizer.step()

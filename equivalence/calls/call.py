@@ -22,12 +22,7 @@ Array = np.ndarray
 Leaves = dict[str, Array]
 Pull = Callable[[Any], Callable[[Array], Any]]
 FIXED = None  # stands for the pullback of a result through which no gradient flows
-STENCIL = (
-    4 / 5,
-    -1 / 5,
-    4 / 105,
-    -1 / 280,
-)  # of a first derivative to order 8, at 1 to 4 steps (Fornberg 1988, table 1)
+STENCIL = (4 / 5, -1 / 5, 4 / 105, -1 / 280)  # of a derivative to order 8, at 1 to 4 steps (Fornberg 1988, table 1)
 STEPS = 2.0 ** -np.arange(3, 13)  # of differences: the two neighbours that agree best are believed
 DIRECTIONS = 2  # along which a gradient is compared with a difference
 
@@ -39,9 +34,8 @@ class Call:
     `call(m, p)` returns what the function returns. `pulls` has one entry for each result: a function of the oracle's
     point that gives the result's pullback, cotangent -> (x_bar, params_bar), or FIXED. `flows` names further arguments
     whose gradients are compared, "x" or arrays of the case's `extra`: there the oracle's values are differenced.
-    Where the case has `exact`
-    arithmetic, small integers in every order of operations, nothing is moved to find out how errors grow: at ties and
-    zeros a moved problem has another answer.
+    Where the case has `exact` arithmetic, small integers in every order of operations, nothing is moved to find out how
+    errors grow: at ties and zeros a moved problem has another answer.
     """
 
     method: str

@@ -53,8 +53,8 @@ def call_volumes() -> Case:
 
 @register
 def call_numbers() -> Case:
-    """Samples that are single numbers: x has one axis."""
-    return network("call-numbers", 4, (), 6, 3, seed=111)
+    """Samples of a single number."""
+    return network("call-numbers", 4, (1,), 6, 3, seed=111)
 
 
 @register

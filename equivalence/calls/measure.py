@@ -14,21 +14,22 @@ from equivalence.calls import called, calls
 from equivalence.calls.call import Call, Part, directions, references, weights
 from equivalence.calls.settings import SETTINGS
 from equivalence.cases import build
-from equivalence.measure import ROUNDING_UNIT
+from equivalence.measure import ROUNDING_UNIT, not_covered
 from equivalence.oracle import values
 from equivalence.problem import Problem
-from equivalence.protocol import Complaint, said
+from equivalence.protocol import Complaint, NotCovered, said
 from equivalence.reference import Reference
 
 Array = np.ndarray
 APART = " · "  # between a call's name and its setting
+Missing = dict[str, str]  # why there are no numbers, under "error" or "not covered"
 MOST = 1e300  # units that an error is counted in
 Raw = list[dict[str, Any]]  # of each result its value, and its gradients by the argument's name
 
 
-def run(bridge: ModuleType, methods: SimpleNamespace, device: str, dtype: str, method: str) -> dict[str, Raw | str]:
+def run(bridge: ModuleType, methods: SimpleNamespace, device: str, dtype: str, method: str) -> dict[str, Raw | Missing]:
     """By call of the method and setting what came of it: raw numbers, or the error that it raised."""
-    found: dict[str, Raw | str] = {}
+    found: dict[str, Raw | Missing] = {}
     by_case = operator.attrgetter("case")
     for setting in bridge.SETTINGS:
         for case, own in itertools.groupby(sorted(called(method, setting), key=by_case), key=by_case):
@@ -37,22 +38,31 @@ def run(bridge: ModuleType, methods: SimpleNamespace, device: str, dtype: str, m
     return found
 
 
+def run_one(bridge: ModuleType, methods: SimpleNamespace, device: str, dtype: str, name: str) -> Raw | Missing:
+    """What came of one call, named with its setting."""
+    plain, _, setting = name.partition(APART)
+    call = calls()[plain]
+    problem = Problem(build([call.case])[call.case], bridge, methods, dtype, device)
+    return run_on(problem, setting, [call])[plain]
+
+
 def in_setting(name: str, setting: str) -> str:
     """The name of a call whose arguments come in a setting."""
     return f"{name}{APART}{setting}" if setting else name
 
 
-def run_on(problem: Problem, setting: str, calls: Sequence[Call]) -> dict[str, Raw | str]:
+def run_on(problem: Problem, setting: str, chosen: Sequence[Call]) -> dict[str, Raw | Missing]:
     """The calls on one problem as one program; where it raises, each by itself."""
     point = Reference(problem.case).point
-    shapes = {call.name: [np.shape(part) for part in call.results(values, point)] for call in calls}
+    shapes = {call.name: [np.shape(part) for part in call.results(values, point)] for call in chosen}
     try:
-        return evaluate(problem, setting, calls, shapes)
+        return evaluate(problem, setting, chosen, shapes)
     except Exception as error:
-        if len(calls) == 1:
-            return {calls[0].name: said(error)}
-    found: dict[str, Raw | str] = {}
-    for call in calls:
+        if len(chosen) == 1:
+            kind = "not covered" if isinstance(error, NotCovered) else "error"
+            return {chosen[0].name: {kind: said(error)}}
+    found: dict[str, Raw | Missing] = {}
+    for call in chosen:
         found |= run_on(problem, setting, [call])
     return found
 
@@ -89,13 +99,14 @@ def evaluate(
 
     found = problem.numpy(bridge.compiled(everything, bridge.SETTINGS[setting])(leaves, rest))
     return {
-        call.name: [raw(*found[f"{call.name}/{part}"], shape) for part, shape in enumerate(shapes[call.name])]
+        call.name: [raw(found[f"{call.name}/{part}"], shape) for part, shape in enumerate(shapes[call.name])]
         for call in chosen
     }
 
 
-def raw(weighted: Array, gradients: Mapping[str, Array], shape: tuple[int, ...]) -> dict[str, Any]:
-    """One result's numbers as lists."""
+def raw(found: tuple[Array, Mapping[str, Array]], shape: tuple[int, ...]) -> dict[str, Any]:
+    """One result's weighted value and its gradients as numbers in lists; the weights are taken off."""
+    weighted, gradients = found
     if weighted.shape != shape:
         raise Complaint(f"got shape {weighted.shape}, expected {shape}")
     value = (weighted / weights(shape)).tolist()
@@ -109,10 +120,10 @@ def expectations(name: str) -> tuple[list[Part], list[tuple[float, float]]]:
     return references(call, Reference(build([call.case])[call.case]))
 
 
-def judged(name: str, found: Raw | str, dtype: str) -> dict[str, Any]:
+def judged(name: str, found: Raw | Missing, dtype: str) -> dict[str, Any]:
     """The measurement of one call, or the error that it raised."""
-    if isinstance(found, str):
-        return {"error": found}
+    if isinstance(found, dict):
+        return not_covered(found["not covered"]) if "not covered" in found else dict(found)
     try:
         return compare(found, *expectations(name.partition(APART)[0]), dtype)
     except (KeyError, ValueError, TypeError) as error:  # numbers that are not those of such a call

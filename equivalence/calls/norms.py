@@ -35,7 +35,7 @@ def calls() -> Iterator[Call]:
                     case,
                     lambda m, p, norm=norm, radius=radius: m.project(p.x, radius=radius, norm=norm),
                 )
-    for size in (1e-30, 1e-200, 1e30, 1e200):
+    for size in (1e-30, 1e30):
         yield of_x("l2_norm", f"numbers of {size:g}", "call-vectors", lambda m, p, s=size: m.l2_norm(s * p.x), flows=())
         yield of_x("unit", f"numbers of {size:g}", "call-vectors", lambda m, p, s=size: m.unit(s * p.x), flows=())
         for norm in ("l2", "l1"):

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from equivalence.calls.call import Call, joined
-from equivalence.calls.closures import SHAPES, FirstOutput, around_another, holding
+from equivalence.calls.closures import SHAPES, FirstOutput, Holding, around_another, holding
 from equivalence.oracle import pullbacks
 
 NORMS = ("l2_squared", "l2", "l1")
@@ -39,16 +39,17 @@ def gradient_penalty(words: str, case: str, exact: bool = False, with_loss: bool
 def gradient_penalty_calls() -> Iterator[Call]:
     for norm in NORMS:
         for how in HOWS:
-            yield gradient_penalty(f"{norm}, {how}", "call-vectors", norm=norm, how=how)
             yield gradient_penalty(f"{norm}, {how}", "call-many", with_loss=True, norm=norm, how=how)
             yield gradient_penalty(f"{norm}, {how}", "call-flat", exact=True, norm=norm, how=how)
-            yield gradient_penalty(f"{norm}, {how}, one zero", "zero-gradient", norm=norm, how=how)
-    for case in SHAPES:
+        yield gradient_penalty(f"{norm}, by default", "call-vectors", norm=norm)
+    for how in HOWS:
+        yield gradient_penalty(f"l2, {how}, one zero", "zero-gradient", norm="l2", how=how)
+    for case in SHAPES[1:]:
         yield gradient_penalty("l2", case, norm="l2")
     for xi in (0.5, 1e-3):
         yield gradient_penalty(f"finite_difference, xi {xi}", "call-vectors", how="finite_difference", xi=xi)
     for how in HOWS:
-        yield gradient_penalty(f"l2, {how}", "call-matrices", with_loss=True, norm="l2", how=how)
+        yield gradient_penalty(f"l1, {how}", "call-matrices", with_loss=True, norm="l1", how=how)
     yield Call(
         "input_gradient_penalty",
         "a loss that holds x",
@@ -107,8 +108,7 @@ def jacobian_calls() -> Iterator[Call]:
 
 
 def held_model(p: Any) -> Any:
-    from equivalence.calls.closures import Holding
-
+    """The point's model, with the very x that it is asked at."""
     return Holding(p.f, p.x)
 
 
@@ -139,17 +139,17 @@ def tikhonov_calls() -> Iterator[Call]:
             for case in ("call-images", "call-numbers", "call-one"):
                 yield tikhonov("", case, divergence, probed=probed)
             yield tikhonov("", "call-matrices", divergence, probed=probed)
-        yield Call(
-            "tikhonov_penalty",
-            f"{divergence}, a model that holds x",
-            "call-vectors",
-            lambda m, p, divergence=divergence: m.tikhonov_penalty(divergence, held_model(p), p.x),
-            (
-                lambda p, divergence=divergence: held_pull(
-                    p, pullbacks.tikhonov_penalty(divergence, held_model(p), p.x)
-                ),
-            ),
-        )
+        yield tikhonov_of_a_model_that_holds_x(divergence)
+
+
+def tikhonov_of_a_model_that_holds_x(divergence: str) -> Call:
+    return Call(
+        "tikhonov_penalty",
+        f"{divergence}, a model that holds x",
+        "call-vectors",
+        lambda m, p: m.tikhonov_penalty(divergence, held_model(p), p.x),
+        (lambda p: held_pull(p, pullbacks.tikhonov_penalty(divergence, held_model(p), p.x)),),
+    )
 
 
 def wgan(words: str, case: str, exact: bool = False, **options: Any) -> Call:

@@ -23,10 +23,22 @@ def transposed(bridge: ModuleType, arrays: Arrays) -> Arrays:
     return {name: bridge.transposed(array) for name, array in arrays.items()}
 
 
+DRAWS = ("noise", "probes", "class_probes", "masks")  # (K, B, …): the batch is their second axis
+UNBATCHED = ("θ ", "u ", "noise ", "frequencies")  # how the names of arrays begin that have no axis for the batch
+
+
+def unsized(bridge: ModuleType, arrays: Arrays) -> Arrays:
+    """With a batch whose size is not known while the program is traced, as in a `tf.function` for any batch."""
+    return {
+        name: array if name.startswith(UNBATCHED) else bridge.unsized(array, axis=name in DRAWS)
+        for name, array in arrays.items()
+    }
+
+
 SETTINGS: dict[str, Setting] = {
     "": as_they_are,
     "computed arguments": computed,
     "transposed memory": transposed,
     "traced": as_they_are,
-    "any batch size": as_they_are,
+    "any batch size": unsized,
 }

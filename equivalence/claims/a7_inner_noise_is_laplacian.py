@@ -14,7 +14,7 @@ CLAIM = Claim(
     title="Noise on weights or on a hidden layer adds ½σ² times the Laplacian of the loss in these",
     formula="E ℓ(θ+σz) = ℓ + ½σ² tr ∇²_θℓ + O(σ⁴), and likewise for a hidden activation in the place of θ",
     source="An 1996; Bishop 1995",
-    methods=("weight_noise", "noisy_loss", "laplacian"),
+    methods=("weight_noise", "noisy_loss", "laplacian", "cross_entropy"),
     cases=("tanh-mlp",),
     measure=measure,
     wrong={

@@ -13,18 +13,19 @@ def measure(problem, reference):
     radius = np.linalg.norm(g, axis=1).min() / (
         4 * np.linalg.norm(a, 2)
     )  # λ ≥ 3‖A‖: a step leaves a third of the error
-    ascend = compiled(problem, ways, radius)
+    ascend, far = compiled(problem, ways, radius), 40 * radius
     (one, _, fgm), projected = ascend(radius / 2, np.zeros((len(ways), *x.shape)))
     yield from projections(projected, radius)
+    size = float(np.abs(x).max()) + far  # of what a step adds up, and a projection takes away
     clipped = [np.clip(x + r, *how.get("bounds", (None, None))) - x for r, how in zip(fgm, ways.values(), strict=True)]
-    yield "one step from 0 is FGM", equal(one, np.stack(clipped), size=float(np.abs(x).max()))
-    one, two, _ = ascend(40 * radius, np.stack([case.extra["start"]] * len(ways)))[0]
-    yield "two steps are twice one", equal(two, ascend(40 * radius, one)[0][0])
+    yield "one step from 0 is FGM", equal(one, np.stack(clipped), size)
+    one, two, _ = ascend(far, np.stack([case.extra["start"]] * len(ways)))[0]
+    yield "two steps are twice one", equal(two, ascend(far, one)[0][0], size)
     path = [one, two]
     for _ in range(17):
-        path.append(ascend(40 * radius, path[-1])[0][1])
-    yield from paths(np.stack(path), x, ways, radius)
-    yield "trust-region optimum", equal(path[-1][0], trust_region(a, g, radius))
+        path.append(ascend(far, path[-1])[0][1])
+    yield from paths(np.stack(path), x, ways, radius, far)
+    yield "trust-region optimum", equal(path[-1][0], trust_region(a, g, radius), size)
 
 
 CLAIM = Claim(

@@ -14,12 +14,13 @@ def measure(problem, reference):
     used = {name: usages()[name] for name in USED}
     calls = {name: functools.partial(usage.call, problem.methods) for name, usage in used.items()}
     eager, *modes = problem.bridge.COMPARED_MODES
+    unit = ROUNDING_UNIT[problem.dtype]
     plain = problem.program(calls, eager)(problem)
-    scales = {name: references(usage, reference)[1] for name, usage in used.items()}
+    scales = {name: references(usage, reference, unit)[1] for name, usage in used.items()}
     for mode in modes:
         found = problem.program(calls, mode)(problem)
         for name in used:
-            yield f"{mode} {name}", compare(found[name], plain[name], scales[name], ROUNDING_UNIT[problem.dtype])
+            yield f"{mode} {name}", compare(found[name], plain[name], scales[name], unit)
 
 
 def when_traced(name, factor):

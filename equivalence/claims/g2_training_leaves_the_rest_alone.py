@@ -1,4 +1,4 @@
-"""A regularised step moves what the usual step moves: flags, hooks and random numbers are as that would leave them."""
+"""A regularised step moves what the usual step moves: flags, settings and random numbers are as that leaves them."""
 
 import numpy as np
 
@@ -7,7 +7,7 @@ from equivalence.parts.by_hand import topic, with_trace
 from equivalence.parts.training import CASES, SWITCHED_ON, Training
 from equivalence.parts.untouched import changed, none
 
-TOPICS = ("flags", "hooks", "random")
+TOPICS = ("flags", "hooks", "random", "settings")
 
 
 def measure(problem, reference):
@@ -24,7 +24,7 @@ def measure(problem, reference):
 
 CLAIM = Claim(
     id="G2",
-    title="A regularised step leaves flags, hooks and the random state as a plain step does",
+    title="A regularised step leaves flags, hooks, settings and the random state as a plain step does",
     formula="state after step(r) = state after step(0), bit for bit, but for what is trained and its statistics",
     source="the contract of training; adversarial-attacks-pytorch attack.py, cleverhans fast_gradient_method.py",
     methods=tuple(SWITCHED_ON),

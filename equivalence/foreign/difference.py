@@ -35,7 +35,7 @@ def measure(
         try:
             usages()[name].call(watched, problem.at(*problem.arrays))
         except Found as found:
-            return {"usage": name, **found.what}
+            return {"usage": name, "case": case, "dtype": dtype, **found.what}
     return {"agree": recorder.calls}
 
 
@@ -78,7 +78,16 @@ class Recorder:
         name = next((name for name, array in inputs.items() if array.shape[:1] == (len(rows),)), None)
         what = {"sample": row, "options": options, "units": float(rows[row])}
         what |= {"input": first(inputs[name], row), "argument": name} if name else {}
+        what |= {"factor": k} if (k := factor(yours, reference, EXACT_UNITS * unit)) else {}
         raise Found(what | {"yours": first(yours, row), "reference": first(reference, row)})
+
+
+def factor(yours: np.ndarray, reference: np.ndarray, rounding: float) -> float | None:
+    """What all of the reference must be multiplied with; None where there is no such factor, or it is 0."""
+    yours, reference = yours.astype(float), reference.astype(float)
+    square = float((reference * reference).sum())
+    k = float((yours * reference).sum()) / square if np.count_nonzero(reference) > 1 else 0.0
+    return k if k and (np.abs(yours - k * reference) <= rounding * max(1.0, abs(k))).all() else None
 
 
 def first(array: np.ndarray, row: int) -> list[float]:

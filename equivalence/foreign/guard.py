@@ -7,18 +7,19 @@ then shapes and dtypes are looked at alone.
 import contextlib
 import inspect
 import io
-import re
 from collections.abc import Iterator, Mapping
 from types import ModuleType, SimpleNamespace
-from typing import Any, get_args
+from typing import Any
 
 import numpy as np
 
+from equivalence.alternatives import loops_over_draws
 from equivalence.foreign.journal import Journal, ended_in
 from equivalence.foreign.limit import Overtime, limited
-from equivalence.foreign.loading import Function, brief, exit_code, line, load, stubs
-from equivalence.protocol import Complaint
-from impls.checks import Call, rule
+from equivalence.foreign.loading import Function, Scope, brief, exit_code, line, load, stated, stubs
+from equivalence.foreign.returns import Returned, fits, shape_of
+from equivalence.foreign.state import left_alone, put_back
+from equivalence.protocol import Complaint, NotCovered
 
 WORDS = {
     "torch": "a PyTorch tensor",
@@ -29,16 +30,23 @@ WORDS = {
 
 
 def guarded(methods: SimpleNamespace, bridge: ModuleType, path: str, seconds: float, journal: str) -> SimpleNamespace:
-    """The methods, those that the file has in the place of the reference. What ended a process is not called again."""
+    """The methods, those that the file has in the place of the reference. What ended a process is not called again.
+
+    Where sweeps are not compiled, draws are looped over: no map over all of them, as the reference's, takes every
+    function that the framework runs, and a loss of the file is called from there.
+    """
     written = Journal(journal)
     dead = set(ended_in(journal).values())
+    with put_back(bridge):
+        file = load(path, seconds)
     guards = {
-        name: Guard(name, function, getattr(methods, name), path, bridge, written, seconds)
-        for name, function in load(path, seconds).items()
+        name: Guard(name, function, getattr(methods, name), path, bridge, written, seconds, file.scope)
+        for name, function in file.functions.items()
     }
     for name in dead & guards.keys():
         guards[name].given_up = f"{name} is not called again: it ended its process, or had to be ended with it"
-    return SimpleNamespace(**(vars(methods) | guards))
+    loops = loops_over_draws(methods, bridge) if bridge.MODES[0] == bridge.SWEEP_MODE else {}
+    return SimpleNamespace(**(vars(methods) | loops | guards))
 
 
 class Guard:
@@ -53,9 +61,10 @@ class Guard:
         bridge: ModuleType,
         journal: Journal,
         seconds: float,
+        scope: Scope,
     ):
         self.name, self.function, self.reference, self.path = name, function, reference, path
-        self.bridge, self.journal, self.seconds = bridge, journal, seconds
+        self.bridge, self.journal, self.seconds, self.scope = bridge, journal, seconds, scope
         self.stub = stubs()[name]
         self.signature = inspect.signature(self.stub)
         self.given_up = ""  # why it is not called again
@@ -65,69 +74,75 @@ class Guard:
             raise Complaint(self.given_up)
         given = self.signature.bind(*args, **kwargs)
         given.apply_defaults()
+        dtype = str(self.like(given.arguments).dtype)
+        if not any(offered in dtype for offered in self.scope.dtypes):
+            raise NotCovered(f"{self.name}: DTYPES is {self.scope.dtypes!r}")
+        returned = Returned(self.signature, given.arguments, self.bridge)
         before = Snapshot(given.arguments)
-        result = self.run(args, kwargs)
+        heard = tuple(map(returned.heard, args)), {name: returned.heard(value) for name, value in kwargs.items()}
+        result = self.run(*heard)
         if changed := before.restore():
             raise Complaint(f"{self.name} changed its argument {' and '.join(changed)} in place")
-        self.check(result, given.arguments)
+        self.check(result, given.arguments, returned.shapes())
+        self.journal.called(self.name)
         return result
 
     def run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Call it; nothing that it raises ends more than the call."""
         printed = io.StringIO()
         try:
-            with self.journal.entered(self.name), contextlib.redirect_stdout(printed), limited(self.seconds):
+            with (
+                self.journal.entered(self.name),
+                left_alone(self.name, self.bridge),
+                contextlib.redirect_stdout(printed),
+                limited(self.seconds),
+            ):
                 result = self.function(*args, **kwargs)
         except Complaint:  # of another foreign function that it called
             raise
         except Overtime as error:
-            self.given_up = f"{self.name} is not called again: it took longer than {self.seconds:g} s"
-            raise Complaint(f"{self.name} took longer than {self.seconds:g} s{line(error, self.path)}") from None
+            self.given_up = f"{self.name} is not called again: it {error}"
+            raise Complaint(f"{self.name} {error}{line(error, self.path)}") from None
         except SystemExit as error:
             raise Complaint(f"{self.name} called exit({exit_code(error)}){line(error, self.path)}") from None
         except (Exception, KeyboardInterrupt) as error:
-            raise Complaint(f"{self.name} raised {brief(error)}{line(error, self.path)}") from error
-        if text := printed.getvalue().strip():
-            raise Complaint(f"{self.name} printed {text!r:.60}, expected nothing: it is called at every training step")
+            kind = NotCovered if isinstance(error, NotImplementedError) and stated(error, self.path) else Complaint
+            raise kind(f"{self.name} raised {brief(error)}{line(error, self.path)}") from error
+        finally:
+            if text := printed.getvalue().strip():
+                self.journal.printed(self.name, text)
         return result
 
-    def check(self, result: Any, given: Mapping[str, Any]) -> None:
+    def check(self, result: Any, given: Mapping[str, Any], shapes: list[tuple[Any, ...]]) -> None:
         """The framework's arrays, as many as the contract says, of its shapes, in the dtype of the arguments."""
-        count = len(get_args(self.stub.__annotations__["return"])) or 1
+        count = len(shapes)
         if count > 1 and not (isinstance(result, tuple | list) and len(result) == count):
             raise Complaint(f"{self.name} returned {described(result)}, expected a tuple of {count} arrays")
-        arrays = [array for _, array in leaves(given) if package(array) == self.framework]
-        call = Call(dict(given), self.bridge)
-        for name, value in given.items():  # what the letters of shapes stand for
-            call.check(name, value, rule(self.signature.parameters[name].annotation))
-        for part, sizes in zip(result if count > 1 else [result], self.sizes(count), strict=True):
-            self.check_array(part, sizes, given, call, arrays)
+        for array, expected in zip(result if count > 1 else [result], shapes, strict=True):
+            self.check_array(array, expected, self.like(given))
+
+    def like(self, given: Mapping[str, Any]) -> Any:
+        """The argument whose dtype results have."""
+        return next(array for _, array in leaves(given) if self.is_own(array) and "float" in str(array.dtype))
+
+    def is_own(self, array: Any) -> bool:
+        """Whether an array is the framework's."""
+        return package(array) == self.framework
 
     @property
     def framework(self) -> str:
         return self.bridge.__name__.rpartition(".")[2]
 
-    def sizes(self, count: int) -> list[str | None]:
-        """The shapes that the contract states under "Returns"; None where it states none."""
-        _, _, returns = inspect.cleandoc(self.stub.__doc__ or "").partition("Returns:")
-        found = re.findall(r"\(((?:[A-Z*][A-Za-z*, ]*)?)\)", returns.partition("\n\n")[0])
-        return [*(shape.replace(",", "") for shape in found[:count]), *[None] * (count - len(found))]
-
-    def check_array(
-        self, array: Any, sizes: str | None, given: Mapping[str, Any], call: Call, arrays: list[Any]
-    ) -> None:
+    def check_array(self, array: Any, expected: tuple[Any, ...], like: Any) -> None:
         """One array of the result."""
-        if package(array) != self.framework or not hasattr(array, "dtype"):
+        if not self.is_own(array) or not hasattr(array, "dtype"):
             raise Complaint(f"{self.name} returned {described(array)}, expected {WORDS[self.framework]}")
-        like = next(array for array in arrays if "float" in str(array.dtype))
         if array.dtype != like.dtype:
             raise Complaint(f"{self.name} returned {array.dtype}, expected {like.dtype} as in its arguments")
-        if "shape" in given or sizes is None:  # drawn in a shape that is asked for, or the argument's own
-            expected = tuple(given.get("shape", like.shape))
-        else:
-            expected = tuple(size for letter in sizes.split() for size in call.known(letter))
-        if tuple(array.shape) != expected:
-            raise Complaint(f"{self.name} returned shape {tuple(array.shape)}, expected {expected}")
+        if not fits(shape := shape_of(array), expected):
+            raise Complaint(f"{self.name} returned shape {shape}, expected {expected}")
+        if hasattr(array, "set_shape") and not any(isinstance(size, str) for size in expected):
+            array.set_shape(expected)  # TensorFlow's, of a function that is traced for a batch of any size
         if self.bridge.finite(array) is False:
             raise Complaint(f"{self.name} returned NaN or infinity, expected finite numbers: its arguments are finite")
 
@@ -168,7 +183,7 @@ def memory(array: Any) -> np.ndarray | None:
     Not the bridge's conversion: within a transformation PyTorch's would make another traced array.
     """
     try:
-        view = np.from_dlpack(array)
+        view = np.from_dlpack(array.detach() if getattr(array, "requires_grad", False) else array)
     except Exception:  # each framework refuses in its own way
         return None
     return view if view.flags.writeable else None

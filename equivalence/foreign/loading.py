@@ -1,6 +1,7 @@
 """A file with some of the contract's functions: imported within a time limit, its signatures held to the contract's.
 
-Whatever is wrong with the file is a Complaint: one sentence for the person who wrote it.
+Whatever is wrong with the file is a Complaint: one sentence for the person who wrote it. A file may say what it does
+not offer: `DTYPES = ("float32",)`, `GRADIENTS = False`.
 """
 
 import difflib
@@ -10,12 +11,14 @@ import inspect
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from inspect import Parameter
 from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
 
 from equivalence.foreign.limit import Overtime, limited
+from equivalence.measure import ROUNDING_UNIT
 from equivalence.protocol import Complaint
 from impls.contract import MODULES
 
@@ -36,7 +39,23 @@ def stubs() -> dict[str, FunctionType]:
     }
 
 
-def load(path: str, seconds: float) -> dict[str, Function]:
+@dataclass(frozen=True)
+class Scope:
+    """What a file offers: the dtypes that its functions take, and whether their results can be differentiated."""
+
+    dtypes: tuple[str, ...] = tuple(ROUNDING_UNIT)
+    gradients: bool = True
+
+
+@dataclass(frozen=True)
+class File:
+    """The contract's functions that a file has, and what it says of them."""
+
+    functions: dict[str, Function]
+    scope: Scope
+
+
+def load(path: str, seconds: float) -> File:
     """The contract's functions that the file has, less those that it only imports from the reference."""
     module = imported(path, seconds)
     found = {name: getattr(module, name) for name in stubs() if hasattr(module, name)}
@@ -46,11 +65,25 @@ def load(path: str, seconds: float) -> dict[str, Function]:
     problems = [problem for name, function in own.items() for problem in [signature_problem(name, function)] if problem]
     if problems:
         raise Complaint("; ".join(problems))
-    return own
+    return File(own, scope(module))
+
+
+def scope(module: ModuleType) -> Scope:
+    """What the file says of itself."""
+    dtypes, gradients = getattr(module, "DTYPES", Scope.dtypes), getattr(module, "GRADIENTS", Scope.gradients)
+    if not isinstance(dtypes, tuple | list) or not dtypes or not set(map(str, dtypes)) <= ROUNDING_UNIT.keys():
+        raise Complaint(f"DTYPES is {dtypes!r}, expected a tuple of some of {', '.join(map(repr, ROUNDING_UNIT))}")
+    if not isinstance(gradients, bool):
+        raise Complaint(f"GRADIENTS is {gradients!r}, expected True or False")
+    return Scope(tuple(map(str, dtypes)), gradients)
 
 
 def is_reference(function: Any) -> bool:
-    return (getattr(function, "__module__", "") or "").startswith("impls.")
+    """Whether it is one of the reference's own; not where something was made of one, under its name."""
+    owner = getattr(function, "__module__", "") or ""
+    if not owner.startswith("impls."):
+        return False
+    return getattr(sys.modules.get(owner), getattr(function, "__name__", ""), None) is function
 
 
 def imported(path: str, seconds: float) -> ModuleType:
@@ -65,7 +98,7 @@ def imported(path: str, seconds: float) -> ModuleType:
         with limited(seconds):
             spec.loader.exec_module(module)
     except Overtime as error:
-        raise Complaint(f"is still being imported after {seconds:g} s{line(error, path)}") from None
+        raise Complaint(f"{error} while it was imported{line(error, path)}") from None
     except SystemExit as error:
         raise Complaint(f"calls exit({exit_code(error)}) when it is imported{line(error, path)}") from None
     except BaseException as error:
@@ -88,6 +121,12 @@ def line(error: BaseException, path: str) -> str:
     """The line of the file that an error came through last."""
     numbers = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == path]
     return f" (line {numbers[-1]})" if numbers else ""
+
+
+def stated(error: BaseException, path: str) -> bool:
+    """Whether the file itself raised an error: not a library that it calls, which means something else by it."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return bool(frames) and frames[-1].filename == path
 
 
 def nearest(module: ModuleType) -> str:

@@ -33,6 +33,7 @@ from equivalence.oracle.curvature import hessian
 from equivalence.oracle.derivative import derivative
 from equivalence.oracle.losses import rounded
 from equivalence.oracle.models import embed, embed_vjp
+from equivalence.oracle.norms import underflowed
 from equivalence.oracle.penalty import jacobian
 
 values = SimpleNamespace(
@@ -122,5 +123,6 @@ __all__ = [
     "jacobian",
     "pullbacks",
     "rounded",
+    "underflowed",
     "values",
 ]

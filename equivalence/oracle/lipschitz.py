@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from equivalence.oracle.norms import unit
+from equivalence.oracle.norms import plain_unit
 
 Array = np.ndarray
 
@@ -30,8 +30,8 @@ def _matrix(weight: Array) -> Array:
 def _singular_vectors(weight: Array, u: Array, steps: int) -> tuple[Array, Array]:
     """u (O,) and v (n,) after the iterations."""
     for _ in range(steps):
-        v = unit((u @ _matrix(weight))[None])[0]
-        u = unit((_matrix(weight) @ v)[None])[0]
+        v = plain_unit((u @ _matrix(weight))[None])[0]
+        u = plain_unit((_matrix(weight) @ v)[None])[0]
     return u, v
 
 

@@ -30,12 +30,15 @@ def differentiable(vjp: Callable[..., Any]) -> Callable[[Callable[..., Any]], Di
     return lambda function: Differentiable(function, vjp)
 
 
-_rounded: Callable[[Array], Array] = lambda log_p: log_p  # noqa: E731
+_rounded: Callable[[Array], Array] | None = None
 
 
 @contextlib.contextmanager
 def rounded(by: Callable[[Array], Array]) -> Iterator[None]:
-    """Within, every logarithm of a probability goes through `by`: what becomes of results if those are rounded."""
+    """Within, every logarithm of a probability goes through `by`: what becomes of results if those are rounded.
+
+    Of a divergence by its usual sum, Σᵢ pᵢ (log pᵢ - log qᵢ), as every framework's own is: there, terms cancel.
+    """
     global _rounded
     before, _rounded = _rounded, by
     try:
@@ -47,7 +50,8 @@ def rounded(by: Callable[[Array], Array]) -> Iterator[None]:
 def log_softmax(logits: Array) -> Array:
     """Logarithms of the classes' probabilities, (B, C) -> (B, C)."""
     shifted = logits - logits.real.max(1, keepdims=True)
-    return _rounded(shifted - np.log(np.exp(shifted).sum(1, keepdims=True)))
+    log_p = shifted - np.log(np.exp(shifted).sum(1, keepdims=True))
+    return log_p if _rounded is None else _rounded(log_p)
 
 
 def softmax(logits: Array) -> Array:
@@ -98,8 +102,10 @@ def _kl_divergence_vjp(p_logits: Array, q_logits: Array, cotangent: Array) -> tu
 @differentiable(_kl_divergence_vjp)
 def kl_divergence(p_logits: Array, q_logits: Array) -> Array:
     """KL(p‖q) = Σᵢ pᵢ (ρᵢ + e^-ρᵢ - 1), ρ = log p - log q, (B, C), (B, C) -> (B,)."""
-    p, q = softmax(p_logits), softmax(q_logits)
-    ratio = log_softmax(p_logits) - log_softmax(q_logits)
+    log_p, log_q = log_softmax(p_logits), log_softmax(q_logits)
+    p, q, ratio = np.exp(log_p), np.exp(log_q), log_p - log_q
+    if _rounded is not None:
+        return (p * ratio).sum(1)
     near = np.abs(ratio.real) < 1  # both forms are the same function; this one keeps its digits where ρ is small
     small = np.where(near, ratio, 0)
     return np.where(near, p * (small + np.expm1(-small)), p * ratio + q - p).sum(1)

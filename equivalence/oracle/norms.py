@@ -1,11 +1,28 @@
 """Norms and what they define. Norms and directions are analytic away from 0 and from ties: squares have no conjugates.
 
-Scaled as in the contract, so that they cannot underflow.
+Scaled as in the contract, so that they cannot underflow. Where it does not ask for that, of a norm that is penalised or
+multiplied, an implementation may take the root of a sum of squares as it is: `underflowed` says what becomes of it.
 """
+
+import contextlib
+from collections.abc import Iterator
 
 import numpy as np
 
 Array = np.ndarray
+
+_lost = 0.0
+
+
+@contextlib.contextmanager
+def underflowed(lost: float) -> Iterator[None]:
+    """Within, the squares under the root of a plain norm are off by so much: what underflows is lost."""
+    global _lost
+    before, _lost = _lost, lost
+    try:
+        yield
+    finally:
+        _lost = before
 
 
 def per_sample(numbers: Array, x: Array) -> Array:
@@ -19,6 +36,18 @@ def l2_norm(x: Array) -> Array:
     largest = np.abs(rows).max(1)  # only a scale: it cancels
     scale = np.where(largest == 0, 1, largest)
     return scale * np.sqrt(((rows / scale[:, None]) ** 2).sum(1))
+
+
+def plain_norm(x: Array) -> Array:
+    """‖x‖₂ of each sample, (B,), by its square."""
+    exact = l2_norm(x)
+    return np.sqrt(exact**2 + _lost) if _lost else exact
+
+
+def plain_unit(x: Array) -> Array:
+    """x divided by its plain norm, (B, *S), and 0 where x is 0."""
+    norm = plain_norm(x)
+    return per_sample(l2_norm(x) / np.where(norm == 0, 1, norm), x) * unit(x)
 
 
 def unit(x: Array, *, scope: str = "sample") -> Array:

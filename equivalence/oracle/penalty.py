@@ -13,7 +13,7 @@ from equivalence.oracle.along import along
 from equivalence.oracle.closures import LogSoftmax
 from equivalence.oracle.layers import Pulled
 from equivalence.oracle.losses import softmax
-from equivalence.oracle.norms import l2_norm, per_sample, unit
+from equivalence.oracle.norms import l2_norm, per_sample, plain_norm, plain_unit, unit
 from equivalence.oracle.trees import add, scaled
 
 Array = np.ndarray
@@ -32,7 +32,7 @@ def input_gradient_penalty(
     rows = loss.grad(x).reshape(len(x), -1)
     norms: dict[str, Callable[[Array], Array]] = {
         "l2_squared": lambda rows: (rows**2).sum(1),
-        "l2": l2_norm,
+        "l2": plain_norm,
         "l1": lambda rows: (np.sign(rows.real) * rows).sum(1),
     }
     penalty = norms[norm](rows)
@@ -46,7 +46,7 @@ def input_gradient_penalty_pullback(
 
     def pullback(cotangent: Array) -> Pulled:
         gradient = loss.grad(x)
-        slope = {"l2_squared": 2 * gradient, "l2": unit(gradient), "l1": np.sign(gradient.real)}[norm]
+        slope = {"l2_squared": 2 * gradient, "l2": plain_unit(gradient), "l1": np.sign(gradient.real)}[norm]
         if how != "finite_difference":
             return along(loss, x, per_sample(cotangent, x) * slope, np.ones(len(x)))
         step, share = xi * unit(slope), cotangent * l2_norm(slope) / (2 * xi)
@@ -124,7 +124,7 @@ def tikhonov_penalty_pullback(divergence: str, f: Any, x: Array, *, probes: Arra
 
 def wgan_gradient_penalty(critic: Any, real: Array, fake: Array, mix: Array, *, target: float = 1.0) -> Array:
     """(‖∇critic‖₂ - target)² at mix·real + (1-mix)·fake, mix (B,) -> (B,) (Gulrajani et al. 2017, eq. 3)."""
-    return (l2_norm(critic.grad(_between(real, fake, mix))) - target) ** 2
+    return (plain_norm(critic.grad(_between(real, fake, mix))) - target) ** 2
 
 
 def wgan_gradient_penalty_pullback(critic: Any, real: Array, fake: Array, mix: Array, *, target: float = 1.0) -> Any:
@@ -133,7 +133,7 @@ def wgan_gradient_penalty_pullback(critic: Any, real: Array, fake: Array, mix: A
     def pullback(cotangent: Array) -> Pulled:
         between = _between(real, fake, mix)
         gradient = critic.grad(between)
-        slope = per_sample(2 * cotangent * (l2_norm(gradient) - target), real) * unit(gradient)
+        slope = per_sample(2 * cotangent * (plain_norm(gradient) - target), real) * plain_unit(gradient)
         between_bar, params_bar = along(critic, between, slope, np.ones(len(real)))
         return per_sample(mix, real) * between_bar, params_bar
 

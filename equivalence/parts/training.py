@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from equivalence import trainees
+from equivalence import state, trainees
 from equivalence.parts.by_hand import ByHand
 from equivalence.problem import Problem
 from equivalence.trainees import Interrupted, State
@@ -26,8 +26,10 @@ class Training:
     """A trainee whose steps all begin at the same state, in the middle of training."""
 
     def __init__(self, problem: Problem):
-        self.methods, self.trainee = problem.methods, trainees.load(problem.bridge, problem.case)
+        self.methods, self.bridge = problem.methods, problem.bridge
+        self.trainee = trainees.load(problem.bridge, problem.case)
         self.trainee.plain()  # so that there are gradients and momentum
+        trainees.seed_process()  # else a step that seeds would leave the state that the trainee was built with
         self.begun = self.trainee.state()
 
     def plain(self) -> State:
@@ -43,10 +45,12 @@ class Training:
         return self.taken(ByHand(self.trainee, **options).step)
 
     def taken(self, step: Callable[[], float], changes: Mapping[str, np.ndarray] = NO_CHANGES) -> State:
-        """The state after a step from the start, with something in it changed."""
+        """The state after a step from the start, with something in it changed; settings that it sets are put back."""
         self.trainee.assign({**self.begun, **changes})
+        settings = state.read(self.bridge)
         objective = np.array(step())
-        return self.trainee.state() | {"objective": objective}
+        left = {f"settings/{name}": np.ones(1) for name in state.restore(self.bridge, settings)}
+        return self.trainee.state() | left | {"objective": objective}
 
     def interrupted(self, method: str, options: Options) -> list[State]:
         """What a step leaves whose first pass fails, whose second does, ...; an error that it swallows is left, too."""

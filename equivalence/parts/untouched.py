@@ -29,9 +29,9 @@ def differing(a: np.ndarray | None, b: np.ndarray | None) -> int:
     return int((np.frombuffer(a.tobytes(), np.uint8) != np.frombuffer(b.tobytes(), np.uint8)).sum())
 
 
-def none(part: str, changes: Mapping[str, int]) -> tuple[str, dict[str, Any]]:
-    """A part that holds where nothing was changed; where something was, its name says what."""
-    said = [f"{name} ({count} bytes)" for name, count in changes.items()]
+def none(part: str, changes: Mapping[str, int], unit: str = "bytes") -> tuple[str, dict[str, Any]]:
+    """A part that holds where nothing was changed; where something was, its name says what, and how much of it."""
+    said = [f"{name} ({count} {unit})" if unit else name for name, count in changes.items()]
     more = [f"{len(said) - NAMED} more"] if len(said) > NAMED else []
     name = f"{part}, but for {', '.join(said[:NAMED] + more)}" if said else part
     return name, exact(np.array([sum(changes.values())]), 1.0, "float64")

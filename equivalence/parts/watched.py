@@ -1,4 +1,4 @@
-"""A method under watch: what a call of it changes, draws, prints and returns, beside what the oracle's returns."""
+"""A method under watch: what a call of it changes, sets, prints and returns, beside what the oracle's returns."""
 
 import contextlib
 import io
@@ -12,6 +12,7 @@ from equivalence.oracle import values
 from equivalence.parts.untouched import changed
 from equivalence.problem import Problem
 from equivalence.reference import Reference
+from equivalence.state import Kept
 from equivalence.usages import USAGES, Usage
 
 Shapes = list[tuple[int, ...]]
@@ -72,12 +73,12 @@ class Watched:
             return self.method(*args, **kwargs)
         self.called, said = True, io.StringIO()
         given = {"argument": (args, kwargs), "problem": self.problem.arrays}
-        arrays, random = self.numbers(given), self.random()
-        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        arrays, kept = self.numbers(given), Kept(self.problem.bridge)
+        with kept, contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
             result = self.method(*args, **kwargs)
         self.found = {
             "changes": changed(arrays, self.numbers(given)),
-            "draws": changed(random, self.random()),
+            "sets": {f"{name} {what}": 1 for name, what in kept.changes.items()},
             "prints": {repr(said.getvalue()[:40]): len(said.getvalue())} if said.getvalue() else {},
             "returns": self.unlike(list(leaves(result).values())),
         }
@@ -90,9 +91,6 @@ class Watched:
             name: bridge.to_numpy(leaf) if bridge.finite(leaf) is not None else np.array(id(leaf))
             for name, leaf in leaves(given).items()
         }
-
-    def random(self) -> dict[str, np.ndarray]:
-        return {name: np.array(slot.read()) for name, slot in trainees.generators(self.problem.bridge).items()}
 
     def unlike(self, arrays: list[Any]) -> dict[str, int]:
         """Results that are not the framework's arrays of the oracle's shapes and the problem's dtype."""

@@ -28,10 +28,11 @@ def agree(
         call: (methods, point) -> (B,), once with the oracle's values and once with its pullbacks.
         ways: objectives point -> (B,) by name, compiled as one.
     """
-    exact, scales = references(Usage(number, number, call), reference)
+    unit = ROUNDING_UNIT[problem.dtype]
+    exact, scales = references(Usage(number, number, call), reference, unit)
     found = problem.program(ways)(problem)
     for way in ways:
-        yield f"{number} {way}", compare(found[way], exact, scales, ROUNDING_UNIT[problem.dtype])
+        yield f"{number} {way}", compare(found[way], exact, scales, unit)
 
 
 def scaled(method: str, how: str, factor: float) -> Replacement:

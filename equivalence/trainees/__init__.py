@@ -116,6 +116,12 @@ def set_python_state(value: np.ndarray) -> None:
     random.setstate((3, tuple(map(int, value)), None))
 
 
+def seed_process() -> None:
+    """Give the generators of Python and NumPy a state that nothing else has given them."""
+    random.seed()
+    set_numpy_state(np.append(np.random.default_rng().integers(2**32, size=624), 0))
+
+
 GENERATORS = {  # that every process has
     "random/numpy": Slot(numpy_state, set_numpy_state),
     "random/python": Slot(lambda: random.getstate()[1], set_python_state),
@@ -129,11 +135,6 @@ def module(bridge: ModuleType) -> ModuleType:
 
 def load(bridge: ModuleType, case: Case) -> Trainee:
     return module(bridge).Trainee(case)
-
-
-def generators(bridge: ModuleType) -> dict[str, Slot]:
-    """Every global generator of random numbers in this process."""
-    return module(bridge).GENERATORS | GENERATORS
 
 
 def steps(methods: SimpleNamespace) -> dict[str, Callable[..., float]]:

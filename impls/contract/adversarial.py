@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from impls.contract.types import Array, Batch, Bounds, Loss, MixingWeight, Same, Scale, Steps
+from impls.contract.types import Batch, Bounds, Loss, MixingWeight, PerSample, Same, Scale, Steps
 
 
 def fgm(
@@ -12,7 +12,7 @@ def fgm(
     radius: Scale,
     norm: Literal["l2", "linf", "l1", "raw"] = "l2",
     scope: Literal["sample", "tensor"] = "sample",
-) -> Array:
+) -> Same:
     """Fast gradient method: the perturbation of the given size that raises the linearised loss most.
 
     With g = ∇ₓloss: "l2" radius·g/‖g‖₂ (Miyato et al. 2017, eq. 5), "linf" radius·sign g (Goodfellow et al. 2015,
@@ -44,7 +44,7 @@ def pgd(
     steps: Steps,
     norm: Literal["l2", "linf", "l1"] = "l2",
     bounds: Bounds = None,
-) -> Array:
+) -> Same:
     """Projected gradient ascent on the loss within a ball around x (Madry et al. 2018, eq. 2.2).
 
     r ← project(r + step·steepest(∇ₓloss(x + r))), K times; every step ends in the ball, and in the box where there
@@ -68,7 +68,7 @@ def pgd(
     """
 
 
-def adversarial_loss(loss: Loss, x: Batch, perturbation: Same, *, clean_weight: MixingWeight = 0.5) -> Array:
+def adversarial_loss(loss: Loss, x: Batch, perturbation: Same, *, clean_weight: MixingWeight = 0.5) -> PerSample:
     """Clean and adversarial loss mixed, α·loss(x) + (1-α)·loss(x + r) (Goodfellow et al. 2015, §6).
 
     Args:
@@ -94,7 +94,7 @@ def freelb_loss(
     step: Scale,
     steps: Steps,
     norm: Literal["l2", "linf", "l1"] = "l2",
-) -> tuple[Array, Array]:
+) -> tuple[PerSample, Same]:
     """Mean loss over the K points of a gradient ascent, 1/K Σₖ loss(x + rₖ), rₖ held fixed (Zhu et al. 2020, alg. 1).
 
     r₀ is the start, projected; rₖ₊₁ = project(rₖ + step·steepest(∇ₓloss(x + rₖ))). The parameters' gradient is the mean

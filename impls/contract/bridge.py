@@ -43,6 +43,10 @@ def transposed(array: Array) -> Array:
     """The array with its memory in another order than its axes, where the framework has strides; else as it is."""
 
 
+def unsized(array: Array, axis: int) -> Array:
+    """The array with one size that is not known while it is traced, where a framework has such; else as it is."""
+
+
 def span(array: Array) -> tuple[float, float]:
     """The smallest and the largest value of an array that is not traced."""
 

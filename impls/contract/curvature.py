@@ -2,10 +2,10 @@
 
 from typing import Literal
 
-from impls.contract.types import Array, Batch, Draws, Loss, Same, StepsOrNone
+from impls.contract.types import Batch, Draws, Loss, PerSample, Same, StepsOrNone
 
 
-def hvp(loss: Loss, x: Batch, vector: Same) -> Array:
+def hvp(loss: Loss, x: Batch, vector: Same) -> Same:
     """Hessian-vector product of each sample, H_b v_b with H_b = ∇²ₓℓ_b (Pearlmutter 1994).
 
     The gradient's derivative along the vector (forward over reverse), or the gradient of gradient·vector (reverse over
@@ -30,7 +30,7 @@ def laplacian(
     how: Literal["hvp", "forward"] = "hvp",
     probes: Draws | None = None,
     with_loss: bool = False,
-) -> Array | tuple[Array, Array]:
+) -> PerSample | tuple[PerSample, PerSample]:
     """Laplacian Δℓ = tr ∇²ₓℓ of each sample, exact or by Hutchinson's estimator, differentiable in the parameters.
 
     "hvp" sums vᵀ(Hv) over Hessian-vector products. "forward" propagates second derivatives forwards without a backward
@@ -60,7 +60,7 @@ def laplacian(
 
 def top_eigenpair(
     loss: Loss, x: Batch, start: Same, *, steps: StepsOrNone, how: Literal["power", "lanczos"] = "power"
-) -> tuple[Array, Array]:
+) -> tuple[PerSample, Same]:
     """Dominant eigenpair of each sample's Hessian by power iteration or by Lanczos (Golub & Van Loan, §7.3, §10.1).
 
     Both converge to the eigenvalue of largest magnitude, with its sign. Power iteration: tan of the angle to its

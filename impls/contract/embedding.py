@@ -2,10 +2,10 @@
 
 from typing import Literal
 
-from impls.contract.types import Array, Frequencies, Loss, Padding, Scale, Sequences, Table
+from impls.contract.types import Frequencies, Loss, Padding, Scale, Sequences, Table
 
 
-def normalize_embedding(table: Table, frequencies: Frequencies) -> Array:
+def normalize_embedding(table: Table, frequencies: Frequencies) -> Table:
     """Rows with mean 0 and variance 1 in every component under the tokens' frequencies (Miyato et al. 2017, eq. 1-2).
 
     (vₖ - E v)/√Var v, E and Var weighted by the frequencies. Without it a network can make any radius harmless by
@@ -20,7 +20,7 @@ def normalize_embedding(table: Table, frequencies: Frequencies) -> Array:
     """
 
 
-def perturb_table(loss: Loss, table: Table, *, radius: Scale, norm: Literal["l2", "linf", "l1", "raw"] = "l2") -> Array:
+def perturb_table(loss: Loss, table: Table, *, radius: Scale, norm: Literal["l2", "linf", "l1", "raw"] = "l2") -> Table:
     """FGM on an embedding's table: `fgm` of the batch's total loss, one norm for the whole table.
 
     What the usual snippets for text do (Su, 对抗训练浅谈). A token's perturbation is one, wherever it stands, along the
@@ -48,7 +48,7 @@ def perturb_output(
     radius: Scale,
     norm: Literal["l2", "linf", "l1", "raw"] = "l2",
     scope: Literal["sample", "tensor"] = "sample",
-) -> Array:
+) -> Sequences:
     """FGM on an embedding's output with padding left alone (Miyato et al. 2017, eq. 5).
 
     The gradient at padding is set to 0 before its norm is taken.

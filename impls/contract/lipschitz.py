@@ -1,9 +1,9 @@
 """How steep a linear map, or a network of them, can be."""
 
-from impls.contract.types import Array, Matrices, Matrix, Steps, Vector, Vectors
+from impls.contract.types import Matrices, Matrix, Number, Steps, Vector, Vectors
 
 
-def spectral_norm(weight: Matrix, u: Vector, *, steps: Steps = 1) -> tuple[Array, Array]:
+def spectral_norm(weight: Matrix, u: Vector, *, steps: Steps = 1) -> tuple[Number, Vector]:
     """Largest singular value of a matrix by power iteration, σ = uᵀWv (Miyato et al. 2018, alg. 1, eq. 16-19).
 
     v = Wᵀu/‖Wᵀu‖ and u = Wv/‖Wv‖, K times, both held fixed: ∂σ/∂W = uvᵀ, the exact derivative at convergence. σ comes
@@ -20,7 +20,7 @@ def spectral_norm(weight: Matrix, u: Vector, *, steps: Steps = 1) -> tuple[Array
     """
 
 
-def lipschitz_bound(weights: Matrices, us: Vectors, *, steps: Steps = 1) -> Array:
+def lipschitz_bound(weights: Matrices, us: Vectors, *, steps: Steps = 1) -> Number:
     """Product of the layers' spectral norms: ‖f(x) - f(y)‖ ≤ that times ‖x - y‖ (Szegedy et al. 2014, §4.3).
 
     For affine layers with activations of slope at most 1 between (tanh, ReLU). A kernel (O, I, *K) counts √ΠK times the

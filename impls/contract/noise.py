@@ -1,9 +1,9 @@
 """Training on randomly perturbed inputs."""
 
-from impls.contract.types import Array, Batch, Divergence, Draws, Labels, Loss, Model, Outputs, Share
+from impls.contract.types import Batch, Divergence, Draws, Labels, Loss, Model, Outputs, PerSample, Share
 
 
-def noisy_loss(loss: Loss, x: Batch, noise: Draws) -> Array:
+def noisy_loss(loss: Loss, x: Batch, noise: Draws) -> PerSample:
     """Mean loss over K noisy copies of each sample: 1/K Σₖ loss(x + noiseₖ).
 
     x is whatever the noise is added to: inputs, a hidden activation, an embedding's output (for weights see
@@ -24,7 +24,7 @@ def noisy_loss(loss: Loss, x: Batch, noise: Draws) -> Array:
 
 def consistency_loss(
     divergence: Divergence, f: Model, x: Batch, noise: Draws, *, outputs: Outputs | None = None
-) -> Array:
+) -> PerSample:
     """Mean divergence between the clean and the noisy outputs: 1/K Σₖ D(f(x), f(x + noiseₖ)).
 
     Estimates the Tikhonov penalty ½σ² Σᵢ λᵢ‖∇fᵢ‖² + O(σ⁴): λ = 2 for the squared error; for KL(p‖q) the sum is
@@ -46,7 +46,7 @@ def consistency_loss(
     """
 
 
-def dropout_loss(loss: Loss, x: Batch, masks: Draws) -> Array:
+def dropout_loss(loss: Loss, x: Batch, masks: Draws) -> PerSample:
     """Mean loss over K masked copies of each sample: 1/K Σₖ loss(x · maskₖ), multiplicative noise.
 
     With masks of mean 1 and variance v, independent, it estimates ℓ + ½v Σⱼ xⱼ² ∂ⱼ²ℓ + …; inverted dropout of rate q
@@ -65,7 +65,7 @@ def dropout_loss(loss: Loss, x: Batch, masks: Draws) -> Array:
     """
 
 
-def smooth_labels(labels: Labels, *, smoothing: Share, like: Outputs) -> Array:
+def smooth_labels(labels: Labels, *, smoothing: Share, like: Outputs) -> Outputs:
     """Label smoothing, (1-s)·y + s/C (Szegedy et al. 2016, §7).
 
     The cross-entropy with smoothed labels is the expectation of that with labels redrawn uniformly with probability s.

@@ -5,10 +5,10 @@ They survive gradients of any size: the largest entry is divided out before anyt
 
 from typing import Literal
 
-from impls.contract.types import Array, Batch, Scale
+from impls.contract.types import Batch, PerSample, Same, Scale
 
 
-def l2_norm(x: Batch) -> Array:
+def l2_norm(x: Batch) -> PerSample:
     """Euclidean norm of each sample, differentiable, with gradient 0 at 0.
 
     Args:
@@ -19,7 +19,7 @@ def l2_norm(x: Batch) -> Array:
     """
 
 
-def unit(x: Batch, *, scope: Literal["sample", "tensor"] = "sample") -> Array:
+def unit(x: Batch, *, scope: Literal["sample", "tensor"] = "sample") -> Same:
     """x / ‖x‖₂, and 0 where x is 0.
 
     Args:
@@ -36,7 +36,7 @@ def steepest(
     *,
     norm: Literal["l2", "linf", "l1", "raw"] = "l2",
     scope: Literal["sample", "tensor"] = "sample",
-) -> Array:
+) -> Same:
     """The vector of the norm's unit ball that has the largest inner product with x, which is the dual norm of x.
 
     "l2" x/‖x‖₂, "linf" sign x, "l1" sign x on the components of largest magnitude and 0 elsewhere, shared evenly
@@ -52,7 +52,7 @@ def steepest(
     """
 
 
-def project(x: Batch, *, radius: Scale, norm: Literal["l2", "linf", "l1"] = "l2") -> Array:
+def project(x: Batch, *, radius: Scale, norm: Literal["l2", "linf", "l1"] = "l2") -> Same:
     """The point nearest to x, in the Euclidean sense, of the ball around 0.
 
     "l2" x·min(1, radius/‖x‖₂), "linf" x clipped to ±radius, "l1" x shrunk towards 0 by one threshold a sample (Duchi et

@@ -1,9 +1,9 @@
 """Perturbations of, and penalties on, the parameters; and flooding, which is such a penalty in disguise."""
 
-from impls.contract.types import Array, Loss, Numbers, ParamDraws, Params, Real, Scale
+from impls.contract.types import Loss, Number, Numbers, ParamDraws, Params, PerSample, Real, Scale
 
 
-def parameter_gradient_penalty(loss: Loss, params: Params, *, rate: Scale) -> Array:
+def parameter_gradient_penalty(loss: Loss, params: Params, *, rate: Scale) -> Number:
     """¼·rate·‖∇θL‖², L the mean of the losses: what gradient descent adds by itself (Barrett & Dherin 2021, eq. 1-2).
 
     Gradient descent on L with steps of size `rate` follows, to third order in it, the gradient flow of L plus this.
@@ -21,7 +21,7 @@ def parameter_gradient_penalty(loss: Loss, params: Params, *, rate: Scale) -> Ar
     """
 
 
-def flooding(loss: Numbers, *, level: Real) -> Array:
+def flooding(loss: Numbers, *, level: Real) -> Numbers:
     """|L - b| + b: the loss turned upwards below the level b (Ishida et al. 2020, eq. 4).
 
     Near the level, steps of size η down and up by turns descend ½η‖∇L‖² (Su, 我们真的需要把训练集的损失降低到零吗).
@@ -37,7 +37,7 @@ def flooding(loss: Numbers, *, level: Real) -> Array:
     """
 
 
-def weight_noise(loss: Loss, params: Params, noise: ParamDraws) -> Array:
+def weight_noise(loss: Loss, params: Params, noise: ParamDraws) -> PerSample:
     """Mean loss over K noisy copies of the parameters: 1/K Σₖ loss(θ + noiseₖ); `noisy_loss` with θ in the place of x.
 
     Estimates ℓ + ½σ²Δ_θℓ + O(σ⁴) (An 1996).

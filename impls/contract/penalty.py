@@ -2,7 +2,20 @@
 
 from typing import Literal
 
-from impls.contract.types import Array, Batch, ClassProbes, Loss, Mix, Model, Positive, Same, Scale, Weights
+from impls.contract.types import (
+    Batch,
+    ClassProbes,
+    Loss,
+    Mix,
+    Model,
+    ModelOrClassifier,
+    Outputs,
+    PerSample,
+    Positive,
+    Same,
+    Scale,
+    Weights,
+)
 
 
 def input_gradient_penalty(
@@ -13,7 +26,7 @@ def input_gradient_penalty(
     how: Literal["double_backward", "forward_over_reverse", "finite_difference"] = "double_backward",
     xi: Positive = 0.01,
     with_loss: bool = False,
-) -> Array | tuple[Array, Array]:
+) -> PerSample | tuple[PerSample, PerSample]:
     """Norm of the loss's input gradient, differentiable in the parameters: ‖∇ₓℓ‖², ‖∇ₓℓ‖₂ or ‖∇ₓℓ‖₁.
 
     No factor is applied: FGM with "raw", "l2", "linf" corresponds to ½ε, ε, ε times this
@@ -51,7 +64,7 @@ def input_gradient_penalty(
 
 def jacobian_penalty(
     f: Model, x: Batch, *, weights: Weights | None = None, probes: ClassProbes | None = None, with_outputs: bool = False
-) -> Array | tuple[Array, Array]:
+) -> PerSample | tuple[PerSample, Outputs]:
     """Weighted squared Frobenius norm of the Jacobian, Σᵢ wᵢ‖∇fᵢ‖², exact or estimated by probes.
 
     With probes η of mean 0 and covariance I, E‖Σᵢ ηᵢ√wᵢ∇fᵢ‖² is that sum (Hutchinson 1990; Hoffman et al. 2019).
@@ -74,12 +87,12 @@ def jacobian_penalty(
 
 def tikhonov_penalty(
     divergence: Literal["squared_error", "kl_divergence"],
-    f: Model,
+    f: ModelOrClassifier,
     x: Batch,
     *,
     probes: ClassProbes | None = None,
     with_outputs: bool = False,
-) -> Array | tuple[Array, Array]:
+) -> PerSample | tuple[PerSample, Outputs]:
     """What small noise makes of a consistency loss: Σᵢ λᵢ‖∇fᵢ‖², exact or estimated by probes.
 
     E D(f(x), f(x+σz)) = ½σ² times this + O(σ⁴) for noise of mean 0 and variance σ², λᵢ = ∂²D/∂fᵢ² (Bishop 1995). For
@@ -87,7 +100,7 @@ def tikhonov_penalty(
 
     Args:
         divergence: which λ.
-        f: x (B, *S) -> (B, C), for "kl_divergence" logits.
+        f: x (B, *S) -> (B, C), for "kl_divergence" logits of two classes or more.
         x: (B, *S).
         probes: (K, B, C), of mean 0 and covariance I, averaged; None for the exact sum over the C rows.
         with_outputs: also return f(x), which the penalty computes anyway, for the loss.
@@ -99,7 +112,7 @@ def tikhonov_penalty(
     """
 
 
-def wgan_gradient_penalty(critic: Loss, real: Batch, fake: Same, mix: Mix, *, target: Scale = 1.0) -> Array:
+def wgan_gradient_penalty(critic: Loss, real: Batch, fake: Same, mix: Mix, *, target: Scale = 1.0) -> PerSample:
     """(‖∇critic(x̂)‖₂ - target)² at x̂ = mix·real + (1 - mix)·fake (Gulrajani et al. 2017, eq. 3).
 
     No factor is applied. target=1 is WGAN-GP; target=0 centres at zero, and with mix=1 is R1, ‖∇critic(real)‖²

@@ -10,10 +10,10 @@ whose dtype and device the result takes.
 
 from typing import Literal
 
-from impls.contract.types import Array, Rate, Seed
+from impls.contract.types import Array, Drawn, Rate, Seed
 
 
-def rademacher(seed: Seed, shape: tuple[int, ...], *, like: Array) -> Array:
+def rademacher(seed: Seed, shape: tuple[int, ...], *, like: Array) -> Drawn:
     """Independent signs, ±1 with probability ½ each: mean 0, variance 1, fourth moment 1.
 
     The probe of least variance for a trace among independent ones (Hutchinson 1990).
@@ -23,7 +23,7 @@ def rademacher(seed: Seed, shape: tuple[int, ...], *, like: Array) -> Array:
     """
 
 
-def gaussian(seed: Seed, shape: tuple[int, ...], *, like: Array) -> Array:
+def gaussian(seed: Seed, shape: tuple[int, ...], *, like: Array) -> Drawn:
     """Independent standard normal numbers: mean 0, variance 1, fourth moment 3.
 
     Returns:
@@ -31,7 +31,7 @@ def gaussian(seed: Seed, shape: tuple[int, ...], *, like: Array) -> Array:
     """
 
 
-def uniform(seed: Seed, shape: tuple[int, ...], *, like: Array) -> Array:
+def uniform(seed: Seed, shape: tuple[int, ...], *, like: Array) -> Drawn:
     """Independent numbers uniform in [0, 1): mean ½, variance 1/12. WGAN-GP's mixing weights are (B,) of them.
 
     Returns:
@@ -39,7 +39,7 @@ def uniform(seed: Seed, shape: tuple[int, ...], *, like: Array) -> Array:
     """
 
 
-def uniform_sphere(seed: Seed, shape: tuple[int, ...], *, like: Array) -> Array:
+def uniform_sphere(seed: Seed, shape: tuple[int, ...], *, like: Array) -> Drawn:
     """For each sample a point uniform on the unit sphere, ‖z‖₂ = 1 (Muller 1959): mean 0, covariance I/n.
 
     Args:
@@ -50,7 +50,7 @@ def uniform_sphere(seed: Seed, shape: tuple[int, ...], *, like: Array) -> Array:
     """
 
 
-def uniform_ball(seed: Seed, shape: tuple[int, ...], *, like: Array, norm: Literal["l2", "linf", "l1"] = "l2") -> Array:
+def uniform_ball(seed: Seed, shape: tuple[int, ...], *, like: Array, norm: Literal["l2", "linf", "l1"] = "l2") -> Drawn:
     """For each sample a point uniform in the unit ball of the norm: what PGD starts from, times the radius.
 
     "l2": n coordinates of a point on the sphere in n + 2 dimensions (Voelker et al. 2017); "linf": every component
@@ -66,7 +66,7 @@ def uniform_ball(seed: Seed, shape: tuple[int, ...], *, like: Array, norm: Liter
     """
 
 
-def dropout_mask(seed: Seed, shape: tuple[int, ...], *, rate: Rate, like: Array) -> Array:
+def dropout_mask(seed: Seed, shape: tuple[int, ...], *, rate: Rate, like: Array) -> Drawn:
     """Inverted dropout (Srivastava et al. 2014, §10): 0 with probability `rate`, else 1/(1-rate); mean 1.
 
     Args:

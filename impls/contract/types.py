@@ -1,4 +1,8 @@
-"""Names for what the contract's functions take. An annotation says what `impls.checks` holds an argument against."""
+"""Names for what the contract's functions take and return.
+
+An annotation says what `impls.checks` holds an argument against. What a call returns is read off the annotations, too
+(`equivalence.foreign.returns`): `A | tuple[A, B]` is one array, or two where an option `with_…` asks for both.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,6 +19,7 @@ class Shape:
     kind: str = "floating"  # "any" where integers will do
     finite: bool = False  # the values are looked at where there are any: an array that is traced has none
     lowest: float = float("-inf")  # likewise
+    softmax: bool = False  # its last axis goes into a softmax, which over one class is constant
 
 
 @dataclass(frozen=True)
@@ -41,6 +46,7 @@ class Returns:
     """A closure, and the shape of what it returns."""
 
     sizes: str
+    softmax: bool | str = False  # as in Shape; a name: where that option is "kl_divergence"
 
 
 @dataclass(frozen=True)
@@ -57,6 +63,7 @@ Sequences = Annotated[Array, Shape("B T D", finite=True)]
 Padding = Annotated[Array, Shape("B T")]
 Mix = Annotated[Array, Shape("B", lowest=0)]
 Outputs = Annotated[Array, Shape("B C")]
+Logits = Annotated[Array, Shape("B C", softmax=True)]
 Weights = Annotated[Array, Shape("B C", lowest=0)]
 Labels = Annotated[Array, "labels"]
 ClassProbes = Annotated[Array, Shape("K B C")]
@@ -65,6 +72,9 @@ Frequencies = Annotated[Array, Shape("V", finite=True, lowest=0)]
 Matrix = Annotated[Array, Shape("O *I", finite=True)]
 Vector = Annotated[Array, Shape("O")]
 Numbers = Annotated[Array, Shape("*S")]
+Number = Annotated[Array, Shape("")]
+PerSample = Annotated[Array, Shape("B")]
+Drawn = Annotated[Array, Shape("*shape")]  # the argument of that name
 Matrices = Annotated[Sequence[Array], Matrix]
 Vectors = Annotated[Sequence[Array], Vector]
 Params = Annotated[dict[str, Array], Tree()]
@@ -72,6 +82,8 @@ ParamDraws = Annotated[dict[str, Array], Tree(copies=True)]
 
 Loss = Annotated[Callable[[Array], Array], Returns("B")]
 Model = Annotated[Callable[[Array], Array], Returns("B C")]
+Classifier = Annotated[Callable[[Array], Array], Returns("B C", softmax=True)]
+ModelOrClassifier = Annotated[Callable[[Array], Array], Returns("B C", softmax="divergence")]
 Divergence = Annotated[Callable[[Array, Array], Array], Returns("B")]
 
 Scale = Annotated[float, Interval(0)]

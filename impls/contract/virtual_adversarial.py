@@ -2,11 +2,21 @@
 
 from typing import Literal
 
-from impls.contract.types import Array, Batch, Model, OptionalWeight, Outputs, Positive, Same, Scale, Steps
+from impls.contract.types import (
+    Batch,
+    Classifier,
+    Logits,
+    OptionalWeight,
+    PerSample,
+    Positive,
+    Same,
+    Scale,
+    Steps,
+)
 
 
 def vat_perturbation(
-    f: Model,
+    f: Classifier,
     x: Batch,
     start: Same,
     *,
@@ -14,7 +24,7 @@ def vat_perturbation(
     xi: Positive = 0.01,
     steps: Steps = 1,
     how: Literal["finite_difference", "exact"] = "finite_difference",
-) -> Array:
+) -> Same:
     """The perturbation that changes the prediction most: radius times the top eigenvector of KL's Hessian at r = 0.
 
     f is called several times and must be the same function each time: a dropout mask is closed over, so that every pass
@@ -24,7 +34,7 @@ def vat_perturbation(
     Hd ≈ ∇ᵣKL|_{ξd} / ξ (their eq. 12; the gradient at 0 is 0), "exact" a Hessian-vector product.
 
     Args:
-        f: x (B, *S) -> logits (B, C).
+        f: x (B, *S) -> logits (B, C) of two classes or more. A single logit z, of a sigmoid, is the pair [z, 0].
         x: (B, *S).
         start: (B, *S), random, symmetric about 0; any length (it is normalised a sample).
         radius: length of the result, ≥ 0, in units of x.
@@ -42,7 +52,7 @@ def vat_perturbation(
 
 
 def vat_loss(
-    f: Model,
+    f: Classifier,
     x: Batch,
     start: Same,
     *,
@@ -51,8 +61,8 @@ def vat_loss(
     steps: Steps = 1,
     how: Literal["finite_difference", "exact"] = "finite_difference",
     entropy_weight: OptionalWeight = 0.0,
-    logits: Outputs | None = None,
-) -> Array:
+    logits: Logits | None = None,
+) -> PerSample:
     """Local distributional smoothness KL(p(x)‖p(x+r)) at the virtual adversarial r, p(x) fixed (their eq. 5-6).
 
     Args:

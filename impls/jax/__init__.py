@@ -1,6 +1,7 @@
 """JAX's bridge. `import jax` inside this folder means the framework: imports are absolute."""
 
 import importlib.metadata
+import importlib.util
 
 import jax
 import numpy as np
@@ -19,7 +20,10 @@ def configure(*, threads, double):
 
 
 def versions():
-    return {"jax": jax.__version__, "jaxlib": jax.lib.__version__, "folx": importlib.metadata.version("folx")}
+    found = {"jax": jax.__version__, "jaxlib": jax.lib.__version__}
+    if importlib.util.find_spec("folx"):  # the forward Laplacian alone needs it
+        found["folx"] = importlib.metadata.version("folx")
+    return found
 
 
 def devices():
@@ -42,6 +46,10 @@ def finite(array):
 
 def transposed(array):
     return array  # no strides
+
+
+def unsized(array, axis):
+    return array  # sizes are always known
 
 
 def span(array):

@@ -1,12 +1,13 @@
-import folx
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
-from folx.api import FunctionFlags, FwdJacobian, FwdLaplArray
-from folx.wrapped_functions import get_laplacian
 
 from impls.checks import checked
 from impls.jax.norms import l2_norm, unit
+
+_PRODUCT, _CONVOLUTION = jax.lax.dot_general_p, jax.lax.conv_general_dilated_p
 
 
 @checked
@@ -47,12 +48,28 @@ def _forward_form(loss, x, v):  # vᵀHv, forward over forward
 
 
 def _forward_laplacian(loss, x):  # all unit vectors at once
+    folx = _folx()
     places = np.arange(x[0].size).reshape(1, 1, *x.shape[1:])  # of each number's only derivative, the one in itself
-    jacobian = FwdJacobian(jnp.ones_like(x)[None], np.broadcast_to(places, (1, *x.shape)))
+    jacobian = folx.api.FwdJacobian(jnp.ones_like(x)[None], np.broadcast_to(places, (1, *x.shape)))
     if "scan[" in str(jax.make_jaxpr(loss)(x)):  # folx wants one kind of Jacobian before a step and after it
         jacobian = jacobian.as_dense
-    found = folx.forward_laplacian(loss, disable_jit=True)(FwdLaplArray(x, jacobian, jnp.zeros_like(x)))
+    found = folx.forward_laplacian(loss, disable_jit=True)(folx.api.FwdLaplArray(x, jacobian, jnp.zeros_like(x)))
     return found.laplacian if hasattr(found, "laplacian") else jnp.zeros_like(found)  # (B,); an array ignores x
+
+
+@functools.cache
+def _folx():  # with this file's rules; imported only now, since no other method needs it
+    try:
+        import folx
+        import folx.api
+        import folx.wrapped_functions
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            f"how: got 'forward' without probes, which needs {error.name}: pip install {error.name}, or pass how='hvp'"
+        ) from None
+    folx.register_function(_PRODUCT, _first_layer(_PRODUCT, folx.wrapped_functions.get_laplacian(_PRODUCT)))
+    folx.register_function(_CONVOLUTION, _first_layer(_CONVOLUTION, _convolution))
+    return folx
 
 
 def _first_layer(primitive, rule):  # maps the unit vectors once instead of once a sample: its Jacobian is diagonal
@@ -69,7 +86,8 @@ def _first_layer(primitive, rule):  # maps the unit vectors once instead of once
         slopes = x.jacobian.data[0].reshape(len(x.x), -1)[:, order].T  # (n, B)
         mapped = layer(units)  # (n, *T)
         jacobian = slopes.reshape(*slopes.shape, *[1] * (mapped.ndim - 1)) * mapped[:, None]  # (n, B, *T)
-        return FwdLaplArray(layer(x.x), FwdJacobian(jacobian), layer(x.laplacian))
+        api = _folx().api
+        return api.FwdLaplArray(layer(x.x), api.FwdJacobian(jacobian), layer(x.laplacian))
 
     return shared
 
@@ -91,14 +109,10 @@ def _by_rows(primitive, options):  # whether the first axis is that of samples b
 
 def _convolution(operands, options, sparsity_threshold):  # folx knows none and would build the whole Hessian
     linear = sum(hasattr(operand, "laplacian") for operand in operands) == 1  # in the input, or in the kernel
-    flags = FunctionFlags.LINEAR if linear else FunctionFlags.GENERAL
+    folx = _folx()
+    flags = folx.api.FunctionFlags.LINEAR if linear else folx.api.FunctionFlags.GENERAL
     rule = folx.wrap_forward_laplacian(jax.lax.conv_general_dilated_p.bind, flags=flags)
     return rule(operands, options, sparsity_threshold)
-
-
-_PRODUCT, _CONVOLUTION = jax.lax.dot_general_p, jax.lax.conv_general_dilated_p
-folx.register_function(_PRODUCT, _first_layer(_PRODUCT, get_laplacian(_PRODUCT)))
-folx.register_function(_CONVOLUTION, _first_layer(_CONVOLUTION, _convolution))
 
 
 @checked

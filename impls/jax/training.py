@@ -13,7 +13,7 @@ traced cannot be seen to be 0, and all passes remain: they add 0, but XLA fuses,
 import jax
 import jax.numpy as jnp
 
-from impls.checks import checked
+from impls.checks import check_classes, checked
 from impls.jax import finite
 from impls.jax.losses import entropy, kl_divergence
 from impls.jax.norms import steepest
@@ -128,6 +128,7 @@ def virtual_adversarial_training(
     def objective(params, x, labels, *rest, key):
         point, outputs, _ = _passes(f, loss, target, has_aux, params, x, labels, rest)
         logits, state = outputs(params, point)
+        check_classes("f", logits)
         values = _per_sample(loss(logits, labels), x)
         if not (_is_zero(weight) or _is_zero(radius)):
             held, at, clean = jax.lax.stop_gradient((params, point, logits))

@@ -8,7 +8,7 @@ SWEEP_MODE = "function"
 ONCE_MODE = "eager"
 COMPARED_MODES = MODES
 TRACED_SEEDS = True
-SETTINGS = {"": "eager", "computed arguments": "eager", "traced": "function", "any batch size": "any batch"}
+SETTINGS = {"": "eager", "computed arguments": "eager", "traced": "function", "any batch size": "function"}
 
 
 def configure(*, threads, double):
@@ -45,6 +45,11 @@ def transposed(array):
     return array  # no strides
 
 
+def unsized(array, axis):
+    shape = [None if axis == place else size for place, size in enumerate(array.shape)]
+    return tf.raw_ops.PlaceholderWithDefault(input=array, shape=shape)
+
+
 def span(array):
     return float(tf.reduce_min(array)), float(tf.reduce_max(array))
 
@@ -54,6 +59,7 @@ def fixed(array):
 
 
 def gradient(function, x):
+    x = tf.identity(x)  # a tape watches a name: what the function itself holds of x has another
     with tf.GradientTape() as tape:
         tape.watch(x)
         total = tf.reduce_sum(function(x))
@@ -62,6 +68,7 @@ def gradient(function, x):
 
 def value_and_grad(objective):
     def step(params, *arrays):
+        params = tf.nest.map_structure(tf.identity, params)
         with tf.GradientTape() as tape:
             tape.watch(params)
             values = objective(params, *arrays)

@@ -11,6 +11,7 @@ def hvp(loss, x, vector):
 
 
 def _hessian(loss, x):  # reverse over reverse: TensorFlow's forward mode traces and runs slower
+    x = tf.identity(x)  # a tape watches a name: what the loss itself holds of x has another
     with tf.GradientTape(watch_accessed_variables=False, persistent=True) as outer:
         outer.watch(x)
         with tf.GradientTape(watch_accessed_variables=False) as inner:
@@ -28,8 +29,9 @@ def _hessian(loss, x):  # reverse over reverse: TensorFlow's forward mode traces
 def laplacian(loss, x, *, how="hvp", probes=None, with_loss=False):
     vectors = probes  # (K, B, *S)
     if probes is None:
-        n = x[0].shape.num_elements()
-        vectors = tf.broadcast_to(tf.reshape(tf.eye(n, dtype=x.dtype), (n, 1, *x.shape[1:])), (n, *x.shape))
+        n = _numbers(x)
+        units = tf.reshape(tf.eye(n, dtype=x.dtype), (n, 1, *x.shape[1:]))
+        vectors = tf.broadcast_to(units, tf.concat([[n], tf.shape(x)], 0))
     if how == "forward":
         values, forms = loss(x) if with_loss else None, _forward_forms(loss, x, vectors)
     else:
@@ -39,13 +41,26 @@ def laplacian(loss, x, *, how="hvp", probes=None, with_loss=False):
     return (found, values) if with_loss else found
 
 
+def _numbers(x):  # of a sample
+    n = x.shape[1:].num_elements()
+    if n is None:
+        raise ValueError(f"x: got shape {x.shape} while traced, expected a known sample shape, or probes")
+    return n
+
+
 def _forward_forms(loss, x, vectors):  # the same, forward over forward
+    def slope(x, v):
+        with tf.autodiff.ForwardAccumulator(x, v) as accumulator:
+            values = loss(x)  # (B,)
+        return accumulator.jvp(values, unconnected_gradients="zero")
+
+    if not x.shape.is_fully_defined():  # accumulators in one another fail at the tf.shape of what is unknown
+        slope = tf.function(slope, autograph=False)
+
     def form(x, v):
-        with tf.autodiff.ForwardAccumulator(x, v) as outer:
-            with tf.autodiff.ForwardAccumulator(x, v) as inner:
-                values = loss(x)  # (B,)
-            along = inner.jvp(values, unconnected_gradients="zero")
-        return outer.jvp(along, unconnected_gradients="zero")
+        with tf.autodiff.ForwardAccumulator(x, v) as accumulator:
+            along = slope(x, v)  # (B,)
+        return accumulator.jvp(along, unconnected_gradients="zero")
 
     @tf.function(autograph=False)  # one operation to tapes outside: their gradient of nested accumulators is wrong
     def forms(x, vectors):
@@ -91,8 +106,8 @@ def _next(basis, product):  # its part orthogonal to the basis; twice, since onc
 
 
 def _dot(a, b):
-    return tf.reduce_sum(tf.reshape(a * b, (a.shape[0], -1)), 1)  # (B,)
+    return tf.reduce_sum(tf.reshape(a * b, (tf.shape(a)[0], -1)), 1)  # (B,)
 
 
 def _dots(a, b):  # each of a (K, B, *S) with each of b (M, B, *S)
-    return tf.einsum("kbn,mbn->kmb", tf.reshape(a, (*a.shape[:2], -1)), tf.reshape(b, (*b.shape[:2], -1)))
+    return tf.einsum("kbn,mbn->kmb", *(tf.reshape(c, (c.shape[0], tf.shape(c)[1], -1)) for c in (a, b)))

@@ -22,7 +22,7 @@ def perturb_table(loss, table, *, radius, norm="l2"):
         tape.watch(table)
         total = tf.reduce_sum(loss(table))
     gradient = tape.gradient(total, table, unconnected_gradients="zero")  # (V, D)
-    gradient = tf.reshape(gradient, table.shape)  # where it is sparse: adds up what repeated tokens get
+    gradient = tf.convert_to_tensor(gradient)  # where it is sparse: adds up what repeated tokens get
     return tf.stop_gradient(radius * steepest(gradient, norm=norm, scope="tensor"))
 
 

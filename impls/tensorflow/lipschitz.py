@@ -8,7 +8,7 @@ from impls.tensorflow.norms import unit
 
 @checked
 def spectral_norm(weight, u, *, steps=1):
-    matrix = tf.reshape(weight, (weight.shape[0], -1))  # (O, n)
+    matrix = tf.reshape(weight, (tf.shape(weight)[0], -1))  # (O, n)
     for _ in range(steps):
         v = unit(tf.linalg.matvec(matrix, u, transpose_a=True)[None])[0]  # (n,)
         u = unit(tf.linalg.matvec(matrix, v)[None])[0]  # (O,)

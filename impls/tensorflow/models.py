@@ -14,7 +14,7 @@ def cubic(params, x):
 
 
 def linear(params, x):
-    return tf.reshape(x, (x.shape[0], -1)) @ tf.transpose(params["weight"]) + params["bias"]  # (B, C)
+    return tf.reshape(x, (tf.shape(x)[0], -1)) @ tf.transpose(params["weight"]) + params["bias"]  # (B, C)
 
 
 def mlp(params, x):
@@ -30,7 +30,7 @@ def relu_mlp(params, x):
 
 
 def _layers(params, x, activation):
-    hidden = tf.reshape(x, (x.shape[0], -1))  # (B, n)
+    hidden = tf.reshape(x, (tf.shape(x)[0], -1))  # (B, n)
     last = len(params) // 2 - 1
     for layer in range(last):
         hidden = activation(tf.matmul(hidden, params[f"{layer}.weight"], transpose_b=True) + params[f"{layer}.bias"])
@@ -74,17 +74,17 @@ def bert(params, x, mask, *, heads):
 
 def bert_encoder(params, x, mask, *, heads):
     positions, types = (params[f"embeddings.{name}_embeddings.weight"] for name in ("position", "token_type"))
-    x = _norm(params, "embeddings.LayerNorm", x + (positions[: x.shape[1]] + types[0]), 1e-12)
+    x = _norm(params, "embeddings.LayerNorm", x + (positions[: tf.shape(x)[1]] + types[0]), 1e-12)
     for layer in range(sum(name.endswith("attention.self.query.weight") for name in params)):
         x = _encoder_layer(params, f"encoder.layer.{layer}", x, mask, heads)
     return x  # (B, T, D)
 
 
 def _encoder_layer(params, name, x, mask, heads):
-    parted = (*x.shape[:2], heads, -1)
+    parted = (*tf.unstack(tf.shape(x)[:2]), heads, x.shape[-1] // heads)
     projected = (_dense(params, f"{name}.attention.self.{part}", x) for part in ("query", "key", "value"))
     mixed = _attend(*(tf.reshape(part, parted) for part in projected), mask)
-    attended = _dense(params, f"{name}.attention.output.dense", tf.reshape(mixed, x.shape))
+    attended = _dense(params, f"{name}.attention.output.dense", tf.reshape(mixed, tf.shape(x)))
     x = _norm(params, f"{name}.attention.output.LayerNorm", x + attended, 1e-12)  # (B, T, D)
     hidden = _exact_gelu(_dense(params, f"{name}.intermediate.dense", x))  # (B, T, H)
     return _norm(params, f"{name}.output.LayerNorm", x + _dense(params, f"{name}.output.dense", hidden), 1e-12)
@@ -93,7 +93,7 @@ def _encoder_layer(params, name, x, mask, heads):
 def _attention(params, x, mask):
     query, key, value = (_affine(params, f"attention.{name}", x) for name in ("query", "key", "value"))  # (B, T, h, d)
     mixed = _attend(query, key, value, mask)
-    return _affine(params, "attention.output", tf.reshape(mixed, (*x.shape[:2], -1)))  # (B, T, D)
+    return _affine(params, "attention.output", tf.reshape(mixed, (*tf.unstack(tf.shape(x)[:2]), -1)))  # (B, T, D)
 
 
 def _attend(query, key, value, mask):
@@ -123,7 +123,7 @@ def _affine(params, name, x):
 def _dense(params, name, x):
     rows = tf.reshape(x, (-1, x.shape[-1]))  # one product: tf.matmul would make one a sample of it
     product = tf.matmul(rows, params[f"{name}.weight"], transpose_b=True) + params[f"{name}.bias"]
-    return tf.reshape(product, (*x.shape[:-1], -1))
+    return tf.reshape(product, (*tf.unstack(tf.shape(x)[:-1]), product.shape[-1]))
 
 
 def shift(x, directions, coordinates):

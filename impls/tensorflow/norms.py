@@ -45,7 +45,7 @@ def project(x, *, radius, norm="l2"):
         inside, ones = length <= radius, tf.ones_like(length)
         return tf.reshape(rows * tf.where(inside, ones, radius / tf.where(inside, ones, length)), tf.shape(x))
     gaps = tf.reduce_max(tf.abs(rows), 1, keepdims=True) - tf.abs(rows)  # to the largest: keeps its digits far outside
-    count = tf.range(1, rows.shape[1] + 1, dtype=x.dtype)
+    count = tf.cast(tf.range(1, tf.shape(rows)[1] + 1), x.dtype)
     level = tf.reduce_min((tf.cumsum(tf.sort(gaps, 1), 1) + radius) / count, 1, keepdims=True)  # what is left of it
     inside = tf.reduce_sum(tf.abs(rows), 1, keepdims=True) <= radius
     return tf.reshape(tf.where(inside, rows, tf.sign(rows) * tf.maximum(level - gaps, 0)), tf.shape(x))

@@ -5,6 +5,7 @@ from impls.checks import checked
 
 @checked
 def parameter_gradient_penalty(loss, params, *, rate):
+    params = {name: tf.identity(part) for name, part in params.items()}  # a tape watches names: the loss may hold these
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(params)
         mean = tf.reduce_mean(loss(params))

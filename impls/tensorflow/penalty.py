@@ -6,6 +6,7 @@ from impls.tensorflow.norms import l2_norm, unit
 
 @checked
 def input_gradient_penalty(loss, x, *, norm="l2_squared", how="double_backward", xi=0.01, with_loss=False):
+    x = tf.identity(x)  # a tape watches a name: what the loss itself holds of x has another
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(x)
         values = loss(x)  # (B,): one forward pass for the loss and its gradient
@@ -27,7 +28,7 @@ def _sloped(penalty, along):
 
 
 def _norm_and_slope(gradient, norm):
-    fixed, batch = tf.stop_gradient(gradient), gradient.shape[0]
+    fixed, batch = tf.stop_gradient(gradient), tf.shape(gradient)[0]
     if norm == "l2_squared":
         return tf.reduce_sum(tf.square(tf.reshape(gradient, (batch, -1))), 1), 2 * fixed  # (B,), (B, *S)
     if norm == "l2":
@@ -47,6 +48,7 @@ def _along(loss, x, direction):
 
 @checked
 def jacobian_penalty(f, x, *, weights=None, probes=None, with_outputs=False):
+    x = tf.identity(x)  # a tape watches a name: what f itself holds of x has another
     with tf.GradientTape(watch_accessed_variables=False, persistent=True) as tape:
         tape.watch(x)
         outputs = f(x)  # (B, C)
@@ -62,7 +64,7 @@ def _frobenius(outputs, vjp, weights, probes):
     if probes is not None:
         rows = probes if weights is None else probes * tf.sqrt(weights)  # (K, B, C)
         return tf.reduce_mean(_squared_norms(vjp, rows), 0)
-    batch, classes = outputs.shape
+    batch, classes = tf.shape(outputs)[0], outputs.shape[1]
     rows = tf.broadcast_to(tf.eye(classes, dtype=outputs.dtype)[:, None], (classes, batch, classes))
     squares = _squared_norms(vjp, rows)  # (C, B)
     return tf.reduce_sum(squares if weights is None else squares * tf.transpose(weights), 0)
@@ -70,11 +72,12 @@ def _frobenius(outputs, vjp, weights, probes):
 
 def _squared_norms(vjp, rows):
     gradients = tf.stack([vjp(row) for row in tf.unstack(rows)])  # (K, B, *S)
-    return tf.reduce_sum(tf.square(tf.reshape(gradients, (*rows.shape[:2], -1))), 2)  # (K, B)
+    return tf.reduce_sum(tf.square(tf.reshape(gradients, (rows.shape[0], tf.shape(rows)[1], -1))), 2)  # (K, B)
 
 
 @checked
 def tikhonov_penalty(divergence, f, x, *, probes=None, with_outputs=False):
+    x = tf.identity(x)  # a tape watches a name: what f itself holds of x has another
     with tf.GradientTape(watch_accessed_variables=False, persistent=True) as tape:
         tape.watch(x)
         outputs = f(x)  # (B, C)

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
-from impls.checks import check_count, checked
+from impls.checks import check_classes, check_count, checked
 from impls.tensorflow import finite
 from impls.tensorflow.losses import entropy, kl_divergence
 from impls.tensorflow.norms import l2_norm, steepest, unit
@@ -225,8 +225,7 @@ class _Batch:
         places = []
 
         def change(value):
-            if r is not None:
-                value = _shift(value, r)
+            value = _renamed(value) if r is None else _shift(value, r)
             if watch is not None:
                 watch.watch(value)
             places.append(value)
@@ -357,11 +356,20 @@ def _plus(value, r):
 
 def _shift(value, r):
     """value + r, r held fixed."""
-    shifted = _plus(value, tf.cast(r, value.dtype))
-    mask = getattr(value, "_keras_mask", None)  # where a nested model's output brings one along
+    return _with_mask(_plus(value, tf.cast(r, value.dtype)), value)
+
+
+def _renamed(value):
+    """The value under a name of its own: a tape watches names, and a residual branch or the loss may hold this one."""
+    return _with_mask(tf.identity(value), value)
+
+
+def _with_mask(changed, value):
+    """With the mask that a nested model's output brings along."""
+    mask = getattr(value, "_keras_mask", None)
     if mask is not None:
-        shifted._keras_mask = mask
-    return shifted
+        changed._keras_mask = mask
+    return changed
 
 
 def _one_input(x):
@@ -402,9 +410,10 @@ def _finite(name, value, *, eagerly=False):
 
 def _logits(model, y_pred):
     """y_pred, if it is logits as far as can be seen; in mixed precision its KL needs more digits."""
-    if not tf.is_tensor(y_pred) or y_pred.shape.rank != 2 or y_pred.shape[1] == 1:
+    if not tf.is_tensor(y_pred) or y_pred.shape.rank != 2:
         came = f"shape {tuple(y_pred.shape)}" if tf.is_tensor(y_pred) else f"a {type(y_pred).__name__}"
         raise ValueError(f"model: got outputs of {came}, expected logits (B, C) of two classes or more")
+    check_classes("model", y_pred)
     categorical = (keras.losses.categorical_crossentropy, keras.losses.sparse_categorical_crossentropy)
     probabilities = any(
         getattr(loss, "fn", None) in categorical and not loss._fn_kwargs.get("from_logits") for loss in _losses(model)

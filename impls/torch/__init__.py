@@ -47,6 +47,10 @@ def transposed(array):
     return array.movedim(0, -1).contiguous().movedim(-1, 0)
 
 
+def unsized(array, axis):
+    return array  # sizes are always known
+
+
 def span(array):
     return float(array.min()), float(array.max())
 
@@ -56,19 +60,32 @@ def fixed(array):
 
 
 def gradient(function, x):
-    return torch.func.grad(lambda x: function(x).sum())(x)
+    if torch._C._functorch.peek_interpreter_stack() is not None:  # under a transform of torch.func no tensor is a leaf
+        return torch.func.grad(lambda x: function(x).sum())(x)
+    leaf = _watched(x)
+    return _gradients(function(leaf).sum(), [leaf], again=True)[0]
 
 
 def value_and_grad(objective):
-    def mean_and_values(params, *arrays):
-        values = objective(params, *arrays)
-        return values.mean(), values
-
     def step(params, *arrays):
-        grads, values = torch.func.grad(mean_and_values, has_aux=True)(params, *arrays)
-        return values, grads
+        again = any(value.requires_grad for value in params.values())  # they are being differentiated themselves
+        leaves = {name: _watched(value) for name, value in params.items()}
+        values = objective(leaves, *arrays)
+        grads = _gradients(values.mean(), leaves.values(), again)
+        return values if again else values.detach(), dict(zip(leaves, grads, strict=True))
 
     return step
+
+
+def _watched(tensor):  # what is computed from another tensor is watched under a name of its own
+    return tensor.view_as(tensor) if tensor.requires_grad else tensor.detach().requires_grad_()
+
+
+def _gradients(total, tensors, again):
+    tensors = tuple(tensors)
+    if not total.requires_grad:
+        return tuple(map(torch.zeros_like, tensors))
+    return torch.autograd.grad(total, tensors, create_graph=again, materialize_grads=True)
 
 
 def compiled(step, mode):

@@ -534,4 +534,5 @@ def _logits(outputs, batch):
     shape = tuple(outputs.shape) if isinstance(outputs, torch.Tensor) else type(outputs).__name__
     if not isinstance(shape, tuple) or len(shape) != 2 or shape[0] != batch:
         raise ValueError(f"model: got outputs {shape}, expected logits ({batch}, C)")
+    checks.check_classes("model", outputs)
     return outputs

@@ -3,7 +3,7 @@
 import numpy as np
 
 from bench.report import figures
-from bench.store import AgreementRecord, ClaimRecord, ColdRecord, CostRecord, Environment
+from bench.store import AgreementRecord, CallRecord, ClaimRecord, ColdRecord, CostRecord, Environment
 
 
 def power_law(order=2.0, stated=2, coefficient=3.0):
@@ -35,6 +35,14 @@ def agreement_record(value, framework="torch", **options):
     }
     options = {"status": "ok", "measurement": measurement} | options
     return AgreementRecord(usage="hvp", method="hvp", framework=framework, case="tanh-mlp", dtype="float64", **options)
+
+
+def call_record(value, framework="torch", **options):
+    """A method of which one call was made."""
+    parts = {"hvp: vectors": agreement_record(value).measurement}
+    return CallRecord(
+        method="hvp", framework=framework, dtype="float64", **({"status": "ok", "parts": parts} | options)
+    )
 
 
 def cost_record(method, ratio=2.0, block=0, **options):

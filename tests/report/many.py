@@ -13,8 +13,8 @@ from itertools import count, islice
 from pathlib import Path
 from typing import Any
 
+from bench.places import ROOT
 from bench.report import page
-from bench.staleness import ROOT
 from bench.store import FILES, Environment, Header, Latest, latest, read
 
 OTHERWISE = {  # the field in which a copy differs from its record, by kind

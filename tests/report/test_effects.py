@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from bench.report import curve_figures, effect_figures, effects
+from bench.report import curve_figures, curves, effect_figures, effects
 from bench.store import TrainingRecord
 from bench.train import study
 from bench.train.measures import calibration_error, measures
@@ -133,7 +133,7 @@ def test_curves_part_by_their_largest_difference():
         run(framework=name, part="curve", losses=[1.0, 0.5 * factor])
         for name, factor in (("torch", 1), ("jax", 1 + 1e-10), ("tensorflow", 1 - 1e-12))
     ]
-    found = curve_figures.curves_table(records)
+    found = curves.curves_table(records)
     assert found["largest relative difference"].tolist() == ["1.0e-10"] and found["steps"].tolist() == ["2"]
     (figure,) = curve_figures.curve_figures(records).values()
     assert figure.startswith("<?xml")

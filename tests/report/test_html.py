@@ -10,10 +10,10 @@ import shlex
 import pandas as pd
 import pytest
 
+from bench.places import ROOT
 from bench.report import html, page
 from bench.report.reproduce import command
 from bench.report.tables import Shown
-from bench.staleness import ROOT
 from bench.store import (
     FILES,
     KINDS,
@@ -27,6 +27,7 @@ from bench.store import (
 )
 from tests.report.made import (
     agreement_record,
+    call_record,
     claim_record,
     cold_record,
     cost_record,
@@ -144,7 +145,7 @@ def test_json_has_no_word_for_what_is_no_number():
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_record_says_how_it_is_measured_again(kind):
-    made = [*of_every_kind()[1:], *OTHERS, cold_record(), agreement_record([1.0])]
+    made = [*of_every_kind()[1:], *OTHERS, cold_record(), agreement_record([1.0]), call_record([1.0])]
     record = next(each for each in made if each.kind == kind)
     name, *options = shlex.split(command(record).removeprefix("python -m bench "))
     assert name in ("verify", "mutants", "variations", "time", "peers", "selfcheck", "train")

@@ -15,6 +15,7 @@ from bench.store import SelfCheckRecord, VariationRecord, read
 from equivalence.claim import claims
 from tests.report.made import (
     agreement_record,
+    call_record,
     claim_record,
     cold_record,
     cost_record,
@@ -59,7 +60,8 @@ def test_holds_fails_crashed_and_missing_are_told_apart():
 @pytest.mark.parametrize("status", ["failed", "timeout", "skipped", "unsupported", "interrupted", "wrong"])
 def test_no_status_but_ok_looks_like_holding(status):
     found = c1([claim_record(status=status)])["torch"]
-    assert status in found and "holds" not in found
+    said = {"unsupported": tables.NOT_COVERED}.get(status, status)
+    assert said in found and "holds" not in found
 
 
 def test_a_case_without_record_shows():
@@ -365,3 +367,19 @@ def test_a_figure_keeps_its_words_whole():
     assert 'role="img" aria-label="C1  ' in text and figures.INK not in text and "currentColor" in text
     assert [figures.power(10.0**exponent) for exponent in (-5, 0, 2)] == ["10⁻⁵", "10⁰", "10²"]
     assert figures.power(0.5) == "0.5"
+
+
+def test_calls_have_a_row_a_method_and_a_cell_a_framework():
+    raised = call_record([1.0], "jax")
+    raised.parts["hvp: many"] = {"error": "hvp raised ValueError: no"}
+    table = tables.calls_table([call_record([0.25]), raised]).set_index("method")
+    assert table.loc["hvp", "torch"] == "holds, 1 calls" and table.loc["hvp", "jax"] == "FAILS, 2 calls"
+    assert table.loc["hvp", "largest error"].startswith("nan (jax: hvp: many")
+    assert not raised.verdict.holds and "hvp raised ValueError: no" in raised.verdict.reason
+    assert (table.drop(index="hvp")[["torch", "jax"]] == tables.NOT_MEASURED).all(axis=None)
+
+
+def test_a_call_that_is_off_is_rejected_by_numbers_and_one_that_raised_is_caught():
+    off, raised = call_record([1e6]), call_record([1.0], parts={"hvp: vectors": {"error": "no"}})
+    assert not off.verdict.holds and off.verdict.judged
+    assert not raised.verdict.holds and not raised.verdict.judged

@@ -1,0 +1,41 @@
+"""Trainings with the same seed in several frameworks: their losses, and how far they part."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bench.report.tables import framed, of_kind
+from bench.store import TrainingRecord
+
+PARTED_COLUMNS = ("data set", "regime", "frameworks", "steps", "largest relative difference")
+Losses = dict[str, dict[str, np.ndarray]]  # by regime and framework
+
+
+def curves(records: Iterable[Any]) -> dict[str, Losses]:
+    """By data set, what was trained to compare frameworks; with whichever strength was last."""
+    found: dict[str, Losses] = {}
+    for record in sorted(of_kind(records, TrainingRecord), key=lambda record: record.time):
+        if record.part == "curve" and record.losses:
+            regimes = found.setdefault(record.dataset, {})
+            regimes.setdefault(record.regime, {})[record.framework] = np.asarray(record.losses)
+    return found
+
+
+def parted(losses: dict[str, np.ndarray]) -> np.ndarray:
+    """The largest relative difference between frameworks at each step."""
+    steps = min(map(len, losses.values()))
+    every = np.stack([each[:steps] for each in losses.values()])
+    return (every.max(0) - every.min(0)) / np.abs(every).max(0)
+
+
+def curves_table(records: Iterable[Any]) -> pd.DataFrame:
+    """One row a data set and regime that at least two frameworks trained with."""
+    rows = [
+        (data, regime, ", ".join(losses), str(len(parted(losses))), f"{parted(losses).max():.1e}")
+        for data, regimes in curves(records).items()
+        for regime, losses in regimes.items()
+        if len(losses) > 1
+    ]
+    return framed(rows, PARTED_COLUMNS)

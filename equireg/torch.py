@@ -1,0 +1,9 @@
+"""Every method of the contract in PyTorch, and training in one line: `from equireg.torch import fgm`."""
+
+from equireg.facade import facade
+
+__all__, __getattr__ = facade("torch", "perturbed")
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -1,0 +1,97 @@
+"""The battery of calls: complete, and able to reject what is wrong in a value or in any one gradient."""
+
+import copy
+import dataclasses
+
+import numpy as np
+import pytest
+
+from equivalence.calls import STANDING, called, calls
+from equivalence.calls.call import FIXED, expected, weights
+from equivalence.calls.measure import compare, expectations, judged
+from equivalence.cases import build
+from equivalence.foreign.loading import stubs
+from equivalence.judge import AGREEMENT_UNITS, judge
+from equivalence.reference import Reference
+
+SAMPLERS = {"rademacher", "gaussian", "uniform", "uniform_sphere", "uniform_ball", "dropout_mask"}
+SOME = ("fgm: l2, vectors", "jacobian_penalty: weights, probes, matrices", "freelb_loss: l2, 2 steps, matrices")
+
+
+def right(name):
+    """What a right implementation would hand on for a call: the oracle's own numbers, unprojected where they are."""
+    call = calls()[name]
+    parts = expected(call, Reference(build([call.case])[call.case]))
+    return [{"value": part.value, "gradients": dict(part.gradients)} for part in parts]
+
+
+def measured(name, found):
+    """The measurement of raw numbers, with the arguments left out whose gradients are differences."""
+    parts, scales = expectations(name)
+    kept = [
+        dataclasses.replace(
+            part, gradients={key: g for key, g in part.gradients.items() if key not in part.errors}, errors={}
+        )
+        for part in parts
+    ]
+    return compare(found, kept, scales, "float64")
+
+
+def test_every_function_that_gives_numbers_is_called_in_every_setting():
+    assert {call.method for call in calls().values()} == set(stubs()) - SAMPLERS
+    for method in {call.method for call in calls().values()} - {"smooth_labels"}:
+        assert called(method, "traced"), f"{method} is not called on {' or '.join(STANDING)}"
+
+
+def test_weights_are_divided_out_exactly():
+    assert set(np.abs(weights((40, 3))).ravel()) <= {0.5, 1.0, 2.0}
+
+
+@pytest.mark.parametrize("name", SOME)
+def test_the_oracles_own_numbers_hold(name):
+    assert judge(measured(name, right(name))).holds
+
+
+@pytest.mark.parametrize("name", SOME)
+def test_a_value_that_is_off_is_rejected(name):
+    found = right(name)
+    found[0]["value"] = found[0]["value"] * (1 + 1e-9)
+    assert not judge(measured(name, found)).holds
+
+
+@pytest.mark.parametrize("name", SOME)
+def test_a_gradient_that_is_off_in_one_argument_is_rejected(name):
+    for part, result in enumerate(right(name)):
+        for argument in result["gradients"]:
+            found = copy.deepcopy(right(name))
+            gradient = np.array(found[part]["gradients"][argument])
+            gradient.flat[-1] += 1e-3
+            found[part]["gradients"][argument] = gradient
+            if argument not in expectations(name)[0][part].errors:
+                assert not judge(measured(name, found)).holds, argument
+
+
+def test_a_perturbation_is_held_fixed_in_every_argument():
+    call = calls()["pgd: l2, 2 steps, matrices"]
+    assert call.pulls == (FIXED,)
+    parts, _ = expectations(call.name)
+    assert {"x", "start"} <= parts[0].gradients.keys()
+    assert not any(gradient.any() for gradient in parts[0].gradients.values())
+
+
+def test_differences_are_as_good_as_their_error_says():
+    """The derivative of a mean of products is known: that of the penalty in its weights, which it is linear in."""
+    parts, _ = expectations("jacobian_penalty: weights, matrices")
+    assert parts[0].errors["class_weights"] < 1e-12 * np.abs(parts[0].gradients["class_weights"]).max()
+
+
+def test_an_exception_and_numbers_of_another_shape_are_said():
+    assert judged("fgm: l2, vectors", {"error": "fgm raised"}, "float64") == {"error": "fgm raised"}
+    found = [{"value": [0.0], "gradients": {}}]
+    assert "error" in judged("fgm: l2, vectors", found, "float64")
+
+
+def test_units_of_agreement_are_the_judges():
+    found = right("fgm: l2, vectors")
+    units = measured("fgm: l2, vectors", found)
+    assert max(map(abs, units["value"])) <= AGREEMENT_UNITS
