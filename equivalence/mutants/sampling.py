@@ -190,7 +190,7 @@ def sphere_over_the_last_axis(m, bridge):
 )
 def sphere_of_numbers(m, bridge):
     def uniform_sphere(seed, shape, *, like):
-        return m.unit(m.gaussian(seed, shape, like=like), scope="tensor" if len(shape) == 1 else "sample")
+        return m.unit(m.gaussian(seed, shape, like=like), scope="tensor" if math.prod(shape[1:]) == 1 else "sample")
 
     return {"uniform_sphere": uniform_sphere}
 
@@ -252,7 +252,7 @@ def one_radius(m, bridge):
 )
 def radius_of_the_direction(m, bridge):
     def uniform_ball(seed, shape, *, like, norm="l2"):
-        if norm != "l2" or len(shape) < 2:
+        if norm != "l2":
             return m.uniform_ball(seed, shape, like=like, norm=norm)
         point = m.uniform_sphere(seed, shape, like=like)
         share = m.l2_norm(point[:, : (shape[1] + 1) // 2]) ** 2

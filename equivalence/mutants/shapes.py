@@ -1,6 +1,7 @@
 """Right for a batch of vectors, wrong for other shapes: images, sequences, single numbers, one sample, n unlike B."""
 
 import functools
+import math
 
 import numpy as np
 
@@ -9,6 +10,12 @@ from equivalence.parts.composed import summed
 
 MUTANTS: list[Mutant] = []
 mistake = functools.partial(collect(MUTANTS, "shapes"), called=True)
+SQUEEZED = "x.squeeze() makes (B,) of (B, 1), and norm(dim=-1) is then the batch's"
+
+
+def numbers(x):
+    """Whether each sample is a single number."""
+    return math.prod(x.shape[1:]) == 1
 
 
 def along_axis(x, axis):
@@ -35,10 +42,10 @@ def norms_added_up(m, bridge):
     return {"l2_norm": lambda x: m.l2_norm(x) if len(x.shape) < 3 else summed(along_axis(x, len(x.shape) - 1))}
 
 
-@mistake("steepest: numbers have one norm for the batch", "norm(dim=-1), and the last axis is the batch's")
+@mistake("steepest: numbers have one norm for the batch", SQUEEZED)
 def steepest_of_numbers(m, bridge):
     def steepest(x, *, norm="l2", scope="sample"):
-        return m.steepest(x, norm=norm, scope="tensor" if len(x.shape) == 1 else scope)
+        return m.steepest(x, norm=norm, scope="tensor" if numbers(x) else scope)
 
     return {"steepest": steepest}
 
@@ -53,10 +60,10 @@ def projected_by_position(m, bridge):
     return {"project": project}
 
 
-@mistake("fgm: numbers have one norm for the batch", "norm(dim=-1), and the last axis is the batch's")
+@mistake("fgm: numbers have one norm for the batch", SQUEEZED)
 def attack_on_numbers(m, bridge):
     def fgm(loss, x, *, norm="l2", scope="sample", **options):
-        return m.fgm(loss, x, norm=norm, scope="tensor" if len(x.shape) == 1 else scope, **options)
+        return m.fgm(loss, x, norm=norm, scope="tensor" if numbers(x) else scope, **options)
 
     return {"fgm": fgm}
 
@@ -93,10 +100,10 @@ def steps_by_channel(m, bridge):
     return {"pgd": pgd}
 
 
-@mistake("freelb_loss: numbers are perturbed as one", "a norm over the last axis, and the last axis is the batch's")
+@mistake("freelb_loss: numbers are perturbed as one sample", SQUEEZED)
 def numbers_as_one(m, bridge):
     def freelb_loss(loss, x, start, **options):
-        if len(x.shape) > 1:
+        if not numbers(x):
             return m.freelb_loss(loss, x, start, **options)
         losses, r = m.freelb_loss(lambda row: loss(row[0])[None], x[None], start[None], **options)
         return losses[0], r[0]
@@ -115,10 +122,10 @@ def positions_alike(m, bridge):
     return {"vat_perturbation": vat_perturbation}
 
 
-@mistake("vat_loss: a batch of numbers has one direction", "d.view(len(d), -1) left out: norm(dim=-1) is the batch's")
+@mistake("vat_loss: numbers have one direction", SQUEEZED)
 def one_direction_of_numbers(m, bridge):
     def vat_loss(f, x, start, *, radius, entropy_weight=0.0, logits=None, **options):
-        if len(x.shape) > 1:
+        if not numbers(x):
             return m.vat_loss(f, x, start, radius=radius, entropy_weight=entropy_weight, logits=logits, **options)
         direction = m.vat_perturbation(f, x, start, radius=1.0, **options)
         clean = bridge.fixed(f(x))
@@ -195,10 +202,12 @@ def positions_for_samples(m, bridge):
     return {"hvp": hvp}
 
 
-@mistake("wgan_gradient_penalty: numbers share one weight", "a weight of a sample's shape, which is () for numbers")
+@mistake(
+    "wgan_gradient_penalty: numbers share one weight", "rand_like(real[:1]), of which one number is left for numbers"
+)
 def one_weight_for_numbers(m, bridge):
     def wgan_gradient_penalty(critic, real, fake, mix, **options):
-        if len(real.shape) != 1:
+        if not numbers(real):
             return m.wgan_gradient_penalty(critic, real, fake, mix, **options)
         return m.wgan_gradient_penalty(critic, real, fake, 0 * mix + mix[:1], **options)
 

@@ -25,20 +25,17 @@ NEAR = 1e-3  # of the norm 1 comes one sample at least, but for a chance of (1 -
 REPEATED = 0.01  # of the numbers may occur twice: more than do on a grid of 2^24 numbers, far less than if any recur
 
 
-def draw(methods: SimpleNamespace, seed: Any, shape: tuple[int, ...], like: Any) -> dict[str, Any]:
-    """By name what samplers draw: those of numbers in any shape but (B,), those of samples in any but ()."""
-    found = {}
-    if len(shape) != 1:
-        found |= {
-            name: getattr(methods, name)(seed, shape, like=like) for name in ("rademacher", "gaussian", "uniform")
-        }
-        found["dropout_mask"] = methods.dropout_mask(seed, shape, rate=RATE, like=like)
-    if shape:
-        found["uniform_sphere"] = methods.uniform_sphere(seed, shape, like=like)
-        found |= {
-            f"uniform_ball {p}": methods.uniform_ball(seed, shape, like=like, norm=p) for p in ("l2", "linf", "l1")
-        }
-    return found
+def numbers(methods: SimpleNamespace, seed: Any, shape: tuple[int, ...], like: Any) -> dict[str, Any]:
+    """By name what samplers of single numbers draw, in any shape."""
+    found = {name: getattr(methods, name)(seed, shape, like=like) for name in ("rademacher", "gaussian", "uniform")}
+    return found | {"dropout_mask": methods.dropout_mask(seed, shape, rate=RATE, like=like)}
+
+
+def points(methods: SimpleNamespace, seed: Any, shape: tuple[int, ...], like: Any) -> dict[str, Any]:
+    """By name what samplers of points draw, one a sample: (B, *S)."""
+    balls = {p: methods.uniform_ball(seed, shape, like=like, norm=p) for p in ("l2", "linf", "l1")}
+    sphere = {"uniform_sphere": methods.uniform_sphere(seed, shape, like=like)}
+    return sphere | {f"uniform_ball {p}": drawn for p, drawn in balls.items()}
 
 
 def rows(drawn: Draws) -> Draws:
@@ -73,39 +70,39 @@ def tests(drawn: Draws, others: Draws) -> Iterator[Named]:
         signs = [draws[name] > 0 for draws in (first, second)]
         yield from alone_and_together(f"{name}: signs", *signs, coin(0.5), 0.5)  # no minus
     for name, (turned, wrong) in MAGNITUDES.items():
-        numbers = turned(first[name])
-        yield from alone_and_together(f"{name}: magnitudes", numbers, turned(second[name]), uniform, wrong)
+        magnitudes = turned(first[name])
+        yield from alone_and_together(f"{name}: magnitudes", magnitudes, turned(second[name]), uniform, wrong)
         yield f"{name}: repeated", repeated(first[name])
         if name != "uniform":
-            yield f"{name}: signs and magnitudes", coupled(first[name] > 0, numbers)
+            yield f"{name}: signs and magnitudes", coupled(first[name] > 0, magnitudes)
     yield from streams(first["uniform_ball l2"])
 
 
 def alone_and_together(
-    name: str, numbers: Array, others: Array, function: Callable[[Array], Array], wrong: float
+    name: str, found: Array, others: Array, function: Callable[[Array], Array], wrong: float
 ) -> Iterator[Named]:
     """Measure numbers (N, m), pairs of them from two samples, and the largest of a sample.
 
     Pairs are of neighbouring samples, of samples half a batch apart, and of draws with two seeds. Where one number
     stands for two, its distribution is not squared.
     """
-    half, quarter = len(numbers) // 2, len(numbers) // 4
-    near = numbers[:quarter]
-    pairs = [(near[::2], near[1::2]), (numbers[quarter:half], numbers[half + quarter :])]
-    pairs.append((numbers[half : half + quarter], others[:quarter]))
+    half, quarter = len(found) // 2, len(found) // 4
+    near = found[:quarter]
+    pairs = [(near[::2], near[1::2]), (found[quarter:half], found[half + quarter :])]
+    pairs.append((found[half : half + quarter], others[:quarter]))
     larger = [np.maximum(*pair) for pair in pairs]
-    levels, count = function(np.unique(numbers)), numbers.shape[1]
+    levels, count = function(np.unique(found)), found.shape[1]
     share = min(map(np.size, larger)) / sum(map(np.size, larger))
-    yield name, sampled([numbers], function, wrong)
-    pool = np.concatenate([np.ravel(found) for found in larger])
+    yield name, sampled([found], function, wrong)
+    pool = np.concatenate([np.ravel(pair) for pair in larger])
     yield f"{name}, two", sampled([pool], lambda t: function(t) ** 2, share * float((levels - levels**2).max()))
     fewer = float((levels ** (count - 1) - levels**count).max())
-    yield f"{name}, all of a sample", sampled([numbers.max(1)], lambda t: function(t) ** count, fewer)
+    yield f"{name}, all of a sample", sampled([found.max(1)], lambda t: function(t) ** count, fewer)
 
 
-def coupled(signs: Array, numbers: Array) -> dict[str, Any]:
+def coupled(signs: Array, magnitudes: Array) -> dict[str, Any]:
     """Measure that numbers turned round where a sign is negative are uniform still. A sign read off them would show."""
-    return sampled([np.where(signs[:, : numbers.shape[1]], numbers, 1 - numbers)], uniform, 0.5)
+    return sampled([np.where(signs[:, : magnitudes.shape[1]], magnitudes, 1 - magnitudes)], uniform, 0.5)
 
 
 def repeated(drawn: Array) -> dict[str, Any]:
@@ -113,28 +110,28 @@ def repeated(drawn: Array) -> dict[str, Any]:
     return bound(np.array([REPEATED - recurring(np.abs(drawn))]), 0.0)
 
 
-def recurring(numbers: Array) -> float:
+def recurring(found: Array) -> float:
     """The share of the numbers that have occurred before."""
-    return 1 - len(np.unique(numbers)) / numbers.size
+    return 1 - len(np.unique(found)) / found.size
 
 
-def streams(points: Array) -> Iterator[Named]:
+def streams(found: Array) -> Iterator[Named]:
     """Measure that radii in the L2 ball do not come from the numbers that directions come from.
 
     A generator that is started twice gives both the same bits. The k-th radius then goes with the k-th component drawn:
     in JAX with its sign, elsewhere with the sign of every second one, there or beside it.
     """
-    large = in_l2_ball(points)[:, 0] > 0.5
-    signs = np.ravel(points)[: len(points)] > 0
+    large = in_l2_ball(found)[:, 0] > 0.5
+    signs = np.ravel(found)[: len(found)] > 0
     for where, beside in (("at its place", signs), ("beside it", signs.reshape(-1, 2)[:, ::-1].ravel())):
         yield f"uniform_ball l2: radius and sign {where}", sampled([large ^ beside], coin(0.5), 0.25)
 
 
-def of_numbers(drawn: Draws) -> Iterator[Named]:
-    """Measure samples that are single numbers, (B,): on the sphere ±1, in a ball uniform in (-1, 1)."""
-    yield "uniform_sphere (B,): ±1", exact(np.abs(drawn["uniform_sphere"]) - 1, 1.0, "float64")
+def on_a_line(drawn: Draws) -> Iterator[Named]:
+    """Measure points (B, 1) in one dimension: on the sphere ±1, in a ball uniform in (-1, 1)."""
+    yield "uniform_sphere on a line: ±1", exact(np.abs(drawn["uniform_sphere"]) - 1, 1.0, "float64")
     for name in ("uniform_ball l2", "uniform_ball linf", "uniform_ball l1"):
-        yield f"{name} (B,)", sampled([(1 + drawn[name]) / 2], uniform, 0.5)  # ±1, or one norm for the batch
+        yield f"{name} on a line", sampled([(1 + drawn[name]) / 2], uniform, 0.5)  # ±1, or one norm for the batch
 
 
 def uniform(t: Array) -> Array:

@@ -6,29 +6,29 @@ from typing import Any
 import numpy as np
 
 from equivalence.measure import bound, exact
-from equivalence.parts.distributions import REPEATED, Draws, Named, draw, recurring
+from equivalence.parts.distributions import REPEATED, Draws, Named, recurring
 from equivalence.problem import Problem
 
 BITS = 32
 SEEDS = (0, *(2**bit for bit in range(BITS)))
 COINS = ("rademacher", "dropout_mask")
-FEW, NUMBERS, ONE = (8, 3, 3), (2_000,), ()  # shapes
+Asked = tuple[Callable[..., dict[str, Any]], tuple[int, ...]]  # `numbers` or `points`, and a shape
 
 
-def by_number(problem: Problem, seed: int, *shapes: tuple[int, ...]) -> tuple[Draws, ...]:
-    """What every sampler draws in each of the shapes."""
-    return problem.compile(lambda point: drawn(problem, seed, shapes), sweep=False)()
+def by_number(problem: Problem, seed: int, *asked: Asked) -> tuple[Draws, ...]:
+    """What samplers draw, with the seed as a number."""
+    return problem.compile(lambda point: drawn(problem, seed, asked), sweep=False)()
 
 
-def by_array(problem: Problem, *shapes: tuple[int, ...]) -> Callable[[int], tuple[Draws, ...]]:
+def by_array(problem: Problem, *asked: Asked) -> Callable[[int], tuple[Draws, ...]]:
     """The same for any seed, which comes as an array where it may be traced."""
     if problem.bridge.TRACED_SEEDS:
-        return problem.compile(lambda point, seed: drawn(problem, seed, shapes))
-    return lambda seed: by_number(problem, seed, *shapes)
+        return problem.compile(lambda point, seed: drawn(problem, seed, asked))
+    return lambda seed: by_number(problem, seed, *asked)
 
 
-def drawn(problem: Problem, seed: Any, shapes: Sequence[tuple[int, ...]]) -> list[dict[str, Any]]:
-    return [draw(problem.methods, seed, shape, problem.data["x"]) for shape in shapes]
+def drawn(problem: Problem, seed: Any, asked: Sequence[Asked]) -> list[dict[str, Any]]:
+    return [draw(problem.methods, seed, shape, problem.data["x"]) for draw, shape in asked]
 
 
 def every_bit(found: Sequence[Draws]) -> Iterator[Named]:
