@@ -97,6 +97,7 @@ def freelb(words: str, case: str, **options: Any) -> Call:
         case,
         lambda m, p: m.freelb_loss(p.loss, p.x, p.extra.start, **options),
         (lambda p: pullbacks.freelb_loss(p.loss, p.x, p.extra.start, **options)[0], FIXED),
+        held=("start",),
     )
 
 

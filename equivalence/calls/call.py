@@ -34,6 +34,7 @@ class Call:
     `call(m, p)` returns what the function returns. `pulls` has one entry for each result: a function of the oracle's
     point that gives the result's pullback, cotangent -> (x_bar, params_bar), or FIXED. `flows` names further arguments
     whose gradients are compared, "x" or arrays of the case's `extra`: there the oracle's values are differenced.
+    `held` names those that are held fixed, as the start of an iteration is.
     Where the case has `exact` arithmetic, small integers in every order of operations, nothing is moved to find out how
     errors grow: at ties and zeros a moved problem has another answer.
     """
@@ -44,6 +45,7 @@ class Call:
     call: Callable[[Any, Point], Any]
     pulls: tuple[Pull | None, ...] = (FIXED,)
     flows: tuple[str, ...] = ()
+    held: tuple[str, ...] = ()
     exact: bool = False
 
     @property
@@ -109,6 +111,7 @@ def gradients(
     found = {f"θ {name}": params_bar.get(name, np.zeros_like(array)) for name, array in point.params.items()}
     if x_bar is not None and point.case.tokens is None:
         found["x"] = x_bar
+    found |= {name: np.zeros_like(named[name]) for name in call.held}
     errors = {}
     for name in flows:
         found[name], errors[name] = difference(call, point, part, name, cotangent)

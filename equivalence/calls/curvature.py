@@ -90,6 +90,7 @@ def eigenpair(words: str, case: str, exact: bool = False, **options: Any) -> Cal
         case,
         lambda m, p: m.top_eigenpair(p.loss, p.x, p.extra.start, **options),
         (pull, FIXED),
+        held=("start",),
         exact=exact,
     )
 

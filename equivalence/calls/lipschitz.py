@@ -16,7 +16,14 @@ def spectral(words: str, case: str, name: str, **options: Any) -> Call:
         pullback = pullbacks.spectral_norm(*arrays(p), **options)[0]
         return lambda c: (None, {name: pullback(c)})
 
-    return Call("spectral_norm", words, case, lambda m, p: m.spectral_norm(*arrays(p), **options), (pull, FIXED))
+    return Call(
+        "spectral_norm",
+        words,
+        case,
+        lambda m, p: m.spectral_norm(*arrays(p), **options),
+        (pull, FIXED),
+        held=(f"u {name}",),
+    )
 
 
 def bound(words: str, case: str, **options: Any) -> Call:
@@ -30,7 +37,7 @@ def bound(words: str, case: str, **options: Any) -> Call:
 def calls() -> Iterator[Call]:
     for steps in (1, 2, 5, 50):
         yield spectral(f"{steps} steps", "call-vectors", "0.weight", steps=steps)
-    for steps in (1, 5):
+    for steps in (1, 12):
         yield bound(f"{steps} steps", "call-vectors", steps=steps)
     yield bound("kernels, 2 steps", "call-words", steps=2)
     yield spectral("by default", "call-vectors", "1.weight")

@@ -64,6 +64,7 @@ def smoothness(words: str, case: str, logits: bool = False, **options: Any) -> C
         case,
         call,
         (lambda p: pullbacks.vat_loss(p.f, p.x, p.extra.start, **options),),
+        held=("start",),
     )
 
 

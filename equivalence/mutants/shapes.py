@@ -202,18 +202,6 @@ def positions_for_samples(m, bridge):
     return {"hvp": hvp}
 
 
-@mistake(
-    "wgan_gradient_penalty: numbers share one weight", "rand_like(real[:1]), of which one number is left for numbers"
-)
-def one_weight_for_numbers(m, bridge):
-    def wgan_gradient_penalty(critic, real, fake, mix, **options):
-        if not numbers(real):
-            return m.wgan_gradient_penalty(critic, real, fake, mix, **options)
-        return m.wgan_gradient_penalty(critic, real, fake, 0 * mix + mix[:1], **options)
-
-    return {"wgan_gradient_penalty": wgan_gradient_penalty}
-
-
 @mistake("dropout_loss: an image's channels are dropped whole", "Dropout2d for Dropout, as soon as there are four axes")
 def channels_dropped(m, bridge):
     def dropout_loss(loss, x, masks):

@@ -13,7 +13,10 @@ Array = Any  # each framework's own
 
 @dataclass(frozen=True)
 class Shape:
-    """Sizes by letter: a letter stands for one size throughout a call, `*S` for any number of axes."""
+    """Sizes by letter: a letter stands for one size throughout a call, `*S` for any number of axes.
+
+    A sample has at least one axis in all that is verified: single numbers are (B, 1).
+    """
 
     sizes: str
     kind: str = "floating"  # "any" where integers will do
