@@ -174,7 +174,7 @@ def judge_sampler(measurement: dict[str, Any]) -> Verdict:
     """
     statistics, wrong = array_of(measurement, "statistics"), array_of(measurement, "wrong")
     draws = number_of(measurement, "draws")
-    if not draws >= 1 or (statistics < 0).any() or not (statistics > 0).any():
+    if not draws >= 1 or (statistics < 0).any():
         return Verdict(False, f"{draws:g} draws, distances {statistics.tolist()}: nothing was drawn", judged=False)
     band = math.sqrt(math.log(2 / FALSE_ALARM) / (2 * draws))
     seen = band + math.sqrt(math.log(2 / (1 - POWER)) / (2 * draws))  # so far off is seen with that power

@@ -188,7 +188,7 @@ class Call:
             if self.bridge.finite(value) is None:
                 return value
             value = int(value)
-        return check_count(name, value, wanted.lowest)
+        return check_count(name, value, wanted)
 
     def check_tree(self, name: str, value: Any, copies: bool) -> None:
         """A dict of floating-point arrays; K copies of each of `params`."""
@@ -303,8 +303,10 @@ def said(wanted: Interval) -> str:
     return low + (" and" if low and high else "") + high
 
 
-def check_count(name: str, value: Any, lowest: int) -> int:
+def check_count(name: str, value: Any, wanted: Count) -> int:
     """A whole number, as Python's own: NumPy's are not what a framework's seeds and sizes take."""
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < lowest:
-        raise ValueError(f"{name}: got {value!r}, expected a whole number ≥ {lowest}")
+    highest = math.inf if wanted.highest is None else wanted.highest
+    if isinstance(value, bool) or not isinstance(value, Integral) or not wanted.lowest <= value <= highest:
+        most = "" if wanted.highest is None else f" and ≤ {wanted.highest}"
+        raise ValueError(f"{name}: got {value!r}, expected a whole number ≥ {wanted.lowest}{most}")
     return int(value)

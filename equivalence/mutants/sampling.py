@@ -1,7 +1,11 @@
 """Generators that draw something else, or the same for everyone."""
 
+import math
+
+import numpy as np
+
 from equivalence.mutant import Mutant, collect
-from equivalence.parts.composed import each
+from equivalence.parts.composed import each, rounded
 
 MUTANTS: list[Mutant] = []
 mistake = collect(MUTANTS, "sampling")
@@ -138,3 +142,158 @@ def gaussian_dropout(m, bridge):
         return 1 + (rate / (1 - rate)) ** 0.5 * m.gaussian(seed, shape, like=like)
 
     return {"dropout_mask": dropout_mask}
+
+
+# Seeds.
+
+
+def with_seed(change):
+    """The replacement in which every sampler gets a changed seed."""
+
+    def replace(m, bridge):
+        def of(name):
+            return lambda seed, shape, **options: getattr(m, name)(change(seed), shape, **options)
+
+        return {name: of(name) for name in SAMPLERS}
+
+    return replace
+
+
+mistake("samplers: 16 bits of the seed", "seed & 0xFFFF, into a smaller generator's state")(
+    with_seed(lambda s: s % 2**16)
+)
+mistake("samplers: 31 bits of the seed", "a signed 32-bit integer's")(with_seed(lambda seed: seed % 2**31))
+mistake("samplers: the seed's lowest bit is lost", "2·(seed // 2): even numbers for one stream, odd for another")(
+    with_seed(lambda seed: seed - seed % 2)
+)
+mistake(
+    "samplers: a seed that is an array draws something else",
+    "folded into a key that stands for 0, where a number is made a key of its own",
+    impossible={"torch": "a seed is a number there"},
+)(with_seed(lambda seed: seed + 1 if hasattr(seed, "shape") else seed))
+
+
+# Several axes, and none.
+
+
+@mistake("uniform_sphere: normalised over the last axis alone", "norm(dim=-1): right for vectors")
+def sphere_over_the_last_axis(m, bridge):
+    def uniform_sphere(seed, shape, *, like):
+        point = m.gaussian(seed, shape, like=like)
+        return point / sum(point[..., k : k + 1] ** 2 for k in range(shape[-1])) ** 0.5
+
+    return {"uniform_sphere": uniform_sphere}
+
+
+@mistake(
+    "uniform_sphere: single numbers are normalised as one sample", "norm(dim=-1), and the last axis is the batch's"
+)
+def sphere_of_numbers(m, bridge):
+    def uniform_sphere(seed, shape, *, like):
+        return m.unit(m.gaussian(seed, shape, like=like), scope="tensor" if math.prod(shape[1:]) == 1 else "sample")
+
+    return {"uniform_sphere": uniform_sphere}
+
+
+@mistake("uniform_ball: a root of the last axis's size", "U^{1/d}, d = shape[-1]: right for vectors")
+def root_of_the_last_axis(m, bridge):
+    def uniform_ball(seed, shape, *, like, norm="l2"):
+        if norm != "l2":
+            return m.uniform_ball(seed, shape, like=like, norm=norm)
+        point = m.uniform_sphere(seed, shape, like=like)
+        return point * each(m.uniform(seed + 1, shape[:1], like=like) ** (1 / shape[-1]), point)
+
+    return {"uniform_ball": uniform_ball}
+
+
+def along_an_axis(name):
+    """The replacement in which what is drawn for the first place of an axis serves all of it."""
+
+    def replace(m, bridge):
+        def draw(seed, shape, **options):
+            drawn = getattr(m, name)(seed, shape, **options)
+            return drawn if len(shape) < 2 else 0 * drawn + drawn[:, :1]
+
+        return {name: draw}
+
+    return replace
+
+
+for name in ("rademacher", "gaussian", "uniform", "dropout_mask"):
+    mistake(f"{name}: one draw along an axis", "noise of shape (B, 1, …), broadcast: Dropout2d's, or a position's")(
+        along_an_axis(name)
+    )
+
+
+@mistake("samplers: float64 whatever the dtype is", "NumPy draws in float64, and nothing casts")
+def always_double(m, bridge):
+    def of(name):
+        return lambda seed, shape, *, like: getattr(m, name)(seed, shape, like=bridge.from_numpy(np.zeros(1)))
+
+    return {name: of(name) for name in ("gaussian", "uniform")}
+
+
+# What should be independent.
+
+
+@mistake("uniform_ball: one radius for the batch", "rand(1) for rand(len(x), 1)")
+def one_radius(m, bridge):
+    def uniform_ball(seed, shape, *, like, norm="l2"):
+        if norm != "l2":
+            return m.uniform_ball(seed, shape, like=like, norm=norm)
+        radius = m.uniform(seed + 1, shape[:1], like=like)[0] ** (1 / math.prod(shape[1:]))
+        return radius * m.uniform_sphere(seed, shape, like=like)
+
+    return {"uniform_ball": uniform_ball}
+
+
+@mistake(
+    "uniform_ball: the radius is the direction's own share", "a draw saved: the share of the first half is uniform"
+)
+def radius_of_the_direction(m, bridge):
+    def uniform_ball(seed, shape, *, like, norm="l2"):
+        if norm != "l2":
+            return m.uniform_ball(seed, shape, like=like, norm=norm)
+        point = m.uniform_sphere(seed, shape, like=like)
+        share = m.l2_norm(point[:, : (shape[1] + 1) // 2]) ** 2
+        return point * each(share ** (1 / math.prod(shape[1:])), point)
+
+    return {"uniform_ball": uniform_ball}
+
+
+@mistake("uniform_ball: radius and direction from one seed", "two generators started alike, or one key used twice")
+def one_key_twice(m, bridge):
+    def uniform_ball(seed, shape, *, like, norm="l2"):
+        if norm != "l2":
+            return m.uniform_ball(seed, shape, like=like, norm=norm)
+        point = m.uniform_sphere(seed, shape, like=like)
+        return point * each(m.uniform(seed, shape[:1], like=like) ** (1 / math.prod(shape[1:])), point)
+
+    return {"uniform_ball": uniform_ball}
+
+
+@mistake("uniform_ball: a sign is read off its magnitude in the l∞ ball", "one bit of the uniform number used twice")
+def sign_of_the_magnitude(m, bridge):
+    def uniform_ball(seed, shape, *, like, norm="l2"):
+        drawn = m.uniform_ball(seed, shape, like=like, norm=norm)
+        return abs(drawn) * m.steepest(abs(drawn) - 0.5, norm="linf") if norm == "linf" else drawn
+
+    return {"uniform_ball": uniform_ball}
+
+
+@mistake("uniform_ball: one sign for all of a sample in the l1 ball", "signs of shape (B, 1), broadcast")
+def one_sign_a_sample(m, bridge):
+    def uniform_ball(seed, shape, *, like, norm="l2"):
+        drawn = m.uniform_ball(seed, shape, like=like, norm=norm)
+        return abs(drawn) * each(m.rademacher(seed + 1, shape[:1], like=like), drawn) if norm == "l1" else drawn
+
+    return {"uniform_ball": uniform_ball}
+
+
+def in_float32(name):
+    """The replacement that draws numbers with the digits of float32."""
+    return lambda m, bridge: {name: lambda *given, **options: rounded(getattr(m, name)(*given, **options))}
+
+
+for name in ("gaussian", "uniform"):
+    mistake(f"{name}: drawn in float32", "torch.rand(shape).to(like): the default dtype's digits")(in_float32(name))

@@ -1,6 +1,7 @@
 """Right for a batch of vectors, wrong for other shapes: images, sequences, single numbers, one sample, n unlike B."""
 
 import functools
+import math
 
 import numpy as np
 
@@ -9,6 +10,12 @@ from equivalence.parts.composed import summed
 
 MUTANTS: list[Mutant] = []
 mistake = functools.partial(collect(MUTANTS, "shapes"), called=True)
+SQUEEZED = "x.squeeze() makes (B,) of (B, 1), and norm(dim=-1) is then the batch's"
+
+
+def numbers(x):
+    """Whether each sample is a single number."""
+    return math.prod(x.shape[1:]) == 1
 
 
 def along_axis(x, axis):
@@ -35,6 +42,14 @@ def norms_added_up(m, bridge):
     return {"l2_norm": lambda x: m.l2_norm(x) if len(x.shape) < 3 else summed(along_axis(x, len(x.shape) - 1))}
 
 
+@mistake("steepest: numbers have one norm for the batch", SQUEEZED)
+def steepest_of_numbers(m, bridge):
+    def steepest(x, *, norm="l2", scope="sample"):
+        return m.steepest(x, norm=norm, scope="tensor" if numbers(x) else scope)
+
+    return {"steepest": steepest}
+
+
 @mistake("project: each vector of a sequence by itself", "renorm over the last axis, as torch.renorm does for tables")
 def projected_by_position(m, bridge):
     def project(x, *, radius, norm="l2"):
@@ -43,6 +58,14 @@ def projected_by_position(m, bridge):
         return x * (m.project(along_axis(x, 2), radius=radius, norm="linf") / along_axis(x, 2))
 
     return {"project": project}
+
+
+@mistake("fgm: numbers have one norm for the batch", SQUEEZED)
+def attack_on_numbers(m, bridge):
+    def fgm(loss, x, *, norm="l2", scope="sample", **options):
+        return m.fgm(loss, x, norm=norm, scope="tensor" if numbers(x) else scope, **options)
+
+    return {"fgm": fgm}
 
 
 @mistake(
@@ -77,6 +100,17 @@ def steps_by_channel(m, bridge):
     return {"pgd": pgd}
 
 
+@mistake("freelb_loss: numbers are perturbed as one sample", SQUEEZED)
+def numbers_as_one(m, bridge):
+    def freelb_loss(loss, x, start, **options):
+        if not numbers(x):
+            return m.freelb_loss(loss, x, start, **options)
+        losses, r = m.freelb_loss(lambda row: loss(row[0])[None], x[None], start[None], **options)
+        return losses[0], r[0]
+
+    return {"freelb_loss": freelb_loss}
+
+
 @mistake(
     "vat_perturbation: every position of a sequence is as long", "a norm over the last axis, as for one hidden vector"
 )
@@ -86,6 +120,18 @@ def positions_alike(m, bridge):
         return radius * (direction if len(x.shape) != 3 else direction / along_axis(direction, 2))
 
     return {"vat_perturbation": vat_perturbation}
+
+
+@mistake("vat_loss: numbers have one direction", SQUEEZED)
+def one_direction_of_numbers(m, bridge):
+    def vat_loss(f, x, start, *, radius, entropy_weight=0.0, logits=None, **options):
+        if not numbers(x):
+            return m.vat_loss(f, x, start, radius=radius, entropy_weight=entropy_weight, logits=logits, **options)
+        direction = m.vat_perturbation(f, x, start, radius=1.0, **options)
+        clean = bridge.fixed(f(x))
+        return m.kl_divergence(clean, f(x + radius * m.unit(direction[None])[0]))
+
+    return {"vat_loss": vat_loss}
 
 
 @mistake("input_gradient_penalty: norms of an image's channels, added up", "a norm over (2, 3), the picture's axes")

@@ -1,10 +1,11 @@
 """What samplers draw, turned into independent numbers of one known distribution (B3).
 
-All but `uniform` and the masks are symmetric in every component: signs and magnitudes are looked at apart. Magnitudes
-of three components become uniform in (0, 1), by closed forms that hold for three: Archimedes' hat box, shares of a
-simplex. That two numbers are independent is seen in the larger one of them.
+All but `uniform` and the masks are symmetric in every component: signs and magnitudes are looked at apart, and then
+together. Magnitudes of four components become numbers uniform in (0, 1), by closed forms that hold for four: half of a
+point on the sphere and the angles within both halves, shares of a simplex. That numbers are independent is seen in the
+larger one of two from different samples, and in the largest of all that one sample has.
 
-Two tests a sampler, each of one pool of independent numbers: a judge's false alarms add up over tests.
+A judge's false alarms add up over tests: each is of one pool of independent numbers.
 """
 
 import math
@@ -17,48 +18,126 @@ import numpy as np
 from equivalence.measure import ROUNDING_UNIT, bound, exact, sampled
 
 Array = np.ndarray
+Draws = dict[str, Array]
 Named = tuple[str, dict[str, Any]]
-SHAPE, RATE = (14_000, 3), 0.3
-NEAR = 1e-3  # of the norm 1 comes one sample at least, but for a chance of (1 - NEAR)^42000 < 1e-18
+SHAPE, RATE = (10_024, 2, 1, 2), 0.3  # norms are over all four numbers of a sample, not over an axis
+NEAR = 1e-3  # of the norm 1 comes one sample at least, but for a chance of (1 - NEAR)^40000 < 1e-17
+REPEATED = 0.01  # of the numbers may occur twice: more than do on a grid of 2^24 numbers, far less than if any recur
 
 
-def draw(methods: SimpleNamespace, seed: int, like: Any) -> dict[str, Any]:
-    """Every sampler's (N, 3) by name."""
-    found = {name: getattr(methods, name)(seed, SHAPE, like=like) for name in ("rademacher", "gaussian", "uniform")}
-    found["uniform_sphere"] = methods.uniform_sphere(seed, SHAPE, like=like)
-    found |= {f"uniform_ball {p}": methods.uniform_ball(seed, SHAPE, like=like, norm=p) for p in ("l2", "linf", "l1")}
-    return found | {"dropout_mask": methods.dropout_mask(seed, SHAPE, rate=RATE, like=like)}
+def numbers(methods: SimpleNamespace, seed: Any, shape: tuple[int, ...], like: Any) -> dict[str, Any]:
+    """By name what samplers of single numbers draw, in any shape."""
+    found = {name: getattr(methods, name)(seed, shape, like=like) for name in ("rademacher", "gaussian", "uniform")}
+    return found | {"dropout_mask": methods.dropout_mask(seed, shape, rate=RATE, like=like)}
 
 
-def tests(drawn: dict[str, Array], others: dict[str, Array]) -> Iterator[Named]:
-    """Measure all samplers, drawn with two seeds; beside each distribution, how far off a wrong sampler's would be."""
-    mask, other = drawn["dropout_mask"], others["dropout_mask"]
-    yield "rademacher: ±1", exact(np.abs(drawn["rademacher"]) - 1, 1.0, "float64")
-    yield "dropout_mask: 0 or 1/(1 - rate)", exact(mask * (1 - RATE) - (mask > 0), 1.0, "float64")
-    yield "uniform_sphere: norm", exact(np.linalg.norm(drawn["uniform_sphere"], axis=1) - 1, 1.0, "float64")
+def points(methods: SimpleNamespace, seed: Any, shape: tuple[int, ...], like: Any) -> dict[str, Any]:
+    """By name what samplers of points draw, one a sample: (B, *S)."""
+    balls = {p: methods.uniform_ball(seed, shape, like=like, norm=p) for p in ("l2", "linf", "l1")}
+    sphere = {"uniform_sphere": methods.uniform_sphere(seed, shape, like=like)}
+    return sphere | {f"uniform_ball {p}": drawn for p, drawn in balls.items()}
+
+
+def rows(drawn: Draws) -> Draws:
+    """Samples (N, *S) as rows (N, n) of float64."""
+    return {name: found.reshape(len(found), -1).astype(float) for name, found in drawn.items()}
+
+
+def shaped(drawn: Draws, shape: tuple[int, ...], dtype: str) -> Named:
+    """Measure that all draws have the shape that was asked for, and the dtype."""
+    wrong = [drawn[name].shape != shape or drawn[name].dtype != dtype for name in drawn]
+    return f"shape and dtype: {dtype} {shape}", exact(np.array(wrong, float), 1.0, "float64")
+
+
+def supports(drawn: Draws, dtype: str) -> Iterator[Named]:
+    """Measure that draws (N, *S) are where they may be, to the dtype's rounding."""
+    found = rows(drawn)
+    mask = found["dropout_mask"]
+    yield f"rademacher: ±1, {dtype}", exact(np.abs(found["rademacher"]) - 1, 1.0, dtype)
+    yield f"dropout_mask: 0 or 1/(1 - rate), {dtype}", exact(mask * (1 - RATE) - (mask > 0), 1.0, dtype)
+    yield f"uniform_sphere: norm, {dtype}", exact(np.linalg.norm(found["uniform_sphere"], axis=1) - 1, 1.0, dtype)
     for name, p in NORMS.items():
-        left = 1 - np.linalg.norm(drawn[name], p, axis=1)
-        yield f"{name}: norm", bound(left, 0.0, slack=4 * ROUNDING_UNIT["float64"], tightest=NEAR)
-    swapped = 1 - 2 * RATE  # what is kept and what is dropped
-    yield from one_and_two("dropout_mask: rate", mask > 0, other > 0, coin(RATE), swapped)
-    for name in (name for name in drawn if name not in ("uniform", "dropout_mask")):
-        yield from one_and_two(f"{name}: signs", drawn[name] > 0, others[name] > 0, coin(0.5), 0.5)  # no minus
+        left = 1 - np.linalg.norm(found[name], p, axis=1)
+        yield f"{name}: norm, {dtype}", bound(left, 0.0, slack=4 * ROUNDING_UNIT[dtype], tightest=NEAR)
+
+
+def tests(drawn: Draws, others: Draws) -> Iterator[Named]:
+    """Measure all samplers, drawn with two seeds; beside each distribution, how far off a wrong sampler's would be."""
+    first, second = rows(drawn), rows(others)
+    dropped = [draws["dropout_mask"] == 0 for draws in (first, second)]
+    yield from alone_and_together("dropout_mask: rate", *dropped, coin(1 - RATE), 1 - 2 * RATE)  # kept and dropped
+    for name in (name for name in first if name not in ("uniform", "dropout_mask")):
+        signs = [draws[name] > 0 for draws in (first, second)]
+        yield from alone_and_together(f"{name}: signs", *signs, coin(0.5), 0.5)  # no minus
     for name, (turned, wrong) in MAGNITUDES.items():
-        yield from one_and_two(f"{name}: magnitudes", turned(drawn[name]), turned(others[name]), uniform, wrong)
+        magnitudes = turned(first[name])
+        yield from alone_and_together(f"{name}: magnitudes", magnitudes, turned(second[name]), uniform, wrong)
+        yield f"{name}: repeated", repeated(first[name])
+        yield f"{name}: digits", digits(first[name])
+        if name != "uniform":
+            yield f"{name}: signs and magnitudes", coupled(first[name] > 0, magnitudes)
+    yield from streams(first["uniform_ball l2"])
 
 
-def one_and_two(
-    name: str, numbers: Array, others: Array, function: Callable[[Array], Array], wrong: float
+def alone_and_together(
+    name: str, found: Array, others: Array, function: Callable[[Array], Array], wrong: float
 ) -> Iterator[Named]:
-    """Measure numbers (N, m), and the larger one of two: neighbouring components, neighbouring samples, two seeds."""
-    half, quarter = len(numbers) // 2, len(numbers) // 4
-    columns, rows, rest = np.split(numbers, [half, half + quarter])
-    two = [columns[:, :2].max(1), np.maximum(rows[::2], rows[1::2]), np.maximum(rest, others[half + quarter :])]
-    levels = function(np.unique(numbers))  # where one number stands for two, its distribution is not squared
-    share = min(map(np.size, two)) / sum(map(np.size, two))
-    yield name, sampled([numbers], function, wrong)
-    pool = np.concatenate([np.ravel(larger) for larger in two])
+    """Measure numbers (N, m), pairs of them from two samples, and the largest of a sample.
+
+    Pairs are of neighbouring samples, of samples half a batch apart, and of draws with two seeds. Where one number
+    stands for two, its distribution is not squared.
+    """
+    half, quarter = len(found) // 2, len(found) // 4
+    near = found[:quarter]
+    pairs = [(near[::2], near[1::2]), (found[quarter:half], found[half + quarter :])]
+    pairs.append((found[half : half + quarter], others[:quarter]))
+    larger = [np.maximum(*pair) for pair in pairs]
+    levels, count = function(np.unique(found)), found.shape[1]
+    share = min(map(np.size, larger)) / sum(map(np.size, larger))
+    yield name, sampled([found], function, wrong)
+    pool = np.concatenate([np.ravel(pair) for pair in larger])
     yield f"{name}, two", sampled([pool], lambda t: function(t) ** 2, share * float((levels - levels**2).max()))
+    fewer = float((levels ** (count - 1) - levels**count).max())
+    yield f"{name}, all of a sample", sampled([found.max(1)], lambda t: function(t) ** count, fewer)
+
+
+def coupled(signs: Array, magnitudes: Array) -> dict[str, Any]:
+    """Measure that numbers turned round where a sign is negative are uniform still. A sign read off them would show."""
+    return sampled([np.where(signs[:, : magnitudes.shape[1]], magnitudes, 1 - magnitudes)], uniform, 0.5)
+
+
+def repeated(drawn: Array) -> dict[str, Any]:
+    """Measure that magnitudes do not recur: no sample is another one's copy or mirror image, nor part of one."""
+    return bound(np.array([REPEATED - recurring(np.abs(drawn))]), 0.0)
+
+
+def digits(drawn: Array) -> dict[str, Any]:
+    """Measure that numbers have the digits of float64: those that float32 holds were drawn in it, and cast."""
+    return bound(np.array([REPEATED - float((drawn == drawn.astype(np.float32)).mean())]), 0.0)
+
+
+def recurring(found: Array) -> float:
+    """The share of the numbers that have occurred before."""
+    return 1 - len(np.unique(found)) / found.size
+
+
+def streams(found: Array) -> Iterator[Named]:
+    """Measure that radii in the L2 ball do not come from the numbers that directions come from.
+
+    A generator that is started twice gives both the same bits. The k-th radius then goes with the k-th component drawn:
+    in JAX with its sign, elsewhere with the sign of every second one, there or beside it.
+    """
+    large = in_l2_ball(found)[:, 0] > 0.5
+    signs = np.ravel(found)[: len(found)] > 0
+    for where, beside in (("at its place", signs), ("beside it", signs.reshape(-1, 2)[:, ::-1].ravel())):
+        yield f"uniform_ball l2: radius and sign {where}", sampled([large ^ beside], coin(0.5), 0.25)
+
+
+def on_a_line(drawn: Draws) -> Iterator[Named]:
+    """Measure points (B, 1) in one dimension: on the sphere ±1, in a ball uniform in (-1, 1)."""
+    yield "uniform_sphere on a line: ±1", exact(np.abs(drawn["uniform_sphere"]) - 1, 1.0, "float64")
+    for name in ("uniform_ball l2", "uniform_ball linf", "uniform_ball l1"):
+        yield f"{name} on a line", sampled([(1 + drawn[name]) / 2], uniform, 0.5)  # ±1, or one norm for the batch
 
 
 def uniform(t: Array) -> Array:
@@ -76,32 +155,33 @@ def folded_normal(z: Array) -> Array:
 
 
 def on_sphere(z: Array) -> Array:
-    """Height, and angle about it folded at axes and diagonals, (N, 3) -> (N, 2)."""
-    height, sizes = np.abs(z[:, 0]), np.abs(z[:, 1:])
-    return np.stack([height, np.arctan2(sizes.min(1), sizes.max(1)) * 4 / math.pi], axis=1)
+    """The first half's share of the square, and each half's angle folded at axes and diagonals, (N, 4) -> (N, 3)."""
+    sizes = np.abs(z).reshape(-1, 2, 2)
+    angles = np.arctan2(sizes.min(2), sizes.max(2)) * 4 / math.pi
+    return np.concatenate([(sizes[:, :1] ** 2).sum(2), angles], axis=1)
 
 
 def in_l2_ball(z: Array) -> Array:
-    """Volume within the radius, and the direction's two, (N, 3) -> (N, 3)."""
+    """Volume within the radius, and the direction's three, (N, 4) -> (N, 4)."""
     radius = np.linalg.norm(z, axis=1, keepdims=True)
-    return np.concatenate([radius**3, on_sphere(z / radius)], axis=1)
+    return np.concatenate([radius**4, on_sphere(z / radius)], axis=1)
 
 
 def in_l1_ball(z: Array) -> Array:
-    """Volume within the L1 norm, and two components' shares of what they leave, (N, 3) -> (N, 3)."""
+    """Three components' shares of what those before them leave, and volume within the L1 norm, (N, 4) -> (N, 4)."""
     sizes = np.abs(z)
-    total, rest = sizes.sum(1), sizes[:, 1:].sum(1)
-    return np.stack([total**3, 1 - (rest / total) ** 2, sizes[:, 1] / rest], axis=1)
+    rests = np.cumsum(sizes[:, ::-1], axis=1)[:, ::-1]  # the norm, then what is left of it
+    return np.concatenate([1 - (rests[:, 1:] / rests[:, :-1]) ** [3, 2, 1], rests[:, :1] ** 4], axis=1)
 
 
 NORMS = {"uniform": np.inf, "uniform_ball l2": 2, "uniform_ball linf": np.inf, "uniform_ball l1": 1}
 FURTHEST = math.sqrt(math.log(6 / math.pi))  # where a normal number's magnitude is most unlike a uniform one's
-DIAGONAL = math.acos(math.sqrt(math.pi) / 2)
+UNIFORM_RADIUS = (4 ** (-1 / 3) - 4 ** (-4 / 3)) / 4  # U⁴ for one of four numbers
 MAGNITUDES: dict[str, tuple[Callable[[Array], Array], float]] = {  # and how far off a wrong sampler's pool is
     "gaussian": (folded_normal, math.erf(FURTHEST / math.sqrt(2)) - FURTHEST / math.sqrt(3)),  # uniform, variance 1
     "uniform": (lambda z: z, 0.5),  # normal
-    "uniform_sphere": (on_sphere, (4 / math.pi * DIAGONAL - math.tan(DIAGONAL)) / 2),  # the cube's points, normalised
-    "uniform_ball l2": (in_l2_ball, (3**-0.5 - 3**-1.5) / 3),  # a uniform radius
-    "uniform_ball linf": (np.abs, 3**-1.5),  # the L2 ball's points
-    "uniform_ball l1": (in_l1_ball, (1.5 - math.sqrt(2)) / 3),  # uniform numbers in the place of exponential ones
+    "uniform_sphere": (on_sphere, (3 - 2 * math.sqrt(2)) / 3),  # the cube's points, normalised: at ½
+    "uniform_ball l2": (in_l2_ball, UNIFORM_RADIUS),
+    "uniform_ball linf": (np.abs, 3 * math.sqrt(3) / (4 * math.pi) - 1 / 6),  # the L2 ball's points: at ½
+    "uniform_ball l1": (in_l1_ball, UNIFORM_RADIUS),
 }

@@ -3,7 +3,8 @@
 `MODES` names the ways the framework can run a step, plainest first; `SWEEP_MODE` the one in which many calls of one
 small function are soonest done, `ONCE_MODE` a single call. `COMPARED_MODES` are those that claim E4 holds against one
 another: all that compile within seconds. `SETTINGS` says how arguments of a call may come in this framework (the words
-are those of `equivalence.calls.settings`), and which mode each is run in.
+are those of `equivalence.calls.settings`), and which mode each is run in; `TRACED_SEEDS` whether a sampler's seed may
+be traced.
 """
 
 from collections.abc import Callable

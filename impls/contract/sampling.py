@@ -1,6 +1,8 @@
 """Random arrays. The only functions that draw; the seed is an argument, the global random state is left alone.
 
-`seed` is a non-negative integer: the same seed gives the same numbers in the same framework and version. JAX and
+`seed` is a whole number below 2³²: the same seed gives the same numbers in the same framework and version. Every bit
+counts; of larger numbers PyTorch's generator on a CPU and JAX without 64-bit numbers would drop the rest, silently.
+Samplers that get the same seed may make their numbers of the same bits: give each draw a seed of its own. JAX and
 TensorFlow compute their numbers from the seed, which may be traced there: draw inside the compiled step, and let its
 number be a seed. PyTorch's generators cannot be compiled: draw outside, and pass what was drawn. `like` is an array
 whose dtype and device the result takes.

@@ -40,6 +40,7 @@ class Count:
     """A whole number; with `traced`, an integer array of shape () will do."""
 
     lowest: int
+    highest: int | None = None
     traced: bool = False
 
 
@@ -95,7 +96,7 @@ MixingWeight = Annotated[float, Interval(0, 1, traced=False)]
 OptionalWeight = Annotated[float, Interval(0, traced=False)]
 Rate = Annotated[float, Interval(0, 1, open="high")]
 Real = Annotated[float, Interval()]
-Seed = Annotated[int | Array, Count(0, traced=True)]
+Seed = Annotated[int | Array, Count(0, 2**32 - 1, traced=True)]
 Steps = Annotated[int, Count(1)]
 StepsOrNone = Annotated[int, Count(0)]
 Bounds = Annotated[tuple[float, float] | None, "bounds"]

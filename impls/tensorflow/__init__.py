@@ -7,6 +7,7 @@ MODES = ("eager", "function", "xla")
 SWEEP_MODE = "function"
 ONCE_MODE = "eager"
 COMPARED_MODES = MODES
+TRACED_SEEDS = True
 SETTINGS = {"": "eager", "computed arguments": "eager", "traced": "function", "any batch size": "function"}
 
 

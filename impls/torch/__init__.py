@@ -8,6 +8,7 @@ MODES = ("eager", "compiled")
 SWEEP_MODE = "eager"
 ONCE_MODE = "eager"
 COMPARED_MODES = ("eager", "traced")
+TRACED_SEEDS = False  # a generator is seeded with a number
 SETTINGS = {"": "eager", "computed arguments": "eager", "transposed memory": "eager", "traced": "traced"}
 
 
