@@ -306,7 +306,8 @@ def said(wanted: Interval) -> str:
 def check_count(name: str, value: Any, wanted: Count) -> int:
     """A whole number, as Python's own: NumPy's are not what a framework's seeds and sizes take."""
     highest = math.inf if wanted.highest is None else wanted.highest
-    if isinstance(value, bool) or not isinstance(value, Integral) or not wanted.lowest <= value <= highest:
+    whole = isinstance(value, Integral) and not isinstance(value, bool)
+    if not whole or not wanted.lowest <= int(value) <= highest:
         most = "" if wanted.highest is None else f" and ≤ {wanted.highest}"
         raise ValueError(f"{name}: got {value!r}, expected a whole number ≥ {wanted.lowest}{most}")
     return int(value)

@@ -6,10 +6,8 @@ from equivalence import oracle
 from equivalence.claim import Claim
 from equivalence.measure import differs, every
 from equivalence.parts.composed import each
-from equivalence.parts.distributions import SHAPE, numbers, on_a_line, points, shaped, supports, tests
-from equivalence.parts.seeds import SEEDS, by_array, by_number, every_bit, same
+from equivalence.parts.samplers import few, many
 
-FEW, LINE, BATCH, ONE = (8, 3, 3), (2_000, 1), (6,), ()  # shapes
 UNIFORM = [-(3**-0.5), 3**-0.5]  # Gauss–Legendre: moments of a number uniform in (-1, 1), up to the third
 
 
@@ -21,34 +19,6 @@ def measure(problem, reference):
     yield "uniform probes differ", differs(estimate(probes) - target, -2 / 3 * target)
     yield from many(problem)
     yield from few(problem)
-
-
-def many(problem):
-    """So many draws that a distribution shows, in both precisions."""
-    asked = (numbers, SHAPE), (points, SHAPE)
-    drawing = by_array(problem, *asked)
-    first, again, other = drawing(1), drawing(1), by_number(problem.in_dtype("float32"), 2, *asked)
-    yield "same seed", same(together(first), together(again))
-    for drawn, dtype in ((first, "float64"), (other, "float32")):
-        yield shaped(together(drawn), SHAPE, dtype)
-        yield from supports(together(drawn), dtype)
-    yield from tests(together(first), together(other))
-
-
-def few(problem):
-    """A few numbers in every shape, with many seeds."""
-    asked = (numbers, FEW), (points, FEW), (points, LINE), (numbers, BATCH), (numbers, ONE)
-    found = [*map(by_array(problem, *asked), SEEDS)]
-    for drawn, (_, shape) in zip(found[1], asked, strict=True):
-        yield shaped(drawn, shape, "float64")
-    yield from on_a_line(found[1][2])
-    yield "same seed, a number or an array", same(found[1][3], *by_number(problem, SEEDS[1], (numbers, BATCH)))
-    yield from every_bit([together(drawn[:2]) for drawn in found])
-
-
-def together(drawn):
-    """Draws of several samplers by name."""
-    return {name: array for draws in drawn for name, array in draws.items()}
 
 
 CLAIM = Claim(

@@ -64,11 +64,11 @@ def supports(drawn: Draws, dtype: str) -> Iterator[Named]:
 def tests(drawn: Draws, others: Draws) -> Iterator[Named]:
     """Measure all samplers, drawn with two seeds; beside each distribution, how far off a wrong sampler's would be."""
     first, second = rows(drawn), rows(others)
-    dropped = [draws["dropout_mask"] == 0 for draws in (first, second)]
-    yield from alone_and_together("dropout_mask: rate", *dropped, coin(1 - RATE), 1 - 2 * RATE)  # kept and dropped
+    dropped, other = (draws["dropout_mask"] == 0 for draws in (first, second))
+    swapped = 1 - 2 * RATE  # what is kept and what is dropped
+    yield from alone_and_together("dropout_mask: rate", dropped, other, coin(1 - RATE), swapped)
     for name in (name for name in first if name not in ("uniform", "dropout_mask")):
-        signs = [draws[name] > 0 for draws in (first, second)]
-        yield from alone_and_together(f"{name}: signs", *signs, coin(0.5), 0.5)  # no minus
+        yield from alone_and_together(f"{name}: signs", first[name] > 0, second[name] > 0, coin(0.5), 0.5)  # no minus
     for name, (turned, wrong) in MAGNITUDES.items():
         magnitudes = turned(first[name])
         yield from alone_and_together(f"{name}: magnitudes", magnitudes, turned(second[name]), uniform, wrong)
