@@ -22,9 +22,9 @@ from equivalence.mutant import mutants, planted, published
 from equivalence.reference import known
 from equivalence.usages import USAGES
 
-# By the planted mistake, what of its code is written otherwise, and how. What changes the mistake in kind is not here, a
-# number of steps; nor a constant with which it would be another one that is planted. What is 1 for one sample, or one
-# class, stays so: a mean over so many, written otherwise, is an error where the planted one has none.
+# By the planted mistake, what of its code is written otherwise, and how. What changes the mistake in kind is not here,
+# a number of steps; nor a constant with which it would be another one that is planted. What is 1 for one sample, or
+# one class, stays so: a mean over so many, written otherwise, is an error where the planted one has none.
 CHANGES = {
     "fgm: 3 % too long": ("1.03", ("1.05", "1.01", "0.97", "1.1")),
     "fgm: ε² for ε": ("radius**2", ("radius**1.8", "radius**2.2")),

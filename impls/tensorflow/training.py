@@ -19,6 +19,7 @@ import keras
 import tensorflow as tf
 
 from impls.checks import check_classes, check_count, checked
+from impls.contract.types import SEED
 from impls.tensorflow import finite
 from impls.tensorflow.losses import entropy, kl_divergence
 from impls.tensorflow.norms import l2_norm, steepest, unit
@@ -127,7 +128,7 @@ def virtual_adversarial_training(
 
     Cost: 8 passes, floor 8/3 plain steps.
     """
-    check_count("seed", seed, 0)
+    check_count("seed", seed, SEED)
     site = _Site(model, target, where)
 
     def objective(batch, tape):

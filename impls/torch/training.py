@@ -15,6 +15,7 @@ import impls.torch as bridge
 from impls import checks
 from impls.checks import checked
 from impls.contract import training as contract
+from impls.contract.types import SEED
 from impls.torch import finite
 from impls.torch.losses import entropy, kl_divergence
 from impls.torch.norms import l2_norm, steepest, unit
@@ -140,13 +141,13 @@ def virtual_adversarial_training(
         xi: step of the finite difference, > 0, in units of what is perturbed.
         steps: power iterations, ≥ 1.
         entropy_weight: of the clean predictions' entropy, ≥ 0.
-        seed: of the random starts: step n begins with `gaussian(seed + n)`. The global random state is left alone.
+        seed: of the random starts: step n begins with `gaussian((seed + n) % 2**32)`. The global random state is left alone.
 
     Returns and raises as `adversarial_training`.
 
     Cost: 8 passes, floor 8/3 plain steps.
     """
-    checks.check_count("seed", seed, 0)
+    checks.check_count("seed", seed, SEED)
     site = _site(model, target, where)
 
     def divergence(clean, inputs):
@@ -160,7 +161,7 @@ def virtual_adversarial_training(
             logits = _logits(model(*inputs), len(inputs[0]))
         site.check_reached()
         losses, clean = _losses(loss(logits, labels), len(logits)), logits.detach()
-        direction = unit(gaussian(seed + number, site.r.shape, like=site.r), scope=site.scope)
+        direction = unit(gaussian((seed + number) % 2**32, site.r.shape, like=site.r), scope=site.scope)
         for _ in range(steps):  # the gradient at r = 0 is 0, so the gradient at ξd is ξHd + O(ξ²)
             with _again(model, start), _frozen(model, site), site.add(xi * direction, differentiate=True):
                 gradient, _ = _gradients(site, divergence(clean, inputs))
