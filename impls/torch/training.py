@@ -141,7 +141,7 @@ def virtual_adversarial_training(
         xi: step of the finite difference, > 0, in units of what is perturbed.
         steps: power iterations, ≥ 1.
         entropy_weight: of the clean predictions' entropy, ≥ 0.
-        seed: of the random starts: step n begins with `gaussian((seed + n) % 2**32)`. The global random state is left alone.
+        seed: of the random starts: step n begins with `gaussian((seed + n) % 2**32)`. No global state is touched.
 
     Returns and raises as `adversarial_training`.
 
