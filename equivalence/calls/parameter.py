@@ -27,9 +27,10 @@ def flooded(words: str, case: str, level: float) -> Call:
     return Call("flooding", words, case, lambda m, p: m.flooding(p.loss(p.x), level=level), (pull,))
 
 
-def noisy(words: str, case: str, draws: int = 2) -> Call:
+def noisy(words: str, case: str, draws: int = 2, backwards: bool = False) -> Call:
     def noise(p: Any) -> Any:
-        return {name: array[:draws] for name, array in p.drawn("noise").items()}
+        found = p.drawn("noise")
+        return {name: found[name][:draws] for name in sorted(found, reverse=backwards)}
 
     def pull(p: Any) -> Any:
         pullback = pullbacks.weight_noise(p.of_params, p.params, noise(p))
@@ -56,6 +57,9 @@ def calls() -> Iterator[Call]:
         (lambda p: lambda c: (pullbacks.flooding(p.x, level=-0.5)(c), {}),),
     )
     yield noisy("one draw", "call-vectors", draws=1)
+    for backwards in (False, True):  # names say what belongs together, not places
+        order = "backwards" if backwards else "by name"
+        yield noisy(f"noise {order}", "call-vectors", backwards=backwards)
     yield Call(
         "flooding",
         "a loss at the level, one number",
