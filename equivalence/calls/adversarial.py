@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from equivalence.calls.call import FIXED, Call
-from equivalence.calls.closures import SHAPES, SIZES, FirstOutput, Times, around_another, holding
+from equivalence.calls.closures import SHAPES, SIZES, FirstOutput, around_another, holding, scaled
 from equivalence.oracle import pullbacks
 
 NORMS = ("l2", "linf", "l1")
@@ -29,8 +29,7 @@ def fgm_calls() -> Iterator[Call]:
     for norm in (*NORMS, "raw"):
         yield fgm(f"{norm}, one scope for the tensor", "call-flat", norm=norm, scope="tensor", exact=True)
         for size in SIZES:
-            call = lambda m, p, s=size, n=norm: m.fgm(Times(p.loss, s), p.x, radius=0.5, norm=n)  # noqa: E731
-            yield Call("fgm", f"{norm}, a loss times {size:g}", "call-vectors", call)
+            yield scaled(fgm(norm, "call-vectors", norm=norm), size)
     yield fgm("radius 0", "call-vectors", radius=0.0)
     yield Call(
         "fgm", "a loss that holds x", "call-vectors", lambda m, p: m.fgm(holding(p, p.x), p.x, radius=0.5), (FIXED,)
@@ -65,8 +64,7 @@ def pgd_calls() -> Iterator[Call]:
         yield pgd("l2", case, steps=2)
     yield bounded("l2, a box, 9 steps", "call-vectors", radius=1.5, step=0.2, steps=9)
     for size in SIZES:
-        call = lambda m, p, s=size: m.pgd(Times(p.loss, s), p.x, p.extra.start, steps=3, **ASCENT)  # noqa: E731
-        yield Call("pgd", f"a loss times {size:g}", "call-vectors", call)
+        yield scaled(pgd("", "call-vectors"), size)
     yield pgd("l2", "call-wide")
     yield pgd("no step", "call-vectors", step=0.0)
     yield pgd("radius 0", "call-vectors", radius=0.0)
@@ -110,26 +108,12 @@ def freelb(words: str, case: str, **options: Any) -> Call:
     )
 
 
-def scaled_freelb(size: float) -> Call:
-    def arguments(p: Any) -> Any:
-        return Times(p.loss, size), p.x, p.extra.start
-
-    return Call(
-        "freelb_loss",
-        f"a loss times {size:g}",
-        "call-vectors",
-        lambda m, p: m.freelb_loss(*arguments(p), steps=3, **ASCENT),
-        (lambda p: pullbacks.freelb_loss(*arguments(p), steps=3, norm="l2", **ASCENT)[0], FIXED),
-        held=("start",),
-    )
-
-
 def freelb_calls() -> Iterator[Call]:
     for norm, many in zip(NORMS, (12, 5, 5), strict=True):
         yield freelb(f"{norm}, {many} steps", "call-vectors", norm=norm, steps=many, radius=2.0, step=0.05)
         yield freelb(f"{norm}, 2 steps", "call-matrices", norm=norm, steps=2)
     for size in SIZES:
-        yield scaled_freelb(size)
+        yield scaled(freelb("", "call-vectors"), size)
     yield freelb("one step", "call-vectors", steps=1)
     for case in ("call-one", "call-images", "call-numbers"):
         yield freelb("l2", case)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from equivalence.calls.call import Call, joined
+from equivalence.calls.call import FIXED, Call, joined
 from equivalence.problem import Point
 
 SHAPES = (
@@ -77,6 +77,20 @@ class FirstOutput:
 
     def grad(self, x: Any) -> Any:
         return self.vjp(x, np.ones(len(x)))[0]
+
+
+def scaled(call: Call, size: float) -> Call:
+    """The call, with the point's loss so many times as large."""
+
+    def at(p: Point) -> Point:
+        return replace(p, loss=Times(p.loss, size))
+
+    def pulled(pull: Any) -> Any:
+        return lambda p: pull(at(p))
+
+    pulls = tuple(pull if pull is FIXED else pulled(pull) for pull in call.pulls)
+    words = joined([call.words, f"a loss times {size:g}"])
+    return replace(call, words=words, call=lambda m, p: call.call(m, at(p)), pulls=pulls)
 
 
 def around_another(call: Call, first: Callable[[Any, Point], Any]) -> Call:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from equivalence.calls.call import FIXED, Call, joined
-from equivalence.calls.closures import SHAPES, SIZES, FirstOutput, Times, around_another, holding
+from equivalence.calls.closures import SHAPES, SIZES, FirstOutput, around_another, holding, scaled
 from equivalence.calls.penalty import held_pull, loss_pull
 from equivalence.oracle import pullbacks
 
@@ -96,20 +96,6 @@ def eigenpair(words: str, case: str, exact: bool = False, **options: Any) -> Cal
     )
 
 
-def scaled_eigenpair(size: float) -> Call:
-    def arguments(p: Any) -> Any:
-        return Times(p.loss, size), p.x, p.extra.start
-
-    return Call(
-        "top_eigenpair",
-        f"power, a loss times {size:g}",
-        "call-slow",
-        lambda m, p: m.top_eigenpair(*arguments(p), steps=3),
-        (lambda p: pullbacks.top_eigenpair(*arguments(p), steps=3)[0], FIXED),
-        held=("start",),
-    )
-
-
 def eigenpair_calls() -> Iterator[Call]:
     for steps in (0, 3, 50):
         yield eigenpair(f"power, {steps} steps", "call-slow", steps=steps)
@@ -122,7 +108,7 @@ def eigenpair_calls() -> Iterator[Call]:
     yield eigenpair("lanczos", "call-vectors", steps=2, how="lanczos")
     yield eigenpair("power, a flat loss", "call-flat", exact=True, steps=2)
     for size in SIZES:
-        yield scaled_eigenpair(size)
+        yield scaled(eigenpair("power", "call-slow", steps=3), size)
 
 
 CALLS = (*product_calls(), *laplacian_calls(), *eigenpair_calls())

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from equivalence.calls.call import Call
-from equivalence.calls.closures import Times
+from equivalence.calls.closures import scaled
 from equivalence.oracle import pullbacks
 
 NORMS = ("l2", "linf", "l1", "raw")
@@ -22,13 +22,6 @@ def output(words: str, case: str, **options: Any) -> Call:
     options = {"radius": 0.5} | options
     call = lambda m, p: m.perturb_output(p.loss, p.x, p.extra.padding, **options)  # noqa: E731
     return Call("perturb_output", words, case, call)
-
-
-def flat(norm: str, scope: str) -> Call:
-    """Of a loss that does not change: there is no direction to go in."""
-    options: Any = {"radius": 0.5, "norm": norm, "scope": scope}
-    call = lambda m, p: m.perturb_output(Times(p.loss, 0.0), p.x, p.extra.padding, **options)  # noqa: E731
-    return Call("perturb_output", f"{norm}, {scope}, a flat loss", "call-matrices", call)
 
 
 def normalized(words: str, change: Any = lambda table: table, rare: Any = lambda f: f) -> Call:
@@ -49,7 +42,7 @@ def calls() -> Iterator[Call]:
             yield output(f"{norm}, {scope}", "call-words", norm=norm, scope=scope)
         yield output(norm, "call-matrices", norm=norm)
         for scope in ("sample", "tensor"):
-            yield flat(norm, scope)
+            yield scaled(output(f"{norm}, {scope}", "call-matrices", norm=norm, scope=scope), 0.0)  # nowhere to go
     yield table("radius 0", radius=0.0)
     yield Call(
         "perturb_table",

@@ -4,7 +4,17 @@ from collections.abc import Iterator
 from typing import Any
 
 from equivalence.calls.call import Call, joined
-from equivalence.calls.closures import SATURATED, SHAPES, SIZES, FirstOutput, Holding, Times, around_another, holding
+from equivalence.calls.closures import (
+    SATURATED,
+    SHAPES,
+    SIZES,
+    FirstOutput,
+    Holding,
+    Times,
+    around_another,
+    holding,
+    scaled,
+)
 from equivalence.oracle import pullbacks
 
 NORMS = ("l2_squared", "l2", "l1")
@@ -49,7 +59,7 @@ def gradient_penalty_calls() -> Iterator[Call]:
     yield gradient_penalty("l2_squared", "call-wide")
     for norm in NORMS:
         for size in SIZES:
-            yield scaled_gradient_penalty(norm, size)
+            yield scaled(gradient_penalty(norm, "call-vectors", norm=norm), size)
     for xi in (0.5, 1e-3):
         yield gradient_penalty(f"finite_difference, xi {xi}", "call-vectors", how="finite_difference", xi=xi)
     for how in HOWS:
@@ -64,16 +74,6 @@ def gradient_penalty_calls() -> Iterator[Call]:
     yield around_another(
         gradient_penalty("l2", "call-vectors", norm="l2"),
         lambda m, p: m.input_gradient_penalty(FirstOutput(p.f), p.x[:2], norm="l2"),
-    )
-
-
-def scaled_gradient_penalty(norm: str, size: float) -> Call:
-    return Call(
-        "input_gradient_penalty",
-        f"{norm}, a loss times {size:g}",
-        "call-vectors",
-        lambda m, p: m.input_gradient_penalty(Times(p.loss, size), p.x, norm=norm),
-        (lambda p: pullbacks.input_gradient_penalty(Times(p.loss, size), p.x, norm=norm),),
     )
 
 
@@ -188,23 +188,9 @@ def wgan(words: str, case: str, exact: bool = False, **options: Any) -> Call:
     )
 
 
-def scaled_wgan(size: float) -> Call:
-    def arguments(p: Any) -> Any:
-        return Times(p.loss, size), p.x, p.extra.vector, p.extra.mix
-
-    return Call(
-        "wgan_gradient_penalty",
-        f"a critic times {size:g}",
-        "call-vectors",
-        lambda m, p: m.wgan_gradient_penalty(*arguments(p)),
-        (lambda p: pullbacks.wgan_gradient_penalty(*arguments(p)),),
-        ("vector", "mix"),
-    )
-
-
 def wgan_calls() -> Iterator[Call]:
     for size in SIZES:
-        yield scaled_wgan(size)
+        yield scaled(wgan("", "call-vectors"), size)
     yield wgan("by default", "call-vectors")
     for target in (0.0, 0.3, 2.0):
         yield wgan(f"target {target}", "call-vectors", target=target)

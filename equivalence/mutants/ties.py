@@ -64,6 +64,19 @@ def close_is_tied(m, bridge):
     return {"steepest": steepest}
 
 
+@mistake("unit, steepest: √ of the sum of squares", "squares of 1e200 are infinite, of 1e-200 zero; 1e±30 in float32")
+def squares_overflow(m, bridge):
+    def unit(x, *, scope="sample"):
+        squares = summed(x * x)
+        norms = squares**0.5 if scope == "sample" else summed(squares[None]) ** 0.5
+        return x / each(norms + (1 - sign(m, norms)), x)
+
+    def steepest(x, *, norm="l2", scope="sample"):
+        return unit(x, scope=scope) if norm == "l2" else m.steepest(x, norm=norm, scope=scope)
+
+    return {"unit": unit, "steepest": steepest}
+
+
 @mistake(
     "input_gradient_penalty: |g| has slope 1 at 0", "torch.where(g >= 0, g, -g), whose slope at 0 is one of the two"
 )
