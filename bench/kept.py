@@ -43,10 +43,12 @@ def kept(name: str, compute: Callable[[], Any], sources: Iterable[str] = ORACLE)
 
 @functools.cache
 def folder(sources: tuple[str, ...]) -> Path:
-    """Where values of these sources are kept. Those of other code that were not written to for longest are dropped."""
-    found = FOLDER / code(sources)
-    others = sorted(FOLDER.glob("*/"), key=lambda other: other.stat().st_mtime, reverse=True) if FOLDER.exists() else []
-    for other in [other for other in others if other != found][CODES - 1 :]:
+    """Where values of these sources are kept. Of the same sources, the folders longest not written to are dropped:
+    what takes minutes and rests on other files is not lost by an edit that does not concern it."""
+    kind = hashlib.sha256("\n".join(sources).encode()).hexdigest()[:4]
+    found = FOLDER / f"{kind}-{code(sources)}"
+    others = [other for other in FOLDER.glob(f"{kind}-*") if other != found]
+    for other in sorted(others, key=lambda other: other.stat().st_mtime, reverse=True)[CODES - 1 :]:
         shutil.rmtree(other, ignore_errors=True)
     return found
 
