@@ -84,15 +84,15 @@ def float32_exact(array: np.ndarray) -> np.ndarray:
     return np.asarray(array, np.float32).astype(np.float64)
 
 
-def with_arguments(case: Case, shape: tuple[int, ...], classes: int, seed: int) -> Case:
-    """Add the arrays that methods take: noise (2, B, *S), probes, a start, soft labels, ..., most standard normal.
+def with_arguments(case: Case, shape: tuple[int, ...], classes: int, seed: int, draws: int = 2) -> Case:
+    """Add the arrays that methods take: noise (draws, B, *S), probes, a start, soft labels, ..., most standard normal.
 
-    For the parameters: "noise NAME" (2, *shape), for matrices and kernels "u NAME", the start of a power iteration.
+    For the parameters: "noise NAME" (draws, *shape), for matrices and kernels "u NAME", the start of a power iteration.
     """
     rng = np.random.default_rng(seed)
-    extra = arguments(rng, case, shape, classes)
+    extra = arguments(rng, case, shape, classes, draws)
     for name, value in sorted(case.params.items()):
-        extra[f"noise {name}"] = 0.05 * rng.standard_normal((2, *value.shape))
+        extra[f"noise {name}"] = 0.05 * rng.standard_normal((draws, *value.shape))
         if value.ndim > 1:
             extra[f"u {name}"] = rng.standard_normal(len(value))
     if case.table:
@@ -104,19 +104,19 @@ def with_arguments(case: Case, shape: tuple[int, ...], classes: int, seed: int) 
     return replace(case, extra={name: float32_exact(array) for name, array in extra.items()})
 
 
-def arguments(rng: np.random.Generator, case: Case, shape: tuple[int, ...], classes: int) -> Params:
+def arguments(rng: np.random.Generator, case: Case, shape: tuple[int, ...], classes: int, draws: int) -> Params:
     """What methods take beside a batch: of its shape, or (B, C)."""
     batch = (case.batch, *shape)
     return {
-        "noise": 0.1 * rng.standard_normal((2, *batch)),
-        "probes": rng.choice([-1.0, 1.0], (2, *batch)),
-        "class_probes": rng.choice([-1.0, 1.0], (2, case.batch, classes)),
+        "noise": 0.1 * rng.standard_normal((draws, *batch)),
+        "probes": rng.choice([-1.0, 1.0], (draws, *batch)),
+        "class_probes": rng.choice([-1.0, 1.0], (draws, case.batch, classes)),
         "class_weights": rng.uniform(0.5, 2, (case.batch, classes)),
         "targets": rng.standard_normal((case.batch, classes)),
         "soft_labels": rng.dirichlet(np.ones(classes), case.batch),
         "vector": rng.standard_normal(batch),
         "start": rng.standard_normal(batch),
-        "masks": rng.choice([0.0, 2.0], (2, *batch)),  # inverted dropout of rate ½
+        "masks": rng.choice([0.0, 2.0], (draws, *batch)),  # inverted dropout of rate ½
         "mix": rng.uniform(size=case.batch),
     }
 

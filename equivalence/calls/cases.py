@@ -5,7 +5,9 @@ import numpy as np
 from equivalence.cases import Case, dense_params, float32_exact, register, text_params, with_arguments
 
 
-def network(name: str, batch: int, sample: tuple[int, ...], hidden: int, classes: int, seed: int) -> Case:
+def network(
+    name: str, batch: int, sample: tuple[int, ...], hidden: int, classes: int, seed: int, draws: int = 2
+) -> Case:
     """A tanh network on inputs of a shape."""
     rng = np.random.default_rng(seed)
     inputs = int(np.prod(sample))
@@ -18,7 +20,7 @@ def network(name: str, batch: int, sample: tuple[int, ...], hidden: int, classes
         labels=rng.integers(0, classes, batch).astype(np.int32),
         x=float32_exact(rng.standard_normal((batch, *sample))),
     )
-    return with_arguments(case, sample, classes, seed + 1)
+    return with_arguments(case, sample, classes, seed + 1, draws)
 
 
 @register
@@ -67,6 +69,12 @@ def call_one() -> Case:
 def call_wide() -> Case:
     """More numbers in a sample, and more classes, than anyone works through at once who takes them in pieces."""
     return network("call-wide", 2, (70,), 6, 20, seed=121)
+
+
+@register
+def call_draws() -> Case:
+    """More draws of noise and more probes than anyone works through at once, and a number of them that no other has."""
+    return network("call-draws", 3, (2, 2), 5, 4, seed=123, draws=11)
 
 
 @register

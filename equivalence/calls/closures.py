@@ -21,6 +21,7 @@ SHAPES = (
 )
 
 
+OTHER = 0.8  # times f: outputs of another pass, as a model with dropout gives at the same x
 SIZES = (1e-9, 1e7)  # of a loss, beside its own
 SATURATED = 3000.0  # times these outputs, every probability but one is 0 in float64
 

@@ -66,6 +66,7 @@ def laplacian_calls() -> Iterator[Call]:
         yield laplacian("", "call-numbers", how)
         yield laplacian("", "call-one", how, with_loss=True, probed=True)
         yield laplacian("", "call-matrices", how, probed=True)
+        yield laplacian("11", "call-draws", how, probed=True)
         yield laplacian_of_a_loss_that_holds_x(how)
     yield laplacian("", "call-volumes", "hvp", probed=True)
     yield laplacian("", "call-wide", "hvp")

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from equivalence.calls.call import Call, joined
-from equivalence.calls.closures import SHAPES, FirstOutput, around_another
+from equivalence.calls.closures import OTHER, SHAPES, FirstOutput, Times, around_another
 from equivalence.oracle import pullbacks, values
 
 
@@ -38,6 +38,20 @@ def consistent(words: str, case: str, divergence: str, given: bool = False, draw
     return Call("consistency_loss", joined(named), case, call, (pull,), ("noise",))
 
 
+def consistent_with_another_pass(divergence: str) -> Call:
+    """The given outputs are not those that f gives again."""
+
+    def call(m: Any, p: Any) -> Any:
+        other = Times(p.f, OTHER)
+        return m.consistency_loss(getattr(m, divergence), p.f, p.x, p.extra.noise, outputs=other(p.x))
+
+    def pull(p: Any) -> Any:
+        other = Times(p.f, OTHER)
+        return pullbacks.consistency_loss(getattr(values, divergence), p.f, p.x, p.extra.noise, clean=other)
+
+    return Call("consistency_loss", f"{divergence}, outputs of another pass", "call-vectors", call, (pull,), ("noise",))
+
+
 def smoothed(words: str, case: str, labels: Any, smoothing: float) -> Call:
     """Labels carry no gradient into anything that is trained; the result has the dtype and the shape of `like`."""
 
@@ -58,11 +72,14 @@ def calls() -> Iterator[Call]:
     yield consistent("", "call-vectors", "squared_error")
     for kind in (noisy, masked):
         yield kind("one draw", "call-vectors", draws=1)
+        yield kind("11 draws", "call-draws", draws=11)
     for divergence in ("kl_divergence", "squared_error"):
         yield consistent("", "call-vectors", divergence, given=True)
         for given in (False, True):
             yield consistent("one draw", "call-vectors", divergence, given=given, draws=1)
         yield consistent("", "call-matrices", divergence, given=True)
+        yield consistent("11 draws", "call-draws", divergence, draws=11)
+        yield consistent_with_another_pass(divergence)
     for smoothing in (0.0, 0.1, 1.0):
         for case in ("call-vectors", "call-one"):
             yield smoothed("class numbers", case, lambda p: p.labels, smoothing)

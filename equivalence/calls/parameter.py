@@ -57,6 +57,7 @@ def calls() -> Iterator[Call]:
         (lambda p: lambda c: (pullbacks.flooding(p.x, level=-0.5)(c), {}),),
     )
     yield noisy("one draw", "call-vectors", draws=1)
+    yield noisy("11 draws", "call-draws", draws=11)
     yield noisy("names backwards", "call-vectors", backwards=True)  # which say what belongs together, not places
     yield Call(
         "flooding",

@@ -114,6 +114,7 @@ def jacobian_calls() -> Iterator[Call]:
     yield jacobian("", "call-wide")
     yield jacobian("", "call-wide", weighted=True)
     yield jacobian("one output", "call-ties", probed=True)
+    yield jacobian("11", "call-draws", weighted=True, probed=True)
     yield Call(
         "jacobian_penalty",
         "a model that holds x",
@@ -156,6 +157,7 @@ def tikhonov_calls() -> Iterator[Call]:
                 yield tikhonov("", case, divergence, probed=probed)
             yield tikhonov("", "call-matrices", divergence, probed=probed)
         yield tikhonov("", "call-wide", divergence)
+        yield tikhonov("11", "call-draws", divergence, probed=True)
         yield tikhonov_of_a_model_that_holds_x(divergence)
     yield Call(
         "tikhonov_penalty",

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from equivalence.calls.call import Call, joined
-from equivalence.calls.closures import around_another
+from equivalence.calls.closures import OTHER, Times, around_another
 from equivalence.calls.penalty import held_model
 from equivalence.oracle import pullbacks
 
@@ -68,6 +68,19 @@ def smoothness(words: str, case: str, logits: bool = False, **options: Any) -> C
     )
 
 
+def smoothness_beside_another_pass(how: str) -> Call:
+    """The given logits are not those that f gives again: the power steps, the loss and the entropy have the given."""
+    options: dict[str, Any] = {"radius": 0.5, "how": how, "entropy_weight": 0.5}
+
+    def call(m: Any, p: Any) -> Any:
+        return m.vat_loss(p.f, p.x, p.extra.start, logits=Times(p.f, OTHER)(p.x), **options)
+
+    def pull(p: Any) -> Any:
+        return pullbacks.vat_loss(p.f, p.x, p.extra.start, clean=Times(p.f, OTHER), **options)
+
+    return Call("vat_loss", f"{how}, logits of another pass", "call-vectors", call, (pull,), held=("start",))
+
+
 def smoothness_calls() -> Iterator[Call]:
     for weight in (0.0, 0.5, 1.0):
         for logits in (False, True):
@@ -76,6 +89,7 @@ def smoothness_calls() -> Iterator[Call]:
         yield smoothness(f"exact, entropy {weight}", "call-vectors", how="exact", entropy_weight=weight)
     for how in HOWS:
         yield smoothness(f"{how}, 3 steps", "call-vectors", how=how, steps=3, xi=0.1)
+        yield smoothness_beside_another_pass(how)
     yield smoothness("20 steps", "call-volumes", steps=20)
     for case in ("call-many", "call-images", "call-numbers"):
         yield smoothness("", case)

@@ -55,6 +55,32 @@ def stopped_ascent(m, bridge):
     return {"pgd": pgd}
 
 
+@mistake("laplacian: the sum over the first eight probes", "one chunk of a loop over chunks")
+def first_probes(m, bridge):
+    def laplacian(loss, x, *, probes=None, **options):
+        if probes is None or len(probes) <= 8:
+            return m.laplacian(loss, x, probes=probes, **options)
+        return m.laplacian(loss, x, probes=probes[:8], **options)
+
+    return {"laplacian": laplacian}
+
+
+@mistake("jacobian_penalty: the mean of chunks of eight probes, of unequal size", "a mean of means")
+def mean_of_unequal_means(m, bridge):
+    def jacobian_penalty(f, x, *, probes=None, with_outputs=False, **options):
+        if probes is None or len(probes) <= 8:
+            return m.jacobian_penalty(f, x, probes=probes, with_outputs=with_outputs, **options)
+        first, rest = (m.jacobian_penalty(f, x, probes=each, **options) for each in (probes[:8], probes[8:]))
+        return ((first + rest) / 2, f(x)) if with_outputs else (first + rest) / 2
+
+    return {"jacobian_penalty": jacobian_penalty}
+
+
+@mistake("noisy_loss: at most ten draws", "a limit on memory, silently")
+def few_draws(m, bridge):
+    return {"noisy_loss": lambda loss, x, noise: m.noisy_loss(loss, x, noise[:10])}
+
+
 @mistake("freelb_loss: at most ten steps", "max_steps of a configuration, silently")
 def few_points(m, bridge):
     def freelb_loss(loss, x, start, *, steps, **options):

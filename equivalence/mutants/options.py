@@ -141,6 +141,32 @@ def given_outputs_second(m, bridge):
     return {"consistency_loss": consistency_loss}
 
 
+@mistake("consistency_loss: given outputs are computed again", "an argument that is accepted and never read")
+def given_outputs_unread(m, bridge):
+    def consistency_loss(divergence, f, x, noise, *, outputs=None):
+        return m.consistency_loss(divergence, f, x, noise)
+
+    return {"consistency_loss": consistency_loss}
+
+
+@mistake("vat_loss: given logits are computed again", "an argument that is accepted and never read")
+def given_logits_unread(m, bridge):
+    return {"vat_loss": lambda f, x, start, *, logits=None, **options: m.vat_loss(f, x, start, **options)}
+
+
+@mistake(
+    "vat_loss: the power steps do not know the given logits", "a perturbation by a function that has no such option"
+)
+def steps_without_given_logits(m, bridge):
+    def vat_loss(f, x, start, *, entropy_weight=0.0, logits=None, **options):
+        if logits is None:
+            return m.vat_loss(f, x, start, entropy_weight=entropy_weight, **options)
+        r = m.vat_perturbation(f, x, start, **options)
+        return m.kl_divergence(bridge.fixed(logits), f(x + r)) + entropy_weight * m.entropy(logits)
+
+    return {"vat_loss": vat_loss}
+
+
 @mistake("smooth_labels: soft labels are left alone", "smoothing within the one-hot encoding, which they do not need")
 def soft_labels_left_alone(m, bridge):
     def smooth_labels(labels, *, smoothing, like):

@@ -24,20 +24,23 @@ def noisy_loss_pullback(loss: Any, x: Array, noise: Array) -> Any:
 
 
 def consistency_loss(divergence: Any, f: Any, x: Array, noise: Array, *, outputs: Array | None = None) -> Array:
-    """1/K Σₖ D(f(x), f(x + noiseₖ)), noise (K, B, *S) -> (B,); `outputs` are f(x), computed here again."""
-    clean = f(x)  # (B, C)
+    """1/K Σₖ D(f(x), f(x + noiseₖ)), noise (K, B, *S) -> (B,)."""
+    clean = f(x) if outputs is None else outputs  # (B, C)
     return np.mean([divergence(clean, f(x + z)) for z in noise], axis=0)
 
 
-def consistency_loss_pullback(divergence: Any, f: Any, x: Array, noise: Array) -> Any:
-    """Through both sides. `divergence` has `vjp(a, b, cotangent) -> (a_bar, b_bar)`, or is one of `pullbacks`' kind."""
+def consistency_loss_pullback(divergence: Any, f: Any, x: Array, noise: Array, *, clean: Any = None) -> Any:
+    """Through both sides; `clean` is the closure that gave `outputs`, where it is another than f.
+
+    `divergence` has `vjp(a, b, cotangent) -> (a_bar, b_bar)`, or is one of `pullbacks`' kind."""
+    clean = f if clean is None else clean
     vjp = getattr(divergence, "vjp", lambda a, b, cotangent: divergence(a, b)(cotangent))
 
     def pullback(cotangent: Array) -> Pulled:
-        clean, parts = f(x), []
+        parts: list[Pulled] = []
         for z in noise:
-            clean_bar, noisy_bar = vjp(clean, f(x + z), cotangent)
-            parts += [f.vjp(x, clean_bar), f.vjp(x + z, noisy_bar)]
+            clean_bar, noisy_bar = vjp(clean(x), f(x + z), cotangent)
+            parts += [clean.vjp(x, clean_bar), f.vjp(x + z, noisy_bar)]
         return scaled(1 / len(noise), add(*parts))
 
     return pullback

@@ -23,26 +23,30 @@ def vat_perturbation(
     xi: float = 0.01,
     steps: int = 1,
     how: str = "finite_difference",
+    logits: Array | None = None,
 ) -> Array:
-    """Power iteration on ∇²ᵣ KL(p(x)‖p(x+r)) at 0, p(x) fixed, (B, *S) (their eq. 12)."""
+    """Power iteration on ∇²ᵣ KL(p(x)‖p(x+r)) at 0, p(x) fixed, (B, *S) (their eq. 12).
+
+    p(x) is that of `logits` where `vat_loss` is given them.
+    """
     if np.iscomplexobj(x):  # the exact product is a derivative: within another one it would silently be constant
         raise TypeError("x: got complex numbers, expected real ones: derivatives do not nest")
 
+    clean = f(x) if logits is None else logits
+
+    def gradient(r: Array) -> Array:  # of KL(p(x)‖p(x+r)) in r: the model's gradient of q - p
+        return f.vjp(x + r, softmax_change(clean, f(x + r)))[0]
+
     def product(vector: Array) -> Array:
-        return derivative(lambda t: _divergence_gradient(f, x, t * vector))
+        return derivative(lambda t: gradient(t * vector))
 
     def difference(vector: Array) -> Array:  # the gradient at r = 0 is 0, so no second gradient is subtracted
-        return _divergence_gradient(f, x, xi * vector)
+        return gradient(xi * vector)
 
     direction = unit(start)
     for _ in range(steps):
         direction = unit(product(direction) if how == "exact" else difference(direction))
     return radius * direction
-
-
-def _divergence_gradient(f: Any, x: Array, r: Array) -> Array:
-    """∇ᵣ KL(p(x)‖p(x+r)), p(x) fixed: the model's gradient of q - p."""
-    return f.vjp(x + r, softmax_change(f(x), f(x + r)))[0]
 
 
 def vat_perturbation_pullback(f: Any, x: Array, start: Array, **options: Any) -> Any:
@@ -61,20 +65,25 @@ def vat_loss(
     entropy_weight: float = 0.0,
     logits: Array | None = None,
 ) -> Array:
-    """KL(p(x)‖p(x+r)) at the virtual adversarial r, (B,) (their eq. 5-6), and weight times the entropy of p(x).
+    """KL(p(x)‖p(x+r)) at the virtual adversarial r, (B,) (their eq. 5-6), and weight times the entropy of p(x)."""
+    clean = f(x) if logits is None else logits
+    r = vat_perturbation(f, x, start, radius=radius, xi=xi, steps=steps, how=how, logits=clean)
+    return kl_divergence(clean, f(x + r)) + entropy_weight * entropy(clean)
 
-    `logits` are f(x), computed here again: they change no number.
+
+def vat_loss_pullback(
+    f: Any, x: Array, start: Array, *, entropy_weight: float = 0.0, clean: Any = None, **options: Any
+) -> Any:
+    """Through p(x+r), and through the entropy's p(x); x_bar too. Options as for `vat_perturbation`.
+
+    `clean` is the closure that gave `logits`, where it is another than f.
     """
-    r = vat_perturbation(f, x, start, radius=radius, xi=xi, steps=steps, how=how)
-    return kl_divergence(f(x), f(x + r)) + entropy_weight * entropy(f(x))
-
-
-def vat_loss_pullback(f: Any, x: Array, start: Array, *, entropy_weight: float = 0.0, **options: Any) -> Any:
-    """Through p(x+r), and through the entropy's p(x); x_bar too. Options as for `vat_perturbation`."""
+    clean = f if clean is None else clean
 
     def pullback(cotangent: Array) -> Pulled:
-        moved = x + vat_perturbation(f, x, start, **options)
-        divergence = f.vjp(moved, cotangent[:, None] * softmax_change(f(x), f(moved)))
-        return add(divergence, f.vjp(x, entropy.vjp(f(x), entropy_weight * cotangent)))
+        logits = clean(x)
+        moved = x + vat_perturbation(f, x, start, logits=logits, **options)
+        divergence = f.vjp(moved, cotangent[:, None] * softmax_change(logits, f(moved)))
+        return add(divergence, clean.vjp(x, entropy.vjp(logits, entropy_weight * cotangent)))
 
     return pullback

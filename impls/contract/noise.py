@@ -36,7 +36,8 @@ def consistency_loss(
         f: x (B, *S) -> (B, C).
         x: (B, *S).
         noise: (K, B, *S), already scaled by σ.
-        outputs: f(x), (B, C), where the loss has computed it already; None: it is computed here.
+        outputs: f(x), (B, C), where the loss has computed it already; None: it is computed here. They are taken as they
+            are: of a model with dropout, f(x) would be another draw.
 
     Returns:
         (B,).

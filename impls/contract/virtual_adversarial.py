@@ -69,7 +69,8 @@ def vat_loss(
         as for `vat_perturbation`, and
         entropy_weight: ≥ 0, of the entropy of p(x) that is added, through which gradients flow (their §4.2: VAT+EntMin
             has 1).
-        logits: f(x), (B, C), where the loss has computed it already; None: it is computed here.
+        logits: f(x), (B, C), where the loss has computed it already; None: it is computed here. They are taken as they
+            are, in the power steps too: of a model with dropout, f(x) would be another draw.
 
     Returns:
         (B,), in nats, ≥ 0. Gradients flow through p(x+r) only, and through the entropy's p(x).
