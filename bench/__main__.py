@@ -12,7 +12,7 @@ INSTALL = "python -m pip install -c constraints.txt --group run --group data --g
 def main() -> None:
     """Run the command line; where a package is missing that all of it needs, say which one."""
     try:
-        from bench.cli import app
+        from bench.commands.app import app
     except ModuleNotFoundError as error:
         name = str(error.name).partition(".")[0]
         print(

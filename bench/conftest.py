@@ -39,7 +39,7 @@ def pytest_generate_tests(metafunc):
     """One test a cell: every workload and method in the framework and mode that were asked for."""
     if "cell" not in metafunc.fixturenames:
         return
-    from bench.cells import LOOP_MODES, MODES, QUICK_MODE, plan  # brings NumPy in, which reads the environment
+    from bench.costs.cells import LOOP_MODES, MODES, QUICK_MODE, plan  # brings NumPy in, which reads the environment
 
     framework = chosen_framework(metafunc.config)
     mode = metafunc.config.getoption("--mode", default=None) or QUICK_MODE[framework]

@@ -1,16 +1,16 @@
 """The timed steps under pytest-benchmark, for its comparisons and histograms.
 
-`python -m pytest bench --framework torch --benchmark-only -k digits-mlp` takes the same steps as `bench.cell`,
-without its interleaving: ratios between rows drift with the machine.
+`python -m pytest bench --framework torch --benchmark-only -k digits-mlp` takes the same steps as
+`bench.costs.time_block`, without its interleaving: ratios between rows drift with the machine.
 """
 
 import functools
 
 import pytest
 
-from bench.cells import TIMED
-from bench.expected import Expected, expected
-from bench.prepare import prepare
+from bench.costs.cells import TIMED
+from bench.costs.expected_steps import Expected, expected
+from bench.costs.prepare import prepare
 from equivalence.datasets import MissingData
 from equivalence.judge import AGREEMENT_UNITS
 

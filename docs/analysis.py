@@ -13,8 +13,9 @@ from pathlib import Path
 import duckdb
 import numpy as np
 
+from bench.records.frames import load
+from bench.records.schema import DISTURBED
 from bench.report.export import export
-from bench.store import DISTURBED, load
 
 RESULTS = Path(sys.argv[1] if len(sys.argv) > 1 else "results")
 

@@ -104,7 +104,7 @@ def with_arguments(case: Case, shape: tuple[int, ...], classes: int, seed: int, 
     return replace(case, extra={name: float32_exact(array) for name, array in extra.items()})
 
 
-def arguments(rng: np.random.Generator, case: Case, shape: tuple[int, ...], classes: int, draws: int) -> Params:
+def arguments(rng: np.random.Generator, case: Case, shape: tuple[int, ...], classes: int, draws: int = 2) -> Params:
     """What methods take beside a batch: of its shape, or (B, C)."""
     batch = (case.batch, *shape)
     return {

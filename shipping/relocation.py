@@ -30,7 +30,7 @@ RULES = [
         (rf"(?<=[\"']){OURS}(?=\.)", rf"{HOME}.\1"),
         # import_module("impls")
         (rf"(?<=import_module\([\"']){OURS}(?=[\"'])", rf"{HOME}.\1"),
-        # python -m bench.expected WORKLOAD
+        # python -m bench.costs.expected_steps WORKLOAD
         (rf"(?<=python -m ){OURS}(?=\.\w)", rf"{HOME}.\1"),
         # python -m bench verify
         (r"\bpython -m bench\b", HOME),

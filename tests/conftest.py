@@ -6,7 +6,7 @@ import os
 import pytest
 
 import impls
-from bench.verify import environment
+from bench.proofs.verify import environment
 from tests.points import point
 
 INSTALLED = impls.installed()

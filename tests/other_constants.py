@@ -11,9 +11,9 @@ import textwrap
 
 import pytest
 
-from bench.diagnosis import MOST_CALLS
-from bench.mutants import DTYPE
-from bench.verify import CALLED_IN
+from bench.proofs.diagnosis import MOST_CALLS
+from bench.proofs.mutants import DTYPE
+from bench.proofs.verify import CALLED_IN
 from equivalence.calls import called
 from equivalence.claim import Replacement
 from equivalence.foreign.resemblance import by_check, compared, errors, nearest

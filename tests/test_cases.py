@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from bench.verify import GROUPS
+from bench.proofs.verify import GROUPS
 from equivalence.cases import REGISTRY, build
 from equivalence.oracle import values
 from equivalence.reference import Reference

@@ -10,14 +10,26 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import bench.cell
+import bench.costs.time_block
 import impls
-from bench import timing
-from bench.cells import LOOP_MODES, LOOPS, METHODS, MODES, QUICK_LOOP_MODE, QUICK_MODE, SLOWED, TIMED, Cell, job, plan
-from bench.expected import Expected, write
+from bench.costs import timing
+from bench.costs.cells import (
+    LOOP_MODES,
+    LOOPS,
+    METHODS,
+    MODES,
+    QUICK_LOOP_MODE,
+    QUICK_MODE,
+    SLOWED,
+    TIMED,
+    Cell,
+    job,
+    plan,
+)
+from bench.costs.expected_steps import Expected, write
+from bench.costs.prepare import prepare
+from bench.costs.workloads import ON_REQUEST, WORKLOADS, build, one_draw
 from bench.places import ROOT
-from bench.prepare import prepare
-from bench.workloads import ON_REQUEST, WORKLOADS, build, one_draw
 from equivalence import cases
 from equivalence.judge import AGREEMENT_UNITS
 
@@ -211,20 +223,20 @@ def test_a_method_takes_one_draw_of_what_it_needs():
 
 
 def test_the_two_steps_take_turns(monkeypatch):
-    monkeypatch.setattr(bench.cell, "SAMPLE_SECONDS", 0.0)  # one call a sample
+    monkeypatch.setattr(bench.costs.time_block, "SAMPLE_SECONDS", 0.0)  # one call a sample
     calls = []
-    warming = 2 * bench.cell.WARM_UP
+    warming = 2 * bench.costs.time_block.WARM_UP
     for first, order in ((0, "ABBABAAB"), (1, "BAABABBA")):
         calls.clear()
-        times = bench.cell.interleaved(lambda: calls.append("A"), lambda: calls.append("B"), 4, first)
+        times = bench.costs.time_block.interleaved(lambda: calls.append("A"), lambda: calls.append("B"), 4, first)
         assert "".join(calls[warming:]) == order
         assert [len(one) for one in times] == [4, 4]
 
 
 def test_a_slow_step_is_sampled_less_often(monkeypatch):
-    monkeypatch.setattr(bench.cell, "SAMPLE_SECONDS", 0.0)
-    monkeypatch.setattr(bench.cell, "LONGEST", 0.0)
-    times = bench.cell.interleaved(lambda: "A", lambda: "B", 12)
+    monkeypatch.setattr(bench.costs.time_block, "SAMPLE_SECONDS", 0.0)
+    monkeypatch.setattr(bench.costs.time_block, "LONGEST", 0.0)
+    times = bench.costs.time_block.interleaved(lambda: "A", lambda: "B", 12)
     assert [len(one) for one in times] == [4, 4], "two quadruples, one of each order"
 
 
@@ -236,9 +248,9 @@ def test_a_step_slowed_by_a_tenth_takes_a_tenth_longer(monkeypatch):
         now[0] += seconds
         return now[0]
 
-    monkeypatch.setattr(bench.cell.time, "perf_counter", lambda: tick(0.01))
+    monkeypatch.setattr(bench.costs.time_block.time, "perf_counter", lambda: tick(0.01))
     began = now[0]
-    bench.cell.slowed(lambda: tick(0.5))()
+    bench.costs.time_block.slowed(lambda: tick(0.5))()
     assert now[0] - began == pytest.approx(0.55, abs=0.05)
 
 
@@ -273,20 +285,20 @@ def work(framework, falsified, tmp_path):
 
 
 def test_a_block_times_what_is_right_and_refuses_what_is_wrong(work):
-    plain, slowed, fgm = work("bench.cell", "plain", SLOWED, "fgm")
+    plain, slowed, fgm = work("bench.costs.time_block", "plain", SLOWED, "fgm")
     for timed in (plain, slowed):
         assert timed["status"] == "ok"
-        assert len(timed["steps"]) == len(timed["base"]) == bench.cell.SAMPLES["quick"]
+        assert len(timed["steps"]) == len(timed["base"]) == bench.costs.time_block.SAMPLES["quick"]
         assert min(timed["steps"] + timed["base"]) > 0
     assert (fgm["status"], fgm["batch"], fgm["threads"]) == ("wrong", 128, len(CORES))
     assert not {"steps", "base"} & set(fgm)
 
 
 def test_a_cold_process_says_what_is_paid_and_refuses_what_is_wrong(work, framework):
-    (plain,) = work("bench.cold", "plain")
+    (plain,) = work("bench.costs.time_cold", "plain")
     assert plain["status"] == "ok" and min(plain["imported"], plain["step"]) > 0
     assert (plain["traced"] > 1e-3) == (QUICK_MODE[framework] != "eager"), "a trace takes milliseconds"
     assert 10 < plain["held"] < plain["memory"] < 20_000, "MiB"
     assert np.isnan(plain["device_memory"])
-    (fgm,) = work("bench.cold", "fgm")
+    (fgm,) = work("bench.costs.time_cold", "fgm")
     assert fgm["status"] == "wrong" and "step" not in fgm

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from bench.workloads import bert_from, build
+from bench.costs.workloads import bert_from, build
 from equivalence.bert import Size
 from equivalence.cases import bert_params
 from equivalence.checkpoint import HEADS, SIZES, BadCheckpoint, load

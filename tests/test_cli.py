@@ -10,12 +10,14 @@ import pytest
 from typer.testing import CliRunner
 
 import impls
-from bench import arguments, verify
-from bench.cli import app
+from bench.commands import arguments
+from bench.commands.app import app
 from bench.commands.measuring import passes, told
 from bench.commands.verifying import verify_methods
-from bench.run import Job, Outcome
-from bench.store import AgreementRecord, ClaimRecord, Store, VariationRecord, read
+from bench.proofs import verify
+from bench.records.schema import AgreementRecord, ClaimRecord, VariationRecord
+from bench.records.store import Store, read
+from bench.running.job import Job, Outcome
 from equivalence.agreement import references
 from equivalence.claim import claims
 from equivalence.measure import ROUNDING_UNIT

@@ -2,10 +2,10 @@
 
 import pytest
 
-from bench import comparison, diagnosis
+from bench.proofs import comparison, diagnosis
+from bench.records.schema import AgreementRecord, ClaimRecord
 from bench.report import advice
-from bench.run import Job, Outcome
-from bench.store import AgreementRecord, ClaimRecord
+from bench.running.job import Job, Outcome
 from equivalence.claim import claims
 
 OFF = 1e9  # rounding units

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from bench.cli import app
+from bench.commands.app import app
 from equivalence import agreement, state, units
 from equivalence.foreign import loading
 from equivalence.foreign.guard import Guard

@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from bench import growth
-from bench.cells import TIMED
-from bench.growth import SWEEPS, exponent
+from bench.costs import growth
+from bench.costs.cells import TIMED
+from bench.costs.growth import SWEEPS, exponent
+from bench.costs.timing import sizes
+from bench.costs.workloads import build
+from bench.records.schema import CostRecord
 from bench.report import costs
 from bench.report.growth_figures import growth_figures
-from bench.store import CostRecord
-from bench.timing import sizes
-from bench.workloads import build
 
 
 def block(cell, seconds, **options):

@@ -16,8 +16,8 @@ import pytest
 from typer.testing import CliRunner
 
 import impls
-from bench import implementation, template
-from bench.cli import app
+from bench.commands.app import app
+from bench.proofs import implementation, template
 from equivalence.foreign.guard import Guard
 from equivalence.foreign.journal import Journal, called, ended_in, printed
 from equivalence.foreign.limit import Overtime, limited

@@ -2,7 +2,8 @@
 
 import pytest
 
-from bench import caches, comparison, kept
+from bench.proofs import comparison
+from bench.running import caches, kept
 from equivalence.agreement import references
 from equivalence.calls.measure import expectations
 from equivalence.measure import ROUNDING_UNIT

@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bench import large
-from bench.cells import METHODS, QUICK_MODE, Cell
-from bench.expected import Expected, write
-from bench.prepare import PreparedLarge, prepare
-from bench.workloads import WORKLOADS, build, of_parameters, one_draw
+from bench.costs import large
+from bench.costs.cells import METHODS, QUICK_MODE, Cell
+from bench.costs.expected_steps import Expected, write
+from bench.costs.prepare import PreparedLarge, prepare
+from bench.costs.workloads import WORKLOADS, build, of_parameters, one_draw
 from equivalence.cases import REGISTRY
 from equivalence.judge import AGREEMENT_UNITS
 from equivalence.reference import Reference

@@ -120,8 +120,8 @@ BROKEN = {
         "imports impls.torch",
     ),
     "methods look up": ("impls/checks.py", appended("from equivalence import cases"), "imports equivalence"),
-    "proofs look up": ("equivalence/measure.py", appended("def f():\n    import bench.store"), "imports bench"),
-    "the suite looks up": ("bench/resume.py", appended("from equireg import torch"), "imports equireg"),
+    "proofs look up": ("equivalence/measure.py", appended("def f():\n    import bench.records.store"), "imports bench"),
+    "the suite looks up": ("bench/running/resume.py", appended("from equireg import torch"), "imports equireg"),
 }
 
 

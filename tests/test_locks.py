@@ -8,8 +8,8 @@ import tempfile
 
 import pytest
 
-from bench import locks
 from bench.places import ROOT
+from bench.running import locks
 
 
 @pytest.fixture(autouse=True)
@@ -57,7 +57,7 @@ def test_every_gpu_has_a_lock_of_its_own(monkeypatch):
 
 def test_what_a_killed_process_had_is_free(tmp_path):
     code = (
-        "import os, pathlib, sys\nfrom bench import locks\n"
+        "import os, pathlib, sys\nfrom bench.running import locks\n"
         "with locks.folder(pathlib.Path(sys.argv[1])):\n    print('has it', flush=True)\n    sys.stdin.read()"
     )
     holder = subprocess.Popen(

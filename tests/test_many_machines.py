@@ -8,13 +8,16 @@ from types import SimpleNamespace
 import pytest
 from typer.testing import CliRunner
 
-from bench import cells, mutants, variations, verify
-from bench.cli import app
-from bench.executors.local import Local
-from bench.resume import reusable
-from bench.run import Outcome
-from bench.shard import Shard
-from bench.store import SCHEMA, ClaimRecord, CostRecord, Environment, Header, Store, describe, latest, read
+from bench.commands.app import app
+from bench.costs import cells
+from bench.proofs import mutants, variations, verify
+from bench.records.machine import describe
+from bench.records.schema import SCHEMA, ClaimRecord, CostRecord, Environment, Header
+from bench.records.store import Store, latest, read
+from bench.running.job import Outcome
+from bench.running.local import Local
+from bench.running.resume import reusable
+from bench.running.shard import Shard
 from equivalence.claim import claims
 from equivalence.mutant import mutants as registry
 

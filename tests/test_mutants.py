@@ -8,11 +8,11 @@ import pytest
 from rich.console import Console
 from typer.testing import CliRunner
 
-from bench import mutants as planting
-from bench.cli import app
 from bench.commands import verifying
+from bench.commands.app import app
+from bench.proofs import mutants as planting
+from bench.records.schema import AgreementRecord, ClaimRecord
 from bench.report import tables, terminal
-from bench.store import AgreementRecord, ClaimRecord
 from equivalence.claim import claims
 from equivalence.mutant import Mutant, control, mutants
 from impls.contract import MODULES

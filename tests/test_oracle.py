@@ -828,7 +828,7 @@ VALUES_ONLY = {
 }
 
 
-SHARING = {"with_loss", "with_outputs", "outputs", "logits"}  # save a forward pass, and change no number
+SHARING = {"with_loss", "with_outputs"}  # save a forward pass, and change no number
 
 
 def test_pullbacks_have_the_parameters_of_the_values():

@@ -5,11 +5,11 @@ from math import prod
 
 import pytest
 
-from bench.cells import LOOP_MODES, LOOPS, QUICK_MODE, Cell
-from bench.methods import METHODS
-from bench.passes import Operation, convolution, count, counted, floor, optimised, pairs, work, works
-from bench.prepare import problem, uncompiled
-from bench.workloads import one_draw
+from bench.costs.cells import LOOP_MODES, LOOPS, QUICK_MODE, Cell
+from bench.costs.methods import METHODS
+from bench.costs.passes import Operation, convolution, count, counted, floor, optimised, pairs, work, works
+from bench.costs.prepare import problem, uncompiled
+from bench.costs.workloads import one_draw
 from equivalence import cases
 
 NETWORKS = ("digits-mlp", "digits-cnn")

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from bench import peers
-from bench.expected import first
-from bench.peers.expected import Expected, ascent, expected
-from bench.workloads import build
+from bench.costs.expected_steps import first
+from bench.costs.workloads import build
+from bench.peers.expected_results import Expected, ascent, expected
 from equivalence.reference import Reference
 from tests.conftest import WANTED
 

@@ -8,7 +8,8 @@ from types import SimpleNamespace
 import pytest
 import typer
 
-from bench import arguments, places
+from bench import places
+from bench.commands import arguments
 from bench.report import compare
 
 

@@ -12,10 +12,10 @@ os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)
 import ray
 from ray.cluster_utils import Cluster as Nodes
 
-from bench.cli import app
-from bench.executors.ray import Cluster, together
-from bench.run import Job, Outcome, Started, Unusable
-from bench.store import describe
+from bench.commands.app import app
+from bench.records.machine import describe
+from bench.running.job import Job, Outcome, Started, Unusable
+from bench.running.ray import Cluster, together
 from tests.test_run import WORKER
 
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from bench.comparison import compare
-from bench.mutants import DTYPE
+from bench.proofs.comparison import compare
+from bench.proofs.mutants import DTYPE
 from equivalence import units
 from equivalence.foreign.resemblance import Likeness, errors, likeness, measure, nearest
 from equivalence.mutant import CASE, mutants, planted

@@ -9,9 +9,9 @@ import textwrap
 import psutil
 import pytest
 
-from bench import allocator
-from bench.executors.local import run
-from bench.run import Job, Outcome, Started
+from bench.running import allocator
+from bench.running.job import Job, Outcome, Started
+from bench.running.local import run
 
 WORKER = """
     import ctypes, os, pathlib, resource, sys, time

@@ -29,11 +29,11 @@ MOVED = {
     "import impls.torch as bridge": "import equireg.impls.torch as bridge",
     "'import json; import impls; impls.load()'": "'import json; from equireg import impls; impls.load()'",
     'import_module("impls")': 'import_module("equireg.impls")',
-    'import_module(f"bench.loops.{framework}")': 'import_module(f"equireg.bench.loops.{framework}")',
+    'import_module(f"bench.costs.loops.{framework}")': 'import_module(f"equireg.bench.costs.loops.{framework}")',
     'name.startswith("impls.")': 'name.startswith("equireg.impls.")',
     'Job("equivalence.worker", framework)': 'Job("equireg.equivalence.worker", framework)',
     "type `python -m bench list`": "type `equireg list`",
-    "python -m bench.expected WORKLOAD": "python -m equireg.bench.expected WORKLOAD",
+    "python -m bench.costs.expected_steps WORKLOAD": "python -m equireg.bench.costs.expected_steps WORKLOAD",
 }
 KEPT = ("import torch", "from benchmarks import time", "imports impls", '("impls", "bench")', 'root / "bench/report"')
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from bench import statistics
-from bench.statistics import block_effect, effect, noise_floor, verdict
+from bench.records import block_statistics
+from bench.records.block_statistics import block_effect, effect, noise_floor, verdict
 
 NOISE = 0.02  # of a block's number
 BLOCKS = 6
@@ -87,4 +87,4 @@ def test_nothing_is_no_data():
 
 def test_an_effect_that_the_blocks_disagree_on_is_ambiguous():
     assert verdict(effect([0.5, -0.3, 0.6, -0.2, 0.4, -0.4]), 0.01) == "ambiguous"
-    assert statistics.FEWEST == BLOCKS
+    assert block_statistics.FEWEST == BLOCKS

@@ -6,10 +6,11 @@ from types import SimpleNamespace
 import pytest
 from typer.testing import CliRunner
 
-from bench.cli import app
-from bench.executors.local import Local
-from bench.run import Outcome
-from bench.store import TrainingRecord, read
+from bench.commands.app import app
+from bench.records.schema import TrainingRecord
+from bench.records.store import read
+from bench.running.job import Outcome
+from bench.running.local import Local
 from bench.train import study
 from bench.train.regimes import REGIMES
 from tests.test_clue import checkpoint, folder  # noqa: F401 - fixtures

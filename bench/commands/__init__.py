@@ -1,1 +1,1 @@
-"""The commands of the command line, by what they are for; `bench.cli` names them."""
+"""The commands of the command line, by what they are for; `bench.commands.app` names them."""

@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from bench import arguments, cells, growth, peers, selfcheck, timing
+from bench import peers
+from bench.commands import arguments
 from bench.commands.measuring import console, finish, located, measured, prepared
 from bench.commands.options import (
     HOUR,
@@ -25,10 +26,11 @@ from bench.commands.options import (
     Wait,
     Workloads,
 )
+from bench.costs import cells, growth, selfcheck, timing
 from bench.peers import timing as match
+from bench.records.machine import cores
 from bench.report import terminal
-from bench.session import Session
-from bench.store import cores
+from bench.running.session import Session
 
 
 def time_command(

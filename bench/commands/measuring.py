@@ -12,12 +12,13 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from bench import arguments, locks
+from bench.commands import arguments
 from bench.commands.options import HOUR
+from bench.records.store import Store
 from bench.report import terminal
-from bench.run import Job, Outcome, Unusable
-from bench.session import Session
-from bench.store import Store
+from bench.running import locks
+from bench.running.job import Job, Outcome, Unusable
+from bench.running.session import Session
 
 console = Console(width=None if os.isatty(1) else 100)
 UNDECIDED = ("skipped", "interrupted", "unsupported")  # statuses of what was not measured, for no fault of its own

@@ -6,14 +6,16 @@ from typing import Annotated, cast
 
 import typer
 
-from bench import arguments, cells, timing
-from bench import merge as merging
+from bench.commands import arguments
 from bench.commands.costing import timed_cells
 from bench.commands.measuring import console, prepared, writing
 from bench.commands.options import RESULTS, Out
+from bench.costs import cells, timing
+from bench.records import merge as merging
+from bench.records.machine import describe
+from bench.records.staleness import Codes
+from bench.records.store import FILES
 from bench.report import compare, terminal
-from bench.staleness import Codes
-from bench.store import FILES, describe
 
 
 def merge_command(

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bench import arguments
+from bench.commands import arguments
 from bench.commands.measuring import console, finish, located, measured, prepared
 from bench.commands.options import (
     HOUR,
@@ -23,7 +23,7 @@ from bench.commands.options import (
     Wait,
 )
 from bench.report import terminal
-from bench.session import Session
+from bench.running.session import Session
 from bench.train import study
 from bench.train.data import DATASETS, EPOCHS, SENTENCE
 from bench.train.regimes import REGIMES

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bench import arguments, diagnosis, implementation, mutants, template, variations, verify
+from bench.commands import arguments
 from bench.commands.measuring import console, finish, located, measured, passes, prepared
 from bench.commands.options import (
     HOUR,
@@ -26,9 +26,10 @@ from bench.commands.options import (
     Wait,
     Workloads,
 )
+from bench.proofs import diagnosis, implementation, mutants, template, variations, verify
 from bench.report import advice, coverage, terminal
-from bench.run import Executor
-from bench.session import Session
+from bench.running.job import Executor
+from bench.running.session import Session
 from equivalence.cases import REGISTRY
 from equivalence.claim import claims
 from equivalence.foreign.journal import called, printed

@@ -1,7 +1,7 @@
 """Well-known packages beside ours: the same job on the same parameters, batch and dtype. Imports no framework.
 
 A task is a job and the arms that do it, by framework: ours, a loop as people publish it, and packages, used as their
-documentation says. What a package's own definition differs in stands in `bench.peers.expected`.
+documentation says. What a package's own definition differs in stands in `bench.peers.expected_results`.
 """
 
 import importlib
@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.expected import first
+from bench.costs.expected_steps import first
 from equivalence.cases import Case
 
 OURS = {"torch": ("equireg eager", "equireg compiled"), "jax": ("equireg jit",)}

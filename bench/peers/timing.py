@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bench import cells
+from bench.costs import cells
+from bench.costs.timing import UNIT_LIMIT, How, ask
 from bench.peers import TASKS
-from bench.run import Job, Outcome
-from bench.store import PeerRecord
-from bench.timing import UNIT_LIMIT, How, ask
+from bench.records.schema import PeerRecord
+from bench.running.job import Job, Outcome
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ def plan(frameworks: Iterable[str], tasks: Iterable[str], device: str = "cpu", q
 
 def expect(planned: Iterable[Match]) -> None:
     """Let the oracle compute what the arms must give and keep it."""
-    ask("bench.peers.expected", dict.fromkeys((match.task, match.workload) for match in planned))
+    ask("bench.peers.expected_results", dict.fromkeys((match.task, match.workload) for match in planned))
 
 
 def jobs(planned: list[Match], folder: Path, how: How) -> list[Job]:
@@ -52,14 +52,14 @@ def job(match: Match, caches: Path, how: How, block: int) -> Job:
         device=match.device,
         cores=[],
         quick=how.quick,
-        expected="",  # `bench.peers.expected` keeps it
+        expected="",  # `bench.peers.expected_results` keeps it
         folder=str(caches),
         block=block,
     )
     units = [arm for _, arm in message.pop("units")]
     together = f"{match.task} {match.workload} {match.framework}"
     arguments = message | {"task": match.task}
-    return Job("bench.peers.cell", match.framework, arguments, units, UNIT_LIMIT, together=together)
+    return Job("bench.peers.time_block", match.framework, arguments, units, UNIT_LIMIT, together=together)
 
 
 def record(outcome: Outcome) -> PeerRecord:

@@ -7,9 +7,9 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from bench.records.schema import AgreementRecord, CallRecord, ClaimRecord
 from bench.report import tables, terminal
 from bench.report.tables import NOT_MEASURED, verdict
-from bench.store import AgreementRecord, CallRecord, ClaimRecord
 from equivalence.claim import claims
 from equivalence.foreign.difference import SHOWN
 from equivalence.judge import AGREEMENT_UNITS, judge

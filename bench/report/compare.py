@@ -21,12 +21,13 @@ import pandas as pd
 import scipy  # which imports scipy.stats where it is first used: that takes a second
 
 from bench.places import ROOT
+from bench.records.block_statistics import FEWEST, LEVEL, RESAMPLES, Effect, noise_floor
+from bench.records.schema import AgreementRecord, Block, ClaimRecord, CostRecord
+from bench.records.store import FILES, latest, of_this_schema, read
 from bench.report import markdown
 from bench.report.ci import LIMIT
 from bench.report.costs import calm, effects, measured_last
 from bench.report.tables import outcome
-from bench.statistics import FEWEST, LEVEL, RESAMPLES, Effect, noise_floor
-from bench.store import FILES, AgreementRecord, Block, ClaimRecord, CostRecord, latest, of_this_schema, read
 
 ALONE = float(np.log(1.1))  # what has no noise floor of its own must differ by more than a tenth
 FRESH = 2  # runs that must find again what one has found

@@ -7,12 +7,12 @@ from typing import Any, TypeVar
 import numpy as np
 import pandas as pd
 
-from bench.cells import QUICK_MODE
-from bench.growth import SWEEPS, Sweep, exponent
+from bench.costs.cells import QUICK_MODE
+from bench.costs.growth import SWEEPS, Sweep, exponent
+from bench.costs.selfcheck import EXPECTED, verdicts
+from bench.records.block_statistics import Effect, effect, noise_floor, verdict
+from bench.records.schema import Block, Cell, ColdRecord, CostRecord, PeerRecord, SelfCheckRecord
 from bench.report.tables import NONE, NOT_MEASURED, Shown, framed, mark, of_kind
-from bench.selfcheck import EXPECTED, verdicts
-from bench.statistics import Effect, effect, noise_floor, verdict
-from bench.store import Block, Cell, ColdRecord, CostRecord, PeerRecord, SelfCheckRecord
 from equivalence.measure import ROUNDING_UNIT
 from impls import FRAMEWORKS
 

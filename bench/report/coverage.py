@@ -7,8 +7,8 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from bench.records.schema import ClaimRecord
 from bench.report.tables import NOT_COVERED
-from bench.store import ClaimRecord
 
 MOST, LONGEST = 6, 200  # places that are named, characters of what is printed
 

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
+from bench.records.schema import TrainingRecord
 from bench.report.curves import Losses, curves, parted
 from bench.report.figures import CASE_LOOKS, LOOKS, svg
 from bench.report.tables import frameworks, of_kind
-from bench.store import TrainingRecord
 
 SHOWN = ("plain", "fgm", "gradient penalty", "vat")  # of the losses; the distances are every regime's
 

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bench.records.schema import TrainingRecord
 from bench.report.tables import framed, of_kind
-from bench.store import TrainingRecord
 
 PARTED_COLUMNS = ("data set", "regime", "frameworks", "steps", "largest relative difference")
 Losses = dict[str, dict[str, np.ndarray]]  # by regime and framework

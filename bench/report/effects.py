@@ -6,10 +6,11 @@ from typing import Any
 
 import pandas as pd
 
-from bench.cells import QUICK_MODE
+from bench.costs.cells import QUICK_MODE
+from bench.records.schema import TrainingRecord
+from bench.records.store import latest
 from bench.report.costs import cells, estimated
 from bench.report.tables import NONE, framed, mark, of_kind
-from bench.store import TrainingRecord, latest
 from bench.train.statistics import Estimate, equivalent, estimate, holm, verdict
 
 PLAIN = "plain"

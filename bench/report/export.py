@@ -9,7 +9,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from bench.store import KINDS, SCHEMA, Environment, Unit, frames
+from bench.records.frames import frames
+from bench.records.schema import KINDS, SCHEMA, Environment, Unit
 
 Format = Literal["parquet", "csv"]
 MARK = b"equireg"  # of files that are ours, in Parquet's own metadata

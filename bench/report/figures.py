@@ -14,8 +14,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
+from bench.records.schema import ClaimRecord
 from bench.report.tables import frameworks, main_case, of_kind
-from bench.store import ClaimRecord
 from equivalence.claim import Claim, claims
 from equivalence.judge import judge
 

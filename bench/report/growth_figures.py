@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from bench.growth import Sweep
+from bench.costs.growth import Sweep
 from bench.report.costs import FITTED, curves, milliseconds
 from bench.report.figures import CASE_LOOKS, svg
 

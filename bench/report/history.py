@@ -12,10 +12,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from bench.records.schema import Environment
+from bench.records.store import latest
 from bench.report import costs, tables
+from bench.report.answers import PRICED
 from bench.report.figures import CASE_LOOKS, svg
-from bench.report.verdict import PRICED
-from bench.store import Environment, latest
 
 FILE = "history.csv"
 COLUMNS = ("time", "commit", "environment", "what", "name", "value", "low", "high", "unit")

@@ -8,16 +8,18 @@ from typing import Any
 
 import pandas as pd
 
-from bench import statistics, timing
+from bench.costs import timing
 from bench.places import ROOT
-from bench.report import ci, costs, effects, history, html, markdown, peers, readme, tables, verdict
+from bench.records import block_statistics
+from bench.records.schema import DISTURBED, Environment
+from bench.records.staleness import Codes, stale
+from bench.records.store import FILES, Latest, latest, read
+from bench.report import answers, ci, costs, effects, history, html, markdown, peers, readme, tables
 from bench.report.curve_figures import curve_figures
 from bench.report.curves import curves_table
 from bench.report.effect_figures import effect_figures
 from bench.report.figures import figures
 from bench.report.growth_figures import growth_figures
-from bench.staleness import Codes, stale
-from bench.store import DISTURBED, FILES, Environment, Latest, latest, read
 from bench.train.statistics import MARGIN
 from equivalence import judge
 from equivalence.claim import claims
@@ -26,7 +28,7 @@ from equivalence.mutant import mutants
 FACTS = {  # that the templates name beside the records
     "mutants": list(mutants().values()),
     "judge": judge,
-    "statistics": statistics,
+    "statistics": block_statistics,
     "timing": timing,
     "costs": costs,
     "stale": tables.STALE,
@@ -108,8 +110,8 @@ def section(machine: Machine, code: dict[str, str] | None) -> dict[str, Any]:
         | drawn
         | {
             "name": machine.name,
-            "findings": pd.DataFrame(verdict.findings(tabled, records)),
-            "caveats": verdict.caveats(records, machine.problems, code),
+            "findings": pd.DataFrame(answers.findings(tabled, records)),
+            "caveats": answers.caveats(records, machine.problems, code),
             "environments": environments(records, places),
             "places": places,
             "stale": outdated(records, code),

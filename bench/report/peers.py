@@ -6,10 +6,10 @@ from typing import Any
 import pandas as pd
 
 from bench.peers import OURS, UNSUPPORTED
+from bench.records.block_statistics import noise_floor, verdict
+from bench.records.schema import PeerRecord
 from bench.report.costs import effects, estimated, interval, measured_last, milliseconds, number, status
 from bench.report.tables import NONE, framed, mark, of_kind
-from bench.statistics import noise_floor, verdict
-from bench.store import PeerRecord
 
 PEER_COLUMNS = (
     "task", "workload", "framework", "arm", "package", "ms", "× ours", "interval", "blocks", "beside ours", "status",

@@ -4,8 +4,8 @@ import functools
 import shlex
 from typing import Any
 
-from bench import store
-from bench.verify import AGREEMENT, OWN_LOSSES
+from bench.proofs.verify import AGREEMENT, OWN_LOSSES
+from bench.records import schema
 
 RUN = "python -m bench"
 
@@ -13,7 +13,7 @@ RUN = "python -m bench"
 @functools.singledispatch
 def command(record: Any) -> str:
     """What to type in the project's folder."""
-    raise TypeError(f"record: got a {type(record).__name__}, expected one of those that `bench.store` names")
+    raise TypeError(f"record: got a {type(record).__name__}, expected one of those that `bench.records.store` names")
 
 
 def line(name: str, record: Any, *flags: str, **options: Any) -> str:
@@ -26,53 +26,53 @@ def line(name: str, record: Any, *flags: str, **options: Any) -> str:
 
 
 @command.register
-def _(record: store.ClaimRecord) -> str:
+def _(record: schema.ClaimRecord) -> str:
     if record.wrong:
         return line("mutants", record, claim=record.claim, mutant=record.wrong)
     return line("verify", record, claim=record.claim, workload=record.case)
 
 
 @command.register
-def _(record: store.AgreementRecord) -> str:
+def _(record: schema.AgreementRecord) -> str:
     if record.wrong:
         return line("mutants", record, claim=AGREEMENT, mutant=record.wrong)
     return line("verify", record, claim=AGREEMENT, method=record.method, workload=record.case)
 
 
 @command.register
-def _(record: store.CallRecord) -> str:
+def _(record: schema.CallRecord) -> str:
     if record.wrong:
         return line("mutants", record, claim=AGREEMENT, mutant=record.wrong)
     return line("verify", record, claim=AGREEMENT, method=record.method)
 
 
 @command.register
-def _(record: store.OwnLossRecord) -> str:
+def _(record: schema.OwnLossRecord) -> str:
     return line("verify", record, claim=OWN_LOSSES)
 
 
 @command.register
-def _(record: store.VariationRecord) -> str:
+def _(record: schema.VariationRecord) -> str:
     return line("variations", record, count=1, seed=record.seed)
 
 
 @command.register
-def _(record: store.CostRecord | store.ColdRecord) -> str:
+def _(record: schema.CostRecord | schema.ColdRecord) -> str:
     flags = ("--quick",) if getattr(record, "quick", False) else ()
     return line("time", record, *flags, mode=record.mode, workload=record.workload, method=record.method)
 
 
 @command.register
-def _(record: store.PeerRecord) -> str:
+def _(record: schema.PeerRecord) -> str:
     return line("peers", record, *(("--quick",) if record.quick else ()), task=record.task)
 
 
 @command.register
-def _(record: store.SelfCheckRecord) -> str:
+def _(record: schema.SelfCheckRecord) -> str:
     return line("selfcheck", record, workload=record.workload)
 
 
 @command.register
-def _(record: store.TrainingRecord) -> str:
+def _(record: schema.TrainingRecord) -> str:
     flags = [*(("--quick",) if record.quick else ()), *(("--curves",) if record.part == "curve" else ())]
     return line("train", record, *flags, dataset=record.dataset, regime=record.regime)

@@ -13,10 +13,11 @@ from typing import Any, TypeVar
 import numpy as np
 import pandas as pd
 
-from bench.mutants import CAUGHT, FATES, KILLED, SURVIVED, fate, fates, owner, rejecting
-from bench.staleness import stale
-from bench.store import AgreementRecord, Base, CallRecord, ClaimRecord, OwnLossRecord, VariationRecord, latest
-from bench.verify import AGREEMENT
+from bench.proofs.mutants import CAUGHT, FATES, KILLED, SURVIVED, fate, fates, owner, rejecting
+from bench.proofs.verify import AGREEMENT
+from bench.records.schema import AgreementRecord, Base, CallRecord, ClaimRecord, OwnLossRecord, VariationRecord
+from bench.records.staleness import stale
+from bench.records.store import latest
 from equivalence.calls import calls
 from equivalence.claim import Claim, claims
 from equivalence.judge import Verdict, judge
@@ -230,7 +231,7 @@ def kill_summary(records: Iterable[Any], code: dict[str, str] | None = None) -> 
 
 
 def idle(rows: Collection[Mapping[str, str]]) -> list[str]:
-    """What `bench.mutants.idle` says, of what became of each mistake."""
+    """What `bench.proofs.mutants.idle` says, of what became of each mistake."""
     busy = {claim for row in rows if CAUGHT not in row.values() for claim, what in row.items() if what == KILLED}
     return [claim for claim in checks(rows) if claim not in busy]
 

@@ -9,10 +9,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from bench.mutants import rejecting
+from bench.proofs.mutants import rejecting
 from bench.report import costs, curves, effects, peers, tables
 from bench.report.tables import NOT_COVERED, NOT_MEASURED
-from bench.run import Outcome
+from bench.running.job import Outcome
 
 WIDTHS = {"what it says": 24, "mistakes rejected": 9, "measured": 16, "planted mistake": 46}  # of 100; others share
 AGREEMENT_COLUMNS = ["usage", "largest error", "between frameworks", "verdict"]

@@ -11,9 +11,9 @@ from pathlib import Path
 from statistics import mean
 from typing import Any, Literal
 
-from bench import allocator, caches
-from bench.run import Job, Outcome
-from bench.store import TrainingRecord
+from bench.records.schema import TrainingRecord
+from bench.running import allocator, caches
+from bench.running.job import Job, Outcome
 from bench.train.data import DATASETS, Source
 from bench.train.regimes import REGIMES
 

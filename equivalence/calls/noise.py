@@ -47,7 +47,7 @@ def consistent_with_another_pass(divergence: str) -> Call:
 
     def pull(p: Any) -> Any:
         other = Times(p.f, OTHER)
-        return pullbacks.consistency_loss(getattr(values, divergence), p.f, p.x, p.extra.noise, clean=other)
+        return pullbacks.consistency_loss(getattr(values, divergence), p.f, p.x, p.extra.noise, outputs=other)
 
     return Call("consistency_loss", f"{divergence}, outputs of another pass", "call-vectors", call, (pull,), ("noise",))
 

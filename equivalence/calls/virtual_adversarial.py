@@ -76,7 +76,7 @@ def smoothness_beside_another_pass(how: str) -> Call:
         return m.vat_loss(p.f, p.x, p.extra.start, logits=Times(p.f, OTHER)(p.x), **options)
 
     def pull(p: Any) -> Any:
-        return pullbacks.vat_loss(p.f, p.x, p.extra.start, clean=Times(p.f, OTHER), **options)
+        return pullbacks.vat_loss(p.f, p.x, p.extra.start, logits=Times(p.f, OTHER), **options)
 
     return Call("vat_loss", f"{how}, logits of another pass", "call-vectors", call, (pull,), held=("start",))
 

@@ -29,11 +29,11 @@ def consistency_loss(divergence: Any, f: Any, x: Array, noise: Array, *, outputs
     return np.mean([divergence(clean, f(x + z)) for z in noise], axis=0)
 
 
-def consistency_loss_pullback(divergence: Any, f: Any, x: Array, noise: Array, *, clean: Any = None) -> Any:
-    """Through both sides; `clean` is the closure that gave `outputs`, where it is another than f.
+def consistency_loss_pullback(divergence: Any, f: Any, x: Array, noise: Array, *, outputs: Any = None) -> Any:
+    """Through both sides; `outputs` is the closure that gave them, where it is another than f.
 
     `divergence` has `vjp(a, b, cotangent) -> (a_bar, b_bar)`, or is one of `pullbacks`' kind."""
-    clean = f if clean is None else clean
+    clean = f if outputs is None else outputs
     vjp = getattr(divergence, "vjp", lambda a, b, cotangent: divergence(a, b)(cotangent))
 
     def pullback(cotangent: Array) -> Pulled:

@@ -23,16 +23,25 @@ def vat_perturbation(
     xi: float = 0.01,
     steps: int = 1,
     how: str = "finite_difference",
-    logits: Array | None = None,
 ) -> Array:
-    """Power iteration on ∇²ᵣ KL(p(x)‖p(x+r)) at 0, p(x) fixed, (B, *S) (their eq. 12).
+    """Power iteration on ∇²ᵣ KL(p(x)‖p(x+r)) at 0, p(x) fixed, (B, *S) (their eq. 12)."""
+    return _perturbation(f, x, f(x), start, radius=radius, xi=xi, steps=steps, how=how)
 
-    p(x) is that of `logits` where `vat_loss` is given them.
-    """
+
+def _perturbation(
+    f: Any,
+    x: Array,
+    clean: Array,
+    start: Array,
+    *,
+    radius: float,
+    xi: float = 0.01,
+    steps: int = 1,
+    how: str = "finite_difference",
+) -> Array:
+    """The same from the logits of p(x)."""
     if np.iscomplexobj(x):  # the exact product is a derivative: within another one it would silently be constant
         raise TypeError("x: got complex numbers, expected real ones: derivatives do not nest")
-
-    clean = f(x) if logits is None else logits
 
     def gradient(r: Array) -> Array:  # of KL(p(x)‖p(x+r)) in r: the model's gradient of q - p
         return f.vjp(x + r, softmax_change(clean, f(x + r)))[0]
@@ -67,23 +76,23 @@ def vat_loss(
 ) -> Array:
     """KL(p(x)‖p(x+r)) at the virtual adversarial r, (B,) (their eq. 5-6), and weight times the entropy of p(x)."""
     clean = f(x) if logits is None else logits
-    r = vat_perturbation(f, x, start, radius=radius, xi=xi, steps=steps, how=how, logits=clean)
+    r = _perturbation(f, x, clean, start, radius=radius, xi=xi, steps=steps, how=how)
     return kl_divergence(clean, f(x + r)) + entropy_weight * entropy(clean)
 
 
 def vat_loss_pullback(
-    f: Any, x: Array, start: Array, *, entropy_weight: float = 0.0, clean: Any = None, **options: Any
+    f: Any, x: Array, start: Array, *, entropy_weight: float = 0.0, logits: Any = None, **options: Any
 ) -> Any:
     """Through p(x+r), and through the entropy's p(x); x_bar too. Options as for `vat_perturbation`.
 
-    `clean` is the closure that gave `logits`, where it is another than f.
+    `logits` is the closure that gave them, where it is another than f.
     """
-    clean = f if clean is None else clean
+    closure = f if logits is None else logits
 
     def pullback(cotangent: Array) -> Pulled:
-        logits = clean(x)
-        moved = x + vat_perturbation(f, x, start, logits=logits, **options)
-        divergence = f.vjp(moved, cotangent[:, None] * softmax_change(logits, f(moved)))
-        return add(divergence, clean.vjp(x, entropy.vjp(logits, entropy_weight * cotangent)))
+        clean = closure(x)
+        moved = x + _perturbation(f, x, clean, start, **options)
+        divergence = f.vjp(moved, cotangent[:, None] * softmax_change(clean, f(moved)))
+        return add(divergence, closure.vjp(x, entropy.vjp(clean, entropy_weight * cotangent)))
 
     return pullback

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from bench.records.store import FILES
 from bench.report import page as pages
-from bench.store import FILES
 from tests.browser import chromium
 from tests.report.made import cost_records, of_every_kind, store
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from bench.records.schema import AgreementRecord, CallRecord, ClaimRecord, ColdRecord, CostRecord, Environment
 from bench.report import figures
-from bench.store import AgreementRecord, CallRecord, ClaimRecord, ColdRecord, CostRecord, Environment
 
 
 def power_law(order=2.0, stated=2, coefficient=3.0):

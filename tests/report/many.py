@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.places import ROOT
+from bench.records.schema import Environment, Header
+from bench.records.store import FILES, Latest, latest, read
 from bench.report import page
-from bench.store import FILES, Environment, Header, Latest, latest, read
 
 OTHERWISE = {  # the field in which a copy differs from its record, by kind
     "claim": "case",

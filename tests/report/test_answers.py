@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from bench.report import ci, page, readme, verdict
-from bench.store import TrainingRecord, latest
+from bench.records.schema import TrainingRecord
+from bench.records.store import latest
+from bench.report import answers, ci, page, readme
 from equivalence.claim import claims
 from impls import FRAMEWORKS
 from tests.report.made import agreement_record, claim_record, cost_records, of_every_kind, power_law
@@ -18,7 +19,7 @@ def everything(claim, **options):
 
 def findings(records):
     records = latest(records)
-    return verdict.findings(page.shown(records, None), records)
+    return answers.findings(page.shown(records, None), records)
 
 
 def answer(found, question):
@@ -51,11 +52,11 @@ def test_costs_are_told_as_a_range():
 
 def test_caveats_name_what_the_answers_leave_out():
     records = of_every_kind()
-    said = " ".join(verdict.caveats(records, ["a line"], dict.fromkeys((r.kind for r in latest(records)), "new")))
+    said = " ".join(answers.caveats(records, ["a line"], dict.fromkeys((r.kind for r in latest(records)), "new")))
     for word in ("1 lines", "were made with other code", "1 timeout", "on a GPU: not measured"):
         assert word in said
     disturbed = cost_records("fgm", [2.0], foreign=0.9)
-    assert "1 timed blocks were disturbed" in " ".join(verdict.caveats(disturbed, [], None))
+    assert "1 timed blocks were disturbed" in " ".join(answers.caveats(disturbed, [], None))
 
 
 @pytest.mark.parametrize(

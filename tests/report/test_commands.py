@@ -5,8 +5,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from bench import cli
-from bench.commands import reporting
+from bench.commands import app, reporting
 from bench.report import compare
 from tests.report.made import claim_record, cost_records, of_every_kind, power_law, store
 
@@ -14,7 +13,7 @@ FAILING = claim_record(part=power_law(order=1.0))
 
 
 def invoke(*words):
-    return CliRunner().invoke(cli.app, [str(word) for word in words])
+    return CliRunner().invoke(app.app, [str(word) for word in words])
 
 
 def test_a_report_is_two_pages(tmp_path):

@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
+from bench.records.schema import VariationRecord
 from bench.report import compare
-from bench.store import VariationRecord
 from tests.report.made import agreement_record, claim_record, cost_record, cost_records, power_law, store
 
 FAILING = power_law(order=1.0)

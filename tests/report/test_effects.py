@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
+from bench.records.schema import TrainingRecord
 from bench.report import curve_figures, curves, effect_figures, effects
-from bench.store import TrainingRecord
 from bench.train import study
 from bench.train.measures import calibration_error, measures
 from bench.train.regimes import REGIMES

@@ -10,8 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from bench.records.frames import load
+from bench.records.schema import KINDS
+from bench.records.store import read
 from bench.report import export
-from bench.store import KINDS, load, read
 from tests.report.made import cost_records, of_every_kind, store
 
 ROOT = Path(__file__).parents[2]

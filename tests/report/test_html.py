@@ -11,20 +11,11 @@ import pandas as pd
 import pytest
 
 from bench.places import ROOT
+from bench.records.schema import KINDS, OwnLossRecord, PeerRecord, SelfCheckRecord, TrainingRecord, VariationRecord
+from bench.records.store import FILES, latest, read
 from bench.report import html, page
 from bench.report.reproduce import command
 from bench.report.tables import Shown
-from bench.store import (
-    FILES,
-    KINDS,
-    OwnLossRecord,
-    PeerRecord,
-    SelfCheckRecord,
-    TrainingRecord,
-    VariationRecord,
-    latest,
-    read,
-)
 from tests.report.made import (
     agreement_record,
     call_record,

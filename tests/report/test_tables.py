@@ -8,10 +8,12 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from bench import selfcheck, staleness
-from bench.cells import AGAIN, SLOWED
+from bench.costs import selfcheck
+from bench.costs.cells import AGAIN, SLOWED
+from bench.records import staleness
+from bench.records.schema import SelfCheckRecord, VariationRecord
+from bench.records.store import read
 from bench.report import costs, figures, markdown, page, tables, terminal
-from bench.store import SelfCheckRecord, VariationRecord, read
 from equivalence.claim import claims
 from tests.report.made import (
     agreement_record,
@@ -240,18 +242,18 @@ def test_stale_records_are_marked():
     ("changed", "fresh"),
     [
         ("impls/torch/noise.py", set()),
-        ("bench/cell.py", set()),
+        ("bench/costs/time_block.py", set()),
         ("bench/peers/ours.py", {"cost"}),
         ("bench/report/page.py", {"cost", "peer"}),
-        ("bench/cli.py", {"cost", "peer"}),
+        ("bench/commands/app.py", {"cost", "peer"}),
     ],
 )
 def test_a_record_is_stale_only_where_code_that_it_rests_on_has_changed(tmp_path, monkeypatch, changed, fresh):
     monkeypatch.setattr(staleness, "ROOT", tmp_path)
     for name in (
         "impls/torch/noise.py",
-        "bench/cell.py",
-        "bench/cli.py",
+        "bench/costs/time_block.py",
+        "bench/commands/app.py",
         "bench/peers/ours.py",
         "bench/report/page.py",
     ):

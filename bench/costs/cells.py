@@ -1,0 +1,163 @@
+"""The matrix of what is timed: method x framework x mode x workload. Imports no framework."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from bench.costs.methods import ATTACK, ATTACKED, DOUBLE, METHODS, PENALTY, Method, renamed
+from bench.costs.workloads import ON_REQUEST, WORKLOADS, named
+from bench.running import allocator, caches
+from equivalence.usages import attacked
+
+# jax eager is left out: it dispatches operation by operation, and nobody trains with it.
+MODES = {"torch": ("eager", "compiled"), "jax": ("jit",), "tensorflow": ("eager", "function", "xla")}
+QUICK_MODE = {"torch": "eager", "jax": "jit", "tensorflow": "function"}
+QUICK_WORKLOADS = ("digits-mlp",)
+
+
+# Steps of `bench.costs.loops`, whose gradients must be those of the usages.
+LOOP_MODES = {
+    "torch": ("module eager", "module compiled"),
+    "jax": ("optax jit",),
+    "tensorflow": ("keras function", "keras xla"),
+}
+QUICK_LOOP_MODE = {"torch": "module compiled", "jax": "optax jit", "tensorflow": "keras function"}
+LOOP_WORKLOADS = ("digits-mlp",)
+TWICE_COMPILED = ("module compiled", "gradient_penalty_training")  # torch.compile refuses a double backward
+LOOPS = {
+    timed.name: timed
+    for timed in (
+        METHODS["plain"],
+        Method(
+            renamed("adversarial_training", attacked()),
+            ATTACKED,
+            ATTACK,
+            quick=True,
+        ),
+        Method(
+            renamed("adversarial snippet", attacked(scope="tensor")),
+            ATTACKED,
+            "the same; the usual snippet's attack runs the full backward pass, 3 + 3",
+            quick=True,
+        ),
+        Method(
+            renamed("gradient_penalty_training", METHODS["gradient_penalty"].usage),
+            DOUBLE,
+            PENALTY,
+            quick=True,
+        ),
+    )
+}
+TIMED = METHODS | LOOPS
+AGAIN = "plain again"  # the plain step, built a second time: what a comparison of a step with itself shows
+SLOWED = "plain slowed by a tenth"  # what every comparison must detect
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One training step, to be timed."""
+
+    method: str
+    framework: str
+    mode: str
+    workload: str
+    dtype: str = "float32"
+    device: str = "cpu"
+
+
+def plan(
+    frameworks: Iterable[str],
+    methods: Iterable[str] | None = None,
+    workloads: Iterable[str] | None = None,
+    device: str = "cpu",
+    quick: bool = False,
+    modes: Iterable[str] | None = None,
+) -> list[Cell]:
+    """The cells to time, those of one process together; quick: one mode a framework.
+
+    None means all methods but those that are swept, quick: those marked so; and all workloads but those on request,
+    quick: one.
+    """
+    run_in = chosen("mode", modes, every_mode(), every_mode())
+    usual = QUICK_WORKLOADS if quick else [name for name in WORKLOADS if name not in ON_REQUEST]
+    wanted = chosen(
+        "method", methods, TIMED, [name for name in TIMED if TIMED[name].quick or not (quick or TIMED[name].swept)]
+    )
+    return [
+        Cell(method, framework, mode, workload, device=device)
+        for workload in (usual if workloads is None else checked(workloads))
+        for framework in chosen("framework", frameworks, MODES, MODES)
+        for mode, offered in offers(framework, workload, quick and modes is None)
+        if mode in run_in
+        for method in offered
+        if method in wanted
+    ]
+
+
+def checked(workloads: Iterable[str]) -> list[str]:
+    """The names, if there are such workloads."""
+    names = list(dict.fromkeys(workloads))
+    for name in names:
+        named(name)
+    return names
+
+
+def every_mode() -> list[str]:
+    return list(dict.fromkeys(mode for offered in (MODES, LOOP_MODES) for modes in offered.values() for mode in modes))
+
+
+def offers(framework: str, workload: str, quick: bool) -> Iterator[tuple[str, Iterable[str]]]:
+    """The framework's modes with the methods that each can run on a workload."""
+    yield from ((mode, METHODS) for mode in ((QUICK_MODE[framework],) if quick else MODES[framework]))
+    if workload in LOOP_WORKLOADS:
+        loops = (QUICK_LOOP_MODE[framework],) if quick else LOOP_MODES[framework]
+        for mode in loops:
+            yield mode, [name for name in LOOPS if (mode, name) != TWICE_COMPILED]
+
+
+def chosen(kind: str, names: Iterable[str] | None, known: Iterable[str], default: Iterable[str]) -> list[str]:
+    """The names, in the order of the known ones; the default where none are given."""
+    wanted = list(default if names is None else names)
+    unknown = [name for name in wanted if name not in known]
+    if unknown:
+        raise ValueError(f"{kind}: got {', '.join(unknown)}, expected some of {', '.join(known)}")
+    return [name for name in known if name in wanted]
+
+
+def job(
+    framework: str,
+    mode: str,
+    workload: str,
+    methods: Iterable[str],
+    *,
+    device: str = "cpu",
+    cores: Iterable[int],
+    quick: bool,
+    expected: str,
+    folder: str,
+    block: int = 0,
+    dtype: str = "float32",
+) -> dict[str, Any]:
+    """What `bench.costs.time_block` and `bench.costs.time_cold` read: a framework, mode and workload, a unit a method.
+
+    `expected` is the file that `bench.costs.expected_steps` wrote for the workload, `folder` one for what compilers
+    keep.
+    """
+    return {
+        "framework": framework,
+        "mode": mode,
+        "workload": workload,
+        "dtype": dtype,
+        "device": device,
+        "cores": list(cores),
+        "quick": quick,
+        "expected": str(expected),
+        "block": block,
+        "units": [[number, method] for number, method in enumerate(methods)],
+        "environment": {
+            "OPENBLAS_NUM_THREADS": "1",  # NumPy only checks: its own idle threads must not take the framework's cores
+            "XLA_PYTHON_CLIENT_PREALLOCATE": "false",  # else the GPU's memory is the pool's, not the step's
+            **caches.settings(folder),
+            **allocator.settings(),
+        },
+    }

@@ -1,0 +1,161 @@
+"""What the steps must compute: values and gradients by the oracle, once a workload, for all frameworks and modes.
+
+In a process of its own, best with one OpenBLAS thread:
+`python -m bench.costs.expected_steps WORKLOAD FILE.npz [METHOD ...]`. What was computed is
+kept in a folder and found again as long as the code that it came from is the same.
+"""
+
+import hashlib
+import os
+import sys
+from collections.abc import Iterable
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from bench.costs.cells import TIMED
+from bench.costs.large import SampledReference, checked
+from bench.costs.workloads import build, drawn, of_parameters
+from bench.places import CACHE, ROOT
+from equivalence.agreement import MOVEMENT, expected_when_moved
+from equivalence.agreement import expected as by_oracle
+from equivalence.cases import Case
+from equivalence.judge import AGREEMENT_UNITS
+from equivalence.measure import ROUNDING_UNIT
+from equivalence.reference import Reference
+from equivalence.usages import Usage
+
+Arrays = dict[str, np.ndarray]
+
+KEPT = CACHE / "expected"
+SOURCES = (
+    "equivalence/*.py",
+    "equivalence/oracle/*.py",
+    "bench/costs/cells.py",
+    "bench/costs/large.py",
+    "bench/costs/methods.py",
+    "bench/costs/workloads.py",
+    "bench/costs/expected_steps.py",
+)
+PARTS = ("value", "gradient")
+SAMPLES = 16  # that the condition is measured on: a Laplacian's takes the oracle long
+
+
+def expected(workload: str, methods: Iterable[str], path: str | Path) -> None:
+    """Write what the methods, and the plain step beside them, give on a workload."""
+    arrays: Arrays = {}
+    for method in dict.fromkeys(["plain", *methods]):
+        arrays |= kept(workload, method)
+    save(arrays, Path(path))
+
+
+def write(case: Case, methods: Iterable[str], path: str | Path) -> None:
+    """The same for any case, computed anew."""
+    arrays: Arrays = {}
+    for method in dict.fromkeys(["plain", *methods]):
+        arrays |= computed(case, method)
+    save(arrays, Path(path))
+
+
+def save(arrays: Arrays, path: Path) -> None:
+    """The arrays as a file that is whole or not there, whoever else writes it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f"{path.name}.{os.getpid()}")
+    with unfinished.open("wb") as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]
+    unfinished.replace(path)
+
+
+def kept(workload: str, method: str) -> Arrays:
+    """What a method gives on a workload, from an earlier run of this very code where there was one."""
+    path = KEPT / f"{workload} {method} {code()}.npz"
+    if not path.exists():
+        save(computed(build(workload), method), path)
+        for stale in KEPT.glob(f"{workload} {method} {'?' * len(code())}.npz"):
+            if stale != path:
+                stale.unlink(missing_ok=True)
+    with np.load(path) as arrays:
+        return dict(arrays)
+
+
+@cache
+def code() -> str:
+    """Hash of the source that the values come from, and of the version that computes them."""
+    digest = hashlib.sha256(np.__version__.encode())
+    for path in sorted(path for pattern in SOURCES for path in ROOT.glob(pattern)):
+        digest.update(path.name.encode() + path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def computed(case: Case, method: str) -> Arrays:
+    """Value, gradient and the scale of an error in each, a part of a large case; nothing where none is timed."""
+    if TIMED[method].unsupported(case):
+        return {}
+    small, usage, arrays = checked(case), TIMED[method].usage, {}
+    kind = Reference if small is case else SampledReference
+    few = kind(first(small, SAMPLES))
+    exact = by_oracle(usage, kind(small))
+    of_few = exact if few.case.batch == small.batch else by_oracle(usage, few)
+    for part, want, condition in zip(PARTS, exact, conditions(usage, few, of_few), strict=True):
+        arrays[f"{method}/{part}"] = want
+        arrays[f"{method}/{part} scale"] = np.abs(want).max() * (1 + condition)
+    return arrays
+
+
+def conditions(usage: Usage, reference: Reference, exact: tuple[np.ndarray, np.ndarray]) -> list[float]:
+    """How much value and gradient move, relative to their size and to the movement.
+
+    One move shows it: the largest change among so many numbers hardly varies from move to move. No workload is so
+    small that it underflows: its condition is that of either precision.
+    """
+    other = expected_when_moved(usage, reference, np.random.default_rng(0), ROUNDING_UNIT["float64"])
+    return [np.abs(b - a).max() / np.abs(a).max() / MOVEMENT for a, b in zip(exact, other, strict=True)]
+
+
+def first(case: Case, samples: int) -> Case:
+    """The case with the first samples alone."""
+
+    def cut(array: np.ndarray | None) -> np.ndarray | None:
+        return None if array is None else array[:samples]
+
+    def cut_extra(name: str, array: np.ndarray) -> np.ndarray:
+        if of_parameters(name):
+            return array
+        return array[:, :samples] if drawn(name) else array[:samples]
+
+    extra = {name: cut_extra(name, array) for name, array in case.extra.items()}
+    return replace(
+        case, labels=case.labels[:samples], x=cut(case.x), tokens=cut(case.tokens), mask=cut(case.mask), extra=extra
+    )
+
+
+class Expected:
+    """The file that `expected` wrote; a method's arrays are read when asked for."""
+
+    def __init__(self, path: str | Path):
+        self.arrays = np.load(path)
+
+    def units(self, method: str, measured: tuple[np.ndarray, np.ndarray], dtype: str) -> float:
+        """The largest error of value and gradient in rounding units x (size + condition); NaN stays NaN."""
+        errors = [self.off(f"{method}/{part}", got, dtype) for part, got in zip(PARTS, measured, strict=True)]
+        return float(np.max(errors))  # NumPy's keeps NaN
+
+    def off(self, name: str, got: np.ndarray, dtype: str) -> float:
+        want, scale = self.arrays[name], self.arrays[f"{name} scale"]
+        want = want.mean() if got.shape == () else want  # a loop shows its objective alone
+        if got.shape != want.shape:
+            return float("inf")
+        return float(np.abs(got - want).max() / (ROUNDING_UNIT[dtype] * scale))
+
+
+def off(method: str, units: float) -> str:
+    """What is wrong with a step that is off by so much; "" where it is right."""
+    if units <= AGREEMENT_UNITS:  # NaN is not
+        return ""
+    return f"the {method} step is off by {units:.3g} rounding units x condition, at most {AGREEMENT_UNITS}"
+
+
+if __name__ == "__main__":
+    expected(sys.argv[1], sys.argv[3:] or TIMED, sys.argv[2])

@@ -1,1 +1,0 @@
-"""Ways to work through jobs: on this machine, or on a Ray cluster."""

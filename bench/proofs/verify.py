@@ -1,0 +1,214 @@
+"""Which units to measure for a verification, and records of what came back."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from bench.proofs import comparison
+from bench.records.schema import AgreementRecord, CallRecord, ClaimRecord, OwnLossRecord
+from bench.running import caches
+from bench.running.job import Job, Outcome
+from bench.running.shard import WHOLE, Shard
+from equivalence.calls import calls
+from equivalence.cases import build
+from equivalence.claim import claims
+from equivalence.usages import USAGES, Usage, usages
+
+AGREEMENT, OWN_LOSSES = "F", "L"
+CALLED_IN = "float64"  # the dtype of calls
+
+
+@dataclass(frozen=True)
+class Group:
+    """Cases whose arrays have the same shapes, so that one compilation serves them all, and the usages measured."""
+
+    cases: tuple[str, ...]
+    dtype: str
+    chosen: Callable[[Usage], bool]
+
+
+def every(usage: Usage) -> bool:
+    return True
+
+
+def main(usage: Usage) -> bool:
+    """One usage a method."""
+    return usage.main
+
+
+def structures(usage: Usage) -> bool:
+    """One usage for each way in which methods differentiate a model: what another architecture could break."""
+    return usage.name in STRUCTURES
+
+
+def orders(usage: Usage) -> bool:
+    """First, second and third derivatives alone, for an architecture that is slow to compile."""
+    return usage.name in ("perturb_output", "input_gradient_penalty", "laplacian")
+
+
+def two_orders(usage: Usage) -> bool:
+    """The same without the third, which is the slowest by far."""
+    return usage.name != "laplacian" and orders(usage)
+
+
+STRUCTURES = {"input_gradient_penalty", "jacobian_penalty", "laplacian", "perturb_table", "perturb_output"}
+GROUPS = (
+    Group(("tanh-mlp",), "float64", every),
+    Group(("tanh-mlp", "tiny-gradients", "saturated", "zero-gradient", "ill-conditioned"), "float32", main),
+    Group(("flat-sample",), "float32", structures),
+    Group(("one-sample",), "float64", structures),
+    Group(("digits-mlp",), "float32", structures),
+    Group(("digits-cnn",), "float64", structures),
+    Group(("reviews-text",), "float64", structures),
+    Group(("transformer",), "float64", orders),
+    Group(("bert",), "float64", two_orders),
+    Group(("softplus-mlp",), "float64", structures),
+)
+FAST_COMPILATION = {  # a check waits for the compiler, not for what it makes
+    "XLA_FLAGS": "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
+}
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What to verify: claims by id (F, L among them); sets of methods or cases that are empty stand for all of them."""
+
+    claims: frozenset[str]
+    methods: frozenset[str] = frozenset()
+    cases: frozenset[str] = frozenset()
+    quick: bool = False  # each claim on the case that stands for the others, agreement on one
+    dtypes: tuple[str, ...] = ("float64", "float32")  # what is measured in one that is missing is measured in the other
+
+
+def units(chosen: Chosen) -> list[Any]:
+    """Everything to measure in one framework."""
+    found = [*agreement_units(chosen), *call_units(chosen), *claim_units(chosen)]
+    facts = OWN_LOSSES in chosen.claims and not (chosen.methods or chosen.cases or chosen.quick)
+    return [*found, ["own losses"]] if facts else found
+
+
+def claim_units(chosen: Chosen) -> Iterator[Any]:
+    for claim in claims().values():
+        if claim.id not in chosen.claims or (chosen.methods and not chosen.methods & set(claim.methods)):
+            continue
+        for case in (claim.control,) if chosen.quick else claim.cases:
+            if not chosen.cases or case in chosen.cases:
+                yield ["claim", claim.id, case, ""]
+
+
+def agreement_units(chosen: Chosen) -> Iterator[Any]:
+    if AGREEMENT not in chosen.claims:
+        return
+    for group in GROUPS[:1] if chosen.quick else GROUPS:
+        names = [case for case in group.cases if not chosen.cases or case in chosen.cases]
+        wanted = main if chosen.quick else group.chosen
+        fitting = [
+            usage.name
+            for usage in USAGES
+            if wanted(usage)
+            and (not chosen.methods or usage.method in chosen.methods)
+            and all(usage.applies(case) for case in build(names).values())
+        ]
+        if names and fitting:
+            yield ["agreement", names, group.dtype if group.dtype in chosen.dtypes else chosen.dtypes[0], fitting, ""]
+
+
+def call_units(chosen: Chosen) -> Iterator[Any]:
+    """Calls of every kind, in a quick run as well: each kind is one that no claim looks at."""
+    if AGREEMENT not in chosen.claims:
+        return
+    for method in dict.fromkeys(call.method for call in calls().values()):
+        if not chosen.cases and (not chosen.methods or method in chosen.methods):
+            yield ["calls", method, CALLED_IN if CALLED_IN in chosen.dtypes else chosen.dtypes[0], ""]
+
+
+def environment() -> dict[str, str]:
+    """The variables that a worker starts with which checks and times nothing."""
+    return FAST_COMPILATION | caches.lasting()
+
+
+def jobs(frameworks: list[str], chosen: Chosen, device: str, slots: int, shard: Shard = WHOLE) -> list[Job]:
+    """At least one job a framework; the units of those that would leave slots idle are dealt out to all slots."""
+    arguments = {"device": device, "environment": environment()}
+    slowest_first = sorted(frameworks, key=["tensorflow", "jax", "torch"].index)  # to start and to compile
+    alone = len(frameworks) - len(frameworks) % slots  # so many keep the slots busy with one job each
+    planned: list[Job] = []
+    for position, framework in enumerate(slowest_first):
+        shares = 1 if position < alone else slots
+        dealt = [shard.of(units(chosen))[share::shares] for share in range(shares)]
+        planned += [Job("equivalence.worker", framework, arguments, part) for part in dealt if part]
+    return planned
+
+
+def records(outcome: Outcome) -> list[ClaimRecord | AgreementRecord | CallRecord | OwnLossRecord]:
+    """What an outcome says, in records: one for a claim, one a usage for agreement, one for a method's calls."""
+    kind, *unit = outcome.unit
+    framework, status, reason = outcome.job.framework, outcome.status, outcome.reason
+    device = outcome.job.arguments["device"]
+    if kind == "claim":
+        claim, case, mistake = unit
+        parts = outcome.result
+        if missing := uncovered(list(parts.values())):
+            status, reason, parts = "unsupported", missing, {}
+        return [
+            ClaimRecord(
+                claim=claim,
+                framework=framework,
+                case=case,
+                wrong=mistake,
+                device=device,
+                status=status,
+                reason=reason,
+                seconds=outcome.seconds,
+                parts=parts,
+            )
+        ]
+    if kind == "calls":
+        method, dtype, mistake = unit
+        return [
+            CallRecord(
+                method=method,
+                framework=framework,
+                dtype=dtype,
+                wrong=mistake,
+                device=device,
+                status=status,
+                reason=reason,
+                seconds=outcome.seconds,
+                parts={name: comparison.compare_call(found, name, dtype) for name, found in outcome.result.items()},
+            )
+        ]
+    if kind == "own losses":
+        found = outcome.result or {"all": {}}
+        return [
+            OwnLossRecord(
+                loss=loss, framework=framework, device=device, status=status, reason=reason, derivatives=derivatives
+            )
+            for loss, derivatives in found.items()
+        ]
+    cases, dtype, names, mistake = unit
+    return [agreement_record(outcome, case, dtype, name, mistake) for case in cases for name in names]
+
+
+def agreement_record(outcome: Outcome, case: str, dtype: str, name: str, mistake: str) -> AgreementRecord:
+    found = outcome.result.get(case, {}).get(name, {})
+    measurement = comparison.compare(found, name, case, dtype) if outcome.status == "ok" else {}
+    failed, missing = measurement.get("error"), uncovered([measurement])
+    return AgreementRecord(
+        usage=name,
+        method=usages()[name].method,
+        framework=outcome.job.framework,
+        case=case,
+        dtype=dtype,
+        wrong=mistake,
+        device=outcome.job.arguments["device"],
+        status="failed" if failed else "unsupported" if missing else outcome.status,
+        reason=failed or missing or outcome.reason,
+        measurement={} if failed or missing else measurement,
+    )
+
+
+def uncovered(measurements: list[dict[str, Any]]) -> str:
+    """Why none of these could be made, where an implementation does not offer what they ask for."""
+    reasons = [measurement["reason"] for measurement in measurements if measurement.get("kind") == "not covered"]
+    return "; ".join(dict.fromkeys(reasons)) if len(reasons) == len(measurements) else ""

@@ -1,0 +1,1 @@
+"""What was measured: what a record says, where it is kept, from which machine, and whether it is stale."""

@@ -1,0 +1,163 @@
+"""Records on disk: one JSON object a line, appended and flushed as it comes. All reports are computed from them."""
+
+import functools
+import json
+import os
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from bench.records.machine import describe
+from bench.records.schema import ADAPTER, SCHEMA, Environment, Header
+from bench.records.staleness import Codes
+
+FILES = "*/records.jsonl"  # below a folder of results
+
+
+class Store:
+    """A folder of records, a file a machine: `<out>/<machine>/records.jsonl`."""
+
+    def __init__(self, out: Path):
+        self.out, self.environment, self.codes = out, describe(), Codes()
+        self.paths: dict[str, Path] = {}  # by the id of an environment that has been written
+        self.path = self.place(self.environment)  # fails here, before any work, where it cannot be written
+
+    def place(self, environment: Environment) -> Path:
+        """The file of the environment's machine, with the environment in it."""
+        if environment.id not in self.paths:
+            path = self.out / environment.machine / "records.jsonl"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("a") as file:
+                if file.tell() == 0:
+                    file.write(Header().model_dump_json() + "\n")
+            if environment.id not in {record.id for record in read(path)[0] if isinstance(record, Environment)}:
+                self.write(path, environment, environment)
+            self.paths[environment.id] = path
+        return self.paths[environment.id]
+
+    def append(self, record: Any, environment: Environment | None = None) -> None:
+        """Write one record, measured in an environment, else in this one: it survives whatever comes next."""
+        environment = environment or self.environment
+        self.write(self.place(environment), record, environment)
+
+    def write(self, path: Path, record: Any, environment: Environment) -> None:
+        record.time = datetime.now(UTC).isoformat(timespec="seconds")
+        record.code, record.environment = self.codes[record.kind], environment.id
+        with path.open("ab+") as file:
+            if file.tell() > 0:
+                file.seek(-1, os.SEEK_END)
+            torn = file.read(1) not in (b"", b"\n")  # a write was interrupted here
+            file.write(b"\n" * torn + record.model_dump_json().encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def compact(self) -> None:
+        """Leave out what a later record has replaced, and environments without records; keep a file with damage."""
+        for path in set(self.paths.values()):
+            records, problems = read(path)
+            if not problems:
+                rewrite(path, records, latest(records))
+
+    def read(self) -> tuple[list[Any], list[str]]:
+        return read(self.path)
+
+    def everything(self) -> list[Any]:
+        """What there is of every machine."""
+        return [record for path in sorted(self.out.glob(FILES)) for record in read(path)[0]]
+
+
+def rewrite(path: Path, records: Iterable[Any], kept: Iterable[Any]) -> None:
+    """Put the kept records, after the environments in which they were made, in the place of what a file holds."""
+    kept = list(kept)
+    named = {record.environment for record in kept}
+    places = {record.id: record for record in records if isinstance(record, Environment) and record.id in named}
+    fresh = path.with_suffix(".new")
+    lines = [Header(), *places.values(), *kept]
+    fresh.write_text("".join(line.model_dump_json() + "\n" for line in lines), encoding="utf-8")
+    fresh.replace(path)
+
+
+def schema(path: Path) -> int:
+    """Of a file of records, by its first line."""
+    with path.open("rb") as file:
+        first = file.readline()
+    try:
+        header = json.loads(first)
+    except ValueError:
+        return 1
+    return header["version"] if isinstance(header, dict) and header.get("kind") == "store" else 1
+
+
+def read(path: Path) -> tuple[list[Any], list[str]]:
+    """The records of a file, and for each line that is not one, what is wrong with it. The rest is kept."""
+    records, problems = [], []
+    places: dict[str, dict[str, Any]] = {}
+    for number, line in lines(path):
+        try:
+            record = ADAPTER.validate_json(line)
+        except ValidationError as error:
+            first = error.errors()[0]
+            problems.append(f"{path}:{number}: not a record, left out: {first['msg']}")
+            continue
+        if isinstance(record, Environment):
+            told = record.model_dump(exclude={"time", "code"})
+            if places.setdefault(record.id, told) != told:
+                problems.append(f"{path}:{number}: another environment with the id {record.id}, left out")
+                continue
+        if not isinstance(record, Header):
+            records.append(record)
+    return records, problems
+
+
+def lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """With their numbers, one at a time; empty ones are left out."""
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
+            if line := line.rstrip(b"\n"):
+                yield number, line
+
+
+def of_this_schema(folder: Path) -> Path:
+    """A folder of results, if this code can read its records; an empty one, or none yet, is.
+
+    Raises:
+        ValueError: they have another schema.
+    """
+    for path in sorted(folder.glob(FILES)):
+        if (found := schema(path)) != SCHEMA:
+            advice = "use the code that wrote it, or another folder"
+            raise ValueError(f"{path}: its records have schema {found}, expected {SCHEMA}: {advice}")
+    return folder
+
+
+class Latest(tuple[Any, ...]):
+    """Records no two of which have the same key, and what has been computed from all of them together."""
+
+    @functools.cached_property
+    def remembered(self) -> dict[str, Any]:
+        return {}
+
+    @functools.cached_property
+    def kinds(self) -> dict[str, list[Any]]:
+        """By kind."""
+        found: dict[str, list[Any]] = {}
+        for record in self:
+            found.setdefault(record.kind, []).append(record)
+        return found
+
+
+def latest(records: Iterable[Any]) -> Latest:
+    """The last record of each key, in the order of first appearance: a new measurement replaces the one before.
+
+    What was interrupted replaces nothing: an older measurement is still the last one.
+    """
+    if isinstance(records, Latest):
+        return records
+    kept: dict[tuple[str, ...], Any] = {}
+    for record in records:
+        if not isinstance(record, Environment) and (record.status != "interrupted" or record.key() not in kept):
+            kept[record.key()] = record
+    return Latest(kept.values())

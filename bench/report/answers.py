@@ -1,0 +1,152 @@
+"""What a machine's records say, in a line a question, and what to know before believing it."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from bench.records.schema import AgreementRecord, Block
+from bench.records.staleness import stale
+from bench.records.store import latest
+from bench.report import tables
+from bench.report.tables import NOT_MEASURED
+from equivalence.claim import claims
+from equivalence.mutant import mutants
+from equivalence.usages import usages
+from impls import FRAMEWORKS
+
+PRICED = {  # methods whose cost is told first: name in the tables, as people say it
+    "fgm": "FGM",
+    "gradient_penalty": "gradient penalty",
+    "vat": "VAT",
+    "pgd-10": "PGD-10",
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A question that people come with, its answer, and what it rests on."""
+
+    question: str
+    answer: str
+    detail: str
+
+
+def findings(shown: Mapping[str, pd.DataFrame], records: Sequence[Any]) -> list[Finding]:
+    """Of a machine's tables by name (`page.shown`), and the records that they were made from."""
+    return [
+        holding(shown["claims"]),
+        noticed(shown["mistakes"]),
+        agreeing(shown["agreement"], tables.agreements(records)),
+        priced(shown["cost"]),
+        bringing(shown["effects"]),
+    ]
+
+
+def holding(table: pd.DataFrame) -> Finding:
+    """Claims that hold on every case in every framework of the project."""
+    table = table.set_index("claim")
+    cells = table[list(FRAMEWORKS)]
+    failing = cells.index[cells.apply(lambda row: any(not good(cell) and cell != NOT_MEASURED for cell in row), axis=1)]
+    full = cells.index[cells.apply(lambda row: all(map(complete, row)), axis=1)]
+    answer = f"{len(full)} of {len(claims())} claims hold on every case in {', '.join(FRAMEWORKS)}"
+    return Finding("Does it hold?", answer, listed("does not hold", failing))
+
+
+def good(cell: str) -> bool:
+    return cell.startswith("holds")
+
+
+def complete(cell: str) -> bool:
+    return good(cell) and NOT_MEASURED not in cell
+
+
+def listed(word: str, names: Iterable[str]) -> str:
+    names = list(names)
+    return f"{word}: {', '.join(names)}" if names else ""
+
+
+def noticed(table: pd.DataFrame) -> Finding:
+    """What became of planted mistakes."""
+    question = "Would a mistake be noticed?"
+    if table.empty:
+        return Finding(question, NOT_MEASURED, f"{len(mutants())} mistakes can be planted")
+    rows = [
+        f"{row['framework']}: {row['killed']} of {row['planted']} rejected by numbers, {row['caught']} by an error"
+        for _, row in table.iterrows()
+    ]
+    survived, missing = (sum(int(value) for value in table[name]) for name in ("survived", NOT_MEASURED))
+    answer = "No planted mistake survives" if not survived else f"{survived} planted mistakes survive"
+    answer += f"; {missing} {NOT_MEASURED}" if missing else ""
+    return Finding(question, answer, "; ".join(rows))
+
+
+def agreeing(table: pd.DataFrame, found: Sequence[AgreementRecord]) -> Finding:
+    """Usages of methods that agree with the oracle wherever they were measured."""
+    question = "Do the frameworks agree?"
+    failing = [
+        row["usage"] for _, row in table.iterrows() if not good(row["verdict"]) and row["verdict"] != NOT_MEASURED
+    ]
+    held = sum(good(verdict) for verdict in table["verdict"])
+    answer = f"{held} of {len(usages())} uses of the methods agree with the oracle"
+    detail = listed("does not agree", failing)
+    if held and not failing:
+        largest = tables.largest_entry(
+            tables.differences(found, lambda a, b: f"{a.usage}, {a.framework} – {b.framework}")
+        )
+        detail = f"largest difference between two frameworks, in rounding units × condition: {largest}"
+    return Finding(question, answer, detail)
+
+
+def priced(table: pd.DataFrame) -> Finding:
+    """Between which costs a step of the usual methods lies, in plain steps, over workloads, frameworks and modes."""
+    table = table[table["× plain"] != tables.NONE]
+    parts = []
+    for method, name in PRICED.items():
+        ratios = [float(text.strip("≈? ")) for text in table[table["method"] == method]["× plain"]]
+        if ratios:
+            low, high = min(ratios), max(ratios)
+            parts.append(f"{name} {low:.1f}–{high:.1f}" if f"{low:.1f}" != f"{high:.1f}" else f"{name} {low:.1f}")
+    answer = f"In plain training steps: {', '.join(parts)}" if parts else NOT_MEASURED
+    places = ", ".join(dict.fromkeys(table["workload"]))
+    return Finding("What does it cost?", answer, f"over {places}" if parts else "")
+
+
+def bringing(table: pd.DataFrame) -> Finding:
+    """How many regimes did better than plain training, and worse."""
+    table = table[table["verdict"] != tables.NONE]
+    question = "What does it bring?"
+    if table.empty:
+        return Finding(question, NOT_MEASURED, "")
+    words = table["verdict"].value_counts()
+    said = ", ".join(f"{words[word]} {word}" for word in ("better", "worse", "no difference shown") if word in words)
+    better = table[table["verdict"] == "better"]
+    gains = better["beside plain"].map(lambda text: float(text.partition(" ")[0]))
+    best = better.loc[gains.groupby([better["data set"], better["framework"]], sort=False).idxmax()]
+    found = [f"{row['regime']} on {row['data set']} {row['beside plain']}" for _, row in best.iterrows()]
+    shown = f"most accuracy, in points: {'; '.join(found)}" if found else ""
+    return Finding(question, f"Of {len(table)} comparisons with plain training: {said}", shown)
+
+
+def caveats(records: Sequence[Any], problems: Sequence[str], code: dict[str, str] | None) -> list[str]:
+    """What a reader must know besides: nothing of it is left out of the tables, and nothing is in the answers."""
+    found = latest(records)
+    said = []
+    if problems:
+        said.append(f"{len(problems)} lines of the records' file are no records, and were left out")
+    if outdated := [record for record in found if stale(record, code)]:
+        kinds = pd.Series([record.kind for record in outdated]).value_counts()
+        each = ", ".join(f"{count} {kind}" for kind, count in kinds.items())
+        said.append(f"{len(outdated)} of {len(found)} records were made with other code than this: {each}")
+    if disturbed := sum(isinstance(record, Block) and record.disturbed for record in found):
+        said.append(f"{disturbed} timed blocks were disturbed by other processes, and left out")
+    bad = [
+        record for record in found if record.status not in ("ok", "interrupted") and not getattr(record, "wrong", "")
+    ]
+    if bad:
+        words = pd.Series([record.status for record in bad]).value_counts()
+        said.append(f"without a result: {', '.join(f'{count} {word}' for word, count in words.items())}")
+    if not any(getattr(record, "device", "") == "cuda" for record in found):
+        said.append(f"on a GPU: {NOT_MEASURED} here")
+    return said

@@ -1,0 +1,1 @@
+"""How work is done: jobs in processes on this machine or a Ray cluster, and what they share."""
