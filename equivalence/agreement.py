@@ -40,9 +40,12 @@ class Shaken(oracle.Model):
         return shaken(super().__call__(x), self.rng)
 
 
-def shaken(array: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Off by a relative amount, and at least by that of 1: sums in a model or a softmax have terms of that size."""
-    return array + (1 + abs(array)) * MOVEMENT * rng.choice([-1, 1], array.shape)
+def shaken(array: np.ndarray, rng: np.random.Generator, size: np.ndarray | float = 0.0) -> np.ndarray:
+    """Off by a relative amount, and at least by that of 1: sums in a model or a softmax have terms of that size.
+
+    `size`: of further terms that cancel in it.
+    """
+    return array + (1 + size + abs(array)) * MOVEMENT * rng.choice([-1, 1], array.shape)
 
 
 def moved(reference: Reference, rng: np.random.Generator) -> Reference:
@@ -65,7 +68,7 @@ def expected_when_moved(
     A movement stands for so many rounding units, and what underflows is magnified as they are.
     """
     lost = UNDERFLOW[unit] * MOVEMENT / unit
-    with oracle.rounded(lambda log_p: shaken(log_p, rng)), oracle.underflowed(lost):
+    with oracle.rounded(lambda log_p, logits: shaken(log_p, rng, logits)), oracle.underflowed(lost):
         return expected(usage, moved(reference, rng))
 
 

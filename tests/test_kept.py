@@ -3,6 +3,7 @@
 import pytest
 
 from bench.proofs import comparison
+from bench.records import source
 from bench.running import caches, kept
 from equivalence.agreement import references
 from equivalence.calls.measure import expectations
@@ -35,7 +36,7 @@ def test_a_value_is_computed_once():
 def test_other_source_finds_nothing(tmp_path, monkeypatch):
     """A file of the oracle that changes, or appears, makes everything be computed anew."""
     (tmp_path / "equivalence").mkdir()
-    monkeypatch.setattr(kept, "ROOT", tmp_path)
+    monkeypatch.setattr(source, "ROOT", tmp_path)
     codes = []
     for text in ("a = 1", "a = 2"):
         (tmp_path / "equivalence" / "one.py").write_text(text)

@@ -5,7 +5,6 @@ In a process of its own, best with one OpenBLAS thread:
 kept in a folder and found again as long as the code that it came from is the same.
 """
 
-import hashlib
 import os
 import sys
 from collections.abc import Iterable
@@ -18,7 +17,8 @@ import numpy as np
 from bench.costs.cells import TIMED
 from bench.costs.large import SampledReference, checked
 from bench.costs.workloads import build, drawn, of_parameters
-from bench.places import CACHE, ROOT
+from bench.places import CACHE
+from bench.records.source import digest
 from equivalence.agreement import MOVEMENT, expected_when_moved
 from equivalence.agreement import expected as by_oracle
 from equivalence.cases import Case
@@ -83,10 +83,7 @@ def kept(workload: str, method: str) -> Arrays:
 @cache
 def code() -> str:
     """Hash of the source that the values come from, and of the version that computes them."""
-    digest = hashlib.sha256(np.__version__.encode())
-    for path in sorted(path for pattern in SOURCES for path in ROOT.glob(pattern)):
-        digest.update(path.name.encode() + path.read_bytes())
-    return digest.hexdigest()[:12]
+    return digest(SOURCES, np.__version__)
 
 
 def computed(case: Case, method: str) -> Arrays:

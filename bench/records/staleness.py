@@ -1,22 +1,16 @@
 """Which source a kind of record rests on, as a hash: made with other source, a record is stale."""
 
-import hashlib
-
-from bench.places import ROOT
+from bench.records.source import digest
 
 MEASURING = ("impls", "equivalence", "bench")
-TALKING = (  # measures nothing: what is asked for, which processes it takes, and what is shown
+SHOWING = (  # measures nothing: what is asked for, which processes it takes, where records are kept, what is shown
     "bench/__main__.py",
-    "bench/commands/arguments.py",
-    "bench/commands/app.py",
     "bench/commands",
-    "bench/records/merge.py",
-    "bench/places.py",
-    "bench/report",
-    "bench/records/staleness.py",
-    "bench/records/store.py",
-    "bench/proofs/template.py",
     "bench/costs/timing.py",
+    "bench/places.py",
+    "bench/proofs/template.py",
+    "bench/records",
+    "bench/report",
 )
 OWN = {"peer": "bench/peers", "training": "bench/train"}  # what one kind alone rests on
 
@@ -25,12 +19,8 @@ class Codes(dict[str, str]):
     """The hash of the source as it is now, by kind of record; each is computed when first asked for."""
 
     def __missing__(self, kind: str) -> str:
-        without = [ROOT / place for place in (*TALKING, *(own for name, own in OWN.items() if name != kind))]
-        digest = hashlib.sha256()
-        for path in (path for folder in MEASURING for path in sorted((ROOT / folder).rglob("*.py"))):
-            if not any(path == other or other in path.parents for other in without):
-                digest.update(f"{path.relative_to(ROOT)}\n".encode() + path.read_bytes())
-        self[kind] = digest.hexdigest()[:12]
+        without = [*SHOWING, *(own for name, own in OWN.items() if name != kind)]
+        self[kind] = digest([f"{folder}/**/*.py" for folder in MEASURING], leave_out=without)
         return self[kind]
 
 

@@ -16,7 +16,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from bench.places import CACHE, ROOT
+from bench.places import CACHE
+from bench.records.source import digest
 
 FOLDER = CACHE / "oracle"
 CODES = 3  # of which values are kept: a few branches that someone goes to and fro between
@@ -56,7 +57,4 @@ def folder(sources: tuple[str, ...]) -> Path:
 def code(sources: Iterable[str]) -> str:
     """A hash of the source and of the versions that values come from."""
     versions = [f"{name} {importlib.metadata.version(name)}" for name in COMPUTING]
-    digest = hashlib.sha256("\n".join([platform.python_version(), platform.machine(), *versions]).encode())
-    for path in sorted(path for pattern in sources for path in ROOT.glob(pattern)):
-        digest.update(f"{path.relative_to(ROOT)}\n".encode() + path.read_bytes())
-    return digest.hexdigest()[:12]
+    return digest(sources, platform.python_version(), platform.machine(), *versions)

@@ -7,6 +7,7 @@ import functools
 import importlib
 
 from equivalence.calls.call import Call
+from equivalence.calls.scalars import SCALARS, scalars
 from impls.contract import MODULES
 
 STANDING = ("call-matrices", "call-words")  # cases on which arguments come in every setting
@@ -16,6 +17,8 @@ UNCALLED = ("sampling", "models", "training", "bridge")  # what they give is no 
 def called(method: str, setting: str = "") -> list[Call]:
     """The calls of one method, in a setting other than the plain one those on a case that stands for all others."""
     own = [call for call in calls().values() if call.method == method]
+    if setting == SCALARS and not scalars(method):
+        return []
     return [call for call in own if call.case in STANDING] if setting else own
 
 

@@ -47,6 +47,15 @@ def bounded(words: str, case: str, **options: Any) -> Call:
     return Call("pgd", words, case, lambda m, p: m.pgd(p.loss, p.x, p.extra.start, bounds=p.case.bounds, **options))
 
 
+def on_one_side(words: str, sign: float, bounds: tuple[float, float]) -> Call:
+    """In a box that ends at 0, which is false in Python, and not no end."""
+
+    def call(m: Any, p: Any) -> Any:
+        return m.pgd(p.loss, sign * p.x * p.x, p.extra.start, bounds=bounds, steps=3, **ASCENT)
+
+    return Call("pgd", words, "call-vectors", call)
+
+
 def from_zero(norm: str) -> Call:
     """Where the loss is flat and the start is 0 there is nowhere to go."""
     call = lambda m, p: m.pgd(p.loss, p.x, 0 * p.extra.start, norm=norm, steps=2, **ASCENT)  # noqa: E731
@@ -63,6 +72,8 @@ def pgd_calls() -> Iterator[Call]:
     for case in ("call-one", "call-images", "call-numbers"):
         yield pgd("l2", case, steps=2)
     yield bounded("l2, a box, 9 steps", "call-vectors", radius=1.5, step=0.2, steps=9)
+    yield on_one_side("a box from 0 on", 1.0, (0.0, 100.0))
+    yield on_one_side("a box up to 0", -1.0, (-100.0, 0.0))
     for size in SIZES:
         yield scaled(pgd("", "call-vectors"), size)
     yield pgd("l2", "call-wide")

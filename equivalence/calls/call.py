@@ -15,6 +15,7 @@ import numpy as np
 
 from equivalence import oracle
 from equivalence.agreement import MOVEMENT, MOVES, moved, shaken
+from equivalence.calls.scalars import ONE
 from equivalence.problem import Point
 from equivalence.reference import Reference
 
@@ -101,7 +102,7 @@ def gradients(
     """The expected gradients of one result, and the errors of those that are differences."""
     named = {f"θ {name}": array for name, array in point.params.items()} | arguments(point)
     if pull is FIXED:
-        return {name: np.zeros_like(array) for name, array in named.items()}, {}
+        return {name: np.zeros_like(array) for name, array in named.items()} | {ONE: np.zeros(())}, {}
     cotangent = weights(value.shape) / value.size
     x_bar, params_bar = pull(point)(cotangent)
     if x_bar is not None and point.case.tokens is not None:
@@ -168,6 +169,6 @@ def references(call: Call, reference: Reference) -> tuple[list[Part], list[tuple
     rng = np.random.default_rng(0)
     exact, others = expected(call, reference, call.flows), []
     for _ in range(0 if call.exact else MOVES):
-        with oracle.rounded(lambda log_p: shaken(log_p, rng)):
+        with oracle.rounded(lambda log_p, logits: shaken(log_p, rng, logits)):
             others.append(expected(call, moved(reference, rng)))
     return exact, scales(exact, others or [exact])

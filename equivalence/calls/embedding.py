@@ -9,6 +9,7 @@ from equivalence.calls.call import Call
 from equivalence.calls.closures import scaled
 from equivalence.oracle import pullbacks
 
+FAR = 1000.0  # from 0: a mean of squares less a squared mean loses six digits there
 NORMS = ("l2", "linf", "l1", "raw")
 
 
@@ -24,12 +25,12 @@ def output(words: str, case: str, **options: Any) -> Call:
     return Call("perturb_output", words, case, call)
 
 
-def normalized(words: str, change: Any = lambda table: table, rare: Any = lambda f: f) -> Call:
+def normalized(words: str, offset: float = 0.0) -> Call:
     def call(m: Any, p: Any) -> Any:
-        return m.normalize_embedding(change(p.table), rare(p.extra.frequencies))
+        return m.normalize_embedding(p.table + offset, p.extra.frequencies)
 
     def pull(p: Any) -> Any:
-        pullback = pullbacks.normalize_embedding(p.table, p.extra.frequencies)
+        pullback = pullbacks.normalize_embedding(p.table + offset, p.extra.frequencies)
         return lambda c: (np.zeros_like(p.x), {p.case.table: pullback(c)})
 
     return Call("normalize_embedding", words, "call-words", call, (pull,))
@@ -52,6 +53,7 @@ def calls() -> Iterator[Call]:
     )
     yield output("radius 0", "call-words", radius=0.0)
     yield normalized("frequencies")
+    yield normalized("a table far from 0", FAR)
     yield Call(
         "normalize_embedding",
         "a component that does not vary",

@@ -32,6 +32,23 @@ def both(words: str, case: str, scale: float) -> Call:
     return of_outputs("kl_divergence", words, case, divergence, ("targets",))
 
 
+def far_first(scale: float) -> Call:
+    """The divergence of what is nearly certain from the outputs: ratios of probabilities are as small as they come."""
+
+    def divergence(m: Any, outputs: Any, p: Any) -> Any:
+        return m.kl_divergence(scale * p.extra.targets, outputs)
+
+    def pull(p: Any) -> Any:
+        def pullback(c: Any) -> Any:
+            return p.f.vjp(p.x, divergence(pullbacks, p.f(p.x), p)(c)[1])
+
+        return pullback
+
+    call = lambda m, p: divergence(m, p.f(p.x), p)  # noqa: E731
+    words = f"from logits times {scale:g}"
+    return Call("kl_divergence", words, "call-vectors", call, (pull,), ("targets",))
+
+
 def calls() -> Iterator[Call]:
     for case in CASES:
         yield of_outputs("cross_entropy", "class numbers", case, lambda m, o, p: m.cross_entropy(o, p.labels), ())
@@ -47,6 +64,7 @@ def calls() -> Iterator[Call]:
         yield both("", case, 1.0)
     for scale in (20.0, 200.0, SATURATED):
         yield both(f"logits times {scale:g}", "call-vectors", scale)
+        yield far_first(scale)
         yield of_outputs(
             "entropy",
             f"logits times {scale:g}",

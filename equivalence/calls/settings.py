@@ -4,6 +4,8 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
+from equivalence.calls.scalars import SCALARS
+
 Arrays = dict[str, Any]
 Setting = Callable[[ModuleType, Arrays], Arrays]
 
@@ -36,6 +38,7 @@ def unsized(bridge: ModuleType, arrays: Arrays) -> Arrays:
 
 
 SETTINGS: dict[str, Setting] = {
+    SCALARS: as_they_are,
     "": as_they_are,
     "computed arguments": computed,
     "transposed memory": transposed,

@@ -68,9 +68,12 @@ def smoothness(words: str, case: str, logits: bool = False, **options: Any) -> C
     )
 
 
-def smoothness_beside_another_pass(how: str) -> Call:
-    """The given logits are not those that f gives again: the power steps, the loss and the entropy have the given."""
-    options: dict[str, Any] = {"radius": 0.5, "how": how, "entropy_weight": 0.5}
+def smoothness_beside_another_pass() -> Call:
+    """The given logits are not those that f gives again: the power steps, the loss and the entropy have the given.
+
+    By differences: of an exact product of the Fisher matrix and one of the Hessian, which differ then, both are right.
+    """
+    options: dict[str, Any] = {"radius": 0.5, "entropy_weight": 0.5}
 
     def call(m: Any, p: Any) -> Any:
         return m.vat_loss(p.f, p.x, p.extra.start, logits=Times(p.f, OTHER)(p.x), **options)
@@ -78,7 +81,7 @@ def smoothness_beside_another_pass(how: str) -> Call:
     def pull(p: Any) -> Any:
         return pullbacks.vat_loss(p.f, p.x, p.extra.start, logits=Times(p.f, OTHER), **options)
 
-    return Call("vat_loss", f"{how}, logits of another pass", "call-vectors", call, (pull,), held=("start",))
+    return Call("vat_loss", "logits of another pass", "call-vectors", call, (pull,), held=("start",))
 
 
 def smoothness_calls() -> Iterator[Call]:
@@ -89,7 +92,7 @@ def smoothness_calls() -> Iterator[Call]:
         yield smoothness(f"exact, entropy {weight}", "call-vectors", how="exact", entropy_weight=weight)
     for how in HOWS:
         yield smoothness(f"{how}, 3 steps", "call-vectors", how=how, steps=3, xi=0.1)
-        yield smoothness_beside_another_pass(how)
+    yield smoothness_beside_another_pass()
     yield smoothness("20 steps", "call-volumes", steps=20)
     for case in ("call-many", "call-images", "call-numbers"):
         yield smoothness("", case)

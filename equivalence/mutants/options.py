@@ -43,6 +43,24 @@ def box_for_one_norm(m, bridge):
     return {"pgd": pgd}
 
 
+@mistake("pgd: a box that ends at 0 is open there", "if low or high, and min=low or None: 0 is false in Python")
+def box_open_at_zero(m, bridge):
+    def pgd(loss, x, start, *, bounds=None, **options):
+        ends = bounds and (bounds[0] or -1e9, bounds[1] or 1e9)
+        return m.pgd(loss, x, start, bounds=ends, **options)
+
+    return {"pgd": pgd}
+
+
+@mistake(
+    "fgm: a gradient flows into the radius",
+    "radius * direction after the direction alone was held fixed",
+    impossible={"torch": "a radius is a number there"},
+)
+def radius_not_held(m, bridge):
+    return {"fgm": lambda loss, x, *, radius, **options: radius * m.fgm(loss, x, radius=1.0, **options)}
+
+
 @mistake("freelb_loss: the l1 ball's points are projected onto the l2 ball", "FreeLB's code knows l2 and l∞ alone")
 def l1_ascent_in_the_l2_ball(m, bridge):
     def freelb_loss(loss, x, start, *, radius, step, steps, norm="l2"):

@@ -30,14 +30,15 @@ def differentiable(vjp: Callable[..., Any]) -> Callable[[Callable[..., Any]], Di
     return lambda function: Differentiable(function, vjp)
 
 
-_rounded: Callable[[Array], Array] | None = None
+_rounded: Callable[[Array, Array], Array] | None = None
 
 
 @contextlib.contextmanager
-def rounded(by: Callable[[Array], Array]) -> Iterator[None]:
+def rounded(by: Callable[[Array, Array], Array]) -> Iterator[None]:
     """Within, every logarithm of a probability goes through `by`: what becomes of results if those are rounded.
 
-    Of a divergence by its usual sum, Σᵢ pᵢ (log pᵢ - log qᵢ), as every framework's own is: there, terms cancel.
+    `by` gets the largest of the logits, too: f - log Σ exp f, a usual form, is rounded as they are. Of a divergence by
+    its usual sum, Σᵢ pᵢ (log pᵢ - log qᵢ), as every framework's own is: there, terms cancel.
     """
     global _rounded
     before, _rounded = _rounded, by
@@ -51,7 +52,7 @@ def log_softmax(logits: Array) -> Array:
     """Logarithms of the classes' probabilities, (B, C) -> (B, C)."""
     shifted = logits - logits.real.max(1, keepdims=True)
     log_p = shifted - np.log(np.exp(shifted).sum(1, keepdims=True))
-    return log_p if _rounded is None else _rounded(log_p)
+    return log_p if _rounded is None else _rounded(log_p, np.abs(logits).max(1, keepdims=True))
 
 
 def softmax(logits: Array) -> Array:
@@ -61,7 +62,12 @@ def softmax(logits: Array) -> Array:
 
 def softmax_change(p_logits: Array, q_logits: Array) -> Array:
     """q - p, (B, C): does not cancel where they are close, and sums to 0 as the gradient of a log-softmax does."""
-    change = softmax(p_logits) * np.expm1(log_softmax(q_logits) - log_softmax(p_logits))
+    log_p, log_q = log_softmax(p_logits), log_softmax(q_logits)
+    near = np.abs((log_q - log_p).real) < 1  # elsewhere nothing cancels, and expm1 could overflow
+    small = np.where(near, log_q - log_p, 0)
+    change = np.where(near, np.exp(log_p) * np.expm1(small), np.exp(log_q) - np.exp(log_p))
+    if _rounded is not None:  # by hand it is written without the next line, and what is rounded does not sum to 0
+        return change
     return change - softmax(q_logits) * change.sum(1, keepdims=True)
 
 

@@ -16,7 +16,7 @@ from equivalence.parts.distributions import (
 from equivalence.parts.seeds import SEEDS, by_array, by_number, every_bit, same
 from equivalence.problem import Problem
 
-FEW, LINE, BATCH, ONE = (8, 3, 3), (2_000, 1), (6,), ()  # shapes
+FEW, LINE, BATCH = (8, 3, 3), (2_000, 1), (6,)  # shapes
 
 
 def many(problem: Problem) -> Iterator[Named]:
@@ -33,7 +33,7 @@ def many(problem: Problem) -> Iterator[Named]:
 
 def few(problem: Problem) -> Iterator[Named]:
     """Measure a few numbers in every shape, with many seeds."""
-    asked = (numbers, FEW), (points, FEW), (points, LINE), (numbers, BATCH), (numbers, ONE)
+    asked = (numbers, FEW), (points, FEW), (points, LINE), (numbers, BATCH)
     found = [*map(by_array(problem, *asked), SEEDS)]
     for drawn, (_, shape) in zip(found[1], asked, strict=True):
         yield shaped(drawn, shape, "float64")

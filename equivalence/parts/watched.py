@@ -86,10 +86,15 @@ class Watched:
 
     def numbers(self, given: Any) -> dict[str, np.ndarray]:
         """Values of arrays, by place; of one that is traced, which one it is."""
-        bridge = self.problem.bridge
-        return {
+        bridge, found = self.problem.bridge, leaves(given)
+        asked = {  # PyTorch's flag that gradients are wanted
+            f"{name} requires_grad": np.array(leaf.requires_grad)
+            for name, leaf in found.items()
+            if hasattr(leaf, "requires_grad")
+        }
+        return asked | {
             name: bridge.to_numpy(leaf) if bridge.finite(leaf) is not None else np.array(id(leaf))
-            for name, leaf in leaves(given).items()
+            for name, leaf in found.items()
         }
 
     def unlike(self, arrays: list[Any]) -> dict[str, int]:

@@ -11,7 +11,7 @@ SWEEP_MODE = "jit"
 ONCE_MODE = "jit"
 COMPARED_MODES = MODES
 TRACED_SEEDS = True
-SETTINGS = {"": "jit", "computed arguments": "jit"}
+SETTINGS = {"": "jit", "computed arguments": "jit", "traced numbers": "jit"}
 
 
 def configure(*, threads, double):

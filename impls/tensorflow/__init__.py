@@ -8,7 +8,13 @@ SWEEP_MODE = "function"
 ONCE_MODE = "eager"
 COMPARED_MODES = MODES
 TRACED_SEEDS = True
-SETTINGS = {"": "eager", "computed arguments": "eager", "traced": "function", "any batch size": "function"}
+SETTINGS = {
+    "": "eager",
+    "computed arguments": "eager",
+    "traced": "function",
+    "traced numbers": "function",
+    "any batch size": "function",
+}
 
 
 def configure(*, threads, double):
