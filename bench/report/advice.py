@@ -1,6 +1,6 @@
 """What to look at in an implementation that fails: what was claimed and measured, where it differs, what it is like."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
@@ -52,16 +52,28 @@ def print_remarks(console: Console, remarks: Iterable[str]) -> None:
 
 def failures(records: Collection[Any]) -> Iterator[list[str]]:
     """For each claim that fails its statement, formula and measurements; cases with the same outcome share a line."""
-    failed: dict[tuple[str, str, str], dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    failed: dict[tuple[str, str, str], dict[tuple[str, str], list[str]]] = defaultdict(lambda: defaultdict(list))
     for record in records:
         if not verdict(record).holds:
             for said, where in places(record):
-                failed[stated(record)][said].append(where)
+                failed[stated(record)][getattr(record, "method", ""), said].append(where)
     order = [*claims(), AGREEMENT[0]]
     for (name, title, formula), outcomes in sorted(failed.items(), key=lambda item: order.index(item[0][0])):
-        found = [f"on {some(places)}: {said}" for said, places in outcomes.items()]
-        more = [f"and {len(found) - MOST} more"] if len(found) > MOST else []
-        yield [f"{name} fails: {title}", formula, *found[:MOST], *more]
+        functions = {function for function, _ in outcomes}
+        shown = max(MOST, len(functions))
+        found = [f"on {some(outcomes[outcome])}: {outcome[1]}" for outcome in in_turn(outcomes)]
+        more = [f"and {len(found) - shown} more"] if len(found) > shown else []
+        yield [f"{name} fails: {title}", formula, *found[:shown], *more]
+
+
+def in_turn(outcomes: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Outcomes of functions, the first of each before any second one: many of one hide none of another."""
+    counts: Counter[str] = Counter()
+    turns = {}
+    for outcome in outcomes:
+        turns[outcome] = counts[outcome[0]]
+        counts[outcome[0]] += 1
+    return sorted(turns, key=lambda outcome: turns[outcome])
 
 
 def places(record: Any) -> Iterator[tuple[str, str]]:
