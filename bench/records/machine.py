@@ -17,7 +17,7 @@ from bench.records.staleness import MEASURING
 COMPUTING = (  # whose versions are recorded
     "torch", "jax", "jaxlib", "folx", "optax", "tensorflow", "tensorflow-cpu", "keras", "numpy", "mlxtend", "snownlp",
 )  # fmt: skip
-TOLD = (  # variables that tell allocators, threads, compilers and devices what to do
+RECORDED_VARIABLES = (  # variables that tell allocators, threads, compilers and devices what to do
     "CUDA_VISIBLE_DEVICES", "GLIBC_TUNABLES", "KMP_AFFINITY", "KMP_BLOCKTIME", "LD_PRELOAD", "MALLOC_ARENA_MAX",
     "MALLOC_MMAP_MAX_", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "MKL_ENABLE_INSTRUCTIONS",
     "NVIDIA_TF32_OVERRIDE", "OMP_PROC_BIND", "TF_ENABLE_ONEDNN_OPTS", "TF_XLA_FLAGS", "XLA_FLAGS",
@@ -41,7 +41,7 @@ def describe(sender: Environment | None = None) -> Environment:
         "system": f"{platform.system()} {platform.release().partition('-')[0]}",
         "python": platform.python_version(),
         "packages": packages,
-        "variables": {name: os.environ[name] for name in TOLD if name in os.environ},
+        "variables": {name: os.environ[name] for name in RECORDED_VARIABLES if name in os.environ},
         "commit": sender.commit if sender else places.commit(),
         "dirty": sender.dirty if sender else places.changed(MEASURING),
     }

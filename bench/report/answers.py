@@ -36,15 +36,15 @@ class Finding:
 def findings(shown: Mapping[str, pd.DataFrame], records: Sequence[Any]) -> list[Finding]:
     """Of a machine's tables by name (`page.shown`), and the records that they were made from."""
     return [
-        holding(shown["claims"]),
-        noticed(shown["mistakes"]),
-        agreeing(shown["agreement"], tables.agreements(records)),
-        priced(shown["cost"]),
-        bringing(shown["effects"]),
+        state_claims(shown["claims"]),
+        state_mistakes(shown["mistakes"]),
+        state_agreement(shown["agreement"], tables.agreements(records)),
+        state_costs(shown["cost"]),
+        state_effects(shown["effects"]),
     ]
 
 
-def holding(table: pd.DataFrame) -> Finding:
+def state_claims(table: pd.DataFrame) -> Finding:
     """Claims that hold on every case in every framework of the project."""
     table = table.set_index("claim")
     cells = table[list(FRAMEWORKS)]
@@ -67,7 +67,7 @@ def listed(word: str, names: Iterable[str]) -> str:
     return f"{word}: {', '.join(names)}" if names else ""
 
 
-def noticed(table: pd.DataFrame) -> Finding:
+def state_mistakes(table: pd.DataFrame) -> Finding:
     """What became of planted mistakes."""
     question = "Would a mistake be noticed?"
     if table.empty:
@@ -82,7 +82,7 @@ def noticed(table: pd.DataFrame) -> Finding:
     return Finding(question, answer, "; ".join(rows))
 
 
-def agreeing(table: pd.DataFrame, found: Sequence[AgreementRecord]) -> Finding:
+def state_agreement(table: pd.DataFrame, found: Sequence[AgreementRecord]) -> Finding:
     """Usages of methods that agree with the oracle wherever they were measured."""
     question = "Do the frameworks agree?"
     failing = [
@@ -99,7 +99,7 @@ def agreeing(table: pd.DataFrame, found: Sequence[AgreementRecord]) -> Finding:
     return Finding(question, answer, detail)
 
 
-def priced(table: pd.DataFrame) -> Finding:
+def state_costs(table: pd.DataFrame) -> Finding:
     """Between which costs a step of the usual methods lies, in plain steps, over workloads, frameworks and modes."""
     table = table[table["× plain"] != tables.NONE]
     parts = []
@@ -113,7 +113,7 @@ def priced(table: pd.DataFrame) -> Finding:
     return Finding("What does it cost?", answer, f"over {places}" if parts else "")
 
 
-def bringing(table: pd.DataFrame) -> Finding:
+def state_effects(table: pd.DataFrame) -> Finding:
     """How many regimes did better than plain training, and worse."""
     table = table[table["verdict"] != tables.NONE]
     question = "What does it bring?"

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from bench.records.schema import TrainingRecord
-from bench.report.curves import Losses, curves, parted
+from bench.report.curves import Losses, curves, differences
 from bench.report.figures import CASE_LOOKS, LOOKS, svg
 from bench.report.tables import frameworks, of_kind
 
@@ -46,7 +46,7 @@ def draw_distances(ax: Axes, regimes: Losses) -> None:
     for position, (regime, losses) in enumerate(regimes.items()):
         color, _ = CASE_LOOKS[position % len(CASE_LOOKS)]
         style = "-" if position < len(CASE_LOOKS) else ":"
-        ax.plot(np.maximum(parted(losses), 1e-17), style, color=color, linewidth=1.2, label=regime)
+        ax.plot(np.maximum(differences(losses), 1e-17), style, color=color, linewidth=1.2, label=regime)
     ax.axhline(1e-9, color="#777777", linestyle="--", linewidth=1)
     ax.set(yscale="log", xlabel="step", ylabel="largest relative difference")
     ax.legend(loc="upper left", fontsize=6, ncols=2)

@@ -9,7 +9,7 @@ import pandas as pd
 from bench.records.schema import TrainingRecord
 from bench.report.tables import framed, of_kind
 
-PARTED_COLUMNS = ("data set", "regime", "frameworks", "steps", "largest relative difference")
+CURVE_COLUMNS = ("data set", "regime", "frameworks", "steps", "largest relative difference")
 Losses = dict[str, dict[str, np.ndarray]]  # by regime and framework
 
 
@@ -23,7 +23,7 @@ def curves(records: Iterable[Any]) -> dict[str, Losses]:
     return found
 
 
-def parted(losses: dict[str, np.ndarray]) -> np.ndarray:
+def differences(losses: dict[str, np.ndarray]) -> np.ndarray:
     """The largest relative difference between frameworks at each step."""
     steps = min(map(len, losses.values()))
     every = np.stack([each[:steps] for each in losses.values()])
@@ -33,9 +33,9 @@ def parted(losses: dict[str, np.ndarray]) -> np.ndarray:
 def curves_table(records: Iterable[Any]) -> pd.DataFrame:
     """One row a data set and regime that at least two frameworks trained with."""
     rows = [
-        (data, regime, ", ".join(losses), str(len(parted(losses))), f"{parted(losses).max():.1e}")
+        (data, regime, ", ".join(losses), str(len(differences(losses))), f"{differences(losses).max():.1e}")
         for data, regimes in curves(records).items()
         for regime, losses in regimes.items()
         if len(losses) > 1
     ]
-    return framed(rows, PARTED_COLUMNS)
+    return framed(rows, CURVE_COLUMNS)

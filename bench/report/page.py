@@ -139,7 +139,7 @@ def shown(records: Latest, code: dict[str, str] | None) -> dict[str, pd.DataFram
         "growth": costs.growth_table(records, code),
         "effects": effects.effects_table(records, code),
         "articles": effects.articles_table(records),
-        "parted": curves_table(records),
+        "curves": curves_table(records),
         "peers": peers.peer_table(records, code),
         "selfcheck": costs.selfcheck_table(records, code),
         "cold": costs.cold_table(records, code),

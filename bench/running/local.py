@@ -12,7 +12,7 @@ from bench.records.schema import Environment
 from bench.running import locks
 from bench.running.ceilings import Ceilings
 from bench.running.job import Event, Job
-from bench.running.side_by_side import conduct
+from bench.running.side_by_side import run_side_by_side
 from bench.running.worker import execute
 
 
@@ -50,4 +50,4 @@ def run(jobs: list[Job], slots: list[list[int]], say: Callable[[Event], None], m
         finally:
             free.put(cores)
 
-    conduct(jobs, sum(len(job.units) for job in jobs), work, len(slots), say)
+    run_side_by_side(jobs, sum(len(job.units) for job in jobs), work, len(slots), say)

@@ -21,7 +21,7 @@ from bench.records.staleness import MEASURING
 from bench.running import locks
 from bench.running.ceilings import Ceilings
 from bench.running.job import Event, Job, Outcome, Unusable
-from bench.running.side_by_side import conduct
+from bench.running.side_by_side import run_side_by_side
 from bench.running.worker import execute
 
 # Ray reads these when it is imported. Without them, an address where something else listens is tried for ten minutes.
@@ -82,7 +82,7 @@ class Cluster:
             yield from persist(order, resources, stop)
 
         groups = together(jobs)
-        conduct(groups, sum(len(job.units) for job in jobs), work, len(groups), say)
+        run_side_by_side(groups, sum(len(job.units) for job in jobs), work, len(groups), say)
 
 
 def code() -> dict[str, Any]:

@@ -14,7 +14,7 @@ Task = TypeVar("Task")
 STOPPING = (signal.SIGINT, signal.SIGTERM)  # by hand; by a batch system
 
 
-def conduct(
+def run_side_by_side(
     tasks: list[Task],
     units: int,
     work: Callable[[Task, threading.Event], Iterator[Event]],

@@ -52,7 +52,7 @@ def attempt(
     else:
         with Worker(job, numbers, cores, stop, memory) as worker:
             yield from worker.events()
-        ended = worker.obituary()
+        ended = worker.explain_end()
         if worker.current is not None:
             numbers = [worker.current]
         elif worker.seen:
@@ -106,7 +106,7 @@ class Worker:
     def events(self) -> Iterator[tuple[int, Event]]:
         """What it says of which unit, until it ends or is ended."""
         assert self.process.stdin and self.process.stdout
-        with contextlib.suppress(BrokenPipeError):  # dead already: the obituary says why
+        with contextlib.suppress(BrokenPipeError):  # dead already: `explain_end` says why
             self.process.stdin.write(self.message)
             self.process.stdin.close()
         for line in self.process.stdout:
@@ -145,7 +145,7 @@ class Worker:
         spent = said["seconds"], said.get("memory", math.nan)
         return Outcome(self.job, unit, said["status"], said.get("error", ""), *spent, said.get("result", {}))
 
-    def obituary(self) -> tuple[Status, str]:
+    def explain_end(self) -> tuple[Status, str]:
         """Status and reason of the unit that it died on."""
         if self.watch.verdict:
             return self.watch.verdict
