@@ -2,9 +2,8 @@
 
 import pytest
 
-from bench.proofs import comparison, diagnosis
+from bench.proofs import advice, comparison, diagnosis
 from bench.records.schema import AgreementRecord, ClaimRecord
-from bench.report import advice
 from bench.running.job import Job, Outcome
 from equivalence.claim import claims
 

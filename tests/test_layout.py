@@ -157,3 +157,21 @@ def test_a_function_may_import_a_framework():
 def test_a_claim_is_short(path):
     """What is long is shared: it belongs in `equivalence/parts`."""
     assert len(path.read_text(encoding="utf-8").splitlines()) < 60
+
+
+FLOORS = ("records", "running", "costs train proofs", "peers", "report", "commands")  # of bench, from the ground up
+
+
+def test_rooms_of_bench_import_from_below_alone():
+    floor = {room: height for height, rooms in enumerate(FLOORS) for room in rooms.split()}
+    assert set(floor) == {path.name for path in (ROOT / "bench").iterdir() if (path / "__init__.py").exists()}
+    upwards = [
+        f"{path.relative_to(ROOT)} imports {other}"
+        for room in floor
+        for path in (ROOT / "bench" / room).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "bench"
+        for other in (node.module.split(".")[1:2] or [alias.name for alias in node.names])
+        if other != room and floor.get(other, -1) >= floor[room]
+    ]
+    assert not upwards

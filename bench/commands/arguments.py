@@ -33,6 +33,15 @@ def refuse(message: str) -> typer.Exit:
     return typer.Exit(2)
 
 
+@contextlib.contextmanager
+def refused(option: str, complaint: type[Exception]) -> Iterator[None]:
+    """Say which option it was that something raised a complaint about."""
+    try:
+        yield
+    except complaint as error:
+        raise refuse(f"{option}: {error}") from None
+
+
 def known(kind: str, given: Iterable[str] | None, names: Iterable[str]) -> list[str]:
     """The given names, spelt as the known ones are; none given means none."""
     names = list(names)

@@ -26,8 +26,9 @@ from bench.commands.options import (
     Wait,
     Workloads,
 )
-from bench.proofs import diagnosis, implementation, mutants, template, variations, verify
-from bench.report import advice, coverage, terminal
+from bench.proofs import advice, diagnosis, implementation, mutants, template, variations, verify
+from bench.proofs.implementation import BadImplementation
+from bench.report import coverage, terminal, verification
 from bench.running.job import Executor
 from bench.running.session import Session
 from equivalence.cases import REGISTRY
@@ -225,13 +226,15 @@ def tried(
     The records, and which of the file's functions have given a result.
     """
     name = arguments.only("--impl", framework)
-    path = implementation.source(impl)
+    with arguments.refused("--impl", BadImplementation):
+        path = implementation.source(impl)
     arguments.frameworks([name], console)
     arguments.device(device, [name])
     arguments.data()
     if json:
         arguments.writable(json, folder=False)
-    own = implementation.contents(path, name, device)
+    with arguments.refused("--impl", BadImplementation):
+        own = implementation.contents(path, name, device)
     replaced = own.functions
     console.print(f"{impl} replaces {', '.join(replaced)}", highlight=False)
     if words := own.words():
@@ -247,12 +250,12 @@ def tried(
             raise arguments.refuse("nothing to measure: no claim uses these functions on these workloads")
         records = measured(session, jobs, slots, trial.records)
         trial.about_gradients(records)
-        advice.print_verified(console, records, name)
+        verification.print_verified(console, records, name)
         given = called(journal)
         coverage.print_aside(console, records, sorted(set(replaced) - set(given)), printed(journal))
         trial.count(own)
         failures = list(advice.failures(records))  # before the records' reasons become the whole explanation
         advised = diagnosis.explain(trial, records, replaced)
-    advice.print_failures(console, failures, advised.values())
-    advice.print_remarks(console, own.remarks())
+    verification.print_failures(console, failures, advised.values())
+    verification.print_remarks(console, own.remarks())
     return [*records, own], given

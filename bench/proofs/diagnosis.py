@@ -9,12 +9,11 @@ from collections.abc import Collection, Iterator
 from dataclasses import replace
 from typing import Any
 
-from bench.proofs import verify
+from bench.proofs import advice, verify
 from bench.proofs.implementation import Trial
 from bench.proofs.mutants import DTYPE
 from bench.records.machine import cores
 from bench.records.schema import AgreementRecord, CallRecord, ClaimRecord
-from bench.report import advice
 from bench.running.job import Job, Outcome
 from bench.running.local import run
 from equivalence.claim import claims

@@ -11,7 +11,6 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from bench.commands.arguments import refuse
 from bench.proofs import verify
 from bench.records.machine import cores
 from bench.records.schema import AgreementRecord, CallRecord, ClaimRecord, Measured
@@ -30,19 +29,23 @@ FEW = 4  # units that take about as long as starting one more worker
 WORKER = "equivalence.worker"
 
 
+class BadImplementation(Exception):
+    """Why a file cannot be verified."""
+
+
 def source(path: Path) -> Path:
     """The file's full path, if it is Python; found out without running any of it."""
     if path.suffix != ".py":
-        raise refuse(f"--impl: {path}: expected a Python file, its name ending in .py")
+        raise BadImplementation(f"{path}: expected a Python file, its name ending in .py")
     try:
         compile(path.read_bytes(), str(path), "exec", dont_inherit=True)
     except OSError as error:
-        raise refuse(f"--impl: {path}: cannot be read: {error.strerror}") from None
+        raise BadImplementation(f"{path}: cannot be read: {error.strerror}") from None
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:  # deep nests end a parser so
         where = f":{error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
         code = f": `{error.text.strip()}`" if isinstance(error, SyntaxError) and error.text else ""
         what = error.msg if isinstance(error, SyntaxError) else error
-        raise refuse(f"--impl: {path}{where}: not Python: {what}{code}") from None
+        raise BadImplementation(f"{path}{where}: not Python: {what}{code}") from None
     return path.resolve()
 
 
@@ -91,7 +94,7 @@ def contents(path: Path, framework: str, device: str) -> ImplementationRecord:
     if outcome.status != "ok":
         died = outcome.reason.removeprefix("the worker died: ")
         ended = f"ended its process when it was imported: {died}" if died != outcome.reason else outcome.reason
-        raise refuse(f"--impl: {path}: {ended}")
+        raise BadImplementation(f"{path}: {ended}")
     return ImplementationRecord(framework=framework, device=device, status="ok", path=str(path), **outcome.result)
 
 

@@ -1,7 +1,7 @@
 """What is said of an implementation that fails."""
 
+from bench.proofs.advice import MOST, failures
 from bench.records.schema import CallRecord
-from bench.report.advice import MOST, failures
 
 
 def failing(method: str, count: int) -> CallRecord:
