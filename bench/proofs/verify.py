@@ -91,7 +91,7 @@ def claim_units(chosen: Chosen) -> Iterator[Any]:
     for claim in claims().values():
         if claim.id not in chosen.claims or (chosen.methods and not chosen.methods & set(claim.methods)):
             continue
-        for case in (claim.control,) if chosen.quick else claim.cases:
+        for case in (claim.control, *claim.quick) if chosen.quick else claim.cases:
             if not chosen.cases or case in chosen.cases:
                 yield ["claim", claim.id, case, ""]
 

@@ -56,4 +56,5 @@ CLAIM = Claim(
     },
     control="tanh-mlp",
     itself=True,
+    quick=("reviews-text",),  # what perturbs embeddings needs tokens
 )
