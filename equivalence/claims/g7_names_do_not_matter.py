@@ -40,5 +40,6 @@ CLAIM = Claim(
         "VAT normalises its start in place, which x is as well": start_in_place,
     },
     control="softmax",
+    quick=("reviews-text",),
     itself=True,
 )
