@@ -4,17 +4,18 @@ from collections.abc import Iterator
 from typing import Any
 
 from equivalence.calls.call import FIXED, Call
+from equivalence.calls.closures import SIZES
 from equivalence.oracle import pullbacks
 from equivalence.usages import matrices
 
 
-def spectral(words: str, case: str, name: str, **options: Any) -> Call:
+def spectral(words: str, case: str, name: str, size: float = 1.0, **options: Any) -> Call:
     def arrays(p: Any) -> tuple[Any, Any]:
-        return p.params[name], getattr(p.extra, f"u {name}")
+        return size * p.params[name], getattr(p.extra, f"u {name}")
 
     def pull(p: Any) -> Any:
         pullback = pullbacks.spectral_norm(*arrays(p), **options)[0]
-        return lambda c: (None, {name: pullback(c)})
+        return lambda c: (None, {name: size * pullback(c)})
 
     return Call(
         "spectral_norm",
@@ -40,6 +41,8 @@ def calls() -> Iterator[Call]:
     for steps in (1, 12):
         yield bound(f"{steps} steps", "call-vectors", steps=steps)
     yield bound("kernels, 2 steps", "call-words", steps=2)
+    for size in SIZES:
+        yield spectral(f"weights times {size:g}", "call-vectors", "0.weight", size, steps=3)
     yield spectral("by default", "call-vectors", "1.weight")
     yield bound("by default", "call-vectors")
     yield spectral("a kernel, 3 steps", "call-words", "conv3.weight", steps=3)
