@@ -155,8 +155,11 @@ def test_a_function_may_import_a_framework():
 
 @pytest.mark.parametrize("path", sorted((ROOT / "equivalence/claims").glob("[a-z]*.py")), ids=lambda path: path.stem)
 def test_a_claim_is_short(path):
-    """What is long is shared: it belongs in `equivalence/parts`."""
-    assert len(path.read_text(encoding="utf-8").splitlines()) < 60
+    """What is long is shared: it belongs in `equivalence/parts`. A file may take the lines that it needs to be read."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    assert all(node.end_lineno - node.lineno < 25 for node in functions)
+    assert len(tree.body) < 20
 
 
 FLOORS = ("records", "running", "costs train proofs", "peers", "report", "commands")  # of bench, from the ground up
