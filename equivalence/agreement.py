@@ -9,6 +9,7 @@ fl(x∘y) = (x∘y)(1 + δ) + η. So is a sum of squares off by η: in float32 t
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
@@ -48,6 +49,11 @@ def shaken(array: np.ndarray, rng: np.random.Generator, size: np.ndarray | float
     return array + (1 + size + abs(array)) * MOVEMENT * rng.choice([-1, 1], array.shape)
 
 
+def shaken_logarithms(rng: np.random.Generator) -> AbstractContextManager[None]:
+    """Within, the oracle's logarithms of probabilities are shaken, however an implementation may compute them."""
+    return oracle.rounded(lambda log_p, logits: shaken(log_p, rng, logits))
+
+
 def moved(reference: Reference, rng: np.random.Generator) -> Reference:
     """The same case with parameters and inputs moved, and a shaken model."""
 
@@ -68,7 +74,7 @@ def expected_when_moved(
     A movement stands for so many rounding units, and what underflows is magnified as they are.
     """
     lost = UNDERFLOW[unit] * MOVEMENT / unit
-    with oracle.rounded(lambda log_p, logits: shaken(log_p, rng, logits)), oracle.underflowed(lost):
+    with shaken_logarithms(rng), oracle.underflowed(lost):
         return expected(usage, moved(reference, rng))
 
 

@@ -20,7 +20,7 @@ PACKAGES = {  # what belongs to a framework and may be imported in its folder al
 
 def complaints(root: Path) -> list[str]:
     """Everything that is wrong with the layout."""
-    found = framework_free(root) + arrows(root)
+    found = framework_free(root) + arrows(root) + rooms(root)
     for framework in PACKAGES:
         found += files(root, framework) + signatures(root, framework) + foreign_imports(root, framework)
     return found
@@ -82,6 +82,27 @@ def arrows(root: Path) -> list[str]:
     found = importing(root, "bench", above, everywhere=True)
     found += importing(root, "equivalence", above | {"bench"}, everywhere=True)
     return found + importing(root, "impls", above | {"bench", "equivalence"}, everywhere=True)
+
+
+FLOORS = (  # the rooms of bench, from the ground up
+    {"records"},
+    {"running"},
+    {"costs", "proofs", "train"},
+    {"peers"},
+    {"report"},
+    {"commands"},
+)
+
+
+def rooms(root: Path) -> list[str]:
+    """Every room of bench stands on a floor, and imports from those below alone."""
+    there = {path.parent.name for path in (root / "bench").glob("*/__init__.py")}
+    found = [f"bench/{room}: stands on no floor" for room in sorted(there - set().union(*FLOORS))]
+    for height, floor in enumerate(FLOORS):
+        for room in floor:
+            others = {f"bench.{other}" for above in FLOORS[height:] for other in above - {room}}
+            found += importing(root, f"bench/{room}", others, everywhere=True)
+    return found
 
 
 def importing(root: Path, place: str, forbidden: set[str], *, everywhere: bool) -> list[str]:

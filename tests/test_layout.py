@@ -3,6 +3,7 @@
 import ast
 import importlib
 import inspect
+import re
 import shutil
 import subprocess
 import sys
@@ -121,6 +122,12 @@ BROKEN = {
     ),
     "methods look up": ("impls/checks.py", appended("from equivalence import cases"), "imports equivalence"),
     "proofs look up": ("equivalence/measure.py", appended("def f():\n    import bench.records.store"), "imports bench"),
+    "a room looks up": ("bench/records/store.py", appended("from bench import running"), "imports bench.running"),
+    "a room looks beside it": (
+        "bench/costs/cells.py",
+        appended("def f():\n    from bench.train import data"),
+        "imports bench.train",
+    ),
     "the suite looks up": ("bench/running/resume.py", appended("from equireg import torch"), "imports equireg"),
 }
 
@@ -162,19 +169,35 @@ def test_a_claim_is_short(path):
     assert len(tree.body) < 20
 
 
-FLOORS = ("records", "running", "costs train proofs", "peers", "report", "commands")  # of bench, from the ground up
+def test_a_new_room_of_bench_stands_on_a_floor(copy):
+    (copy / "bench" / "attic").mkdir()
+    (copy / "bench" / "attic" / "__init__.py").touch()
+    assert "bench/attic: stands on no floor" in layout.complaints(copy)
 
 
-def test_rooms_of_bench_import_from_below_alone():
-    floor = {room: height for height, rooms in enumerate(FLOORS) for room in rooms.split()}
-    assert set(floor) == {path.name for path in (ROOT / "bench").iterdir() if (path / "__init__.py").exists()}
-    upwards = [
-        f"{path.relative_to(ROOT)} imports {other}"
-        for room in floor
-        for path in (ROOT / "bench" / room).rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "bench"
-        for other in (node.module.split(".")[1:2] or [alias.name for alias in node.names])
-        if other != room and floor.get(other, -1) >= floor[room]
+NAMED = re.compile(r"`(?:python -m )?((?:bench|equivalence|impls)(?:\.[A-Za-z_]\w*)+)")
+
+
+def test_modules_and_names_that_texts_mention_are_there():
+    """What is moved or renamed is so in docstrings, comments and documents, too; the changelog tells of what was."""
+    texts = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]
+    texts += [path for folder in ("bench", "equivalence", "impls", "tests") for path in (ROOT / folder).rglob("*.py")]
+    lost = [
+        f"{path.relative_to(ROOT)}: {name}"
+        for path in texts
+        for name in NAMED.findall(path.read_text(encoding="utf-8"))
+        if not is_there(name)
     ]
-    assert not upwards
+    assert not lost
+
+
+def is_there(dotted: str) -> bool:
+    """Whether a module, or a name at the top of one, is so called."""
+    *parents, last = dotted.split(".")
+    place = ROOT.joinpath(*parents)
+    if (place / last).is_dir() or (place / f"{last}.py").exists():
+        return True
+    module = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
+    return module.exists() and bool(
+        re.search(rf"^(?:def |class |from .*)?\b{last}\b", module.read_text(), re.MULTILINE)
+    )

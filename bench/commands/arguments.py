@@ -117,18 +117,14 @@ def extra(name: str) -> Iterator[None]:
 
 def shard(text: str) -> Shard:
     """The part of the work."""
-    try:
+    with refused("--shard", ValueError):
         return Shard.parse(text)
-    except ValueError as error:
-        raise refuse(f"--shard: {error}") from None
 
 
 def readable(folder: Path) -> Path:
     """A folder of results, if its records are of this code's schema; an empty one, or none yet, is."""
-    try:
+    with refused("--out", ValueError):
         return of_this_schema(folder)
-    except ValueError as error:
-        raise refuse(f"--out: {error}") from None
 
 
 def writable(path: Path, folder: bool) -> Path:

@@ -53,10 +53,8 @@ def writing(out: Path) -> Iterator[None]:
     """No other run writes to the folder meanwhile; refused where one does."""
     arguments.writable(arguments.readable(out), folder=True)
     with contextlib.ExitStack() as stack:
-        try:
+        with arguments.refused("--out", locks.Held):
             stack.enter_context(locks.folder(out))
-        except locks.Held as error:
-            raise arguments.refuse(f"--out: {error}") from None
         yield
 
 

@@ -1,8 +1,8 @@
 """What the steps must compute: values and gradients by the oracle, once a workload, for all frameworks and modes.
 
 In a process of its own, best with one OpenBLAS thread:
-`python -m bench.costs.expected_steps WORKLOAD FILE.npz [METHOD ...]`. What was computed is
-kept in a folder and found again as long as the code that it came from is the same.
+`python -m bench.costs.expected_steps WORKLOAD FILE.npz [METHOD ...]`. What was computed is kept in a folder and found
+again as long as the code that it came from is the same.
 """
 
 import os

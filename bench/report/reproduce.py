@@ -13,7 +13,7 @@ RUN = "python -m bench"
 @functools.singledispatch
 def command(record: Any) -> str:
     """What to type in the project's folder."""
-    raise TypeError(f"record: got a {type(record).__name__}, expected one of those that `bench.records.store` names")
+    raise TypeError(f"record: got a {type(record).__name__}, expected one of those that `bench.records.schema` names")
 
 
 def line(name: str, record: Any, *flags: str, **options: Any) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from equivalence import oracle
-from equivalence.agreement import MOVEMENT, MOVES, moved, shaken
+from equivalence.agreement import MOVEMENT, MOVES, moved, shaken_logarithms
 from equivalence.calls.scalars import ONE
 from equivalence.problem import Point
 from equivalence.reference import Reference
@@ -169,6 +169,6 @@ def references(call: Call, reference: Reference) -> tuple[list[Part], list[tuple
     rng = np.random.default_rng(0)
     exact, others = expected(call, reference, call.flows), []
     for _ in range(0 if call.exact else MOVES):
-        with oracle.rounded(lambda log_p, logits: shaken(log_p, rng, logits)):
+        with shaken_logarithms(rng):
             others.append(expected(call, moved(reference, rng)))
     return exact, scales(exact, others or [exact])

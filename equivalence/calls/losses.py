@@ -10,13 +10,13 @@ from equivalence.oracle import pullbacks
 CASES = ("call-vectors", "call-many", "call-matrices", "call-one", "call-wide")
 
 
-def of_outputs(method: str, words: str, case: str, call: Any, flows: tuple[str, ...] = ()) -> Call:
-    """A loss of f(x)."""
+def of_outputs(method: str, words: str, case: str, call: Any, flows: tuple[str, ...] = (), place: int = 0) -> Call:
+    """A loss of f(x), which is its argument at that place."""
 
     def pull(p: Any) -> Any:
         def pullback(c: Any) -> Any:
             bar = call(pullbacks, p.f(p.x), p)(c)
-            return p.f.vjp(p.x, bar[0] if isinstance(bar, tuple) else bar)
+            return p.f.vjp(p.x, bar[place] if isinstance(bar, tuple) else bar)
 
         return pullback
 
@@ -38,15 +38,9 @@ def far_first(scale: float) -> Call:
     def divergence(m: Any, outputs: Any, p: Any) -> Any:
         return m.kl_divergence(scale * p.extra.targets, outputs)
 
-    def pull(p: Any) -> Any:
-        def pullback(c: Any) -> Any:
-            return p.f.vjp(p.x, divergence(pullbacks, p.f(p.x), p)(c)[1])
-
-        return pullback
-
-    call = lambda m, p: divergence(m, p.f(p.x), p)  # noqa: E731
-    words = f"from logits times {scale:g}"
-    return Call("kl_divergence", words, "call-vectors", call, (pull,), ("targets",))
+    return of_outputs(
+        "kl_divergence", f"from logits times {scale:g}", "call-vectors", divergence, ("targets",), place=1
+    )
 
 
 def calls() -> Iterator[Call]:

@@ -58,9 +58,7 @@ def stopped_ascent(m, bridge):
 @mistake("laplacian: the sum over the first eight probes", "one chunk of a loop over chunks")
 def first_probes(m, bridge):
     def laplacian(loss, x, *, probes=None, **options):
-        if probes is None or len(probes) <= 8:
-            return m.laplacian(loss, x, probes=probes, **options)
-        return m.laplacian(loss, x, probes=probes[:8], **options)
+        return m.laplacian(loss, x, probes=probes if probes is None else probes[:8], **options)
 
     return {"laplacian": laplacian}
 

@@ -130,9 +130,7 @@ def reverse_kl_divergence(p_logits: Array, q_logits: Array) -> Array:
 
 def _entropy_vjp(logits: Array, cotangent: Array) -> Array:
     p, log_p = softmax(logits), log_softmax(logits)
-    if (
-        _rounded is not None
-    ):  # as it is differentiated step by step: Σp = 1 only to rounding, and a 1 that should cancel
+    if _rounded is not None:  # as it is differentiated step by step: a 1 that should cancel does so only to rounding
         bar = p * (log_p + 1)
         return -cotangent[:, None] * (bar - softmax(logits) * bar.sum(1, keepdims=True))
     return -cotangent[:, None] * p * (log_p - (p * log_p).sum(1, keepdims=True))

@@ -32,15 +32,16 @@ def consistency_loss(divergence: Any, f: Any, x: Array, noise: Array, *, outputs
 def consistency_loss_pullback(divergence: Any, f: Any, x: Array, noise: Array, *, outputs: Any = None) -> Any:
     """Through both sides; `outputs` is the closure that gave them, where it is another than f.
 
-    `divergence` has `vjp(a, b, cotangent) -> (a_bar, b_bar)`, or is one of `pullbacks`' kind."""
-    clean = f if outputs is None else outputs
+    `divergence` has `vjp(a, b, cotangent) -> (a_bar, b_bar)`, or is one of `pullbacks`' kind.
+    """
+    closure = f if outputs is None else outputs
     vjp = getattr(divergence, "vjp", lambda a, b, cotangent: divergence(a, b)(cotangent))
 
     def pullback(cotangent: Array) -> Pulled:
-        parts: list[Pulled] = []
+        clean, parts = closure(x), []
         for z in noise:
-            clean_bar, noisy_bar = vjp(clean(x), f(x + z), cotangent)
-            parts += [clean.vjp(x, clean_bar), f.vjp(x + z, noisy_bar)]
+            clean_bar, noisy_bar = vjp(clean, f(x + z), cotangent)
+            parts += [closure.vjp(x, clean_bar), f.vjp(x + z, noisy_bar)]
         return scaled(1 / len(noise), add(*parts))
 
     return pullback

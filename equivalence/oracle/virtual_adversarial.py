@@ -25,19 +25,11 @@ def vat_perturbation(
     how: str = "finite_difference",
 ) -> Array:
     """Power iteration on ∇²ᵣ KL(p(x)‖p(x+r)) at 0, p(x) fixed, (B, *S) (their eq. 12)."""
-    return _perturbation(f, x, f(x), start, radius=radius, xi=xi, steps=steps, how=how)
+    return _perturbation(f, x, f(x), start, radius, xi, steps, how)
 
 
 def _perturbation(
-    f: Any,
-    x: Array,
-    clean: Array,
-    start: Array,
-    *,
-    radius: float,
-    xi: float = 0.01,
-    steps: int = 1,
-    how: str = "finite_difference",
+    f: Any, x: Array, clean: Array, start: Array, radius: float, xi: float, steps: int, how: str
 ) -> Array:
     """The same from the logits of p(x)."""
     if np.iscomplexobj(x):  # the exact product is a derivative: within another one it would silently be constant
@@ -76,14 +68,23 @@ def vat_loss(
 ) -> Array:
     """KL(p(x)‖p(x+r)) at the virtual adversarial r, (B,) (their eq. 5-6), and weight times the entropy of p(x)."""
     clean = f(x) if logits is None else logits
-    r = _perturbation(f, x, clean, start, radius=radius, xi=xi, steps=steps, how=how)
+    r = _perturbation(f, x, clean, start, radius, xi, steps, how)
     return kl_divergence(clean, f(x + r)) + entropy_weight * entropy(clean)
 
 
 def vat_loss_pullback(
-    f: Any, x: Array, start: Array, *, entropy_weight: float = 0.0, logits: Any = None, **options: Any
+    f: Any,
+    x: Array,
+    start: Array,
+    *,
+    radius: float,
+    xi: float = 0.01,
+    steps: int = 1,
+    how: str = "finite_difference",
+    entropy_weight: float = 0.0,
+    logits: Any = None,
 ) -> Any:
-    """Through p(x+r), and through the entropy's p(x); x_bar too. Options as for `vat_perturbation`.
+    """Through p(x+r), and through the entropy's p(x); x_bar too.
 
     `logits` is the closure that gave them, where it is another than f.
     """
@@ -91,7 +92,7 @@ def vat_loss_pullback(
 
     def pullback(cotangent: Array) -> Pulled:
         clean = closure(x)
-        moved = x + _perturbation(f, x, clean, start, **options)
+        moved = x + _perturbation(f, x, clean, start, radius, xi, steps, how)
         divergence = f.vjp(moved, cotangent[:, None] * softmax_change(clean, f(moved)))
         return add(divergence, closure.vjp(x, entropy.vjp(clean, entropy_weight * cotangent)))
 

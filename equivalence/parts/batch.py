@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from equivalence import oracle
-from equivalence.agreement import MOVEMENT, moved, shaken
+from equivalence.agreement import MOVEMENT, moved, shaken_logarithms
 from equivalence.cases import Case
 from equivalence.problem import Point
 from equivalence.reference import Reference
@@ -41,7 +41,7 @@ def results(methods: SimpleNamespace, point: Point, arrays: dict[str, Any]) -> d
 def alone(reference: Reference, arrays: dict[str, Any]) -> dict[str, tuple[Array, float]]:
     """By method the oracle's results, and the scale of their errors: size and condition, as for agreement."""
     expected, rng = results(oracle.values, reference.point, arrays), np.random.default_rng(0)
-    with oracle.rounded(lambda log_p, logits: shaken(log_p, rng, logits)):
+    with shaken_logarithms(rng):
         other = moved(reference, rng)
         off = results(oracle.values, other.point, arrays | {"x": other.point.x})
     return {
