@@ -1,7 +1,8 @@
 """Where this code is and where it keeps things: a checkout of the repository, or a package in someone's environment.
 
-A checkout keeps what it makes in its own folder. What is installed never writes beside itself, and takes nothing from
-the folder that the user stands in: neither modules of the same names as ours nor that folder's version history.
+What is measured goes to a folder that git ignores, below the one that the user stands in; the checkout's own `results`
+are written to only by who names them. What is installed never writes beside itself, and takes nothing from the user's
+folder: neither modules of the same names as ours nor that folder's version history.
 """
 
 import importlib.metadata
@@ -16,7 +17,8 @@ import impls
 
 INSTALLED = __name__.startswith("equireg.")  # the wheel has all packages below this one
 ROOT = Path(impls.__file__).parents[1]  # has the folders impls, equivalence and bench
-RESULTS = Path("equireg-results" if INSTALLED else "results")  # in the folder that the user stands in
+RESULTS = Path("equireg-results")  # in the folder that the user stands in
+PUBLISHED = ROOT / "results"  # of a checkout, committed
 CACHE = platformdirs.user_cache_path("equireg") if INSTALLED else ROOT / ".cache"
 
 # A new Python with this code: `[*PYTHON, "-m", MODULE]`, started in the folder START (None: the user's). -P keeps that

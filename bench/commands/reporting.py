@@ -13,7 +13,7 @@ from bench.commands.options import RESULTS, Out
 from bench.costs import cells, timing
 from bench.records import merge as merging
 from bench.records.machine import describe
-from bench.records.staleness import Codes
+from bench.records.staleness import Codes, stale
 from bench.records.store import FILES
 from bench.report import compare, terminal
 
@@ -107,7 +107,8 @@ def afresh(base: compare.Results, new: compare.Results) -> list[compare.Results]
     times = new.times.get(here.machine, {})
     if not (chosen := [times[name] for name in suspects if name in times and times[name].cell]):
         return []
-    if any(timed.code != Codes()["cost"] for timed in chosen):
+    codes = Codes()
+    if any(stale(timed.block, codes) for timed in chosen):
         raise arguments.refuse(f"--confirm: {new.name} was measured with other code than this: check that out first")
     device = chosen[0].cell[-1]
     steps = [step for timed in chosen for step in (("plain", *timed.cell[1:]), timed.cell) if step[-1] == device]

@@ -1,6 +1,19 @@
-"""Which source a kind of record rests on, as a hash: made with other source, a record is stale."""
+"""Which source a record rests on, as a hash: made with other source, a record is stale.
 
-from bench.records.source import digest
+A record rests on what its worker loads: not on another framework's files, on another claim, on what other kinds of
+records alone load, nor on methods that its claim never calls. A comment, a new method or a change of the report
+therefore makes nothing stale. `tests/report/test_staleness.py` holds this against the modules that workers really load.
+"""
+
+import functools
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from bench.records import source
+from equivalence.claim import claims
+from impls import FRAMEWORKS
+from impls.contract import MODULES
 
 MEASURING = ("impls", "equivalence", "bench")
 SHOWING = (  # measures nothing: what is asked for, which processes it takes, where records are kept, what is shown
@@ -8,22 +21,118 @@ SHOWING = (  # measures nothing: what is asked for, which processes it takes, wh
     "bench/commands",
     "bench/costs/timing.py",
     "bench/places.py",
-    "bench/proofs/template.py",
+    "bench/proofs",
     "bench/records",
     "bench/report",
 )
-OWN = {"peer": "bench/peers", "training": "bench/train"}  # what one kind alone rests on
+PROOFS = {"claim", "agreement", "call", "variations", "own loss"}
+TIMES = {"cost", "cold", "self-check", "peer"}
+LOADED_BY = {  # what the workers of some kinds of records alone load
+    "bench/costs": TIMES,
+    "bench/peers": {"peer"},
+    "bench/train": {"training"},
+    "equivalence/claims": {"claim", "variations"},
+    "equivalence/calls": PROOFS,
+    "equivalence/parts": {"claim", "variations"},
+    "equivalence/foreign": PROOFS,
+    "equivalence/trainees": PROOFS,
+}
+PLANTED = "equivalence/mutants"
 
 
-class Codes(dict[str, str]):
-    """The hash of the source as it is now, by kind of record; each is computed when first asked for."""
+class File:
+    """A file that measures, read once."""
 
-    def __missing__(self, kind: str) -> str:
-        without = [*SHOWING, *(own for name, own in OWN.items() if name != kind)]
-        self[kind] = digest([f"{folder}/**/*.py" for folder in MEASURING], leave_out=without)
-        return self[kind]
+    def __init__(self, path: Path):
+        place = path.relative_to(source.ROOT)
+        self.path, self.name = path, place.as_posix()
+        self.places = {each.as_posix() for each in (place, *place.parents)}
+        self.frameworks = {part.partition("_")[0] for part in place.with_suffix("").parts}.intersection(FRAMEWORKS)
+        self.code = source.read(path)
+
+    @property
+    def is_stub(self) -> bool:
+        """Whether the contract's functions are in it."""
+        return "impls/contract" in self.places and self.path.stem in MODULES
+
+    def digest(self, without: Iterable[str]) -> str:
+        return self.code.digest(frozenset(without).intersection(self.code.definitions))
 
 
-def stale(record: object, codes: dict[str, str] | None) -> bool:
+class Basis(NamedTuple):
+    """What of a record decides which source it rests on."""
+
+    kind: str
+    framework: str
+    claim: str
+    methods: tuple[str, ...]
+    """That it measures; none: those that its worker's files name."""
+    planted: bool
+    """Whether a mistake was planted, which may call any method."""
+
+
+def basis(record: Any) -> Basis:
+    """Of a record."""
+    claim, planted = getattr(record, "claim", ""), bool(getattr(record, "wrong", ""))
+    stated = claims().get(claim)
+    measured = stated.methods if stated else (record.method,) if record.kind in ("agreement", "call") else ()
+    return Basis(record.kind, getattr(record, "framework", ""), claim, () if planted else tuple(measured), planted)
+
+
+class Codes:
+    """The hash of the source as it is now that a record rests on; each is computed when first asked for."""
+
+    def __init__(self) -> None:
+        self.known: dict[Basis, str] = {}
+
+    @functools.cached_property
+    def files(self) -> list[File]:
+        return sources()
+
+    def of(self, record: Any) -> str:
+        wanted = basis(record)
+        if wanted not in self.known:
+            loaded = [file for file in self.files if rests_on(file, wanted)]
+            without = unused(wanted, loaded)
+            parts = [(file.name, file.digest(without)) for file in loaded]
+            self.known[wanted] = source.combined(parts)
+        return self.known[wanted]
+
+
+def stale(record: Any, codes: Codes | None) -> bool:
     """Whether other code made the record; nothing is where no code is given to compare with."""
-    return codes is not None and record.code != codes[record.kind]  # type: ignore[attr-defined]
+    return codes is not None and record.code != codes.of(record)
+
+
+def sources() -> list[File]:
+    """The project's files that measure."""
+    paths = (path for folder in MEASURING for path in source.ROOT.glob(f"{folder}/**/*.py"))
+    return [file for path in sorted(paths) if not (file := File(path)).places.intersection(SHOWING)]
+
+
+def rests_on(file: File, wanted: Basis) -> bool:
+    """Whether a worker that makes such a record loads the file, or a claim's mistakes are in it."""
+    if PLANTED in file.places and not wanted.planted:
+        return False
+    if any(place in file.places and wanted.kind not in kinds for place, kinds in LOADED_BY.items()):
+        return False
+    if wanted.claim and "equivalence/claims" in file.places and file.path.stem != "__init__":
+        return file.path.stem.startswith(f"{wanted.claim.lower()}_")
+    return not wanted.framework or not file.frameworks or wanted.framework in file.frameworks
+
+
+def unused(wanted: Basis, loaded: Iterable[File]) -> set[str]:
+    """Methods of the contract that neither what was measured nor anything it calls names."""
+    methods = {name for file in loaded if file.is_stub for name in file.code.definitions}
+    called: dict[str, set[str]] = {}  # by name of what the framework's files define all identifiers in it
+    fresh = set(wanted.methods)
+    for file in loaded:
+        for name, identifiers in file.code.definitions.items() if "impls" in file.places else ():
+            called.setdefault(name, set()).update(identifiers)
+        if not wanted.methods and "impls" not in file.places:
+            fresh |= file.code.identifiers
+    reached: set[str] = set()
+    while fresh:
+        reached |= fresh
+        fresh = {name for caller in fresh for name in called.get(caller, ())} - reached
+    return methods - reached

@@ -45,7 +45,7 @@ class Store:
 
     def write(self, path: Path, record: Any, environment: Environment) -> None:
         record.time = datetime.now(UTC).isoformat(timespec="seconds")
-        record.code, record.environment = self.codes[record.kind], environment.id
+        record.code, record.environment = self.codes.of(record), environment.id
         with path.open("ab+") as file:
             if file.tell() > 0:
                 file.seek(-1, os.SEEK_END)

@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from bench.records.schema import AgreementRecord, Block
-from bench.records.staleness import stale
+from bench.records.staleness import Codes, stale
 from bench.records.store import latest
 from bench.report import tables
 from bench.report.tables import NOT_MEASURED
@@ -129,7 +129,7 @@ def state_effects(table: pd.DataFrame) -> Finding:
     return Finding(question, f"Of {len(table)} comparisons with plain training: {said}", shown)
 
 
-def caveats(records: Sequence[Any], problems: Sequence[str], code: dict[str, str] | None) -> list[str]:
+def caveats(records: Sequence[Any], problems: Sequence[str], code: Codes | None) -> list[str]:
     """What a reader must know besides: nothing of it is left out of the tables, and nothing is in the answers."""
     found = latest(records)
     said = []

@@ -48,7 +48,7 @@ class Timing:
     numbers: list[float]
     noise: float
     shown: str
-    code: str = ""  # that measured it
+    block: Block | None = None  # one of them, to see which code measured it
     cell: tuple[str, ...] = ()  # to measure it again: method, framework, mode, workload, dtype, device
 
 
@@ -163,7 +163,7 @@ def timings(records: Sequence[Any]) -> dict[str, Timing]:
             floor = floor if len(numbers) >= FEWEST else max(floor, ALONE)
             shown = f"{math.exp(np.mean(numbers)):.3g} × plain"
         cell = (first.method, first.framework, first.mode, first.workload, first.dtype, first.device)
-        found[name] = Timing(numbers, floor, shown, first.code, cell)
+        found[name] = Timing(numbers, floor, shown, first, cell)
     return found
 
 

@@ -12,6 +12,7 @@ from bench.costs.growth import SWEEPS, Sweep, exponent
 from bench.costs.selfcheck import EXPECTED, verdicts
 from bench.records.block_statistics import Effect, effect, noise_floor, verdict
 from bench.records.schema import Block, Cell, ColdRecord, CostRecord, PeerRecord, SelfCheckRecord
+from bench.records.staleness import Codes
 from bench.report.tables import NONE, NOT_MEASURED, Shown, framed, mark, of_kind
 from equivalence.measure import ROUNDING_UNIT
 from impls import FRAMEWORKS
@@ -34,7 +35,7 @@ Blocks = list[CostRecord]
 Timed = TypeVar("Timed", bound=Block)
 
 
-def cost_table(records: Iterable[object], code: dict[str, str] | None = None) -> pd.DataFrame:
+def cost_table(records: Iterable[object], code: Codes | None = None) -> pd.DataFrame:
     """One row a cell, the least possible cost beside the measured one. No time is shown unless every block is right."""
     found = [blocks for blocks in cells(records) if "=" not in blocks[0].workload]  # those grow: `growth_table`
     noise = {blocks[0].place(): noise_floor(effects(blocks)) for blocks in found if blocks[0].method == "plain"}
@@ -47,7 +48,7 @@ def cost_table(records: Iterable[object], code: dict[str, str] | None = None) ->
     return framed(rows, COST_COLUMNS)
 
 
-def priced_table(table: pd.DataFrame, records: Iterable[object], code: dict[str, str] | None = None) -> pd.DataFrame:
+def priced_table(table: pd.DataFrame, records: Iterable[object], code: Codes | None = None) -> pd.DataFrame:
     """The `cost_table` of these records, time and ratio with its interval as one, and what is paid before and held."""
     paid = {(*record.place(), record.method): record for record in of_kind(records, ColdRecord)}
     rows = []
@@ -68,7 +69,7 @@ def price(row: dict[Hashable, Any]) -> Shown:
     return Shown(f"{row['ms a step']} ms · {row['× plain']} × ({row['interval']})", status.records)
 
 
-def cold_price(cold: Sequence[ColdRecord], what: str, code: dict[str, str] | None) -> str:
+def cold_price(cold: Sequence[ColdRecord], what: str, code: Codes | None) -> str:
     """Seconds to compile or MiB held; in words where there are none."""
     if not cold:
         return NOT_MEASURED
@@ -119,7 +120,7 @@ def calm(blocks: Iterable[Timed]) -> list[Timed]:
     return [record for record in blocks if record.status == "ok" and not record.disturbed]
 
 
-def cost_row(blocks: Blocks, work: ColdRecord | None, noise: float, code: dict[str, str] | None) -> tuple[str, ...]:
+def cost_row(blocks: Blocks, work: ColdRecord | None, noise: float, code: Codes | None) -> tuple[str, ...]:
     first, found = blocks[0], estimated(blocks)
     said = mark(status(blocks), blocks, code)
     shown = times(blocks, work, found, noise)
@@ -171,7 +172,7 @@ def befell(record: Cell) -> str:
     return f"{record.status}: {record.reason}" if record.reason else record.status
 
 
-def growth_table(records: Iterable[object], code: dict[str, str] | None = None) -> pd.DataFrame:
+def growth_table(records: Iterable[object], code: Codes | None = None) -> pd.DataFrame:
     """One row a sweep, method and framework: ms a step by size, and the exponent beside the work's."""
     rows = []
     for sweep, framework, method, curve in curves(records):
@@ -215,7 +216,7 @@ def growth_cell(blocks: Blocks) -> str:
     return blocks[0].status
 
 
-def selfcheck_table(records: Iterable[object], code: dict[str, str] | None = None) -> pd.DataFrame:
+def selfcheck_table(records: Iterable[object], code: Codes | None = None) -> pd.DataFrame:
     """What the timer said of a step beside itself, and of one that is slower by a tenth."""
     rows = []
     places: dict[tuple[str, ...], list[SelfCheckRecord]] = {}
@@ -230,7 +231,7 @@ def selfcheck_table(records: Iterable[object], code: dict[str, str] | None = Non
     return framed(rows, SELFCHECK_COLUMNS)
 
 
-def cold_table(records: Iterable[object], code: dict[str, str] | None = None) -> pd.DataFrame:
+def cold_table(records: Iterable[object], code: Codes | None = None) -> pd.DataFrame:
     """What is paid before a step is fast, and memory."""
     rows = [
         (*record.place(), record.method, *cold_cells(record), mark(befell(record), [record], code))

@@ -8,6 +8,7 @@ import pandas as pd
 
 from bench.costs.cells import QUICK_MODE
 from bench.records.schema import TrainingRecord
+from bench.records.staleness import Codes
 from bench.records.store import latest
 from bench.report.costs import cells, estimated
 from bench.report.tables import NONE, framed, mark, of_kind
@@ -61,7 +62,7 @@ def differences(runs: Runs, plain: Runs, measure: str = "accuracy") -> list[floa
     return [getattr(runs[seed], measure) - getattr(plain[seed], measure) for seed in sorted(shared)]
 
 
-def effects_table(records: Iterable[Any], code: dict[str, str] | None = None) -> pd.DataFrame:
+def effects_table(records: Iterable[Any], code: Codes | None = None) -> pd.DataFrame:
     """One row a data set, framework and regime."""
     rows, records = [], latest(records)
     costs = promised(records)
@@ -96,7 +97,7 @@ def row(
     beside: str,
     word: str,
     price: str,
-    code: dict[str, str] | None,
+    code: Codes | None,
 ) -> tuple[str, ...]:
     good = [run for run in runs if run.status == "ok"]
 

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from bench.costs import timing
-from bench.places import ROOT
+from bench.places import PUBLISHED, ROOT
 from bench.records import block_statistics
 from bench.records.schema import DISTURBED, Environment
 from bench.records.staleness import Codes, stale
@@ -67,7 +67,7 @@ def write(out: Path) -> list[str]:
     }
     for name, text in written.items():
         (out / name).write_text(text, encoding="utf-8")
-    if out.resolve() == ROOT / "results":
+    if out.resolve() == PUBLISHED:
         readme.update(ROOT / "README.md", "results", shown)
     return [problem for machine in machines for problem in machine.problems]
 
@@ -90,12 +90,12 @@ def load(path: Path) -> Machine:
     return Machine(name, records, problems, drawn, trend)
 
 
-def sections(machines: Sequence[Machine], code: dict[str, str] | None) -> list[dict[str, Any]]:
+def sections(machines: Sequence[Machine], code: Codes | None) -> list[dict[str, Any]]:
     """What the pages need of each machine; where there is none, tables that say so."""
     return [section(machine, code) for machine in machines or [Machine(tables.NOT_MEASURED, [], [])]]
 
 
-def section(machine: Machine, code: dict[str, str] | None) -> dict[str, Any]:
+def section(machine: Machine, code: Codes | None) -> dict[str, Any]:
     """Everything of one machine that is shown. The same records and the same code give the same."""
     records = latest(machine.records)
     places = {record.id: record for record in machine.records if isinstance(record, Environment)}
@@ -123,7 +123,7 @@ def section(machine: Machine, code: dict[str, str] | None) -> dict[str, Any]:
     )
 
 
-def shown(records: Latest, code: dict[str, str] | None) -> dict[str, pd.DataFrame]:
+def shown(records: Latest, code: Codes | None) -> dict[str, pd.DataFrame]:
     """The tables by name."""
     cost = costs.cost_table(records, code)
     return {
@@ -146,7 +146,7 @@ def shown(records: Latest, code: dict[str, str] | None) -> dict[str, pd.DataFram
     }
 
 
-def failures(records: Latest, code: dict[str, str] | None) -> list[pd.DataFrame]:
+def failures(records: Latest, code: Codes | None) -> list[pd.DataFrame]:
     """What does not hold, claims and then uses; no table where all of it does."""
     details = tables.claim_details(records, code), tables.agreement_details(records, code)
     return [bad for detail in details if not (bad := not_holding(detail)).empty]
@@ -160,7 +160,7 @@ def stated(table: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-def outdated(records: Sequence[Any], code: dict[str, str] | None) -> str:
+def outdated(records: Sequence[Any], code: Codes | None) -> str:
     """How many of the records that count were made with other code."""
     count = sum(stale(record, code) for record in records)
     return f"{count} of {len(records)} records" if count else ""

@@ -8,6 +8,7 @@ import pandas as pd
 from bench.peers import OURS, UNSUPPORTED
 from bench.records.block_statistics import noise_floor, verdict
 from bench.records.schema import PeerRecord
+from bench.records.staleness import Codes
 from bench.report.costs import effects, estimated, interval, measured_last, milliseconds, number, status
 from bench.report.tables import NONE, framed, mark, of_kind
 
@@ -17,7 +18,7 @@ PEER_COLUMNS = (
 Blocks = list[PeerRecord]
 
 
-def peer_table(records: Iterable[Any], code: dict[str, str] | None = None) -> pd.DataFrame:
+def peer_table(records: Iterable[Any], code: Codes | None = None) -> pd.DataFrame:
     """One row an arm; above 1 it takes longer than ours, whose own row shows the noise."""
     found: dict[tuple[str, ...], dict[str, Blocks]] = {}
     for record in of_kind(records, PeerRecord):
@@ -34,7 +35,7 @@ def peer_table(records: Iterable[Any], code: dict[str, str] | None = None) -> pd
     return framed(rows, PEER_COLUMNS)
 
 
-def peer_row(name: str, blocks: Blocks, noise: float, base: bool, code: dict[str, str] | None) -> tuple[str, ...]:
+def peer_row(name: str, blocks: Blocks, noise: float, base: bool, code: Codes | None) -> tuple[str, ...]:
     found = estimated(blocks)
     word = "ours" if base else verdict(found, noise)
     times = number(milliseconds(blocks), ".3g"), number(found.ratio, ".2f"), interval(found)

@@ -16,7 +16,7 @@ import pandas as pd
 from bench.proofs.mutants import CAUGHT, FATES, KILLED, SURVIVED, fate, fates, owner, rejecting
 from bench.proofs.verify import AGREEMENT
 from bench.records.schema import AgreementRecord, Base, CallRecord, ClaimRecord, OwnLossRecord, VariationRecord
-from bench.records.staleness import stale
+from bench.records.staleness import Codes, stale
 from bench.records.store import latest
 from equivalence.calls import calls
 from equivalence.claim import Claim, claims
@@ -80,7 +80,7 @@ def framed(rows: Sequence[Any], columns: Sequence[str] | None = None) -> pd.Data
     return pd.DataFrame(rows, columns=columns, dtype=object)
 
 
-def mark(text: str, records: Iterable[Any], code: dict[str, str] | None) -> Shown:
+def mark(text: str, records: Iterable[Any], code: Codes | None) -> Shown:
     """The text, marked where a record that it rests on was made with other code."""
     records = tuple(records)
     return Shown(f"{text} {STALE}".strip() if any(stale(record, code) for record in records) else text, records)
@@ -99,7 +99,7 @@ def frameworks(records: Iterable[Any]) -> list[str]:
 # Claims
 
 
-def claims_table(records: Iterable[Any], code: dict[str, str] | None = None) -> pd.DataFrame:
+def claims_table(records: Iterable[Any], code: Codes | None = None) -> pd.DataFrame:
     """One row a claim, measured or not."""
     found = of_kind(records, ClaimRecord)
     columns = frameworks(found)
@@ -113,12 +113,12 @@ def claims_table(records: Iterable[Any], code: dict[str, str] | None = None) -> 
     return framed(rows)
 
 
-def claim_cell(claim: Claim, records: Sequence[ClaimRecord], code: dict[str, str] | None) -> str:
+def claim_cell(claim: Claim, records: Sequence[ClaimRecord], code: Codes | None) -> str:
     missing = set(claim.cases) - {record.case for record in records}
     return mark(tally(records, len(missing)), records, code)
 
 
-def mistakes_cell(claim: Claim, records: Iterable[ClaimRecord], code: dict[str, str] | None) -> str:
+def mistakes_cell(claim: Claim, records: Iterable[ClaimRecord], code: Codes | None) -> str:
     """Rejected of planted: each of the claim's own mistakes in each framework that measured some."""
     names = {control(claim, words) for words in claim.wrong}
     planted = [record for record in records if record.wrong in names]
@@ -173,7 +173,7 @@ def rates(parts: Sequence[Sequence[dict[str, float]]]) -> str:
     return f"rate {furthest['rate']:.4f} ({furthest['expected rate']:.4f})"
 
 
-def claim_details(records: Iterable[Any], code: dict[str, str] | None = None) -> pd.DataFrame:
+def claim_details(records: Iterable[Any], code: Codes | None = None) -> pd.DataFrame:
     """One row a claim, framework and case."""
     columns = ["claim", "framework", "case", "result", "reason"]
     rows = [
@@ -212,7 +212,7 @@ def checks(rows: Iterable[Mapping[str, str]]) -> list[str]:
     return [claim for claim in [*claims(), AGREEMENT] if claim in seen]
 
 
-def kill_summary(records: Iterable[Any], code: dict[str, str] | None = None) -> pd.DataFrame:
+def kill_summary(records: Iterable[Any], code: Codes | None = None) -> pd.DataFrame:
     """One row a framework: what became of all mistakes that are planted."""
     records = latest(records)
     found, known = of_mistakes(records), what_became(records)
@@ -304,7 +304,7 @@ def letters_of(found: Iterable[str]) -> str:
 # Variations
 
 
-def variations_table(records: Iterable[Any], code: dict[str, str] | None = None) -> pd.DataFrame:
+def variations_table(records: Iterable[Any], code: Codes | None = None) -> pd.DataFrame:
     """One row a framework: how many right variations were measured, and how many a check refused."""
     found = of_kind(records, VariationRecord)
     rows = []
@@ -331,7 +331,7 @@ def agreements(records: Iterable[Any]) -> list[AgreementRecord]:
     return [record for record in of_kind(records, AgreementRecord) if not record.wrong]
 
 
-def agreement_table(records: Iterable[Any], code: dict[str, str] | None = None) -> pd.DataFrame:
+def agreement_table(records: Iterable[Any], code: Codes | None = None) -> pd.DataFrame:
     """One row a usage. Cells "value · θ-gradient": the largest errors over the cases, in rounding units × condition."""
     found = agreements(records)
     columns = frameworks(found)
@@ -353,7 +353,7 @@ def agreement_table(records: Iterable[Any], code: dict[str, str] | None = None) 
     return framed(rows)
 
 
-def units_cell(records: Sequence[AgreementRecord], code: dict[str, str] | None) -> str:
+def units_cell(records: Sequence[AgreementRecord], code: Codes | None) -> str:
     measured = [record for record in records if record.status == "ok"]
     if not measured:
         return tally(records)
@@ -428,7 +428,7 @@ def numbers(record: AgreementRecord, name: str) -> np.ndarray:
     return values if values.size else np.array([math.nan])
 
 
-def calls_table(records: Iterable[Any], code: dict[str, str] | None = None) -> pd.DataFrame:
+def calls_table(records: Iterable[Any], code: Codes | None = None) -> pd.DataFrame:
     """One row a method that was called by itself: how many calls were made in each framework, and what came of them."""
     found = [record for record in of_kind(records, CallRecord) if not record.wrong]
     columns = frameworks(found)
@@ -441,7 +441,7 @@ def calls_table(records: Iterable[Any], code: dict[str, str] | None = None) -> p
     return framed(rows)
 
 
-def calls_cell(records: Sequence[CallRecord], code: dict[str, str] | None) -> str:
+def calls_cell(records: Sequence[CallRecord], code: Codes | None) -> str:
     """What came of a method's calls, and how many there were."""
     if not records or records[0].status != "ok":
         return tally(records)
@@ -458,7 +458,7 @@ def errors_of(part: dict[str, Any]) -> tuple[float, ...]:
     return numbers.get("value units", math.nan), numbers.get("gradient units", math.nan)
 
 
-def agreement_details(records: Iterable[Any], code: dict[str, str] | None = None) -> pd.DataFrame:
+def agreement_details(records: Iterable[Any], code: Codes | None = None) -> pd.DataFrame:
     """One row a usage, framework, case and dtype."""
     columns = ["usage", "framework", "case", "dtype", "result", "reason"]
     rows = [
@@ -468,7 +468,7 @@ def agreement_details(records: Iterable[Any], code: dict[str, str] | None = None
     return framed(rows, columns)
 
 
-def cross_framework_table(records: Iterable[Any], code: dict[str, str] | None = None) -> pd.DataFrame:
+def cross_framework_table(records: Iterable[Any], code: Codes | None = None) -> pd.DataFrame:
     """One row a method, one column a pair of frameworks and dtype: their largest difference over all cases and usages.
 
     In rounding units × condition, the case in brackets.
@@ -487,7 +487,7 @@ def cross_framework_table(records: Iterable[Any], code: dict[str, str] | None = 
     return framed(rows)
 
 
-def pair_cell(records: Sequence[AgreementRecord], code: dict[str, str] | None) -> str:
+def pair_cell(records: Sequence[AgreementRecord], code: Codes | None) -> str:
     """The largest difference of the two frameworks in these records."""
     measured = differences(records, lambda a, b: a.case)
     return mark(largest_entry(measured), records, code) if measured else NOT_MEASURED
@@ -496,7 +496,7 @@ def pair_cell(records: Sequence[AgreementRecord], code: dict[str, str] | None) -
 # The frameworks' own losses
 
 
-def own_losses_table(records: Iterable[Any], code: dict[str, str] | None = None) -> pd.DataFrame:
+def own_losses_table(records: Iterable[Any], code: Codes | None = None) -> pd.DataFrame:
     """One row a loss: whether its second derivative and its third are right."""
     columns = ["framework", "its own loss", "twice", "three times"]
     rows = [

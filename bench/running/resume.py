@@ -5,14 +5,14 @@ from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 from bench.records.schema import Environment
-from bench.records.staleness import stale
+from bench.records.staleness import Codes, stale
 from bench.records.store import latest
 from bench.running.job import Job, Outcome
 
 DONE = ("ok", "wrong", "unsupported")  # what another try would find again; the rest may have been bad luck
 
 
-def reusable(records: Iterable[Any], codes: dict[str, str], environments: Collection[Environment]) -> list[Any]:
+def reusable(records: Iterable[Any], codes: Codes, environments: Collection[Environment]) -> list[Any]:
     """The records that count as measured by this code on these machines."""
     places = {environment.id for environment in environments}
     calm = (record for record in records if not getattr(record, "disturbed", False))  # the others: measured again

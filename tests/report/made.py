@@ -1,9 +1,20 @@
 """Records made by hand, for tests of what is made from records."""
 
+from typing import NamedTuple
+
 import numpy as np
 
 from bench.records.schema import AgreementRecord, CallRecord, ClaimRecord, ColdRecord, CostRecord, Environment
 from bench.report import figures
+
+
+class AllOf(NamedTuple):
+    """The code is the same for every record."""
+
+    code: str
+
+    def of(self, record):
+        return self.code
 
 
 def power_law(order=2.0, stated=2, coefficient=3.0):

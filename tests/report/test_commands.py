@@ -36,11 +36,11 @@ def test_a_regression_is_exit_status_1_and_written(tmp_path):
 
 def test_what_seems_slower_is_measured_twice_more(tmp_path, monkeypatch):
     """The two runs are measured by the timer's own machinery; here they come from a hat."""
-    machine, code = reporting.describe().machine, reporting.Codes()["cost"]
+    machine, codes = reporting.describe().machine, reporting.Codes()
     for name, ratio in (("base", 2.0), ("new", 2.3)):
         made = [*cost_records("plain", [0.99, 1.0, 1.01] * 2), *cost_records("fgm", [ratio] * 6)]
         for record in made:
-            record.code = code
+            record.code = codes.of(record)
         store(tmp_path / name, made)
         (tmp_path / name / "here").rename(tmp_path / name / machine)
     seen, ratios = [], []
