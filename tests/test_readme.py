@@ -1,36 +1,60 @@
-"""What README.md says is so: its example runs, its test command is what CI runs."""
+"""What README.md and docs/ say is so: examples run, links lead somewhere, the test command is what CI runs."""
 
 import re
 from pathlib import Path
 
+import pytest
+
+from impls.contract import MODULES
+
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+README = ROOT / "README.md"
+PAGES = [README, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
-def blocks(language):
-    """The code blocks in a language."""
-    return re.findall(rf"^```{language}\n(.*?)^```", README, re.DOTALL | re.MULTILINE)
+def blocks(page, language):
+    """The code blocks of a page in a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
 
 
 def test_ci_runs_the_test_command():
-    _, test_command = blocks("sh")[0].splitlines()
+    _, test_command = blocks(README, "sh")[0].splitlines()
     assert (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()[-1] == test_command
 
 
-def test_links_lead_somewhere():
-    links = [link for link in re.findall(r"\]\(([^#)]+)\)", README) if not link.startswith("results/")]  # generated
-    assert [link for link in links if not (ROOT / link).exists()] == []
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page):
+    links = re.findall(r"\]\(([^)#]*)(#[^)]*)?\)", page.read_text(encoding="utf-8"))
+    paths = [path for path, _ in links if path and not path.startswith(("http", "results/"))]  # results are generated
+    assert [path for path in paths if not (page.parent / path).exists()] == []
+
+
+def test_every_page_is_named_where_one_reads_on():
+    text = README.read_text(encoding="utf-8")
+    assert [page.name for page in PAGES[1:] if f"{page.relative_to(ROOT).as_posix()})" not in text] == []
+
+
+def test_every_file_of_methods_is_listed():
+    listed = re.findall(r"^\| `(\w+)` \|", (ROOT / "docs/methods.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert sorted(listed) == sorted([*MODULES, "training"])
 
 
 EXAMPLES = {"torch": "import torch", "jax": "import jax", "tensorflow": "import keras"}
+# What runs: a test of the reader's own is held by test_package.py.
+RUN = {page: [each for each in blocks(page, "python") if "def test_" not in each] for page in PAGES}
 
 
-def test_every_framework_has_an_example_and_every_example_a_framework():
-    found = [[name for name, line in EXAMPLES.items() if line in example] for example in blocks("python")]
-    assert sorted(found) == [["jax"], ["tensorflow"], ["torch"], ["torch"], ["torch"]]
+def test_every_framework_has_an_example_of_training_and_every_example_a_framework():
+    found = {page.name: [owners(example) for example in examples] for page, examples in RUN.items()}
+    assert all(len(names) == 1 for each in found.values() for names in each), found
+    assert {name for (name,) in found["training.md"]} == set(EXAMPLES)
+
+
+def owners(example):
+    return [name for name, line in EXAMPLES.items() if line in example]
 
 
 def test_examples_run(framework, bridge):
-    own = [example for example in blocks("python") if EXAMPLES[framework] in example]
-    for example in own:
-        exec(compile(example, "README.md", "exec"), {"__name__": "readme"})
+    for page, examples in RUN.items():
+        for example in (each for each in examples if framework in owners(each)):
+            exec(compile(example, page.name, "exec"), {"__name__": "example"})
