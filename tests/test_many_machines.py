@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from bench.commands.app import app
 from bench.costs import cells
 from bench.proofs import mutants, variations, verify
+from bench.records import machine
 from bench.records.machine import describe
 from bench.records.schema import SCHEMA, ClaimRecord, CostRecord, Environment, Header
 from bench.records.store import Store, latest, read
@@ -243,6 +244,28 @@ def test_a_record_goes_to_the_machine_that_measured(tmp_path):
     lines = (tmp_path / "there" / "records.jsonl").read_text().splitlines()
     assert [json.loads(line)["kind"] for line in lines] == ["store", "environment", "claim"]
     assert [record.environment for record in latest(store.everything())] == ["t"]
+
+
+def test_a_machine_finds_itself_again_and_a_faster_one_is_another(tmp_path):
+    """Its rate is measured anew each time, and varies; twice as fast is another machine, whatever its name."""
+    place = describe().model_copy(update={"id": "first", "machine": "there", "product_gflops": 100.0})
+    for name, rate in (("second", 104.0), ("third", 200.0), ("fourth", 96.0)):
+        store = Store(tmp_path)
+        for each in (place, place.model_copy(update={"id": name, "product_gflops": rate})):
+            store.append(ClaimRecord(claim=name, framework="jax", case="x", status="ok"), each)
+    found = {record.claim: record.environment for record in latest(store.everything())}
+    assert found == {"second": "first", "third": "third", "fourth": "first"}
+
+
+CPUINFO = "processor : 0\ncpu family : 25\nmodel : {model}\nmodel name : AMD EPYC\nstepping : 1\n"
+
+
+def test_generations_that_bear_one_name_are_told_apart(monkeypatch):
+    names = []
+    for model in (1, 17):
+        monkeypatch.setattr(machine.Path, "read_text", lambda self, model=model: CPUINFO.format(model=model))
+        names.append(machine.slug(machine.cpu_name()))
+    assert names == [f"amd-epyc-family-25-model-{model}-stepping-1-" for model in (1, 17)]
 
 
 def test_a_full_disk_ends_the_run_in_words_and_keeps_what_was_written(tmp_path, measured, framework, monkeypatch):

@@ -92,6 +92,8 @@ def compare_command(
         for problem in side.problems:
             console.print(f"[yellow]{side.name}: {problem}[/yellow]", highlight=False)
     terminal.show(console, compare.table(found))
+    for reason in compare.other_machines(old, now).values():
+        console.print(f"[yellow]{reason}[/yellow]", highlight=False)
     for path, write in ((markdown, compare.markdown_text), (json, compare.json_text)):
         if path:
             path.write_text(write(old, now, found), encoding="utf-8")

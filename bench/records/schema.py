@@ -11,9 +11,9 @@ from equivalence.judge import Verdict, judge, judge_all
 Status = Literal["ok", "wrong", "failed", "timeout", "oom", "unsupported", "skipped", "interrupted", "diverged"]
 DISTURBED = 0.25  # cores' worth: an idle machine's own services take a tenth of that
 QUICK = {True: ("quick",), False: ()}  # in a key: a quick look does not replace what was measured thoroughly
-SCHEMA = (
-    1  # of the records; to be counted up where this code cannot read, or must not mix with, what was written before
-)
+SAME_RATE = 1.25  # a machine finds itself again within this factor; the next generation is further away
+# Of the records; to be counted up where this code cannot read, or must not mix with, what was written before.
+SCHEMA = 1
 
 
 @dataclass(frozen=True)
@@ -61,11 +61,13 @@ class Environment(Base):
     machine: str
     """Folder of the machine's records."""
     cpu: str
-    """Model of the processor."""
+    """Model of the processor, with family, model and stepping where it has them: one name may hide generations."""
     cores: int
     """Cores that the run might use."""
     memory_gb: GiB
     """Memory of the machine."""
+    product_gflops: float | None = None
+    """Speed of a small matrix product on one core, in 10⁹ operations a second; missing in older records."""
     system: str
     """Kernel and its version."""
     python: str
@@ -78,6 +80,18 @@ class Environment(Base):
     """Of the project; of an installed package its version; empty where a checkout has no history."""
     dirty: bool
     """Whether what measures had been changed since that commit."""
+
+    def same_as(self, other: "Environment") -> bool:
+        """Whether what is measured in the one may stand beside what is measured in the other."""
+        own = {"time", "code", "environment", "id", "product_gflops"}  # who wrote it, or measured anew
+        return self.model_dump(exclude=own) == other.model_dump(exclude=own) and as_fast(
+            self.product_gflops, other.product_gflops
+        )
+
+
+def as_fast(one: float | None, other: float | None) -> bool:
+    """Whether two rates may be those of one machine; an unknown one is no reason against it."""
+    return not one or not other or max(one, other) <= SAME_RATE * min(one, other)
 
 
 class Measured(Base):

@@ -21,27 +21,35 @@ class Store:
     """A folder of records, a file a machine: `<out>/<machine>/records.jsonl`."""
 
     def __init__(self, out: Path):
-        self.out, self.environment, self.codes = out, describe(), Codes()
-        self.paths: dict[str, Path] = {}  # by the id of an environment that has been written
+        self.out, self.codes = out, Codes()
+        self.environments: dict[Path, list[Environment]] = {}  # that have been written, by file
+        self.environment = describe()
         self.path = self.place(self.environment)  # fails here, before any work, where it cannot be written
+        self.environment = self.known(self.environment)
 
     def place(self, environment: Environment) -> Path:
         """The file of the environment's machine, with the environment in it."""
-        if environment.id not in self.paths:
-            path = self.out / environment.machine / "records.jsonl"
+        path = self.out / environment.machine / "records.jsonl"
+        if path not in self.environments:
             path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("a") as file:
                 if file.tell() == 0:
                     file.write(Header().model_dump_json() + "\n")
-            if environment.id not in {record.id for record in read(path)[0] if isinstance(record, Environment)}:
-                self.write(path, environment, environment)
-            self.paths[environment.id] = path
-        return self.paths[environment.id]
+            self.environments[path] = [record for record in read(path)[0] if isinstance(record, Environment)]
+        if (environment := self.known(environment)) not in self.environments[path]:
+            self.write(path, environment, environment)
+            self.environments[path].append(environment)
+        return path
+
+    def known(self, environment: Environment) -> Environment:
+        """The one that has been written, if this is the same again: a machine's rate varies."""
+        written = (each for each in self.environments.get(self.out / environment.machine / "records.jsonl", ()))
+        return next((each for each in written if each.same_as(environment)), environment)
 
     def append(self, record: Any, environment: Environment | None = None) -> None:
         """Write one record, measured in an environment, else in this one: it survives whatever comes next."""
         environment = environment or self.environment
-        self.write(self.place(environment), record, environment)
+        self.write(self.place(environment), record, self.known(environment))
 
     def write(self, path: Path, record: Any, environment: Environment) -> None:
         record.time = datetime.now(UTC).isoformat(timespec="seconds")
@@ -56,7 +64,7 @@ class Store:
 
     def compact(self) -> None:
         """Leave out what a later record has replaced, and environments without records; keep a file with damage."""
-        for path in set(self.paths.values()):
+        for path in self.environments:
             records, problems = read(path)
             if not problems:
                 rewrite(path, records, latest(records))

@@ -22,7 +22,7 @@ import scipy  # which imports scipy.stats where it is first used: that takes a s
 
 from bench.places import ROOT
 from bench.records.block_statistics import FEWEST, LEVEL, RESAMPLES, Effect, noise_floor
-from bench.records.schema import AgreementRecord, Block, ClaimRecord, CostRecord
+from bench.records.schema import AgreementRecord, Block, ClaimRecord, CostRecord, Environment, as_fast
 from bench.records.store import FILES, latest, of_this_schema, read
 from bench.report import markdown
 from bench.report.ci import LIMIT
@@ -60,6 +60,7 @@ class Results:
     words: dict[str, dict[str, str]] = field(default_factory=dict)
     times: dict[str, dict[str, Timing]] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
+    rates: dict[str, float | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,8 @@ def of_folder(folder: Path, name: str) -> Results:
         found.problems += [problem.replace(str(folder), name) for problem in problems]
         found.words[machine] = {called(record): said(record) for record in latest(records)}
         found.times[machine] = timings(records)
+        rates = [record.product_gflops for record in records if isinstance(record, Environment)]
+        found.rates[machine] = rates[-1] if rates else None
     if not any(found.words.values()):
         raise Unreadable(f"{name}: no record in it, expected {FILES} below a folder of results")
     return found
@@ -228,6 +231,8 @@ def pairs(base: dict[str, Any], new: dict[str, Any]) -> Iterator[tuple[str, Any,
 def slowed(base: Results, new: Results, fresh: Sequence[Results]) -> Iterator[Change]:
     """In what was timed on the same machine."""
     for machine, before in base.times.items():
+        if machine in other_machines(base, new):
+            continue
         for name, old in before.items():
             again = [each.times.get(machine, {}).get(name) for each in (new, *fresh)]
             if again[0] is None:
@@ -239,6 +244,16 @@ def slowed(base: Results, new: Results, fresh: Sequence[Results]) -> Iterator[Ch
             elif words[0] == "slower" and set(words) == {"slower"}:
                 confirmed = len(words) > FRESH
                 yield Change("slower" if confirmed else "slower, not confirmed", name, *shown, machine)
+
+
+def other_machines(base: Results, new: Results) -> dict[str, str]:
+    """Why times are not compared, by name of machines that only bear the same name: two speeds are two machines."""
+    rates = {name: (base.rates.get(name), new.rates.get(name)) for name in base.times if name in new.times}
+    return {
+        name: f"times on {name} are not compared: a matrix product ran at {old:g} GFLOP/s and at {now:g}"
+        for name, (old, now) in rates.items()
+        if old and now and not as_fast(old, now)
+    }
 
 
 def moved(old: Timing, new: Timing) -> str:
@@ -277,6 +292,7 @@ def markdown_text(base: Results, new: Results, found: Sequence[Change], limit: i
     regressions = sum(change.regression for change in found)
     lines = [f"## {base.name} → {new.name}", "", f"{regressions} regressions, {len(found)} changes.", ""]
     lines += [f"- {side.name}: {problem}" for side in (base, new) for problem in side.problems]
+    lines += [f"- {reason}" for reason in other_machines(base, new).values()]
     for rest in (found, found[:200], found[:20]):
         text = "\n".join(lines) + "\n\n" + (markdown.table(table(rest)) if rest else "Nothing changed.\n")
         if len(rest) < len(found):
@@ -292,6 +308,6 @@ def json_text(base: Results, new: Results, found: Sequence[Change]) -> str:
         "new": new.name,
         "regressions": sum(change.regression for change in found),
         "changes": [asdict(change) | {"regression": change.regression} for change in found],
-        "problems": base.problems + new.problems,
+        "problems": base.problems + new.problems + list(other_machines(base, new).values()),
     }
     return json.dumps(facts, indent=1, ensure_ascii=False) + "\n"

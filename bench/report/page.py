@@ -172,7 +172,19 @@ def not_holding(details: pd.DataFrame) -> pd.DataFrame:
 
 def environments(records: Sequence[Any], places: Mapping[str, Environment]) -> pd.DataFrame:
     """One row an environment in which a record that counts was made."""
-    columns = ("CPU", "cores", "memory", "system", "Python", "packages", "variables", "commit", "records", "made")
+    columns = (
+        "CPU",
+        "cores",
+        "product on one core",
+        "memory",
+        "system",
+        "Python",
+        "packages",
+        "variables",
+        "commit",
+        "records",
+        "made",
+    )
     counts = Counter(record.environment for record in records)
     days: dict[str, list[str]] = {}
     for record in records:
@@ -190,4 +202,5 @@ def described(environment: Environment) -> list[str]:
     size = f"{environment.memory_gb:g} GiB"
     variables = ", ".join(f"{name}={value}" for name, value in environment.variables.items()) or "–"
     software = environment.system, environment.python, packages, variables, commit
-    return [environment.cpu, str(environment.cores), size, *software]
+    rate = f"{environment.product_gflops:g} GFLOP/s" if environment.product_gflops else "–"
+    return [environment.cpu, str(environment.cores), rate, size, *software]

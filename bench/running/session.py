@@ -29,5 +29,6 @@ class Session:
         """What is still to be measured, and the records of what is not."""
         if not (self.resume and self.store):
             return jobs, []
-        known = resume.reusable(self.store.everything(), self.store.codes, self.executor.environments())
+        places = [self.store.known(environment) for environment in self.executor.environments()]
+        known = resume.reusable(self.store.everything(), self.store.codes, places)
         return resume.left(jobs, records_of, known)

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from bench.records.schema import VariationRecord
+from bench.records.schema import Environment, VariationRecord
 from bench.report import compare
 from tests.report.made import agreement_record, claim_record, cost_record, cost_records, power_law, store
 
@@ -72,6 +72,22 @@ def test_times_of_other_machines_are_not_compared(tmp_path):
     base = measured(tmp_path, "base", timed(2.0, 0))
     new = measured(tmp_path, "new", timed(3.0, 1), machine="elsewhere")
     assert compare.compare(base, new) == []
+
+
+def at_speed(rate):
+    return Environment(
+        id=f"{rate}", machine="here", cpu="a CPU", cores=2, memory_gb=8, system="Linux", python="3.12", packages={},
+        commit="", dirty=False, product_gflops=rate,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("rate", "compared"), [(100.0, True), (120.0, True), (177.0, False), (None, True)])
+def test_machines_of_the_same_name_and_another_speed_are_not_the_same(tmp_path, rate, compared):
+    base = measured(tmp_path, "base", [at_speed(100.0), *timed(2.0, 0)])
+    new = measured(tmp_path, "new", [at_speed(rate), *timed(3.0, 1)])
+    assert bool(compare.compare(base, new)) == compared
+    for text in (compare.markdown_text(base, new, []), compare.json_text(base, new, [])):
+        assert ("times on here are not compared: a matrix product ran at 100 GFLOP/s and at 177" in text) != compared
 
 
 def test_what_held_and_does_not_is_a_regression_on_any_machine(tmp_path):
