@@ -13,6 +13,8 @@ def main() -> None:
     """Run the command line; where a package is missing that all of it needs, say which one."""
     try:
         from bench.commands.app import app
+    except KeyboardInterrupt:  # in the first seconds, while packages are read
+        raise SystemExit(130) from None
     except ModuleNotFoundError as error:
         name = str(error.name).partition(".")[0]
         print(

@@ -11,11 +11,15 @@ the same process, and what it writes to the same output, on purpose or not, is n
 Imports the standard library alone: the environment must be set before anything that computes is imported.
 """
 
+import ctypes
 import json
 import math
 import os
+import platform
 import re
+import signal
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -23,6 +27,7 @@ from typing import Any
 
 LONGEST = 500  # characters of an error: some libraries print whole graphs
 OUT_OF_MEMORY = re.compile("out of memory|RESOURCE_EXHAUSTED|OOM when allocating|can't allocate memory", re.IGNORECASE)
+PARENT_DEATH_SIGNAL = 1  # Linux's PR_SET_PDEATHSIG
 Unit = Any
 Result = dict[str, Any]
 
@@ -50,8 +55,11 @@ def serve(start: Callable[[dict[str, Any]], Callable[[Unit], Result]]) -> None:
 
     An exception in a unit is its error, the last lines of it the reason; it does not end the worker.
     """
+    end_with_parent()
     events = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
     os.dup2(2, 1)  # what libraries print is not an event
+    if hasattr(os, "register_at_fork"):  # else the run would wait for a child that has nothing to say
+        os.register_at_fork(after_in_child=events.close)
     job = json.load(sys.stdin)
     token = job.pop("token", "")
     set_environment(job)
@@ -74,6 +82,23 @@ def serve(start: Callable[[dict[str, Any]], Callable[[Unit], Result]]) -> None:
             where = f"({os.path.basename(place.filename)}:{place.lineno})"
             found = {"status": blame(error), "error": f"{said(error)[:LONGEST]} {where}"}
         say(event="done", number=number, seconds=time.perf_counter() - began, memory=peak_memory(), **found)
+
+
+def end_with_parent() -> None:
+    """A worker whose run is gone would take time from the next one: it ends with the process that started it."""
+    parent = os.getppid()
+    if platform.system() == "Linux":
+        ctypes.CDLL(None).prctl(PARENT_DEATH_SIGNAL, signal.SIGKILL)
+        if os.getppid() != parent:  # it was gone before the system knew
+            os._exit(1)
+        return
+
+    def look() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=look, daemon=True).start()
 
 
 def peak_memory() -> float:

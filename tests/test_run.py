@@ -4,6 +4,8 @@ import math
 import os
 import platform
 import signal
+import subprocess
+import sys
 import textwrap
 
 import psutil
@@ -20,6 +22,9 @@ WORKER = """
     def start(job):
         if job.get("broken"):
             raise ImportError("no such framework")
+        if "once" in job and not pathlib.Path(job["once"]).exists():
+            pathlib.Path(job["once"]).touch()
+            ctypes.string_at(0)
         def measure(unit):
             if unit == "raise":
                 raise ValueError("a wrong number")
@@ -50,6 +55,11 @@ WORKER = """
                 print("not an event")
             if unit == "fork":
                 os.fork()
+            if unit == "leave a child":
+                child = os.fork()
+                if not child:
+                    time.sleep(600)
+                return {"child": child}
             if unit == "forge":
                 done = '{"event": "done", "number": %d, "status": "ok", "seconds": 0, "result": {"forged": true}}'
                 for number in range(2, 20):
@@ -197,6 +207,46 @@ def test_a_worker_that_cannot_start_fails_all_its_units(work):
     outcomes, _ = work(["a", "b"], broken=True)
     assert {outcome.status for outcome in outcomes.values()} == {"failed"}
     assert "no such framework" in outcomes["a"].reason
+
+
+def test_a_worker_that_dies_once_while_it_starts_costs_nothing(work, tmp_path):
+    outcomes, _ = work(["a", "b"], once=str(tmp_path / "died"))
+    assert (tmp_path / "died").exists() and {outcome.status for outcome in outcomes.values()} == {"ok"}
+
+
+def test_a_child_that_is_left_behind_is_ended_and_not_waited_for(work):
+    outcomes, _ = work(["leave a child", "b"])
+    assert {outcome.status for outcome in outcomes.values()} == {"ok"}
+    assert is_gone(outcomes["leave a child"].result["child"])
+
+
+PARENT = """
+from bench.running.job import Job, Started
+from bench.running.local import run
+
+def say(event):
+    if isinstance(event, Started):
+        print(event.process, flush=True)
+
+run([Job("worker_for_tests", "torch", {"device": "cpu"}, ["hang"])], [[0]], say)
+"""
+
+
+def test_a_worker_ends_with_the_run_that_started_it(work):
+    with subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True) as parent:
+        worker = int(parent.stdout.readline())
+        assert psutil.pid_exists(worker)
+        parent.kill()
+    assert is_gone(worker)
+
+
+def is_gone(process):
+    """Whether a process ends in the next seconds, or has; one that nobody has asked for its end has, too."""
+    try:
+        found = psutil.Process(process)
+        return found.status() == psutil.STATUS_ZOMBIE or not psutil.wait_procs([found], timeout=10)[1]
+    except psutil.NoSuchProcess:
+        return True
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library has no such settings")

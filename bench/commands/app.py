@@ -7,6 +7,7 @@ from rich.table import Table
 
 from bench.commands import arguments, costing, reporting, training, verifying
 from bench.commands.costing import timed
+from bench.commands.ending import end_in_order
 from bench.commands.measuring import console, finish, prepared
 from bench.commands.options import HOUR, RESULTS, Device, Frameworks, Json, MemoryLimit, Out, Resume, Wait
 from bench.commands.training import trained
@@ -20,7 +21,9 @@ from bench.train.regimes import REGIMES
 from equivalence.cases import REGISTRY
 from equivalence.claim import claims
 
-app = typer.Typer(help="Are perturbations penalties? Measured, timed and reported.", no_args_is_help=True)
+app = typer.Typer(
+    help="Are perturbations penalties? Measured, timed and reported.", no_args_is_help=True, rich_markup_mode=None
+)
 
 
 def list_command() -> None:
@@ -41,7 +44,7 @@ def list_command() -> None:
         ("regimes", REGIMES),
         ("frameworks installed", arguments.impls.installed()),
     ):
-        console.print(f"{title}: {', '.join(names)}", highlight=False)
+        console.print(f"{title}: {', '.join(names)}")
 
 
 def run_command(
@@ -86,4 +89,4 @@ COMMANDS: dict[str, Callable[..., None]] = {  # in the order in which `--help` n
     "run": run_command,
 }
 for name, command in COMMANDS.items():
-    app.command(name)(command)
+    app.command(name)(end_in_order(command))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import typer
 from rich.console import Console
-from rich.markup import escape
+from rich.text import Text
 
 import impls
 from bench.costs.workloads import CHECKPOINT, WORKLOADS, named
@@ -29,8 +29,13 @@ from equivalence.checkpoint import BadCheckpoint, load
 
 def refuse(message: str) -> typer.Exit:
     """Say what is wrong on standard error; raise what this returns."""
-    Console(stderr=True).print(f"[red]error:[/red] {escape(message)}", highlight=False, soft_wrap=True)
+    complain(f"error: {message}")
     return typer.Exit(2)
+
+
+def complain(message: str) -> None:
+    """Say something on standard error, as text: brackets in it mean nothing."""
+    Console(stderr=True).print(Text(message, style="red"), soft_wrap=True)
 
 
 @contextlib.contextmanager

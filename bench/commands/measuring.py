@@ -13,16 +13,26 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from bench.commands import arguments
+from bench.commands.ending import INTERRUPTED
 from bench.commands.options import HOUR
+from bench.records import files
 from bench.records.store import Store
 from bench.report import terminal
 from bench.running import locks
 from bench.running.job import Job, Outcome, Unusable
 from bench.running.session import Session
 
-console = Console(width=None if os.isatty(1) else 100)
 UNDECIDED = ("skipped", "interrupted", "unsupported")  # statuses of what was not measured, for no fault of its own
-INTERRUPTED = 130  # exit status, as of a program that Ctrl-C ends
+
+
+class Screen(Console):
+    """What is printed is text, brackets in it mean nothing; who reads no further is told of like any broken pipe."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError from None
+
+
+console = Screen(width=None if os.isatty(1) else 100, markup=False, highlight=False)
 
 
 @contextlib.contextmanager
@@ -78,7 +88,8 @@ def measured(
     if records:
         console.print(f"{len(records)} records are there already", highlight=False)
     outcomes: list[Outcome] = []
-    columns = (TextColumn("{task.description:42.42}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    what = TextColumn("{task.description:42.42}", markup=False)
+    columns = (what, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("starting", total=sum(len(job.units) for job in jobs))
 
@@ -105,7 +116,8 @@ def measured(
             raise arguments.refuse(str(error)) from None
         except KeyboardInterrupt:
             done = sum(outcome.status != "interrupted" for outcome in outcomes)
-            console.print(f"[red]interrupted[/red] after {done} of {progress.tasks[task].total:.0f}: --resume goes on")
+            advice = ": --resume goes on" if session.store else ""
+            console.print(f"interrupted after {done} of {progress.tasks[task].total:.0f}{advice}", style="red")
             raise typer.Exit(INTERRUPTED) from None
     terminal.print_spent(console, outcomes, time.monotonic() - began)
     return records
@@ -118,7 +130,7 @@ def described(unit: Any) -> str:
 def finish(records: list[Any], path: Path | None, good: bool | None = None) -> None:
     """Write the records where asked; exit status 1 unless it is good: by default, where every record is."""
     if path:
-        path.write_text(json.dumps(list(map(told, records)), indent=1) + "\n", encoding="utf-8")
+        files.replace(path, json.dumps(list(map(told, records)), indent=1) + "\n")
     if good is None:
         good = bool(records) and all(map(passes, records))
     raise typer.Exit(0 if good else 1)

@@ -11,6 +11,7 @@ from bench.commands.costing import timed_cells
 from bench.commands.measuring import console, prepared, writing
 from bench.commands.options import RESULTS, Out
 from bench.costs import cells, timing
+from bench.records import files
 from bench.records import merge as merging
 from bench.records.machine import describe
 from bench.records.staleness import Codes, stale
@@ -32,11 +33,11 @@ def merge_command(
                 )
         problems = merging.problems([*folders, out])
         for problem in problems:
-            console.print(f"[yellow]{problem}[/yellow]", highlight=False)
+            console.print(problem, style="yellow")
         if problems and not skip_damaged:
             raise arguments.refuse("merge: nothing was merged. --skip-damaged merges the rest of damaged files")
         for machine, count in merging.merge(folders, out).items():
-            console.print(f"{out / machine}: {count} records", highlight=False)
+            console.print(f"{out / machine}: {count} records")
 
 
 def report_command(out: Out = RESULTS) -> None:
@@ -45,7 +46,7 @@ def report_command(out: Out = RESULTS) -> None:
         from bench.report import page
     problems = page.write(arguments.writable(arguments.readable(out), folder=True))
     for problem in problems:
-        console.print(f"[yellow]{problem}[/yellow]", highlight=False)
+        console.print(problem, style="yellow")
     console.print(f"report: {out / 'README.md'}, {out / 'index.html'}")
     raise typer.Exit(1 if problems else 0)
 
@@ -65,8 +66,8 @@ def export_command(
     except (ValueError, FileNotFoundError) as error:
         raise arguments.refuse(str(error)) from None
     for kind, count in counts.items():
-        console.print(f"{folder / export.file_name(kind)}.{form}: {count} records", highlight=False)
-    console.print(f"{folder / export.DICTIONARY}: what each column means", highlight=False)
+        console.print(f"{folder / export.file_name(kind)}.{form}: {count} records")
+    console.print(f"{folder / export.DICTIONARY}: what each column means")
 
 
 def compare_command(
@@ -90,13 +91,13 @@ def compare_command(
     found = compare.compare(old, now, again)
     for side in (old, now, *again):
         for problem in side.problems:
-            console.print(f"[yellow]{side.name}: {problem}[/yellow]", highlight=False)
+            console.print(f"{side.name}: {problem}", style="yellow")
     terminal.show(console, compare.table(found))
     for reason in compare.other_machines(old, now).values():
-        console.print(f"[yellow]{reason}[/yellow]", highlight=False)
+        console.print(reason, style="yellow")
     for path, write in ((markdown, compare.markdown_text), (json, compare.json_text)):
         if path:
-            path.write_text(write(old, now, found), encoding="utf-8")
+            files.replace(path, write(old, now, found))
     regressions = sum(change.regression for change in found)
     console.print(f"{regressions} regressions, {len(found)} changes")
     raise typer.Exit(1 if regressions else 0)

@@ -236,11 +236,11 @@ def tried(
     with arguments.refused("--impl", BadImplementation):
         own = implementation.contents(path, name, device)
     replaced = own.functions
-    console.print(f"{impl} replaces {', '.join(replaced)}", highlight=False)
+    console.print(f"{impl} replaces {', '.join(replaced)}")
     if words := own.words():
-        console.print(f"it offers {words}", highlight=False)
+        console.print(f"it offers {words}")
     if unmeasured := set(replaced) - set(verify_methods()):
-        console.print(f"[yellow]no claim measures {', '.join(sorted(unmeasured))}[/yellow]", highlight=False)
+        console.print(f"no claim measures {', '.join(sorted(unmeasured))}", style="yellow")
     selection = replace(selected(claim, method, workload, quick, replaced), dtypes=own.dtypes)
     session = Session(None, here)
     slots = session.executor.slots()

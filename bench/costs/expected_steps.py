@@ -5,7 +5,7 @@ In a process of its own, best with one OpenBLAS thread:
 again as long as the code that it came from is the same.
 """
 
-import os
+import io
 import sys
 from collections.abc import Iterable
 from dataclasses import replace
@@ -18,6 +18,7 @@ from bench.costs.cells import TIMED
 from bench.costs.large import SampledReference, checked
 from bench.costs.workloads import build, drawn, of_parameters
 from bench.places import CACHE
+from bench.records import files
 from bench.records.source import digest
 from equivalence.agreement import MOVEMENT, expected_when_moved
 from equivalence.agreement import expected as by_oracle
@@ -62,10 +63,9 @@ def write(case: Case, methods: Iterable[str], path: str | Path) -> None:
 def save(arrays: Arrays, path: Path) -> None:
     """The arrays as a file that is whole or not there, whoever else writes it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f"{path.name}.{os.getpid()}")
-    with unfinished.open("wb") as file:
-        np.savez(file, **arrays)  # type: ignore[arg-type]
-    unfinished.replace(path)
+    written = io.BytesIO()
+    np.savez(written, **arrays)  # type: ignore[arg-type]
+    files.replace(path, written.getvalue())
 
 
 def kept(workload: str, method: str) -> Arrays:

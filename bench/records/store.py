@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from bench.records import files
 from bench.records.machine import describe
 from bench.records.schema import ADAPTER, SCHEMA, Environment, Header
 from bench.records.staleness import Codes
@@ -82,10 +83,8 @@ def rewrite(path: Path, records: Iterable[Any], kept: Iterable[Any]) -> None:
     kept = list(kept)
     named = {record.environment for record in kept}
     places = {record.id: record for record in records if isinstance(record, Environment) and record.id in named}
-    fresh = path.with_suffix(".new")
     lines = [Header(), *places.values(), *kept]
-    fresh.write_text("".join(line.model_dump_json() + "\n" for line in lines), encoding="utf-8")
-    fresh.replace(path)
+    files.replace(path, "".join(line.model_dump_json() + "\n" for line in lines))
 
 
 def schema(path: Path) -> int:

@@ -9,6 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from bench.records import files
 from bench.records.frames import frames
 from bench.records.schema import KINDS, SCHEMA, Environment, Unit
 
@@ -31,7 +32,7 @@ def export(out: Path, folder: Path, form: Format) -> dict[str, int]:
         counts[kind] = len(table)
     if not counts:
         raise ValueError(f"{out}: no record to export; `python -m bench run` makes some")
-    dictionary().to_csv(folder / DICTIONARY, index=False)
+    files.replace(folder / DICTIONARY, dictionary().to_csv(index=False))
     return counts
 
 
@@ -48,11 +49,12 @@ def flat(table: pd.DataFrame, lists: bool) -> pd.DataFrame:
 def write_parquet(table: pd.DataFrame, path: Path) -> None:
     found = pa.Table.from_pandas(table, preserve_index=False)
     mark = {MARK: json.dumps({"schema": SCHEMA}).encode()}
-    pq.write_table(found.replace_schema_metadata({**(found.schema.metadata or {}), **mark}), path)
+    marked = found.replace_schema_metadata({**(found.schema.metadata or {}), **mark})
+    files.replace_by(path, lambda unfinished: pq.write_table(marked, unfinished))
 
 
 def write_csv(table: pd.DataFrame, path: Path) -> None:
-    table.to_csv(path, index=False)
+    files.replace(path, table.to_csv(index=False))
 
 
 WRITERS: dict[Format, Callable[[pd.DataFrame, Path], None]] = {"parquet": write_parquet, "csv": write_csv}

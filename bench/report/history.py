@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from bench.records import files
 from bench.records.schema import Environment
 from bench.records.store import latest
 from bench.report import costs, tables
@@ -20,6 +21,7 @@ from bench.report.figures import CASE_LOOKS, svg
 
 FILE = "history.csv"
 COLUMNS = ("time", "commit", "environment", "what", "name", "value", "low", "high", "unit")
+NEEDED = ("time", "what", "name", "value", "unit")  # of every line
 KEY = ["commit", "environment", "what", "name"]
 COST, HOLDING = "cost", "holding"
 TREND_COLUMNS = ("what", "name", "first", "last", "change", "commits")
@@ -39,7 +41,7 @@ def update(folder: Path, records: Iterable[Any]) -> pd.DataFrame:
     found = pd.concat([known(folder), lines(records)]).drop_duplicates(KEY, keep="last").sort_values(["time", *KEY])
     found = found.astype(dict.fromkeys(("value", "low", "high"), float))
     if len(found):
-        found.to_csv(folder / FILE, index=False, float_format="%.6g")
+        files.replace(folder / FILE, found.to_csv(index=False, float_format="%.6g"))
     return found.reset_index(drop=True)
 
 
@@ -56,6 +58,8 @@ def known(folder: Path) -> pd.DataFrame:
         raise Damaged(
             f"{FILE} has columns {', '.join(found.columns)}, expected {', '.join(COLUMNS)}; it was left alone"
         )
+    if torn := [number for number, row in enumerate(found[list(NEEDED)].isna().any(axis=1), start=2) if row]:
+        raise Damaged(f"{FILE}:{torn[0]} is no whole line, and the file was left alone. Mend or remove the line")
     return found.fillna({"commit": "", "environment": ""})
 
 

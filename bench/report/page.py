@@ -10,7 +10,7 @@ import pandas as pd
 
 from bench.costs import timing
 from bench.places import PUBLISHED, ROOT
-from bench.records import block_statistics
+from bench.records import block_statistics, files
 from bench.records.schema import DISTURBED, Environment
 from bench.records.staleness import Codes, stale
 from bench.records.store import FILES, Latest, latest, read
@@ -56,7 +56,7 @@ def write(out: Path) -> list[str]:
         for name, svg in machine.figures.items():
             path = out / machine.name / "figures" / name
             path.parent.mkdir(exist_ok=True)
-            path.write_text(svg, encoding="utf-8")
+            files.replace(path, svg)
     shown = sections(machines, Codes())
     everything = [record for machine in machines for record in latest(machine.records)]
     written = {
@@ -66,7 +66,7 @@ def write(out: Path) -> list[str]:
         "badge.json": ci.badge(everything),
     }
     for name, text in written.items():
-        (out / name).write_text(text, encoding="utf-8")
+        files.replace(out / name, text)
     if out.resolve() == PUBLISHED:
         readme.update(ROOT / "README.md", "results", shown)
     return [problem for machine in machines for problem in machine.problems]

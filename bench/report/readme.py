@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from bench.records import files
 from bench.report import markdown
 
 BEGIN, END = "<!-- results: written by `python -m bench report` -->", "<!-- /results -->"
@@ -17,7 +18,7 @@ def update(path: Path, folder: str, machines: Sequence[dict[str, Any]]) -> None:
         return
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
-    path.write_text(f"{before}{BEGIN}\n\n{summary(folder, machines)}\n{END}{after}", encoding="utf-8")
+    files.replace(path, f"{before}{BEGIN}\n\n{summary(folder, machines)}\n{END}{after}")
 
 
 def summary(folder: str, machines: Sequence[dict[str, Any]]) -> str:

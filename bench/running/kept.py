@@ -8,7 +8,6 @@ import contextlib
 import functools
 import hashlib
 import importlib.metadata
-import os
 import pickle
 import platform
 import shutil
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.places import CACHE
+from bench.records import files
 from bench.records.source import digest
 
 FOLDER = CACHE / "oracle"
@@ -36,9 +36,7 @@ def kept(name: str, compute: Callable[[], Any], sources: Iterable[str] = ORACLE)
     found = compute()
     with contextlib.suppress(OSError):  # a folder that cannot be written to, or a full disk, only costs time
         path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_name(f"{path.name}.{os.getpid()}")
-        unfinished.write_bytes(pickle.dumps(found))
-        unfinished.replace(path)
+        files.replace(path, pickle.dumps(found))
     return found
 
 

@@ -22,6 +22,7 @@ from bench.running.job import Event, Job, Outcome, Started
 from equivalence.clock import Spent
 from equivalence.foreign.limit import overtime
 
+STARTS = 2  # workers that may die while they start, before it is said that another one would not either
 STARTING = 120.0  # seconds that importing a framework may take
 TAIL = 400  # characters of a dead worker's output that are kept
 LOOK = 0.2  # seconds between two looks at a worker: seldom enough not to disturb what it times
@@ -31,19 +32,24 @@ def execute(
     job: Job, cores: list[int], stop: threading.Event, ceilings: Ceilings, memory: float = math.inf
 ) -> Iterator[Event]:
     """Work through a job's units; after a death the rest goes to a new worker. `memory` in MiB, of one worker."""
-    left = set(range(len(job.units)))
+    left, starts = set(range(len(job.units))), 0
     while left:
-        for number, event in attempt(job, sorted(left), cores, stop, ceilings, memory):
+        before = len(left)
+        for number, event in attempt(job, sorted(left), cores, stop, ceilings, memory, last=starts + 1 == STARTS):
             if isinstance(event, Outcome):
                 left.remove(number)
                 ceilings.note(job, number, event)
             yield event
+        starts += len(left) == before
 
 
 def attempt(
-    job: Job, numbers: list[int], cores: list[int], stop: threading.Event, ceilings: Ceilings, memory: float
+    job: Job, numbers: list[int], cores: list[int], stop: threading.Event, ceilings: Ceilings, memory: float, last: bool
 ) -> Iterator[tuple[int, Event]]:
-    """What becomes of at least one of the units, by number."""
+    """What becomes of at least one of the units, by number; of none, if its worker died while it started.
+
+    That may have been bad luck: only of the `last` attempt is it what becomes of them all.
+    """
     ended: tuple[Status, str]
     if stop.is_set():
         ended = "interrupted", "the run was stopped before this was started"
@@ -55,7 +61,7 @@ def attempt(
         ended = worker.explain_end()
         if worker.current is not None:
             numbers = [worker.current]
-        elif worker.seen:
+        elif worker.seen or not (last or worker.watch.verdict):
             return
     for number in numbers:  # of a worker that never came to a unit all: another one would not either
         yield number, Outcome(job, job.units[number], *ended)
@@ -95,6 +101,7 @@ class Worker:
         if exception[0] is not None:
             self.watch.kill()
         self.process.wait()
+        self.watch.kill_group()
         self.watch.done.set()
         self.watch.join()
         self.tail = self._tail()
@@ -215,3 +222,10 @@ class Watch(threading.Thread):
             for process in (*self.process.children(recursive=True), self.process):
                 with contextlib.suppress(psutil.NoSuchProcess):
                     process.kill()
+        self.kill_group()
+
+    def kill_group(self) -> None:
+        """What the process has left behind: it was the first of its group, and its children are in it."""
+        if hasattr(os, "killpg"):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.process.pid, signal.SIGKILL)

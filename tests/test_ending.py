@@ -1,0 +1,105 @@
+"""Commands end in order: in words, with the documented exit status; files are replaced whole or stay as they were."""
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from bench.commands.app import app
+from bench.commands.ending import end_in_order
+from bench.places import PYTHON, ROOT
+from bench.records import files
+
+HOSTILE = ("[/red]", "[bold]x", "[link=file:///]x[/link]", "\x1b[31mx", "a]b[c", "[red]", "\\[x]")
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+@pytest.mark.parametrize("option", ["--claim", "--framework", "--method"])
+def test_text_of_others_is_text(option, text, tmp_path):
+    said = CliRunner().invoke(app, ["verify", option, text, "--out", str(tmp_path)])
+    assert said.exit_code == 2 and f"got {text!r}" in said.output.replace("\n", "")
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS, errno.EACCES])
+def test_what_the_system_refuses_is_one_sentence(code, capsys):
+    def fail():
+        raise OSError(code, os.strerror(code), "records.jsonl")
+
+    with pytest.raises(typer.Exit) as ended:
+        end_in_order(fail)()
+    assert ended.value.exit_code == 2
+    assert (
+        f"error: records.jsonl: {os.strerror(code)}. What was written before stays as it is" in capsys.readouterr().err
+    )
+
+
+def test_an_error_of_our_own_is_not_hidden():
+    def fail():
+        raise OSError(errno.EBADF, "ours")
+
+    with pytest.raises(OSError, match="ours"):
+        end_in_order(fail)()
+
+
+def test_ctrl_c_is_130(capsys):
+    def fail():
+        raise KeyboardInterrupt
+
+    with pytest.raises(typer.Exit) as ended:
+        end_in_order(fail)()
+    assert ended.value.exit_code == 130 and "interrupted" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such signal")
+def test_ctrl_c_while_packages_are_read_is_130_without_a_traceback():
+    """The command is interrupted as soon as it runs at all."""
+    code = "import os, signal, sys; sys.argv[1:] = ['list']; " + (
+        "import builtins; real = builtins.__import__; "
+        "builtins.__import__ = lambda name, *rest: os.kill(os.getpid(), signal.SIGINT) or real(name, *rest)"
+        " if name == 'typer' else real(name, *rest); "
+        "from bench.__main__ import main; main()"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr) == (130, "")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such pipe")
+def test_a_reader_who_has_enough_is_no_fault():
+    with subprocess.Popen(
+        [*PYTHON, "-m", "bench", "list"], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as ended:
+        ended.stdout.close()
+        assert (ended.stderr.read(), ended.wait()) == (b"", 0)
+
+
+def test_a_file_is_replaced_whole_or_stays(tmp_path):
+    path = tmp_path / "history.csv"
+    files.replace(path, "all of it\n")
+
+    def half(unfinished):
+        unfinished.write_text("half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(OSError, match="No space"):
+        files.replace_by(path, half)
+    assert path.read_text() == "all of it\n" and list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGXFSZ"), reason="no limit on the size of files")
+def test_a_full_disk_leaves_what_was_there(tmp_path):
+    """A limit on the size of files stands for the disk."""
+    path = tmp_path / "index.html"
+    path.write_text("the old page")
+    code = (
+        "import pathlib, resource, signal, sys; from bench.records import files; "
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000)); "
+        "files.replace(pathlib.Path(sys.argv[1]), 'x' * 10**6)"
+    )
+    ended = subprocess.run([sys.executable, "-c", code, path], cwd=ROOT, capture_output=True, text=True)
+    assert "File too large" in ended.stderr and path.read_text() == "the old page"
+    assert list(tmp_path.iterdir()) == [path]
