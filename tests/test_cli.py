@@ -77,6 +77,21 @@ def test_an_output_that_cannot_be_written_is_refused_before_any_work(tmp_path):
     assert file.read_text() == ""
 
 
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (("verify", "--out", ""), "got no name, expected a folder"),
+        (("merge", "a", "--out", " "), "got no name, expected a folder"),
+        (("verify", "--shard", "١/٢"), "expected I/N"),
+        (("verify", "--shard", "1/10000000000000000000000"), "expected I/N"),
+        (("time", "--workload", "digits-mlp batch=3 batch=4"), "expected each size once"),
+    ],
+)
+def test_arguments_that_mean_nothing_or_two_things_are_refused(words, complaint, tmp_path):
+    said = invoke(*words, *(() if "--out" in words else ("--out", tmp_path)))
+    assert said.exit_code == 2 and complaint in said.output.replace("\n", "")
+
+
 def test_a_framework_that_is_not_installed_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(impls, "installed", lambda: ["jax"])
     said = invoke("verify", "--framework", "torch", "--out", tmp_path)

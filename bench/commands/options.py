@@ -7,6 +7,14 @@ import typer
 
 from bench.places import RESULTS as RESULTS
 
+
+def folder_named(text: str | Path) -> Path:
+    """A folder that has been given a name: no name at all would be the one that the user stands in."""
+    if not str(text).strip():
+        raise typer.BadParameter("got no name, expected a folder; the current one is .")
+    return Path(text)
+
+
 Frameworks = Annotated[list[str] | None, typer.Option("--framework", help="torch, jax or tensorflow; repeatable.")]
 Claims = Annotated[
     list[str] | None, typer.Option("--claim", help="A claim's id, F for agreement, L for own losses; repeatable.")
@@ -15,7 +23,7 @@ Methods = Annotated[list[str] | None, typer.Option("--method", help="A method; r
 Workloads = Annotated[list[str] | None, typer.Option("--workload", help="A workload or case; repeatable.")]
 Device = Annotated[str, typer.Option(help="cpu or cuda.")]
 Json = Annotated[Path | None, typer.Option("--json", help="Write the records of this run to a file.")]
-Out = Annotated[Path, typer.Option(help="Folder of records and reports.")]
+Out = Annotated[Path, typer.Option(help="Folder of records and reports.", parser=folder_named, metavar="FOLDER")]
 Quick = Annotated[bool, typer.Option("--quick", help="One workload, one mode a framework, few samples.")]
 Shards = Annotated[str, typer.Option("--shard", metavar="I/N", help="The I-th of N parts, for one of N machines.")]
 Resume = Annotated[bool, typer.Option("--resume", help="Do not repeat what this code has measured here already.")]

@@ -9,7 +9,7 @@ import typer
 from bench.commands import arguments
 from bench.commands.costing import timed_cells
 from bench.commands.measuring import console, prepared, writing
-from bench.commands.options import RESULTS, Out
+from bench.commands.options import RESULTS, Out, folder_named
 from bench.costs import cells, timing
 from bench.records import files
 from bench.records import merge as merging
@@ -21,7 +21,12 @@ from bench.report import compare, terminal
 
 def merge_command(
     folders: Annotated[list[Path], typer.Argument(help="Folders of results: of shards, of machines.")],
-    out: Annotated[Path, typer.Option(help="Folder that they are merged into, with what it holds already.")],
+    out: Annotated[
+        Path,
+        typer.Option(
+            help="Folder that they are merged into, with what it holds already.", parser=folder_named, metavar="FOLDER"
+        ),
+    ],
     skip_damaged: Annotated[bool, typer.Option("--skip-damaged", help="Leave damaged lines out.")] = False,
 ) -> None:
     """Merge the records of several folders: the newest of each on each machine. Exit status 2 if one is no good."""

@@ -65,7 +65,10 @@ def named(name: str) -> Callable[[], Case]:
         make = WORKLOADS[base]
     else:
         raise ValueError(f"workload: got {base!r}, expected some of {', '.join(WORKLOADS)}")
-    sizes = dict(size.split("=", 1) for size in stated.split())
+    given = [size.split("=", 1) for size in stated.split()]
+    sizes = dict(given)
+    if len(sizes) < len(given):
+        raise ValueError(f"workload {base}: got {stated.strip()!r}, expected each size once")
     known = inspect.signature(make).parameters
     if not (sizes.keys() <= known.keys() and all(value.isdecimal() and int(value) for value in sizes.values())):
         offered = ", ".join(f"{size}={known[size].default}" for size in known) or "none"

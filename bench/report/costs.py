@@ -35,9 +35,12 @@ Blocks = list[CostRecord]
 Timed = TypeVar("Timed", bound=Block)
 
 
-def cost_table(records: Iterable[object], code: Codes | None = None) -> pd.DataFrame:
-    """One row a cell, the least possible cost beside the measured one. No time is shown unless every block is right."""
-    found = [blocks for blocks in cells(records) if "=" not in blocks[0].workload]  # those grow: `growth_table`
+def cost_table(records: Iterable[object], code: Codes | None = None, sized: bool = False) -> pd.DataFrame:
+    """One row a cell, the least possible cost beside the measured one. No time is shown unless every block is right.
+
+    Workloads of other sizes than their own are shown where they are asked for (`sized`); `growth_table` has the rest.
+    """
+    found = [blocks for blocks in cells(records) if sized or "=" not in blocks[0].workload]
     noise = {blocks[0].place(): noise_floor(effects(blocks)) for blocks in found if blocks[0].method == "plain"}
     work = {(*record.place(), record.method): record for record in of_kind(records, ColdRecord)}
     rows = []

@@ -88,7 +88,7 @@ def print_own_losses(console: Console, records: Iterable[Any]) -> None:
 
 def print_costs(console: Console, records: Iterable[Any]) -> None:
     """A table for each workload."""
-    table = costs.cost_table(records)
+    table = costs.cost_table(records, sized=True)
     if table.empty:
         console.print(f"cost: {NOT_MEASURED}")
     table["step"] = table["framework"] + " " + table["mode"] + ": " + table["method"]

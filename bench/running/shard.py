@@ -28,10 +28,10 @@ class Shard:
     @classmethod
     def parse(cls, text: str) -> "Shard":
         """From `I/N`; ValueError where that is no part of the whole."""
-        found = re.fullmatch(r"(\d+)/(\d+)", text)
+        found = re.fullmatch(r"([0-9]{1,4})/([0-9]{1,4})", text)
         number, count = map(int, found.groups()) if found else (0, 0)
         if not 1 <= number <= count:
-            raise ValueError(f"got {text!r}, expected I/N with 1 ≤ I ≤ N, for instance 1/4")
+            raise ValueError(f"got {text!r}, expected I/N with 1 ≤ I ≤ N ≤ 9999, for instance 1/4")
         return cls(number, count)
 
 

@@ -168,6 +168,8 @@ def test_a_ratio_within_the_noise_is_marked():
 
 def test_without_a_noise_floor_nothing_near_1_is_told():
     assert row(costs.cost_table([cost_record("fgm", 1.01)]), method="fgm")["× plain"] == "? 1.01"
+    sized = [cost_record("fgm", 1.01, workload="digits-mlp batch=64")]
+    assert len(costs.cost_table(sized, sized=True)) == 1 and costs.cost_table(sized).empty
 
 
 @pytest.mark.parametrize("status", ["wrong", "failed", "skipped"])
