@@ -41,7 +41,7 @@ class Verdict:
 def judge(measurement: dict[str, Any]) -> Verdict:
     """Judge one measurement by its kind."""
     kind = measurement.get("kind")
-    if kind not in JUDGES:
+    if not isinstance(kind, str) or kind not in JUDGES:
         said = f"measurement of unknown kind {kind!r}, expected one of {', '.join(JUDGES)}"
         return Verdict(False, said, judged=False)
     try:

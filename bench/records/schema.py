@@ -4,8 +4,9 @@ import functools
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter
 
+import impls
 from equivalence.judge import Verdict, judge, judge_all
 
 Status = Literal["ok", "wrong", "failed", "timeout", "oom", "unsupported", "skipped", "interrupted", "diverged"]
@@ -94,10 +95,17 @@ def as_fast(one: float | None, other: float | None) -> bool:
     return not one or not other or max(one, other) <= SAME_RATE * min(one, other)
 
 
+def known_framework(name: str) -> str:
+    """The name, if it is one of the project's frameworks; a record of another is none that this code can show."""
+    if name not in impls.FRAMEWORKS:
+        raise ValueError(f"got the framework {name!r}, expected one of {', '.join(impls.FRAMEWORKS)}")
+    return name
+
+
 class Measured(Base):
     """What every measurement says of itself."""
 
-    framework: str
+    framework: Annotated[str, AfterValidator(known_framework)]
     """torch, jax or tensorflow."""
     device: str = "cpu"
     """cpu or cuda."""

@@ -1,7 +1,6 @@
 """Records on disk: one JSON object a line, appended and flushed as it comes. All reports are computed from them."""
 
 import functools
-import json
 import os
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
@@ -92,10 +91,9 @@ def schema(path: Path) -> int:
     with path.open("rb") as file:
         first = file.readline()
     try:
-        header = json.loads(first)
-    except ValueError:
+        return Header.model_validate_json(first).version
+    except ValidationError:
         return 1
-    return header["version"] if isinstance(header, dict) and header.get("kind") == "store" else 1
 
 
 def read(path: Path) -> tuple[list[Any], list[str]]:
