@@ -18,6 +18,7 @@ SIZES = {  # of `Size`, under their names in config.json
     "types": "type_vocab_size",
 }
 HEADS = "num_attention_heads"
+LARGEST, DEEPEST = 10_000_000, 1000  # of any size and of layers: what is beyond is no BERT, and would take all memory
 SUPPORTED = {  # what `bert` computes; what a configuration leaves out is so
     "model_type": "bert",
     "hidden_act": "gelu",
@@ -83,7 +84,7 @@ def configured(path: Path) -> tuple[Size, int]:
         raise BadCheckpoint(
             f"{path}: not found; copy the model's config.json beside its weights: no shape tells how many heads it has"
         ) from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadCheckpoint(f"{path}: not JSON: {error}") from None
     if not isinstance(config, dict):
         raise BadCheckpoint(f"{path}: got {type(config).__name__}, expected an object with BERT's configuration")
@@ -93,8 +94,10 @@ def configured(path: Path) -> tuple[Size, int]:
         if config.get(key, expected) != expected
     ]
     for key in (*SIZES.values(), HEADS):
-        if type(config.get(key)) is not int or config[key] < 1:
-            wrong.append(f"{key}: got {config.get(key)!r}, expected a whole number, 1 or more")
+        if type(config.get(key)) is not int or not 1 <= config[key] <= LARGEST:
+            wrong.append(f"{key}: got {config.get(key)!r:.60}, expected a whole number from 1 to {LARGEST:,}")
+    if type(layers := config.get("num_hidden_layers")) is int and layers > DEEPEST:
+        wrong.append(f"num_hidden_layers: got {layers}, expected at most {DEEPEST}")
     if not wrong and config["hidden_size"] % config[HEADS]:
         wrong.append(f"{HEADS}: got {config[HEADS]}, expected a divisor of the hidden_size, {config['hidden_size']}")
     if wrong:
@@ -114,9 +117,12 @@ def read(file: Path, wanted: Shapes, width: int) -> Params:
                 classes = (*found["classifier.weight"].get_shape(), 0)[0]
                 wanted = wanted | affine("classifier", classes, width)
             refuse_misfits(file, wanted, found)
-            return {name: float32_exact(tensors.get_tensor(names[name])) for name in wanted}
+            params = {name: float32_exact(tensors.get_tensor(names[name])) for name in wanted}
     except (SafetensorError, OSError) as error:
         raise BadCheckpoint(f"{file}: not a readable .safetensors file: {error}") from None
+    if broken := [name for name, array in params.items() if not np.isfinite(array).all()]:
+        raise BadCheckpoint(f"{file}: got NaN or infinity, beyond float32's range too, in {', '.join(broken[:5])}")
+    return params
 
 
 def plain(name: str) -> str:

@@ -81,8 +81,9 @@ UNSUPPORTED = {
     "layer_norm_eps: got 1e-05, expected 1e-12": {"layer_norm_eps": 1e-5},
     "position_embedding_type: got 'relative_key', expected 'absolute'": {"position_embedding_type": "relative_key"},
     "is_decoder: got True, expected False": {"is_decoder": True},
-    "num_hidden_layers: got None, expected a whole number, 1 or more": {"num_hidden_layers": None},
-    "hidden_size: got 0, expected a whole number, 1 or more": {"hidden_size": 0},
+    "num_hidden_layers: got None, expected a whole number from 1 to 10,000,000": {"num_hidden_layers": None},
+    "hidden_size: got 0, expected a whole number from 1 to 10,000,000": {"hidden_size": 0},
+    "num_hidden_layers: got 1000000, expected at most 1000": {"num_hidden_layers": 1_000_000},
     "num_attention_heads: got 3, expected a divisor of the hidden_size, 8": {HEADS: 3},
 }
 
@@ -92,6 +93,13 @@ def test_an_unsupported_configuration_is_named(tmp_path, params, message, change
     with pytest.raises(BadCheckpoint) as refused:
         load(saved(tmp_path, params, config(**changed)))
     assert f"config.json: {message}" in str(refused.value)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, 1e300])
+def test_numbers_that_are_none_are_refused(tmp_path, params, value):
+    folder = saved(tmp_path, params | {WEIGHT: np.full((8, 8), value)})
+    with pytest.raises(BadCheckpoint, match=f"got NaN or infinity, beyond float32's range too, in {WEIGHT}"):
+        load(folder)
 
 
 def test_every_tensor_that_does_not_fit_is_named(tmp_path, params):
@@ -117,6 +125,7 @@ BROKEN = {
     "no weights": (lambda folder: (folder / "model.safetensors").unlink(), "no model.safetensors in this folder"),
     "no configuration": (lambda folder: (folder / "config.json").unlink(), "copy the model's config.json beside"),
     "no JSON": (lambda folder: broken(folder / "config.json", "{"), "config.json: not JSON"),
+    "nested JSON": (lambda folder: broken(folder / "config.json", "[" * 100_000), "config.json: not JSON"),
     "no object": (lambda folder: broken(folder / "config.json", "[]"), "got list, expected an object"),
     "no tensors": (lambda folder: broken(folder / "model.safetensors", "PK"), "not a readable .safetensors file"),
 }

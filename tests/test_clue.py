@@ -79,6 +79,10 @@ def test_a_missing_file_is_named(folder, name):
         ('{"label": "100", "sentence": " "}', "line 11: sentence: got ' ', expected text"),
         ('{"sentence": "上课"}', "line 11: label: got None, expected text"),
         ('{"label": "7", "sentence": "上课"}', "line 11: label: got '7', which labels.json does not have"),
+        ('{"label": "100", "sentence": 5}', "line 11: sentence: got 5, expected text"),
+        ('{"label": true, "sentence": "上课"}', "line 11: label: got True, expected text"),
+        (r'{"label": "100", "sentence": "\ud800"}', "line 11: sentence: got half of a character"),
+        ("[" * 100_000, "line 11: not JSON"),
     ],
 )
 def test_a_bad_line_is_numbered_and_skipped_only_where_asked(folder, line, complaint):
@@ -88,6 +92,23 @@ def test_a_bad_line_is_numbered_and_skipped_only_where_asked(folder, line, compl
         read(folder)
     assert complaint in str(error.value)
     assert len(read(folder, skip_bad_lines=True).train.sentences) == 10
+
+
+def test_another_encoding_is_refused_until_it_is_named(folder):
+    for path in folder.iterdir():
+        path.write_bytes(path.read_text(encoding="utf-8").encode("gb18030"))
+    with pytest.raises(BadData, match=r"line 1: not written in utf-8; --encoding names another"):
+        read(folder)
+    assert read(folder, encoding="gb18030").train.sentences == [each["sentence"] for each in LINES]
+    with pytest.raises(BadData, match="--encoding: got 'gb'"):
+        read(folder, encoding="gb")
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_fewer_than_two_classes_are_refused(folder, count):
+    (folder / LABELS).write_text(lines({"label": name} for name in NAMES[:count]), encoding="utf-8")
+    with pytest.raises(BadData, match=f"got {count} classes, expected two or more"):
+        read(folder)
 
 
 def test_a_class_without_a_line_is_refused(folder):
@@ -113,6 +134,9 @@ def test_what_does_not_fit_is_refused(folder, checkpoint):
     (checkpoint / "vocab.txt").write_text("\n".join([*VOCABULARY, "一"]), encoding="utf-8")
     with pytest.raises(BadData, match="17 words, expected at most 16"):
         dataset("tnews", 4, source)
+    (checkpoint / "vocab.txt").write_text("\n".join(["[X]", *VOCABULARY[2:]]), encoding="utf-8")
+    with pytest.raises(BadData, match=r"\[UNK\], \[PAD\] not found"):
+        dataset("tnews", 6, source)
     (checkpoint / "vocab.txt").unlink()
     with pytest.raises(BadData, match=r"vocab\.txt: not found"):
         dataset("tnews", 5, source)

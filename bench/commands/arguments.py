@@ -165,13 +165,15 @@ def workloads(given: Iterable[str] | None, checkpoint: Path | None) -> list[str]
     return names
 
 
-def clue(folder: Path | None, checkpoint: Path | None, length: int, epochs: int, skip_bad_lines: bool) -> Source | None:
+def clue(
+    folder: Path | None, checkpoint: Path | None, length: int, epochs: int, skip_bad_lines: bool, encoding: str
+) -> Source | None:
     """A data set of the user's own, if files and model can be used; both are needed."""
     if not folder and not checkpoint:
         return None
     if not (folder and checkpoint):
         raise refuse("--clue and --checkpoint need each other: sentences, and the BERT that is trained on them")
-    source = Source(str(folder.resolve()), str(checkpoint.resolve()), length, epochs, skip_bad_lines)
+    source = Source(str(folder.resolve()), str(checkpoint.resolve()), length, epochs, skip_bad_lines, encoding)
     try:
         with extra("bert"):
             dataset(folder.name, 0, source)

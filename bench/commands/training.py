@@ -42,6 +42,7 @@ def train_command(
     length: Annotated[int, typer.Option(min=3, help="Word pieces of a sentence, for --clue.")] = SENTENCE,
     epochs: Annotated[int, typer.Option(min=1, help="For --clue.")] = EPOCHS,
     skip_bad_lines: Annotated[bool, typer.Option("--skip-bad-lines", help="Leave them out, for --clue.")] = False,
+    encoding: Annotated[str, typer.Option(help="Of the files of --clue.")] = "utf-8",
     device: Device = "cpu",
     quick: Annotated[bool, typer.Option("--quick", help="One data set, three regimes, two seeds, no search.")] = False,
     shard: Shards = "1/1",
@@ -54,7 +55,7 @@ def train_command(
     out: Out = RESULTS,
 ) -> None:
     """Train on real data with every regime, the same seeds for each. Exit status 1 where a run fails."""
-    source = arguments.clue(clue, checkpoint, length, epochs, skip_bad_lines)
+    source = arguments.clue(clue, checkpoint, length, epochs, skip_bad_lines, encoding)
     names = arguments.known("dataset", dataset, DATASETS)
     regimes = arguments.known("regime", regime, REGIMES)
     with prepared(json, out, shard, resume, executor, address, memory_limit, wait) as session:

@@ -4,6 +4,7 @@ train.json, dev.json and perhaps test.json hold one JSON object a line, with "se
 labels.json one a line with "label". Published test labels are secret: dev.json is what models are tested on.
 """
 
+import codecs
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -36,34 +37,42 @@ class Task:
     unlabelled: Lines
 
 
-def read(folder: Path, skip_bad_lines: bool = False) -> Task:
-    """The task in a folder, named after it.
+def read(folder: Path, skip_bad_lines: bool = False, encoding: str = "utf-8") -> Task:
+    """The task in a folder, named after it; `encoding` is that of its files.
 
     Raises:
-        BadData: files are missing, lines are malformed or have a label that labels.json does not (unless they are to
-            be skipped; the message numbers them), or a class has no line in train.json.
+        BadData: files are missing, lines are malformed, are written in another encoding or have a label that
+            labels.json does not (unless they are to be skipped; the message numbers them), there are fewer than two
+            classes, or one has no line in train.json.
     """
     missing = [name for name in (TRAIN, DEV, LABELS) if not (folder / name).is_file()]
     if missing:
         raise BadData(f"{folder}: {', '.join(missing)} not found, expected CLUE's files {TRAIN}, {DEV} and {LABELS}")
-    classes = tuple(dict.fromkeys(str(line["label"]) for line in objects(folder / LABELS, ("label",))))
+    try:
+        codecs.lookup(encoding)
+    except LookupError:
+        raise BadData(f"--encoding: got {encoding!r}, expected one that Python knows, utf-8 or gb18030") from None
+    labels = objects(folder / LABELS, ("label",), encoding)
+    classes = tuple(dict.fromkeys(str(line["label"]) for line in labels))
+    if len(classes) < 2:
+        raise BadData(f"{folder / LABELS}: got {len(classes)} classes, expected two or more")
     numbers = {name: number for number, name in enumerate(classes)}
-    train, dev = (sentences(folder / name, numbers, skip_bad_lines) for name in (TRAIN, DEV))
+    train, dev = (sentences(folder / name, numbers, skip_bad_lines, encoding) for name in (TRAIN, DEV))
     empty = sorted(set(range(len(classes))) - set(train.labels))
     if empty:
         names = ", ".join(classes[number] for number in empty[:SHOWN])
         raise BadData(f"{folder / TRAIN}: no line has label {names}: take {'it' if len(empty) == 1 else 'them'} out of"
                       f" {LABELS}, or give the class an example")  # fmt: skip
     test = folder / TEST
-    unlabelled = sentences(test, {}, skip_bad_lines) if test.is_file() else Lines([], [])
+    unlabelled = sentences(test, {}, skip_bad_lines, encoding) if test.is_file() else Lines([], [])
     return Task(folder.name, classes, train, dev, unlabelled)
 
 
-def sentences(path: Path, numbers: dict[str, int], skip_bad_lines: bool) -> Lines:
+def sentences(path: Path, numbers: dict[str, int], skip_bad_lines: bool, encoding: str) -> Lines:
     """A file's sentences, with labels unless no label has a number."""
     fields = ("sentence", "label") if numbers else ("sentence",)
     found = Lines([], [])
-    for line in objects(path, fields, None if skip_bad_lines else 0, numbers):
+    for line in objects(path, fields, encoding, None if skip_bad_lines else 0, numbers):
         found.sentences.append(line["sentence"])
         if numbers:
             found.labels.append(numbers[str(line["label"])])
@@ -73,15 +82,19 @@ def sentences(path: Path, numbers: dict[str, int], skip_bad_lines: bool) -> Line
 
 
 def objects(
-    path: Path, fields: tuple[str, ...], allowed: int | None = 0, known: dict[str, int] | None = None
+    path: Path,
+    fields: tuple[str, ...],
+    encoding: str,
+    allowed: int | None = 0,
+    known: dict[str, int] | None = None,
 ) -> Iterator[dict[str, str]]:
     """The objects of a file that have the fields and a known label; more bad lines than allowed raise."""
     bad = []
-    with path.open(encoding="utf-8", errors="replace") as file:
+    with path.open(encoding=encoding, errors="surrogateescape") as file:
         for number, line in enumerate(file, start=1):
             if not line.strip():
                 continue
-            if complaint := wrong(line, fields, known):
+            if complaint := wrong(line, fields, encoding, known):
                 bad.append(f"line {number}: {complaint}")
             else:
                 yield json.loads(line)
@@ -90,17 +103,28 @@ def objects(
         raise BadData(f"{path}: {'; '.join(bad[:SHOWN])}{rest}. --skip-bad-lines goes on without them")
 
 
-def wrong(line: str, fields: tuple[str, ...], known: dict[str, int] | None) -> str:
+def wrong(line: str, fields: tuple[str, ...], encoding: str, known: dict[str, int] | None) -> str:
     """What is the matter with a line; "" where nothing is."""
+    if not is_text(line):
+        return f"not written in {encoding}; --encoding names another, gb18030 for instance"
     try:
         found = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         return f"not JSON ({error})"
     if not isinstance(found, dict):
         return f"got a {type(found).__name__}, expected an object"
     for field in fields:
-        if not isinstance(found.get(field), str | int) or not str(found[field]).strip():
-            return f"{field}: got {found.get(field)!r}, expected text"
+        value = found.get(field)
+        allowed = str if field == "sentence" else str | int  # labels are published as numbers, too
+        if not isinstance(value, allowed) or isinstance(value, bool) or not str(value).strip():
+            return f"{field}: got {value!r:.60}, expected text"
+        if not is_text(str(value)):
+            return f"{field}: got half of a character, {value!r:.60}, expected text"
     if known and str(found.get("label")) not in known:
         return f"label: got {found['label']!r}, which {LABELS} does not have"
     return ""
+
+
+def is_text(text: str) -> bool:
+    """Whether every character is one; half of a pair is none, and stands for bytes of another encoding, too."""
+    return not any("\ud800" <= character <= "\udfff" for character in text)

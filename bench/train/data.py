@@ -19,6 +19,7 @@ from equivalence.checkpoint import load
 Batch = dict[str, np.ndarray]
 VALIDATION = 500  # samples; not a small part of few labels, but the same for every regime
 LENGTH = 64  # characters of a review
+SPECIAL = ("[UNK]", "[CLS]", "[SEP]", "[PAD]")  # words that every BERT's vocabulary has
 SENTENCE = 128  # word pieces of a CLUE sentence, as many as BERT is usually fine-tuned with
 EPOCHS = 3  # of fine-tuning
 
@@ -132,6 +133,7 @@ class Source:
     length: int = SENTENCE
     epochs: int = EPOCHS
     skip_bad_lines: bool = False
+    encoding: str = "utf-8"
 
 
 def clue_task(seed: int, source: Source) -> Dataset:
@@ -142,7 +144,7 @@ def clue_task(seed: int, source: Source) -> Dataset:
         BadCheckpoint: the checkpoint cannot be used.
     """
     folder, checkpoint = Path(source.folder), Path(source.checkpoint)
-    task = clue.read(folder, source.skip_bad_lines)
+    task = clue.read(folder, source.skip_bad_lines, source.encoding)
     params, options = load(checkpoint, len(task.classes), seed)
     if len(params["classifier.bias"]) != len(task.classes):
         raise clue.BadData(
@@ -176,7 +178,12 @@ def encoder(checkpoint: Path, length: int, vocabulary: int) -> Callable[[clue.Li
     path = (checkpoint if checkpoint.is_dir() else checkpoint.parent) / "vocab.txt"
     if not path.is_file():
         raise clue.BadData(f"{path}: not found; copy the model's vocab.txt beside its weights")
-    tokenizer = BertWordPieceTokenizer(str(path), lowercase=True)
+    try:
+        tokenizer = BertWordPieceTokenizer(str(path), lowercase=True)
+    except Exception as error:  # the tokenizer's library raises nothing narrower
+        raise clue.BadData(f"{path}: cannot be read as a vocabulary: {error}") from None
+    if missing := [name for name in SPECIAL if tokenizer.token_to_id(name) is None]:
+        raise clue.BadData(f"{path}: {', '.join(missing)} not found, expected BERT's words {', '.join(SPECIAL)}")
     if tokenizer.get_vocab_size() > vocabulary:
         raise clue.BadData(
             f"{path}: got {tokenizer.get_vocab_size()} words, expected at most {vocabulary}, the table's"
