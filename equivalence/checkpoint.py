@@ -117,7 +117,8 @@ def read(file: Path, wanted: Shapes, width: int) -> Params:
                 classes = (*found["classifier.weight"].get_shape(), 0)[0]
                 wanted = wanted | affine("classifier", classes, width)
             refuse_misfits(file, wanted, found)
-            params = {name: float32_exact(tensors.get_tensor(names[name])) for name in wanted}
+            with np.errstate(over="ignore"):  # what float32 does not hold is said below
+                params = {name: float32_exact(tensors.get_tensor(names[name])) for name in wanted}
     except (SafetensorError, OSError) as error:
         raise BadCheckpoint(f"{file}: not a readable .safetensors file: {error}") from None
     if broken := [name for name, array in params.items() if not np.isfinite(array).all()]:

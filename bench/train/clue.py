@@ -115,8 +115,8 @@ def wrong(line: str, fields: tuple[str, ...], encoding: str, known: dict[str, in
         return f"got a {type(found).__name__}, expected an object"
     for field in fields:
         value = found.get(field)
-        allowed = str if field == "sentence" else str | int  # labels are published as numbers, too
-        if not isinstance(value, allowed) or isinstance(value, bool) or not str(value).strip():
+        allowed = (str,) if field == "sentence" else (str, int)  # labels are published as numbers, too
+        if type(value) not in allowed or not str(value).strip():
             return f"{field}: got {value!r:.60}, expected text"
         if not is_text(str(value)):
             return f"{field}: got half of a character, {value!r:.60}, expected text"
