@@ -11,7 +11,10 @@ from bench.report import tables
 if TYPE_CHECKING:
     import jinja2
 
-SPECIAL = str.maketrans({character: f"\\{character}" for character in "\\|*`[]<"} | {"\n": " "})
+MARKUP = {character: f"\\{character}" for character in "\\|*_`[]<"} | {"&": "&amp;"}
+# Whatever may end a line would split a row: the control characters of both halves of Latin-1, and Unicode's two.
+ENDING = {chr(code): " " for code in (*range(32), *range(127, 160), 0x2028, 0x2029)}
+SPECIAL = str.maketrans(MARKUP | ENDING)
 
 
 def environment(**filters: Any) -> "jinja2.Environment":

@@ -361,3 +361,16 @@ def test_a_call_that_is_off_is_rejected_by_numbers_and_one_that_raised_is_caught
     off, raised = call_record([1e6]), call_record([1.0], parts={"hvp: vectors": {"error": "no"}})
     assert not off.verdict.holds and off.verdict.judged
     assert not raised.verdict.holds and not raised.verdict.judged
+
+
+@pytest.mark.parametrize(
+    "text", ["a\rb", "a\nb", "a\x0bb", "a\x85b", "a\u2028b", "|", "&lt;", "_x_", "`x`", "<b>", "[a](b)", "\\"]
+)
+def test_any_text_is_one_cell_that_shows_as_it_is(text):
+    markdown_it = pytest.importorskip("markdown_it")
+    lines = markdown.table(pd.DataFrame([[text, "end"]], columns=["a", "b"])).splitlines()
+    assert len(lines) == 3
+    tokens = markdown_it.MarkdownIt("commonmark").enable("table").parse("\n".join(lines))
+    cells = [token for token in tokens if token.type == "inline"]
+    said = ["".join(part.content for part in cell.children) for cell in cells]
+    assert said == ["a", "b", re.sub(r"[\r\n\x0b\x85\u2028]", " ", text), "end"]
