@@ -1,0 +1,206 @@
+"""Derivatives of closures, by whichever of PyTorch's two systems is right where a method is called.
+
+`torch.autograd.grad` is right for closures over real modules: buffers may change in place, activations may be
+checkpointed, hooks may run, and no `.grad` is touched. Within a transform of `torch.func`, or while Dynamo traces, no
+tensor is a leaf, and only `torch.func` sees what is asked. All methods take their derivatives here.
+"""
+
+import contextlib
+
+import torch
+
+from impls.torch.formulas import Formulas, ModuleFormulas
+from impls.torch.refusals import explained
+
+WRONG_WHEN_MAPPED = {"CdistBackward0"}  # backward operations of which vmap computes something else
+
+
+@explained
+def vjp(function, x):
+    """Outputs of the function, and pull(cotangent) -> ∇ₓ⟨outputs, cotangent⟩; pull(K of them, many=True) -> K."""
+    if _transformed():
+        outputs, pull = torch.func.vjp(_by_formulas(function), x)
+        return outputs, _mapped(lambda cotangent: pull(cotangent)[0])
+    outputs, watched = _record(function, x)
+    lasting = torch.is_grad_enabled() and _reaches_beyond(outputs, watched)
+    return outputs if lasting else outputs.detach(), _pulling(outputs, watched, lasting)
+
+
+@explained
+def fixed_gradient(function, x, *, copy=True):
+    """∇ₓ Σ function(x) held fixed: no graph is made for it. A table's may be sparse, and needs no copy of the table."""
+    if _transformed():
+        with torch.no_grad():
+            return torch.func.grad(lambda x: _by_formulas(function)(x).sum())(x)
+    outputs, watched = _record(function, x.detach(), copy)
+    return _gradient(outputs, watched, torch.ones_like(outputs), keep=False)
+
+
+@explained
+def hessian(loss, x):
+    """Losses, and product(v) -> each sample's Hv, reverse over reverse; product(K of them, many=True) -> K.
+
+    PyTorch's forward mode would multiply by the weights' zero tangents.
+    """
+    if _transformed():
+        loss = _by_formulas(loss)
+
+        def total(x):
+            values = loss(x)
+            return values.sum(), values  # rows of the batch do not mix
+
+        _, pull, values = torch.func.vjp(torch.func.grad(total, has_aux=True), x, has_aux=True)
+        return values, _mapped(lambda vector: pull(vector)[0])
+    with Formulas() if torch.is_grad_enabled() else contextlib.nullcontext():  # Hv alone is right without
+        values, watched = _record(loss, x)
+    lasting = torch.is_grad_enabled() and _reaches_beyond(values, watched)
+    gradient = _gradient(values, watched, torch.ones_like(values), again=True)
+    return values if lasting else values.detach(), _pulling(gradient, watched, lasting)
+
+
+@explained
+def jvp(function, x, vector):
+    """Outputs of the function, and their derivative along the vector, in forward mode.
+
+    By torch.func everywhere: PyTorch's own dual numbers cannot be differentiated backwards through a softmax.
+    """
+    return torch.func.jvp(_by_formulas(function), (x,), (vector,))
+
+
+@explained
+def second_along(loss, x, vectors):
+    """vᵀHv of each sample for each of K vectors, (K, B), forward over forward; a dropout mask is drawn once for all."""
+
+    loss = _by_formulas(loss)
+
+    def form(v):
+        return torch.func.jvp(lambda x: torch.func.jvp(loss, (x,), (v,))[1], (x,), (v,))[1]
+
+    return torch.func.vmap(form, randomness="same")(vectors)
+
+
+@explained
+def gradient_of_mean(loss, params):
+    """∇θ of the mean of the losses, by name, differentiable again."""
+    if _transformed():
+        return torch.func.grad(lambda params: _by_formulas(loss)(params).mean())(params)
+    again = torch.is_grad_enabled()
+    with _recording():
+        watched = {name: watch(value) for name, value in params.items()}
+        total = loss(watched).mean()
+        found = gradients(total, watched.values(), again)
+    return dict(zip(params, found if again else [part.detach() for part in found], strict=True))
+
+
+def watch(tensor):
+    """The same values under a name of their own, so that only what is computed from this name has a gradient in it."""
+    return tensor.view_as(tensor) if tensor.requires_grad else tensor.detach().requires_grad_()
+
+
+def gradients(total, tensors, again, keep=False):
+    """The gradients of a number in tensors that are watched, 0 where it does not depend on one."""
+    tensors = tuple(tensors)
+    if not total.requires_grad:
+        return tuple(map(torch.zeros_like, tensors))
+    return torch.autograd.grad(
+        total, tensors, create_graph=again, retain_graph=again or keep, materialize_grads=True
+    )
+
+
+def _by_formulas(function):
+    """The function as transforms of torch.func are to see it."""
+
+    def computed(x):
+        with ModuleFormulas():
+            return function(x)
+
+    return computed
+
+
+def _transformed():
+    return torch._C._functorch.peek_interpreter_stack() is not None or torch.compiler.is_dynamo_compiling()
+
+
+@contextlib.contextmanager
+def _recording():
+    """Graphs are made, whatever the caller's mode: an attack works in no_grad and in inference mode, too."""
+    with torch.inference_mode(False), torch.enable_grad():
+        yield
+
+
+def _record(function, x, copy=True):
+    """What the function returns, with its graph, and the tensor to differentiate in."""
+    kept = x if torch.is_grad_enabled() else x.detach()  # its own graph
+    with _recording():
+        watched = watch(kept.clone() if kept.is_inference() else kept)
+        # A copy: the function may work in place, which a leaf does not allow, and the caller's array is not to change.
+        return function(watched.clone() if copy else watched), watched
+
+
+def _reaches_beyond(outputs, watched):
+    """Whether the outputs depend on anything else that requires a gradient: results are then to carry a graph."""
+    if not watched.is_leaf:
+        return True
+    return any(getattr(node, "variable", watched) is not watched for node in _nodes(outputs.grad_fn))
+
+
+def _nodes(start):
+    """Every node of the graph behind one, each once."""
+    seen, waiting = {start, None}, [start] if start else []
+    while waiting:
+        node = waiting.pop()
+        yield node
+        fresh = {after for after, _ in node.next_functions} - seen
+        seen |= fresh
+        waiting += fresh
+
+
+def _pulling(outputs, watched, lasting):
+    """Pull(cotangent), for outputs that were recorded."""
+
+    @explained
+    def pull(cotangents, many=False):
+        again = torch.is_grad_enabled() and (lasting or cotangents.requires_grad)
+        found = (_rows if many else _gradient)(outputs, watched, cotangents, again)
+        if again:
+            _check_differentiable(found)
+        return found
+
+    return pull
+
+
+def _rows(outputs, watched, cotangents, again):
+    """The gradients along K cotangents, (K, *shape), at once where every backward operation can be mapped."""
+
+    def row(cotangent):
+        return _gradient(outputs, watched, cotangent, again)
+
+    if len(cotangents) > 1 and not any(type(node).__name__ in WRONG_WHEN_MAPPED for node in _nodes(outputs.grad_fn)):
+        try:
+            return torch.func.vmap(row)(cotangents)
+        except RuntimeError:  # an operation has no batching rule, or draws, as recomputed dropout does
+            pass
+    return torch.stack([row(cotangent) for cotangent in cotangents])
+
+
+def _gradient(outputs, watched, cotangent, again=False, keep=True):
+    """∇⟨outputs, cotangent⟩ in what is watched; 0 where the outputs do not depend on it."""
+    found = None
+    if outputs.requires_grad:
+        with _recording():
+            (found,) = torch.autograd.grad(
+                outputs, watched, cotangent, create_graph=again, retain_graph=again or keep, allow_unused=True
+            )
+    return torch.zeros_like(watched) if found is None else found
+
+
+def _check_differentiable(gradient):
+    """PyTorch says only in a later backward pass, in words of its own, that an operation ends the graph: say it now."""
+    for node in _nodes(gradient.grad_fn):
+        if type(node).__name__ == "NotImplemented":
+            node(*[gradient] * len(node._input_metadata))  # raises what that pass would
+
+
+def _mapped(pull):
+    """What maps a pull of torch.func over K cotangents where it is asked to."""
+    return lambda cotangents, many=False: (torch.func.vmap(pull) if many else pull)(cotangents)
