@@ -12,6 +12,10 @@ import torch
 from impls.torch.formulas import Formulas, ModuleFormulas
 from impls.torch.refusals import explained
 
+# What a graph holds where a backward operation has no derivative: a later backward pass will raise there.
+DEAD_ENDS = {"NotImplemented", "Error"} | {
+    f"{name}BackwardBackward0" for name in ("Cdist", "CudnnRnn", "EmbeddingBag", "MiopenRnn", "Pdist")
+}
 WRONG_WHEN_MAPPED = {"CdistBackward0"}  # backward operations of which vmap computes something else
 
 
@@ -195,9 +199,9 @@ def _gradient(outputs, watched, cotangent, again=False, keep=True):
 
 
 def _check_differentiable(gradient):
-    """PyTorch says only in a later backward pass, in words of its own, that an operation ends the graph: say it now."""
+    """PyTorch would say in a later backward pass, in words of its own, that an operation ends the graph: say it now."""
     for node in _nodes(gradient.grad_fn):
-        if type(node).__name__ == "NotImplemented":
+        if type(node).__name__ in DEAD_ENDS:
             node(*[gradient] * len(node._input_metadata))  # raises what that pass would
 
 

@@ -252,6 +252,18 @@ def linalg_norm(A, ord=None, dim=None, keepdim=False, *, dtype=None):
     return torch.linalg.norm(A, ord, dim, keepdim, dtype=dtype)
 
 
+@_formula(torch.linalg.matrix_norm)
+def matrix_norm(A, ord="fro", dim=(-2, -1), keepdim=False, *, dtype=None):
+    if ord == "fro":
+        return vector_norm(A, 2, dim, keepdim, dtype=dtype)
+    return torch.linalg.matrix_norm(A, ord, dim, keepdim, dtype=dtype)
+
+
+@_formula(torch.dist, torch.Tensor.dist)
+def dist(input, other, p=2):
+    return vector_norm(input - other, p)
+
+
 @_formula(F.normalize)
 def normalize(input, p=2.0, dim=1, eps=1e-12, out=None):
     return input / vector_norm(input, p, dim, keepdim=True).clamp_min(eps)
@@ -271,6 +283,13 @@ def cosine_similarity(x1, x2, dim=1, eps=1e-8):
 @_formula(torch.std, torch.Tensor.std)
 def std(*args, **kwargs):
     return _root(torch.var(*args, **kwargs), 2)
+
+
+@_formula(torch.scatter_reduce, torch.Tensor.scatter_reduce, torch.Tensor.scatter_reduce_)
+def scatter_reduce(input, dim, index, src, reduce, *, include_self=True):
+    if reduce == "prod":
+        raise RuntimeError("scatter_reduce with 'prod': its derivative in forward mode is dropped")
+    return torch.scatter_reduce(input, dim, index, src, reduce, include_self=include_self)
 
 
 @_formula(F.glu)

@@ -44,11 +44,16 @@ REFUSALS = (
         " outside of torch.inference_mode, or hand on its clone() made there",
     ),
     (
+        r"once_differentiable",
+        "got an autograd.Function marked @once_differentiable, expected one whose backward can be differentiated, or "
+        + FIRST_ALONE,
+    ),
+    (
         r"does not currently support double backward",
         "got a compiled model, which cannot be differentiated twice, expected the module itself, or " + FIRST_ALONE,
     ),
     (
-        r"derivative for '?(?:aten::)?(\w+)'? is not implemented|forward AD with (\w+) that does not support it",
+        r"derivative for '?(?:aten::)?(\w+)'? is not implemented|forward AD with (?:aten::)?(\w+) that",
         "got {0}, which PyTorch cannot differentiate so, expected operations that it can. Write it from others, or "
         + FIRST_ALONE,
     ),
