@@ -16,6 +16,9 @@ from impls.torch.refusals import explained
 DEAD_ENDS = {"NotImplemented", "Error"} | {
     f"{name}BackwardBackward0" for name in ("Cdist", "CudnnRnn", "EmbeddingBag", "MiopenRnn", "Pdist")
 }
+# Operations whose higher derivatives are wrong, as nodes that formulas leave none of.
+UNSEEN = {"NativeLayerNorm", "NativeBatchNorm", "CudnnBatchNorm", "MiopenBatchNorm", "LinalgDet", "LinalgSlogdet"}
+UNSEEN |= {"LinalgSolveEx", "LinalgHouseholderProduct", "Logcumsumexp", "DifferentiableGraphBackward"}
 WRONG_WHEN_MAPPED = {"CdistBackward0"}  # backward operations of which vmap computes something else
 
 
@@ -58,6 +61,8 @@ def hessian(loss, x):
     with Formulas() if torch.is_grad_enabled() else contextlib.nullcontext():  # Hv alone is right without
         values, watched = _record(loss, x)
     lasting = torch.is_grad_enabled() and _reaches_beyond(values, watched)
+    if lasting:
+        _check_formulas(values)
     gradient = _gradient(values, watched, torch.ones_like(values), again=True)
     return values if lasting else values.detach(), _pulling(gradient, watched, lasting)
 
@@ -68,19 +73,23 @@ def jvp(function, x, vector):
 
     By torch.func everywhere: PyTorch's own dual numbers cannot be differentiated backwards through a softmax.
     """
-    return torch.func.jvp(_by_formulas(function), (x,), (vector,))
+    outputs, along = torch.func.jvp(_by_formulas(function), (_ordinary(x),), (_ordinary(vector),))
+    _check_formulas(outputs, along)
+    return outputs, along
 
 
 @explained
 def second_along(loss, x, vectors):
     """vᵀHv of each sample for each of K vectors, (K, B), forward over forward; a dropout mask is drawn once for all."""
 
-    loss = _by_formulas(loss)
+    loss, x = _by_formulas(loss), _ordinary(x)
 
     def form(v):
         return torch.func.jvp(lambda x: torch.func.jvp(loss, (x,), (v,))[1], (x,), (v,))[1]
 
-    return torch.func.vmap(form, randomness="same")(vectors)
+    forms = torch.func.vmap(form, randomness="same")(vectors)
+    _check_formulas(forms)
+    return forms
 
 
 @explained
@@ -89,7 +98,7 @@ def gradient_of_mean(loss, params):
     if _transformed():
         return torch.func.grad(lambda params: _by_formulas(loss)(params).mean())(params)
     again = torch.is_grad_enabled()
-    with _recording():
+    with torch.enable_grad():
         watched = {name: watch(value) for name, value in params.items()}
         total = loss(watched).mean()
         found = gradients(total, watched.values(), again)
@@ -115,30 +124,33 @@ def _by_formulas(function):
     """The function as transforms of torch.func are to see it."""
 
     def computed(x):
-        with ModuleFormulas():
+        with ModuleFormulas(), torch.autograd.graph.disable_saved_tensors_hooks("saved tensors hooks"):
             return function(x)
 
     return computed
 
 
 def _transformed():
-    return torch._C._functorch.peek_interpreter_stack() is not None or torch.compiler.is_dynamo_compiling()
-
-
-@contextlib.contextmanager
-def _recording():
-    """Graphs are made, whatever the caller's mode: an attack works in no_grad and in inference mode, too."""
-    with torch.inference_mode(False), torch.enable_grad():
-        yield
+    """Whether autograd sees nothing here; it does not save arrays that inference mode made."""
+    return (
+        torch._C._functorch.peek_interpreter_stack() is not None
+        or torch.compiler.is_dynamo_compiling()
+        or torch.is_inference_mode_enabled()
+    )
 
 
 def _record(function, x, copy=True):
     """What the function returns, with its graph, and the tensor to differentiate in."""
-    kept = x if torch.is_grad_enabled() else x.detach()  # its own graph
-    with _recording():
-        watched = watch(kept.clone() if kept.is_inference() else kept)
+    kept = _ordinary(x if torch.is_grad_enabled() else x.detach())
+    with torch.enable_grad():  # an attack works in no_grad, too
+        watched = watch(kept)
         # A copy: the function may work in place, which a leaf does not allow, and the caller's array is not to change.
         return function(watched.clone() if copy else watched), watched
+
+
+def _ordinary(x):
+    """An array that inference mode made, as one that autograd saves."""
+    return x.clone() if x.is_inference() and not torch.is_inference_mode_enabled() else x
 
 
 def _reaches_beyond(outputs, watched):
@@ -191,7 +203,7 @@ def _gradient(outputs, watched, cotangent, again=False, keep=True):
     """∇⟨outputs, cotangent⟩ in what is watched; 0 where the outputs do not depend on it."""
     found = None
     if outputs.requires_grad:
-        with _recording():
+        with torch.enable_grad():
             (found,) = torch.autograd.grad(
                 outputs, watched, cotangent, create_graph=again, retain_graph=again or keep, allow_unused=True
             )
@@ -203,6 +215,15 @@ def _check_differentiable(gradient):
     for node in _nodes(gradient.grad_fn):
         if type(node).__name__ in DEAD_ENDS:
             node(*[gradient] * len(node._input_metadata))  # raises what that pass would
+
+
+def _check_formulas(*results):
+    """Operations that have a formula were seen on their way: not so from TorchScript, or from code in C++."""
+    for result in results:
+        for node in _nodes(result.grad_fn):
+            name = node.name().rpartition(":")[2].removesuffix("Backward0")
+            if name in UNSEEN and getattr(node, "_saved_training", True):
+                raise RuntimeError(f"higher derivatives of {name} are wrong")
 
 
 def _mapped(pull):

@@ -4,6 +4,7 @@ import functools
 import re
 
 FIRST_ALONE = 'take first derivatives alone, as input_gradient_penalty(how="finite_difference") and fgm do'
+BACKWARDS = 'Call the method outside of torch.func, with how="hvp" or "double_backward"'
 REFUSALS = (
     (
         r"scaled_dot_product|flash_attention|efficient_attention|cudnn_attention|_fused_sdp",
@@ -12,9 +13,10 @@ REFUSALS = (
         + FIRST_ALONE,
     ),
     (
-        r"_cudnn_rnn|miopen_rnn|mkldnn_rnn|_thnn_fused|cudnn RNN|CuDNN RNN",
+        r"_cudnn_rnn|miopen_rnn|mkldnn_rnn|CuDNN RNN",
         "got a fused recurrent layer, which PyTorch cannot differentiate so, expected one that it can. Compute it within"
-        " `torch.backends.cudnn.flags(enabled=False)`, or " + FIRST_ALONE,
+        " `torch.backends.cudnn.flags(enabled=False)`, on a CPU `torch.backends.mkldnn.flags(enabled=False)`, or "
+        + FIRST_ALONE,
     ),
     (
         r"_embedding_bag",
@@ -28,15 +30,34 @@ REFUSALS = (
         ' model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})',
     ),
     (
-        r"would mutate a captured Tensor",
-        "got one that changes a buffer in place, as BatchNorm in train mode does, within a transform of torch.func or a"
-        " derivative in forward mode over forward mode, expected a pure function. Call the method outside of torch.func,"
-        " not with how=\"forward\", or put the module into eval mode",
+        r"CheckpointError|torch.utils.checkpoint: ",
+        "got checkpointed activations that hold an operation of which the higher derivatives are taken by a formula,"
+        " normalisation for instance: it is not there when they are recomputed. Expected none: leave out the checkpoint",
     ),
     (
-        r"saved tensor hooks",
-        "got checkpointed activations within a transform of torch.func or a derivative in forward mode over forward"
-        ' mode, expected none. Call the method outside of torch.func, and not with how="forward"',
+        r"would mutate a captured Tensor",
+        "got one that changes in place what a transform of torch.func must leave alone, expected a pure function. "
+        + BACKWARDS,
+    ),
+    (
+        r"[Ss]aved tensors? hooks",
+        "got checkpointed activations, or other hooks on saved tensors, under a transform of torch.func, expected none. "
+        + BACKWARDS,
+    ),
+    (
+        r"must override the setup_context",
+        "got an autograd.Function that transforms of torch.func cannot see into (a checkpoint with use_reentrant=True,"
+        " DistributedDataParallel, or one of your own without setup_context), expected operations that they can. "
+        + BACKWARDS,
+    ),
+    (
+        r"higher derivatives of (\w+) are wrong",
+        "got OPERATION from TorchScript or C++, whose higher derivatives are wrong in PyTorch and are taken by a formula,"
+        " which is not seen there. Expected it to be called from Python: pass the module itself, not a scripted one",
+    ),
+    (
+        r"scatter_reduce with 'prod'",
+        "got scatter_reduce with 'prod', of which PyTorch drops derivatives in forward mode, expected sums. " + BACKWARDS,
     ),
     (
         r"Inference tensors cannot be saved for backward",
@@ -49,12 +70,12 @@ REFUSALS = (
         + FIRST_ALONE,
     ),
     (
-        r"does not currently support double backward",
+        r"does not currently support double backward|donated buffer",
         "got a compiled model, which cannot be differentiated twice, expected the module itself, or " + FIRST_ALONE,
     ),
     (
         r"derivative for '?(?:aten::)?(\w+)'? is not implemented|forward AD with (?:aten::)?(\w+) that",
-        "got {0}, which PyTorch cannot differentiate so, expected operations that it can. Write it from others, or "
+        "got OPERATION, which PyTorch cannot differentiate so, expected operations that it can. Write it from others, or "
         + FIRST_ALONE,
     ),
 )
@@ -81,5 +102,5 @@ def explain(said):
     for pattern, words in REFUSALS:
         found = re.search(pattern, said)
         if found:
-            return "the closure: " + words.format(*filter(None, found.groups()))
+            return "the closure: " + words.replace("OPERATION", "".join(filter(None, found.groups())))
     return None
