@@ -68,12 +68,14 @@ def hessian(loss, x):
 
 
 @explained
-def jvp(function, x, vector):
-    """Outputs of the function, and their derivative along the vector, in forward mode.
+def jvp(function, x, vector, *, lasting):
+    """Outputs of the function, and their derivative along the vector, in forward mode; lasting: they have a graph.
 
     By torch.func everywhere: PyTorch's own dual numbers cannot be differentiated backwards through a softmax.
     """
     outputs, along = torch.func.jvp(_by_formulas(function), (_ordinary(x),), (_ordinary(vector),))
+    if lasting and not outputs.requires_grad:  # TorchScript loses it
+        raise RuntimeError("higher derivatives of the whole function are wrong")
     _check_formulas(outputs, along)
     return outputs, along
 
@@ -102,6 +104,7 @@ def gradient_of_mean(loss, params):
         watched = {name: watch(value) for name, value in params.items()}
         total = loss(watched).mean()
         found = gradients(total, watched.values(), again)
+    _check_differentiable(*found)
     return dict(zip(params, found if again else [part.detach() for part in found], strict=True))
 
 
@@ -125,7 +128,7 @@ def _by_formulas(function):
 
     def computed(x):
         with ModuleFormulas(), torch.autograd.graph.disable_saved_tensors_hooks("saved tensors hooks"):
-            return function(x)
+            return function(x.clone() if isinstance(x, torch.Tensor) else x)  # in place is allowed, as in `_record`
 
     return computed
 
@@ -157,12 +160,13 @@ def _reaches_beyond(outputs, watched):
     """Whether the outputs depend on anything else that requires a gradient: results are then to carry a graph."""
     if not watched.is_leaf:
         return True
-    return any(getattr(node, "variable", watched) is not watched for node in _nodes(outputs.grad_fn))
+    return any(getattr(node, "variable", watched) is not watched for node in _nodes(outputs))
 
 
-def _nodes(start):
-    """Every node of the graph behind one, each once."""
-    seen, waiting = {start, None}, [start] if start else []
+def _nodes(*results):
+    """Every node of the graph behind results, each once."""
+    waiting = [result.grad_fn for result in results if result.grad_fn is not None]
+    seen = {None, *waiting}
     while waiting:
         node = waiting.pop()
         yield node
@@ -191,10 +195,10 @@ def _rows(outputs, watched, cotangents, again):
     def row(cotangent):
         return _gradient(outputs, watched, cotangent, again)
 
-    if len(cotangents) > 1 and not any(type(node).__name__ in WRONG_WHEN_MAPPED for node in _nodes(outputs.grad_fn)):
+    if len(cotangents) > 1 and not any(type(node).__name__ in WRONG_WHEN_MAPPED for node in _nodes(outputs)):
         try:
             return torch.func.vmap(row)(cotangents)
-        except RuntimeError:  # an operation has no batching rule, or draws, as recomputed dropout does
+        except (RuntimeError, UserWarning):  # an operation has no batching rule, or draws, as recomputed dropout does
             pass
     return torch.stack([row(cotangent) for cotangent in cotangents])
 
@@ -210,20 +214,19 @@ def _gradient(outputs, watched, cotangent, again=False, keep=True):
     return torch.zeros_like(watched) if found is None else found
 
 
-def _check_differentiable(gradient):
+def _check_differentiable(*gradients):
     """PyTorch would say in a later backward pass, in words of its own, that an operation ends the graph: say it now."""
-    for node in _nodes(gradient.grad_fn):
+    for node in _nodes(*gradients):
         if type(node).__name__ in DEAD_ENDS:
-            node(*[gradient] * len(node._input_metadata))  # raises what that pass would
+            node(*gradients[:1] * len(node._input_metadata))  # raises what that pass would
 
 
 def _check_formulas(*results):
     """Operations that have a formula were seen on their way: not so from TorchScript, or from code in C++."""
-    for result in results:
-        for node in _nodes(result.grad_fn):
-            name = node.name().rpartition(":")[2].removesuffix("Backward0")
-            if name in UNSEEN and getattr(node, "_saved_training", True):
-                raise RuntimeError(f"higher derivatives of {name} are wrong")
+    for node in _nodes(*results):
+        name = node.name().rpartition(":")[2].removesuffix("Backward0")
+        if name in UNSEEN and getattr(node, "_saved_training", True):
+            raise RuntimeError(f"higher derivatives of {name} are wrong")
 
 
 def _mapped(pull):

@@ -7,7 +7,7 @@ by how much is measured in the tests of this file; as soon as PyTorch is right, 
   mode over forward mode (pytorch/pytorch#175754, #198017).
 - Determinants and solutions of linear systems: forward mode over forward mode, and reverse over it (#192540, #196696).
 - Products with a factor 0, cumulative sums of exponentials: NaN in third derivatives (#196701).
-- Gated linear units, norms and standard deviations: refused in some order of modes.
+- Gated linear units, norms and standard deviations, SiLU and Mish: refused in some order of modes.
 """
 
 import math
@@ -17,6 +17,7 @@ import torch.nn.functional as F
 from torch.overrides import TorchFunctionMode
 
 FORMULAS = {}
+FORWARD_FORMULAS = {}  # needed in forward mode alone
 
 
 class Formulas(TorchFunctionMode):
@@ -35,10 +36,9 @@ class ModuleFormulas(TorchFunctionMode):
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
         kwargs = kwargs or {}
-        if function in FORMULAS:
-            return FORMULAS[function](*args, **kwargs)
-        if _is_wrapped((args, kwargs)):
-            return function(*args, **kwargs)
+        formula = FORMULAS.get(function) or FORWARD_FORMULAS.get(function)
+        if formula is not None or _is_wrapped((args, kwargs)):
+            return (formula or function)(*args, **kwargs)
         with torch._functorch.pyfunctorch.temporarily_clear_interpreter_stack():
             return function(*args, **kwargs)
 
@@ -53,11 +53,11 @@ def _is_wrapped(value):
     return any(map(_is_wrapped, value))
 
 
-def _formula(*functions):
+def _formula(*functions, into=FORMULAS):
     """Registers what stands below as the formula of PyTorch's functions."""
 
     def register(formula):
-        FORMULAS.update(dict.fromkeys(functions, formula))
+        into.update(dict.fromkeys(functions, formula))
         return formula
 
     return register
@@ -285,14 +285,33 @@ def std(*args, **kwargs):
     return _root(torch.var(*args, **kwargs), 2)
 
 
-@_formula(torch.scatter_reduce, torch.Tensor.scatter_reduce, torch.Tensor.scatter_reduce_)
-def scatter_reduce(input, dim, index, src, reduce, *, include_self=True):
-    if reduce == "prod":
-        raise RuntimeError("scatter_reduce with 'prod': its derivative in forward mode is dropped")
-    return torch.scatter_reduce(input, dim, index, src, reduce, include_self=include_self)
-
-
 @_formula(F.glu)
 def glu(input, dim=-1):
     value, gate = input.chunk(2, dim)
     return value * gate.sigmoid()
+
+
+@_formula(F.silu, into=FORWARD_FORMULAS)
+def silu(input, inplace=False):
+    return _place(lambda x: x * x.sigmoid(), input, inplace)
+
+
+@_formula(F.mish, into=FORWARD_FORMULAS)
+def mish(input, inplace=False):
+    return _place(lambda x: x * F.softplus(x).tanh(), input, inplace)
+
+
+@_formula(F.hardsigmoid, into=FORWARD_FORMULAS)
+def hardsigmoid(input, inplace=False):
+    return _place(lambda x: F.relu6(x + 3) / 6, input, inplace)
+
+
+def _place(function, input, inplace):
+    return input.copy_(function(input.clone())) if inplace else function(input)
+
+
+@_formula(torch.scatter_reduce, torch.Tensor.scatter_reduce, into=FORWARD_FORMULAS)
+def scatter_reduce(input, dim, index, src, reduce, *, include_self=True):
+    if reduce == "prod":
+        raise RuntimeError("scatter_reduce with 'prod': its derivative in forward mode is dropped")
+    return torch.scatter_reduce(input, dim, index, src, reduce, include_self=include_self)

@@ -12,7 +12,7 @@ def input_gradient_penalty(loss, x, *, norm="l2_squared", how="double_backward",
         gradient = pull(torch.ones_like(values))  # (B, *S)
     penalty, direction = _norm_and_slope(gradient, norm)  # (B,), (B, *S)
     if how == "forward_over_reverse":
-        values, along = jvp(loss, x, direction)
+        values, along = jvp(loss, x, direction, lasting=values.requires_grad)
         penalty = _sloped(penalty, along)
     elif how == "finite_difference":
         u, length = unit(direction), l2_norm(direction)

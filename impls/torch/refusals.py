@@ -51,7 +51,7 @@ REFUSALS = (
         + BACKWARDS,
     ),
     (
-        r"higher derivatives of (\w+) are wrong",
+        r"higher derivatives of ([\w ]+) are wrong",
         "got OPERATION from TorchScript or C++, whose higher derivatives are wrong in PyTorch and are taken by a formula,"
         " which is not seen there. Expected it to be called from Python: pass the module itself, not a scripted one",
     ),
