@@ -217,7 +217,10 @@ def _gradient(outputs, watched, cotangent, again=False, keep=True):
 def _check_differentiable(*gradients):
     """PyTorch would say in a later backward pass, in words of its own, that an operation ends the graph: say it now."""
     for node in _nodes(*gradients):
-        if type(node).__name__ in DEAD_ENDS:
+        name = type(node).__name__
+        if name == "CompiledFunctionBackwardBackward":
+            raise RuntimeError("torch.compile does not currently support double backward")
+        if name in DEAD_ENDS:
             node(*gradients[:1] * len(node._input_metadata))  # raises what that pass would
 
 

@@ -65,15 +65,15 @@ def _formula(*functions, into=FORMULAS):
 
 @_formula(F.layer_norm, torch.layer_norm)
 def layer_norm(input, normalized_shape, weight=None, bias=None, eps=1e-5, *rest):
-    axes = tuple(range(-len(normalized_shape), 0))
-    return _affine(_normalized(input, axes, eps)[0], weight, bias)
+    found, *_ = native_layer_norm(input, normalized_shape, weight, bias, eps)
+    return found.float() if _is_widened(input) else found
 
 
 @_formula(torch.native_layer_norm)
 def native_layer_norm(input, normalized_shape, weight, bias, eps):
     axes = tuple(range(-len(normalized_shape), 0))
     found, mean, variance = _normalized(input, axes, eps)
-    return _affine(found, weight, bias), mean, (variance + eps).rsqrt()
+    return _affine(found, weight, bias).to(input.dtype), mean, (variance + eps).rsqrt()
 
 
 @_formula(F.batch_norm)
@@ -86,7 +86,7 @@ def batch_norm(input, running_mean, running_var, weight=None, bias=None, trainin
     found, mean, variance = _normalized(input, axes, eps)
     _move(running_mean, mean.flatten(), momentum)
     _move(running_var, _unbiased(variance, input, axes).flatten(), momentum)
-    return _affine(found, *_by_channel(input, weight, bias))
+    return _affine(found, *_by_channel(input, weight, bias)).to(input.dtype)
 
 
 @_formula(F.instance_norm)
@@ -99,25 +99,20 @@ def instance_norm(
     found, mean, variance = _normalized(input, axes, eps)
     _move(running_mean, mean.flatten(1).mean(0), momentum)
     _move(running_var, _unbiased(variance, input, axes).flatten(1).mean(0), momentum)
-    return _affine(found, *_by_channel(input, weight, bias))
+    return _affine(found, *_by_channel(input, weight, bias)).to(input.dtype)
 
 
 def _normalized(input, axes, eps):
     """(input - mean)/√(variance + eps), mean and variance over axes; in float32 where the input has less."""
-    exact = _exact(input)
+    exact = input.float() if input.dtype in (torch.float16, torch.bfloat16) else input
     mean = exact.mean(axes, keepdim=True)
     variance = (exact - mean).square().mean(axes, keepdim=True)
-    found = (exact - mean) / (variance + eps).sqrt()
-    return found if _is_cast(input) else found.to(input.dtype), mean, variance
+    return (exact - mean) / (variance + eps).sqrt(), mean, variance
 
 
-def _exact(input):
-    return input.float() if input.dtype in (torch.float16, torch.bfloat16) else input
-
-
-def _is_cast(input):
-    """Whether autocast has normalisation hand back float32."""
-    return torch.is_autocast_enabled(input.device.type)
+def _is_widened(input):
+    """Whether autocast has a layer norm hand back float32, as it does on GPUs."""
+    return input.device.type != "cpu" and torch.is_autocast_enabled(input.device.type)
 
 
 def _affine(found, weight, bias):
