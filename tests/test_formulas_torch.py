@@ -31,7 +31,7 @@ X, V, W, DIRECTION, LEARNED, SLOPES = (
 
 
 def square(h):
-    return 0.3 * h[:, :9].reshape(-1, 3, 3) + torch.eye(3, dtype=h.dtype)
+    return 0.2 * h[:, :9].reshape(-1, 3, 3) + torch.eye(3, dtype=h.dtype)
 
 
 def sequences(h):

@@ -110,9 +110,9 @@ METHODS = {  # of outputs f, as one number
     "consistency_loss": lambda f: consistency_loss(kl_divergence, f, X, DRAWS),
     "dropout_loss": lambda f: dropout_loss(losses(f), X, DRAWS),
     "perturb_output": lambda f: (
-        X + perturb_output(lambda x: losses(f)(x[:, 0]), X[:, None], torch.ones(BATCH, 1).double(), radius=0.3)[:, 0]
-    )
-    * f(X).sum(),
+        (X + perturb_output(lambda x: losses(f)(x[:, 0]), X[:, None], torch.ones(BATCH, 1).double(), radius=0.3)[:, 0])
+        * f(X).sum()
+    ),
 }
 
 
@@ -153,12 +153,12 @@ def test_checkpointed_activations_change_nothing(model, call):
     assert torch.equal(state, drawn)
 
 
-# Forward mode, which torch.func takes, cannot see into hooks of saved tensors, nor an autograd.Function of the old kind.
+# Forward mode is torch.func's, which cannot see into hooks of saved tensors, nor an autograd.Function of the old kind.
 
 
 @pytest.mark.parametrize("how", [name for name in METHODS if "forward" in name])
 def test_checkpoints_in_forward_mode_are_refused(how):
-    with pytest.raises(RuntimeError, match="checkpointed activations.*double_backward"):
+    with pytest.raises(RuntimeError, match=r"checkpointed activations.*double_backward"):
         METHODS[how](Network(checkpointed=True).double())
 
 
@@ -363,7 +363,8 @@ def test_what_needs_first_derivatives_alone_takes_fused_attention():
     attention = Attention().double()
     for name in ("fgm", "freelb_loss", "vat_loss", "penalty, difference"):
         summed(METHODS[name](attention)).backward()
-    assert not summed(METHODS["penalty"](attention.requires_grad_(False))).requires_grad  # a value is no second derivative
+    value = METHODS["penalty"](attention.requires_grad_(False))  # which is no second derivative
+    assert not summed(value).requires_grad
 
 
 def test_an_embedding_bag_is_refused_where_it_is_differentiated_twice():
@@ -405,7 +406,7 @@ def test_messages_of_other_kernels_are_explained(said, words):
 
 
 def test_a_model_that_returns_a_tuple_is_told_to_return_its_logits(model):
-    with pytest.raises(ValueError, match=r"got a tuple, expected an array \(B C\).*model\(x\)\.logits"):
+    with pytest.raises(ValueError, match=r"got a tuple, expected an array \(B C\): one result a sample.*model\(x\)\.logits"):
         jacobian_penalty(lambda x: (model(x), None), X)
 
 
@@ -458,7 +459,7 @@ def test_rows_that_cannot_be_mapped_are_taken_one_by_one():
     torch.testing.assert_close(found, 6 * X.sum(1))
     found = jacobian_penalty(lambda x: Cubed.apply(x)[:, :2], X)
     torch.testing.assert_close(found, (3 * X[:, :2] ** 2).square().sum(1))
-    with pytest.raises(RuntimeError, match="autograd.Function"):
+    with pytest.raises(RuntimeError, match=r"autograd\.Function"):
         laplacian(lambda x: Cubed.apply(x).sum(1), X, how="forward")
 
 
