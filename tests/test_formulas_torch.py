@@ -30,6 +30,15 @@ X, V, W, DIRECTION, LEARNED, SLOPES = (
 )
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread():
+    """The arrays are small: threads would wait for one another."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 def square(h):
     return 0.2 * h[:, :9].reshape(-1, 3, 3) + torch.eye(3, dtype=h.dtype)
 

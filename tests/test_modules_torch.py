@@ -32,6 +32,15 @@ from impls.torch.virtual_adversarial import vat_loss, vat_perturbation
 BATCH, WIDTH, CLASSES, RATE = 5, 4, 3, 0.4
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread():
+    """The arrays are small: threads would wait for one another."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 class Network(nn.Module):
     """Inputs (B, 4) to logits (B, C), with what real models have."""
 
