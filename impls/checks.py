@@ -239,7 +239,8 @@ class Call:
             if not hasattr(result, "shape"):
                 raise ValueError(
                     f"what {name}(x) returned: got a {type(result).__name__}, expected an array ({wanted.sizes}):"
-                    " one result a sample, not reduced over the batch. Return that part alone, as in `lambda x: model(x)[0]` or `lambda x: model(x).logits`"
+                    " one result a sample, not reduced over the batch. Return that part alone, as in `lambda x:"
+                    " model(x)[0]` or `lambda x: model(x).logits`"
                 )
             try:
                 self.check_shape(f"what {name}(x) returned", result, wanted.sizes)

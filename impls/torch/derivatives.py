@@ -83,7 +83,6 @@ def jvp(function, x, vector, *, lasting):
 @explained
 def second_along(loss, x, vectors):
     """vᵀHv of each sample for each of K vectors, (K, B), forward over forward; a dropout mask is drawn once for all."""
-
     loss, x = _by_formulas(loss), _ordinary(x)
 
     def form(v):
@@ -205,10 +204,9 @@ def _gradient(outputs, watched, cotangent, again=False, keep=True):
     """∇⟨outputs, cotangent⟩ in what is watched; 0 where the outputs do not depend on it."""
     found = None
     if outputs.requires_grad:
-        with torch.enable_grad():
-            (found,) = torch.autograd.grad(
-                outputs, watched, cotangent, create_graph=again, retain_graph=again or keep, allow_unused=True
-            )
+        (found,) = torch.autograd.grad(
+            outputs, watched, cotangent, create_graph=again, retain_graph=again or keep, allow_unused=True
+        )
     return torch.zeros_like(watched) if found is None else found
 
 

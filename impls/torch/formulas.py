@@ -1,7 +1,7 @@
 """Operations of which PyTorch's higher derivatives are wrong, written out in others of which they are right.
 
-Within `Formulas()` a closure computes these instead, and the rest as it is. What is wrong, since which derivative, and
-by how much is measured in the tests of this file; as soon as PyTorch is right, they say so.
+Within `Formulas()` a closure computes these instead, and the rest as it is. Each was measured to be wrong or refused in
+float64, and its formula is held against differences; tests/test_ledger.py fails as soon as PyTorch is right.
 
 - Normalisation by the batch's or the layer's own statistics: third derivatives in reverse mode, and reverse or forward
   mode over forward mode (pytorch/pytorch#175754, #198017).

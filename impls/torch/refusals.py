@@ -3,6 +3,7 @@
 import functools
 import re
 
+PREFIX = "the closure: "
 CANNOT = "which PyTorch cannot differentiate so"
 FIRST_ALONE = 'take first derivatives alone, as input_gradient_penalty(how="finite_difference") and fgm do'
 BACKWARDS = 'Call the method outside of torch.func, with how="hvp" or "double_backward"'
@@ -87,7 +88,7 @@ def explained(function):
 
 def explain(said):
     """What one of PyTorch's messages means to the caller of a method; None if nothing is to be added."""
-    for pattern, words in REFUSALS.items():
+    for pattern, words in REFUSALS.items() if not said.startswith(PREFIX) else ():
         if found := re.search(pattern, said):
-            return "the closure: " + words.replace("OPERATION", "".join(filter(None, found.groups())))
+            return PREFIX + words.replace("OPERATION", "".join(filter(None, found.groups())))
     return None
