@@ -236,11 +236,13 @@ class Call:
         def checked_closure(*arrays: Any) -> Any:
             with within(False):
                 result = closure(*arrays)
+            if not hasattr(result, "shape"):
+                raise ValueError(
+                    f"what {name}(x) returned: got a {type(result).__name__}, expected an array ({wanted.sizes}):"
+                    " one result a sample, not reduced over the batch. Return that part alone, as in `lambda x:"
+                    " model(x)[0]` or `lambda x: model(x).logits`"
+                )
             try:
-                if not hasattr(result, "shape"):
-                    raise ValueError(
-                        f"what {name}(x) returned: got a {type(result).__name__}, expected ({wanted.sizes})"
-                    )
                 self.check_shape(f"what {name}(x) returned", result, wanted.sizes)
             except ValueError as error:
                 raise ValueError(f"{error}: one result a sample, not reduced over the batch") from None

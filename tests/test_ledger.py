@@ -20,6 +20,35 @@ def torch_compiles_no_double_backward():
         gradient.square().sum().backward()
 
 
+def torch_differentiates_layer_norm_and_determinants_wrongly():
+    """So closures compute these by formulas in forward mode, and where second derivatives are differentiated."""
+    torch = importlib.import_module("torch")
+    x = torch.from_numpy(np.random.default_rng(0).standard_normal((4, 4))) + 2 * torch.eye(4)
+    layer_norm = torch.nn.functional.layer_norm
+
+    def by_hand(h, shape):
+        centred = h - h.mean(-1, keepdim=True)
+        return centred / (centred.square().mean(-1, keepdim=True) + 1e-5).sqrt()
+
+    def along(function, x):  # the second derivative along x itself, forward over forward
+        return torch.func.jvp(lambda z: torch.func.jvp(function, (z,), (x,))[1], (x,), (x,))[1]
+
+    def third(norm):  # reverse mode alone, along x
+        leaf, value = x.clone().requires_grad_(), None
+        value = norm(leaf, (4,)).sin().sum()
+        for _ in range(3):
+            value = (torch.autograd.grad(value, leaf, create_graph=True)[0] * x).sum()
+        return value.detach()
+
+    def second(norm):
+        return along(lambda h: norm(h + h.flip(0) * h, (4,)).sin().sum(), x)
+
+    assert abs(second(layer_norm) / second(by_hand) - 1) > 0.01
+    assert abs(third(lambda h, shape: layer_norm(h * h, shape)) / third(lambda h, s: by_hand(h * h, s)) - 1) > 0.01
+    log_det = along(lambda h: torch.linalg.slogdet(h)[1], x)  # n log t along x itself: -n in truth
+    assert abs(log_det + 4) > 0.1
+
+
 def tensorflow_tapes_misread_nested_accumulators():
     """So the forward Laplacian runs in a tf.function of its own, which is one operation to the tapes around it."""
     tf = importlib.import_module("tensorflow")
@@ -91,7 +120,7 @@ def folx_knows_functions_by_their_names():
 
 
 LEDGER = {
-    "torch": [torch_compiles_no_double_backward],
+    "torch": [torch_compiles_no_double_backward, torch_differentiates_layer_norm_and_determinants_wrongly],
     "jax": [folx_knows_functions_by_their_names, xla_fuses_some_reductions_wrongly_on_a_cpu],
     "tensorflow": [tensorflow_tapes_misread_nested_accumulators],
 }

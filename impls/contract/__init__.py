@@ -10,6 +10,9 @@ Conventions, everywhere
   embedding's output, weights.
 - `loss(x) -> (B,)` and `f(x) -> (B, C)` are closures: labels and parameters are closed over. Sample b of the result
   depends on sample b of `x` alone. Methods return one number a sample; the caller reduces, never the method.
+- A closure may run a module as it is, in train mode too. Each call of it is a pass: dropout draws anew and running
+  statistics move in every one, as when the module is called by hand. (`training` takes care of both.) Batch statistics
+  make samples depend on one another: ∇ₓℓ is then the gradient of the batch's total loss.
 - Randomness is an argument (`noise`, `probes`, `start`); only `sampling` draws.
 - Perturbations come back held fixed: no gradient flows through them.
 - What is not a batch says so: an embedding's table is (V, D), a network's parameters are {name: array}.

@@ -41,6 +41,9 @@ def laplacian(
     With probes v of mean 0 and covariance I, E vᵀHv = tr H. The variance of one probe is 2(‖H‖²_F - ΣHᵢᵢ²) for
     Rademacher, 2‖H‖²_F for Gaussian probes.
 
+    Frameworks' own second and third derivatives are not right for every operation. PyTorch: layer and batch norm,
+    determinants, linear solves and others are computed by formulas whose derivatives are (`impls/torch/formulas.py`).
+
     Args:
         loss: x (B, *S) -> (B,), three times differentiable if the result is to be trained on.
         x: (B, *S), n numbers a sample.

@@ -40,6 +40,9 @@ def input_gradient_penalty(
     - "finite_difference" takes it as (ℓ(x + ξu) - ℓ(x - ξu))·‖d‖/2ξ, u = d/‖d‖: first derivatives alone, so that it
       works where nothing can be differentiated twice; its error is O(ξ²), its rounding error O(u/ξ).
 
+    Both of these call the loss more than once, and it must be the same function each time: a dropout mask is closed
+    over. The difference attributes losses to samples, and is wrong with batch statistics.
+
     Args:
         loss: x (B, *S) -> (B,), twice differentiable (finite difference: once).
         x: (B, *S).

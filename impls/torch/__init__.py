@@ -4,6 +4,8 @@ import numpy as np
 import torch
 from torch.fx.experimental.proxy_tensor import make_fx
 
+from impls.torch.derivatives import gradients, vjp, watch
+
 MODES = ("eager", "compiled")
 SWEEP_MODE = "eager"
 ONCE_MODE = "eager"
@@ -61,18 +63,16 @@ def fixed(array):
 
 
 def gradient(function, x):
-    if torch._C._functorch.peek_interpreter_stack() is not None:  # under a transform of torch.func no tensor is a leaf
-        return torch.func.grad(lambda x: function(x).sum())(x)
-    leaf = _watched(x)
-    return _gradients(function(leaf).sum(), [leaf], again=True)[0]
+    values, pull = vjp(function, x)
+    return pull(torch.ones_like(values))
 
 
 def value_and_grad(objective):
     def step(params, *arrays):
         again = any(value.requires_grad for value in params.values())  # they are being differentiated themselves
-        leaves = {name: _watched(value) for name, value in params.items()}
+        leaves = {name: watch(value) for name, value in params.items()}
         values = objective(leaves, *arrays)
-        grads = _gradients(values.mean(), leaves.values(), again)
+        grads = gradients(values.mean(), leaves.values(), again)
         return values if again else values.detach(), dict(zip(leaves, grads, strict=True))
 
     return step
@@ -81,28 +81,15 @@ def value_and_grad(objective):
 def values_and_grads(objective):
     def step(params, *arrays):
         again = any(value.requires_grad for value in params.values())
-        leaves = {name: _watched(value) for name, value in params.items()}
+        leaves = {name: watch(value) for name, value in params.items()}
         results = objective(leaves, *arrays)
-        grads = [_gradients(values.mean(), leaves.values(), again, keep=True) for values in results]
+        grads = [gradients(values.mean(), leaves.values(), again, keep=True) for values in results]
         return [
             (values if again else values.detach(), dict(zip(leaves, own, strict=True)))
             for values, own in zip(results, grads, strict=True)
         ]
 
     return step
-
-
-def _watched(tensor):  # what is computed from another tensor is watched under a name of its own
-    return tensor.view_as(tensor) if tensor.requires_grad else tensor.detach().requires_grad_()
-
-
-def _gradients(total, tensors, again, keep=False):
-    tensors = tuple(tensors)
-    if not total.requires_grad:
-        return tuple(map(torch.zeros_like, tensors))
-    return torch.autograd.grad(
-        total, tensors, create_graph=again, retain_graph=again or keep, materialize_grads=True
-    )
 
 
 def compiled(step, mode):

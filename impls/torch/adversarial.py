@@ -1,14 +1,13 @@
 import torch
 
 from impls.checks import checked
+from impls.torch.derivatives import fixed_gradient, vjp
 from impls.torch.norms import project, steepest
 
 
 @checked
 def fgm(loss, x, *, radius, norm="l2", scope="sample"):
-    with torch.no_grad():  # the attack's own gradient is not differentiated again
-        value, vjp = torch.func.vjp(loss, x)
-        gradient = vjp(torch.ones_like(value))[0]  # (B, *S)
+    gradient = fixed_gradient(loss, x)  # (B, *S)
     return (radius * steepest(gradient, norm=norm, scope=scope)).detach()
 
 
@@ -36,8 +35,9 @@ def adversarial_loss(loss, x, perturbation, *, clean_weight=0.5):
 def freelb_loss(loss, x, start, *, radius, step, steps, norm="l2"):
     r, values = project(start, radius=radius, norm=norm).detach(), []
     for _ in range(steps):
-        value, vjp = torch.func.vjp(lambda r: loss(x + r), r)  # one forward pass for the loss and the ascent
-        gradient = vjp(torch.ones_like(value))[0].detach()
+        value, pull = vjp(lambda r: loss(x + r), r)  # one forward pass for the loss and the ascent
+        with torch.no_grad():  # the ascent itself is not differentiated
+            gradient = pull(torch.ones_like(value))
         r = project(r + step * steepest(gradient, norm=norm), radius=radius, norm=norm).detach()
         values.append(value)
     return torch.stack(values).mean(0), r  # (B,), (B, *S)

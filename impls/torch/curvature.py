@@ -1,21 +1,14 @@
 import torch
 
 from impls.checks import checked
+from impls.torch.derivatives import hessian, second_along
 from impls.torch.norms import l2_norm, unit
 
 
 @checked
-def hvp(loss, x, vector):  # reverse over reverse: PyTorch's forward mode multiplies by the weights' zero tangents
-    return _hessian(loss, x)[0](vector)
-
-
-def _hessian(loss, x):
-    def total(x):
-        values = loss(x)
-        return values.sum(), values  # rows of the batch do not mix
-
-    _, vjp, values = torch.func.vjp(torch.func.grad(total, has_aux=True), x, has_aux=True)
-    return lambda vector: vjp(vector)[0], values  # v -> Hv (B, *S), (B,)
+def hvp(loss, x, vector):
+    _, product = hessian(loss, x)
+    return product(vector)
 
 
 @checked
@@ -25,23 +18,18 @@ def laplacian(loss, x, *, how="hvp", probes=None, with_loss=False):
         n = x[0].numel()
         vectors = torch.eye(n, dtype=x.dtype, device=x.device).reshape(n, 1, *x.shape[1:]).expand(n, *x.shape)
     if how == "forward":
-        values, form = loss(x) if with_loss else None, lambda v: _forward_form(loss, x, v)
+        values, forms = loss(x) if with_loss else None, second_along(loss, x, vectors)  # vᵀHv: (K, B)
     else:
-        product, values = _hessian(loss, x)
-        form = lambda v: _dot(v, product(v))  # noqa: E731 - vᵀHv, (B,)
-    forms = torch.func.vmap(form)(vectors)  # (K, B)
+        values, product = hessian(loss, x)
+        forms = (vectors * product(vectors, many=True)).reshape(*vectors.shape[:2], -1).sum(2)  # (K, B)
     found = forms.sum(0) if probes is None else forms.mean(0)  # (B,)
     return (found, values) if with_loss else found
-
-
-def _forward_form(loss, x, v):  # vᵀHv, forward over forward
-    return torch.func.jvp(lambda x: torch.func.jvp(loss, (x,), (v,))[1], (x,), (v,))[1]
 
 
 @checked
 def top_eigenpair(loss, x, start, *, steps, how="power"):
     with torch.no_grad():
-        product, _ = _hessian(loss, x)  # one forward pass and one gradient for all steps
+        _, product = hessian(loss, x)  # one forward pass and one gradient for all steps
         vector = (_power if how == "power" else _lanczos)(product, start, steps).detach()
     return _dot(vector, hvp(loss, x, vector)), vector  # (B,), (B, *S)
 

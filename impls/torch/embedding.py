@@ -1,6 +1,7 @@
 import torch
 
 from impls.checks import checked
+from impls.torch.derivatives import fixed_gradient
 from impls.torch.norms import steepest
 
 
@@ -16,8 +17,7 @@ def normalize_embedding(table, frequencies):
 
 @checked
 def perturb_table(loss, table, *, radius, norm="l2"):
-    with torch.no_grad():
-        gradient = torch.func.grad(lambda table: loss(table).sum())(table)  # (V, D)
+    gradient = fixed_gradient(loss, table, copy=False)  # (V, D)
     if gradient.is_sparse:
         gradient = gradient.to_dense()  # adds up what repeated tokens get
     return (radius * steepest(gradient, norm=norm, scope="tensor")).detach()
@@ -25,6 +25,5 @@ def perturb_table(loss, table, *, radius, norm="l2"):
 
 @checked
 def perturb_output(loss, x, mask, *, radius, norm="l2", scope="sample"):
-    with torch.no_grad():
-        gradient = torch.func.grad(lambda x: loss(x).sum())(x)  # (B, T, D)
+    gradient = fixed_gradient(loss, x)  # (B, T, D)
     return (radius * steepest(gradient * mask[:, :, None], norm=norm, scope=scope)).detach()

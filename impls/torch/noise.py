@@ -5,18 +5,18 @@ from impls.checks import checked
 
 @checked
 def noisy_loss(loss, x, noise):
-    return torch.func.vmap(lambda z: loss(x + z))(noise).mean(0)  # (K, B) -> (B,)
+    return torch.stack([loss(x + z) for z in noise]).mean(0)  # (K, B) -> (B,)
 
 
 @checked
 def consistency_loss(divergence, f, x, noise, *, outputs=None):
     clean = f(x) if outputs is None else outputs  # (B, C)
-    return torch.func.vmap(lambda z: divergence(clean, f(x + z)))(noise).mean(0)  # (K, B) -> (B,)
+    return torch.stack([divergence(clean, f(x + z)) for z in noise]).mean(0)  # (K, B) -> (B,)
 
 
 @checked
 def dropout_loss(loss, x, masks):
-    return torch.func.vmap(lambda mask: loss(x * mask))(masks).mean(0)  # (K, B) -> (B,)
+    return torch.stack([loss(x * mask) for mask in masks]).mean(0)  # (K, B) -> (B,)
 
 
 @checked

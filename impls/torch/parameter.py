@@ -1,11 +1,12 @@
 import torch
 
 from impls.checks import checked
+from impls.torch.derivatives import gradient_of_mean
 
 
 @checked
 def parameter_gradient_penalty(loss, params, *, rate):
-    gradient = torch.func.grad(lambda params: loss(params).mean())(params)
+    gradient = gradient_of_mean(loss, params)
     return 0.25 * rate * sum(part.square().sum() for part in gradient.values())
 
 
@@ -16,7 +17,6 @@ def flooding(loss, *, level):
 
 @checked
 def weight_noise(loss, params, noise):
-    def noisy(z):
-        return loss({name: params[name] + z[name] for name in params})  # (B,)
-
-    return torch.func.vmap(noisy)(noise).mean(0)  # (K, B) -> (B,)
+    copies = len(next(iter(noise.values())))
+    moved = ({name: params[name] + z[k] for name, z in noise.items()} for k in range(copies))
+    return torch.stack([loss(params) for params in moved]).mean(0)  # (K, B) -> (B,)

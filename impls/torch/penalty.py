@@ -1,18 +1,18 @@
 import torch
 
 from impls.checks import checked
+from impls.torch.derivatives import jvp, vjp
 from impls.torch.norms import l2_norm, unit
 
 
 @checked
 def input_gradient_penalty(loss, x, *, norm="l2_squared", how="double_backward", xi=0.01, with_loss=False):
-    values, vjp = torch.func.vjp(loss, x)  # (B,): one forward pass for the loss and its gradient
-    (gradient,) = vjp(torch.ones_like(values))  # (B, *S)
-    if how != "double_backward":
-        gradient = gradient.detach()
+    values, pull = vjp(loss, x)  # (B,): one forward pass for the loss and its gradient
+    with torch.set_grad_enabled(how == "double_backward" and torch.is_grad_enabled()):
+        gradient = pull(torch.ones_like(values))  # (B, *S)
     penalty, direction = _norm_and_slope(gradient, norm)  # (B,), (B, *S)
     if how == "forward_over_reverse":
-        values, along = torch.func.jvp(loss, (x,), (direction,))
+        values, along = jvp(loss, x, direction, lasting=values.requires_grad)
         penalty = _sloped(penalty, along)
     elif how == "finite_difference":
         u, length = unit(direction), l2_norm(direction)
@@ -35,42 +35,42 @@ def _norm_and_slope(gradient, norm):
 
 @checked
 def jacobian_penalty(f, x, *, weights=None, probes=None, with_outputs=False):
-    outputs, vjp = torch.func.vjp(f, x)  # (B, C)
-    penalty = _frobenius(outputs, vjp, weights, probes)
+    outputs, pull = vjp(f, x)  # (B, C)
+    penalty = _frobenius(outputs, pull, weights, probes)
     return (penalty, outputs) if with_outputs else penalty
 
 
-def _frobenius(outputs, vjp, weights, probes):
+def _frobenius(outputs, pull, weights, probes):
     if probes is not None:
         rows = probes if weights is None else probes * weights.sqrt()  # (K, B, C)
-        return _squared_norms(vjp, rows).mean(0)
+        return _squared_norms(pull, rows).mean(0)
     batch, classes = outputs.shape
     rows = torch.eye(classes, dtype=outputs.dtype, device=outputs.device)[:, None].expand(classes, batch, classes)
-    squares = _squared_norms(vjp, rows)  # (C, B)
+    squares = _squared_norms(pull, rows)  # (C, B)
     return (squares if weights is None else squares * weights.T).sum(0)
 
 
-def _squared_norms(vjp, rows):
-    gradients = torch.func.vmap(lambda row: vjp(row)[0])(rows)  # (K, B, *S)
+def _squared_norms(pull, rows):
+    gradients = pull(rows, many=True)  # (K, B, *S)
     return gradients.reshape(*rows.shape[:2], -1).square().sum(2)  # (K, B)
 
 
 @checked
 def tikhonov_penalty(divergence, f, x, *, probes=None, with_outputs=False):
+    outputs, pull = vjp(f, x)  # (B, C)
     if divergence == "squared_error":
-        outputs, vjp = torch.func.vjp(f, x)  # (B, C)
-        penalty = 2 * _frobenius(outputs, vjp, None, probes)
+        penalty = 2 * _frobenius(outputs, pull, None, probes)
     else:
+        log_p = torch.log_softmax(outputs, dim=-1)
+        p = log_p.exp()
 
-        def log_softmax(x):
-            outputs = f(x)
-            return torch.log_softmax(outputs, dim=-1), outputs
+        def pull_log_p(rows, many):  # first back through the softmax
+            return pull(rows - p * rows.sum(-1, keepdim=True), many)
 
-        log_p, vjp, outputs = torch.func.vjp(log_softmax, x, has_aux=True)  # (B, C)
         if probes is None:
-            penalty = _frobenius(log_p, vjp, log_p.exp(), None)
+            penalty = _frobenius(log_p, pull_log_p, p, None)
         else:  # no √p: its slope at p = 0 is infinite
-            penalty = _frobenius(log_p, vjp, None, probes * (log_p / 2).exp())
+            penalty = _frobenius(log_p, pull_log_p, None, probes * (log_p / 2).exp())
     return (penalty, outputs) if with_outputs else penalty
 
 
@@ -78,5 +78,6 @@ def tikhonov_penalty(divergence, f, x, *, probes=None, with_outputs=False):
 def wgan_gradient_penalty(critic, real, fake, mix, *, target=1.0):
     mix = mix.reshape(-1, *[1] * (real.dim() - 1))  # one weight a sample
     between = mix * real + (1 - mix) * fake
-    gradient = torch.func.grad(lambda x: critic(x).sum())(between)  # (B, *S)
+    values, pull = vjp(critic, between)
+    gradient = pull(torch.ones_like(values))  # (B, *S)
     return (l2_norm(gradient) - target).square()  # (B,)

@@ -2,6 +2,7 @@ import torch
 
 from impls.checks import checked
 from impls.torch.curvature import hvp
+from impls.torch.derivatives import fixed_gradient
 from impls.torch.losses import entropy, kl_divergence
 from impls.torch.norms import unit
 
@@ -33,5 +34,5 @@ def _perturbation(f, x, clean, start, radius, xi, steps, how):
         if how == "exact":
             direction = unit(hvp(divergence, torch.zeros_like(x), direction))
         else:  # the gradient at r = 0 is 0, so the gradient at ξd is ξHd + O(ξ²)
-            direction = unit(torch.func.grad(lambda r: divergence(r).sum())(xi * direction))
+            direction = unit(fixed_gradient(divergence, xi * direction))
     return (radius * direction).detach()
