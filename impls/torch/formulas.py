@@ -11,13 +11,14 @@ float64, and its formula is held against differences; tests/test_ledger.py fails
 """
 
 import math
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch.overrides import TorchFunctionMode
 
-FORMULAS = {}
-FORWARD_FORMULAS = {}  # needed in forward mode alone
+FORMULAS: dict[Any, Any] = {}  # by function of PyTorch
+FORWARD_FORMULAS: dict[Any, Any] = {}  # needed in forward mode alone
 
 
 class Formulas(TorchFunctionMode):
