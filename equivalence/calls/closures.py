@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from equivalence.calls.call import FIXED, Call, joined
+from equivalence.parts.composed import each, summed
 from equivalence.problem import Point
 
 SHAPES = (
@@ -23,6 +24,7 @@ SHAPES = (
 
 OTHER = 0.8  # times f: outputs of another pass, as a model with dropout gives at the same x
 SIZES = (1e-9, 1e7)  # of a loss, beside its own
+RADIUS = 0.3  # no number of float32: what goes through one is off by 4e-8
 SATURATED = 3000.0  # times these outputs, every probability but one is 0 in float64
 
 
@@ -62,6 +64,53 @@ class Times:
 
     def grad(self, x: Any) -> Any:
         return self.factor * self.closure.grad(x)
+
+
+class Doubling:
+    """x -> 2 to the closure(x): its last operation keeps the result for its gradient, and misses what is added to it."""
+
+    def __init__(self, closure: Any):
+        self.closure = closure
+
+    def __call__(self, x: Any) -> Any:
+        return 2.0 ** self.closure(x)
+
+    def vjp(self, x: Any, cotangent: Any) -> Any:
+        return self.closure.vjp(x, np.log(2) * self(x) * cotangent)
+
+    def grad(self, x: Any) -> Any:
+        return self.vjp(x, np.ones(len(x)))[0]
+
+
+class Apart:
+    """x -> closure(x) + 1/‖x - held‖²: where it is infinite nobody may ask it."""
+
+    def __init__(self, closure: Any, held: Any):
+        self.closure, self.held = closure, held
+
+    def __call__(self, x: Any) -> Any:
+        return self.closure(x) + 1 / summed((x - self.held) * (x - self.held))
+
+    def vjp(self, x: Any, cotangent: Any) -> Any:
+        x_bar, params_bar = self.closure.vjp(x, cotangent)
+        apart = x - self.held
+        return x_bar - 2 * each(cotangent / summed(apart * apart) ** 2, apart) * apart, params_bar
+
+
+class Linear:
+    """x -> Σ x·held: a loss without second derivatives."""
+
+    def __init__(self, held: Any):
+        self.held = held
+
+    def __call__(self, x: Any) -> Any:
+        return summed(x * self.held)
+
+    def vjp(self, x: Any, cotangent: Any) -> Any:
+        return each(cotangent, self.held) * self.held, {}
+
+    def grad(self, x: Any) -> Any:
+        return self.held
 
 
 class FirstOutput:

@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from equivalence.calls.call import FIXED, Call, joined
-from equivalence.calls.closures import SHAPES, SIZES, FirstOutput, around_another, holding, scaled
+from equivalence.calls.closures import SHAPES, SIZES, FirstOutput, Linear, around_another, holding, scaled
 from equivalence.calls.penalty import held_pull, loss_pull
 from equivalence.oracle import pullbacks
+from equivalence.parts.composed import each, summed
 
 HOWS = ("hvp", "forward")
 
@@ -86,15 +87,46 @@ def eigenpair(words: str, case: str, exact: bool = False, **options: Any) -> Cal
     def pull(p: Any) -> Any:
         return pullbacks.top_eigenpair(p.loss, p.x, p.extra.start, **options)[0]
 
+    def call(m: Any, p: Any) -> Any:
+        value, vector = m.top_eigenpair(p.loss, p.x, p.extra.start, **options)
+        return value, vector * each(summed(vector), vector)  # the same for both signs of the vector, which are right
+
     return Call(
         "top_eigenpair",
         words,
         case,
-        lambda m, p: m.top_eigenpair(p.loss, p.x, p.extra.start, **options),
+        call,
         (pull, FIXED),
         held=("start",),
         exact=exact,
     )
+
+
+def from_short_start(size: float) -> Call:
+    """No step, from a start of another length: it is of no account."""
+    return Call(
+        "top_eigenpair",
+        f"power, 0 steps, a start times {size:g}",
+        "call-slow",
+        lambda m, p: m.top_eigenpair(p.loss, p.x, size * p.extra.start, steps=0),
+        (lambda p: pullbacks.top_eigenpair(p.loss, p.x, size * p.extra.start, steps=0)[0], FIXED),
+        held=("start",),
+    )
+
+
+def of_a_linear_loss() -> Iterator[Call]:
+    """Its second derivative is 0, and a framework may not know that there is one at all."""
+
+    def linear(p: Any) -> Any:
+        return Linear(p.extra.vector)
+
+    for method, call in {
+        "hvp": lambda m, p: m.hvp(linear(p), p.x, p.extra.start),
+        "laplacian": lambda m, p: m.laplacian(linear(p), p.x),
+        "top_eigenpair": lambda m, p: m.top_eigenpair(linear(p), p.x, p.extra.start, steps=1),
+    }.items():
+        pulls = (FIXED, FIXED) if method == "top_eigenpair" else (FIXED,)
+        yield Call(method, "a linear loss", "call-vectors", call, pulls)
 
 
 def eigenpair_calls() -> Iterator[Call]:
@@ -109,7 +141,9 @@ def eigenpair_calls() -> Iterator[Call]:
     yield eigenpair("lanczos", "call-vectors", steps=2, how="lanczos")
     yield eigenpair("power, a flat loss", "call-flat", exact=True, steps=2)
     for size in SIZES:
-        yield scaled(eigenpair("power", "call-slow", steps=3), size)
+        yield scaled(eigenpair("power", "call-slow", steps=40), size)  # no number holds forty products
+        yield from_short_start(size)
+    yield from of_a_linear_loss()
 
 
 CALLS = (*product_calls(), *laplacian_calls(), *eigenpair_calls())

@@ -42,12 +42,12 @@ def noisy(words: str, case: str, draws: int = 2, backwards: bool = False) -> Cal
 
 def calls() -> Iterator[Call]:
     for case in CASES:
-        yield penalty("", case, 0.5)
+        yield penalty("", case, 0.3)
         yield flooded("", case, 1.0)
         yield noisy("", case)
     yield penalty("rate 0", "call-vectors", 0.0)
     yield penalty("a flat loss", "call-flat", 0.5)
-    for level in (-1.0, 0.0, 100.0):
+    for level in (-1.0, 0.0, 0.3, 100.0):
         yield flooded(f"level {level}", "call-vectors", level)
     yield Call(
         "flooding",

@@ -199,6 +199,7 @@ def wgan_calls() -> Iterator[Call]:
         yield wgan(f"target {target}", "call-flat", exact=True, target=target)
     for case in SHAPES:
         yield wgan("", case)
+    yield wgan("target 0.3", "call-matrices", target=0.3)
     yield around_another(
         wgan("", "call-vectors"),
         lambda m, p: m.wgan_gradient_penalty(FirstOutput(p.f), p.x[:2], p.extra.vector[:2], p.extra.mix[:2]),

@@ -11,6 +11,7 @@ TOPICS = {
     "changes": "arguments, parameters and data are left",
     "sets": "every generator of random numbers and every setting is left",
     "prints": "nothing is printed",
+    "keeps": "results are no arrays that a later call hands out again",
     "returns": "results are the framework's arrays in the dtype and shape that they should have",
 }
 
@@ -25,7 +26,7 @@ def measure(problem, reference):
             found[topic] |= {f"{method}: {words}": count for words, count in what.items()}
     yield none("every method is called", missing)
     for topic, words in TOPICS.items():
-        yield none(words, found[topic], "" if topic == "sets" else "bytes")
+        yield none(words, found[topic], "" if topic in ("sets", "keeps") else "bytes")
 
 
 def beside(method, act):

@@ -1,7 +1,7 @@
 """0/0 and √0: what happens to a sample whose gradient is zero, or tiny."""
 
 from equivalence.mutant import Mutant, collect
-from equivalence.parts.composed import each, summed
+from equivalence.parts.composed import each, sign, summed
 
 MUTANTS: list[Mutant] = []
 mistake = collect(MUTANTS, "zero")
@@ -103,3 +103,25 @@ def epsilon_under_the_root(m, bridge):
         return ((m.wgan_gradient_penalty(critic, real, fake, mix, target=0.0) + 1e-8) ** 0.5 - target) ** 2
 
     return {"wgan_gradient_penalty": wgan_gradient_penalty}
+
+
+@mistake(
+    "adversarial_loss: 0 times the clean loss", "one line for every weight: NaN where the clean loss is none", called=True
+)
+def clean_loss_times_zero(m, bridge):
+    def adversarial_loss(loss, x, perturbation, *, clean_weight=0.5):
+        return clean_weight * loss(x) + (1 - clean_weight) * loss(x + perturbation)
+
+    return {"adversarial_loss": adversarial_loss}
+
+
+@mistake("lipschitz_bound: layers of 0 are left out", "sums of logarithms, which 0 has none of", called=True)
+def layers_of_zero_left_out(m, bridge):
+    def lipschitz_bound(weights, us, *, steps=1):
+        bound = 1.0
+        for weight, u in zip(weights, us, strict=True):
+            norm = m.lipschitz_bound([weight], [u], steps=steps)
+            bound = bound * (norm + (1 - sign(m, norm[None])[0]))
+        return bound
+
+    return {"lipschitz_bound": lipschitz_bound}

@@ -9,7 +9,13 @@ SWEEP_MODE = "eager"
 ONCE_MODE = "eager"
 COMPARED_MODES = ("eager", "traced")
 TRACED_SEEDS = False  # a generator is seeded with a number
-SETTINGS = {"": "eager", "computed arguments": "eager", "transposed memory": "eager", "traced": "traced"}
+SETTINGS = {
+    "": "eager",
+    "computed arguments": "eager",
+    "transposed memory": "eager",
+    "traced": "traced",
+    "traced numbers": "eager",
+}
 
 
 def configure(*, threads, double):
