@@ -98,7 +98,7 @@ def call_words() -> Case:
 
 
 def integers(name: str, matrix: list[list[int]], slope: list[int], points: list[list[float]]) -> Case:
-    """½xᵀAx + bᵀx in small integers, or fractions of few bits: gradients and ties come out exact in every order of operations."""
+    """½xᵀAx + bᵀx in integers, or fractions of few bits: gradients and ties are exact in every order of operations."""
     rng = np.random.default_rng(117)
     x = np.array(points, float)
     case = Case(
@@ -139,7 +139,7 @@ def call_flat() -> Case:
 def call_far() -> Case:
     """The words of `call-words` in a table far from 0: a mean of squares less a squared mean loses six digits there."""
     case = call_words()
-    far = {case.table: float32_exact(1000 + case.params[case.table])}
+    far = {str(case.table): float32_exact(1000 + case.params[str(case.table)])}
     return replace(case, name="call-far", title=f"{case.title} far from 0", params=case.params | far)
 
 

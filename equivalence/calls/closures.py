@@ -67,7 +67,7 @@ class Times:
 
 
 class Doubling:
-    """x -> 2 to the closure(x): its last operation keeps the result for its gradient, and misses what is added to it."""
+    """x -> 2 to the closure(x): its last operation keeps its result for the gradient, as it was before any +=."""
 
     def __init__(self, closure: Any):
         self.closure = closure

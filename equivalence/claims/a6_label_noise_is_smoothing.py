@@ -30,9 +30,9 @@ def measure(problem, reference):
     measured = problem.rows(smoothed(lambda point: point.extra.soft_labels), rates)
     yield "soft labels", equal(measured, expected(soft))
     yield "relabelled", relabelled(problem, reference, soft.shape[1])
-    labels = problem.in_dtype("float32").extra["soft_labels"]
-    widened = problem.compile(lambda p: methods.smooth_labels(labels, smoothing=RATES[1], like=p.f(p.x)), sweep=False)()
-    yield "soft labels of another dtype", equal(widened, oracle.values.smooth_labels(soft, smoothing=RATES[1], like=soft))
+    other, rate = problem.in_dtype("float32").extra["soft_labels"], RATES[1]
+    widened = problem.compile(lambda p: methods.smooth_labels(other, smoothing=rate, like=p.f(p.x)), sweep=False)()
+    yield "soft labels of another dtype", equal(widened, oracle.values.smooth_labels(soft, smoothing=rate, like=soft))
     yield "its dtype", exact(np.array([widened.dtype.name != problem.dtype], float), 1.0, problem.dtype)
 
 

@@ -86,7 +86,10 @@ def added_in_place(m, bridge):
 
 
 @mistake(
-    "adversarial_loss: losses are weighted in place", "adversarial *= 1 - α, with what it keeps", called=True, impossible=EAGER
+    "adversarial_loss: losses are weighted in place",
+    "adversarial *= 1 - α, with what it keeps",
+    called=True,
+    impossible=EAGER,
 )
 def weighted_in_place(m, bridge):
     def adversarial_loss(loss, x, perturbation, *, clean_weight=0.5):

@@ -162,7 +162,9 @@ def moments(table, frequencies):
 
 
 @mistake(
-    "perturb_output: the mask is taken for lengths", "sequence_mask of its sums: right where padding is last", called=True
+    "perturb_output: the mask is taken for lengths",
+    "sequence_mask of its sums: right where padding is last",
+    called=True,
 )
 def mask_of_lengths(m, bridge):
     def perturb_output(loss, x, mask, **options):

@@ -88,7 +88,11 @@ def differentiable_once(m, bridge):
     return {"entropy": entropy}
 
 
-@mistake("kl_divergence: the second derivative in q is 0", "a gradient q - p written by hand, and held fixed", called=True)
+@mistake(
+    "kl_divergence: the second derivative in q is 0",
+    "a gradient q - p written by hand, and held fixed",
+    called=True,
+)
 def divergence_differentiable_once(m, bridge):
     def kl_divergence(p_logits, q_logits):
         slope = bridge.fixed(bridge.gradient(lambda q_logits: m.kl_divergence(p_logits, q_logits), q_logits))

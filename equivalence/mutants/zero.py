@@ -106,7 +106,9 @@ def epsilon_under_the_root(m, bridge):
 
 
 @mistake(
-    "adversarial_loss: 0 times the clean loss", "one line for every weight: NaN where the clean loss is none", called=True
+    "adversarial_loss: 0 times the clean loss",
+    "one line for every weight: NaN where the clean loss is none",
+    called=True,
 )
 def clean_loss_times_zero(m, bridge):
     def adversarial_loss(loss, x, perturbation, *, clean_weight=0.5):
