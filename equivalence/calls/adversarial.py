@@ -11,6 +11,7 @@ from equivalence.calls.closures import (
     Apart,
     Doubling,
     FirstOutput,
+    after_a_change,
     around_another,
     holding,
     scaled,
@@ -46,6 +47,7 @@ def fgm_calls() -> Iterator[Call]:
     yield Call(
         "fgm", "a loss that holds x", "call-vectors", lambda m, p: m.fgm(holding(p, p.x), p.x, radius=0.5), (FIXED,)
     )
+    yield after_a_change("fgm", lambda m, p, loss: m.fgm(loss, p.x, radius=RADIUS))
     yield around_another(fgm("l2", "call-vectors"), lambda m, p: m.fgm(FirstOutput(p.f), p.x[:2], radius=0.5))
 
 
@@ -89,6 +91,7 @@ def pgd_calls() -> Iterator[Call]:
     for size in SIZES:
         yield scaled(pgd("", "call-vectors"), size)
     yield pgd("l2", "call-wide")
+    yield after_a_change("pgd", lambda m, p, loss: m.pgd(loss, p.x, p.extra.start, steps=2, **ASCENT))
     yield pgd("no step", "call-vectors", step=0.0)
     yield pgd("radius 0", "call-vectors", radius=0.0)
     yield Call(

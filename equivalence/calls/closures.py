@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from equivalence.calls.call import FIXED, Call, joined
+from equivalence.oracle import pullbacks
 from equivalence.parts.composed import each, summed
 from equivalence.problem import Point
 
@@ -141,6 +142,25 @@ def scaled(call: Call, size: float) -> Call:
     pulls = tuple(pull if pull is FIXED else pulled(pull) for pull in call.pulls)
     words = joined([call.words, f"a loss times {size:g}"])
     return replace(call, words=words, call=lambda m, p: call.call(m, at(p)), pulls=pulls)
+
+
+def after_a_change(method: str, call: Callable[[Any, Point, Any], Any], of: str = "loss", fixed: bool = True) -> Call:
+    """The call with a closure, after one with the same closure, which has since got another array to hold.
+
+    So does the loss of a model whose parameters were trained in between.
+    """
+
+    def both(m: Any, p: Point) -> Any:
+        closure = Holding(getattr(p, of), p.extra.masks[0])
+        call(m, p, closure)
+        closure.held = p.extra.vector
+        return call(m, p, closure)
+
+    def pull(p: Any) -> Any:
+        pullback = call(pullbacks, p, Holding(getattr(p, of), p.extra.vector))
+        return lambda c: (None, pullback(c)[1])
+
+    return Call(method, f"a {of} that has changed", "call-vectors", both, (FIXED if fixed else pull,))
 
 
 def around_another(call: Call, first: Callable[[Any, Point], Any]) -> Call:

@@ -4,7 +4,16 @@ from collections.abc import Iterator
 from typing import Any
 
 from equivalence.calls.call import FIXED, Call, joined
-from equivalence.calls.closures import SHAPES, SIZES, FirstOutput, Linear, around_another, holding, scaled
+from equivalence.calls.closures import (
+    SHAPES,
+    SIZES,
+    FirstOutput,
+    Linear,
+    after_a_change,
+    around_another,
+    holding,
+    scaled,
+)
 from equivalence.calls.penalty import held_pull, loss_pull
 from equivalence.oracle import pullbacks
 from equivalence.parts.composed import each, summed
@@ -38,6 +47,7 @@ def product_calls() -> Iterator[Call]:
         lambda m, p: m.hvp(holding(p, p.extra.vector), p.x, p.extra.vector),
         (lambda p: pullbacks.hvp(holding(p, p.extra.vector), p.x, p.extra.vector),),
     )
+    yield after_a_change("hvp", lambda m, p, loss: m.hvp(loss, p.x, p.extra.start), fixed=False)
     yield around_another(product("", "call-vectors"), lambda m, p: m.hvp(FirstOutput(p.f), p.x[:2], p.extra.vector[:2]))
 
 

@@ -93,6 +93,7 @@ def calls() -> Iterator[Call]:
         for case in ("call-vectors", "call-one"):
             yield smoothed("class numbers", case, lambda p: p.labels, smoothing)
             yield smoothed("soft labels", case, lambda p: p.extra.soft_labels, smoothing)
+    yield smoothed("class numbers", "call-matrices", lambda p: p.labels, 0.1)  # as many samples as classes
     yield smoothed("soft labels", "call-matrices", lambda p: p.extra.soft_labels, 0.1)
     for method, draws in (("noisy_loss", "noise"), ("dropout_loss", "masks")):
         yield of_a_power(method, draws)

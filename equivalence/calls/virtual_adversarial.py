@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from equivalence.calls.call import Call, joined
-from equivalence.calls.closures import OTHER, RADIUS, SIZES, Times, around_another
+from equivalence.calls.closures import OTHER, RADIUS, SIZES, Times, after_a_change, around_another
 from equivalence.calls.penalty import held_model
 from equivalence.oracle import pullbacks
 
@@ -69,6 +69,9 @@ def perturbation_calls() -> Iterator[Call]:
         "a model that holds x",
         "call-vectors",
         lambda m, p: m.vat_perturbation(held_model(p), p.x, p.extra.start, radius=0.5),
+    )
+    yield after_a_change(
+        "vat_perturbation", lambda m, p, f: m.vat_perturbation(f, p.x, p.extra.start, radius=RADIUS), of="f"
     )
     yield around_another(
         perturbation("", "call-vectors"),
