@@ -1,5 +1,7 @@
 """0/0 and √0: what happens to a sample whose gradient is zero, or tiny."""
 
+import math
+
 from equivalence.mutant import Mutant, collect
 from equivalence.parts.composed import each, sign, summed
 
@@ -127,3 +129,22 @@ def layers_of_zero_left_out(m, bridge):
         return bound
 
     return {"lipschitz_bound": lipschitz_bound}
+
+
+@mistake(
+    "input_gradient_penalty: signs have the length √n",
+    "the difference along sign(g)/√n, where zeros of g make it shorter",
+    called=True,
+)
+def signs_without_zeros(m, bridge):
+    def input_gradient_penalty(loss, x, *, norm="l2_squared", how="double_backward", xi=0.01, with_loss=False):
+        found = m.input_gradient_penalty(loss, x, norm=norm, how=how, xi=xi, with_loss=with_loss)
+        if norm != "l1" or how != "finite_difference":
+            return found
+        length = math.prod(x.shape[1:]) ** 0.5
+        step = xi / length * m.fgm(loss, bridge.fixed(x), radius=1.0, norm="linf")
+        along = (loss(x + step) - loss(x - step)) * length / (2 * xi)
+        penalty = bridge.fixed((found[0] if with_loss else found) - along) + along
+        return (penalty, found[1]) if with_loss else penalty
+
+    return {"input_gradient_penalty": input_gradient_penalty}
