@@ -62,7 +62,7 @@ def calls() -> Iterator[Call]:
     yield output("radius 0", "call-words", radius=0.0)
     for case in ("call-words", "call-far"):
         yield normalized(case)
-    for norm, scope in (("l2", "sample"), ("l1", "tensor")):
+    for norm, scope in (("l2", "sample"), ("l2", "tensor"), ("l1", "tensor")):
         yield elsewhere(norm, scope)
     yield Call(
         "normalize_embedding",

@@ -173,3 +173,17 @@ def mask_of_lengths(m, bridge):
         return m.perturb_output(loss, x, (1 + within) / 2, **options)
 
     return {"perturb_output": perturb_output}
+
+
+@mistake(
+    "perturb_output: the tensor's one norm is taken before the mask",
+    "g * mask in the branch for samples alone",
+    called=True,
+)
+def tensor_masked_late(m, bridge):
+    def perturb_output(loss, x, mask, *, radius, norm="l2", scope="sample"):
+        if scope == "sample":
+            return m.perturb_output(loss, x, mask, radius=radius, norm=norm, scope=scope)
+        return m.fgm(loss, x, radius=radius, norm=norm, scope=scope) * mask[:, :, None]
+
+    return {"perturb_output": perturb_output}

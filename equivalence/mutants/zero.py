@@ -148,3 +148,15 @@ def signs_without_zeros(m, bridge):
         return (penalty, found[1]) if with_loss else penalty
 
     return {"input_gradient_penalty": input_gradient_penalty}
+
+
+@mistake(
+    "parameter_gradient_penalty: the square of the norm",
+    "optax.global_norm, tf.linalg.global_norm: √ at 0, where the parameters have no gradient",
+    called=True,
+)
+def square_of_the_norm(m, bridge):
+    def parameter_gradient_penalty(loss, params, *, rate):
+        return (m.parameter_gradient_penalty(loss, params, rate=rate) ** 0.5) ** 2
+
+    return {"parameter_gradient_penalty": parameter_gradient_penalty}
