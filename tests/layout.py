@@ -10,7 +10,7 @@ from pathlib import Path
 
 CONTRACT = Path("impls", "contract")
 OWN = ("equivalence/trainees", "equivalence/state")  # folders with a file a framework
-BRIDGE_CONSTANTS = {"MODES", "SWEEP_MODE", "ONCE_MODE", "COMPARED_MODES", "SETTINGS", "TRACED_SEEDS"}
+BRIDGE_CONSTANTS = {"MODES", "SWEEP_MODE", "ONCE_MODE", "COMPARED_MODES", "SETTINGS", "INTEGERS", "TRACED_SEEDS"}
 PACKAGES = {  # what belongs to a framework and may be imported in its folder alone
     "torch": {"torch", "torchvision", "functorch"},
     "jax": {"jax", "jaxlib", "flax", "optax"},
