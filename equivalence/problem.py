@@ -63,9 +63,13 @@ class Problem:
         self.extra = {name: self.array(value) for name, value in case.extra.items()}
 
     def array(self, value: Any) -> Array:
-        """A framework's array; floating-point numbers take the problem's dtype."""
+        """A framework's array: floating-point numbers take the problem's dtype, whole ones that of its own losses."""
         value = np.asarray(value)
-        return self.bridge.from_numpy(value.astype(self.dtype) if value.dtype.kind == "f" else value, self.device)
+        if value.dtype.kind == "f":
+            value = value.astype(self.dtype)
+        elif value.dtype.kind == "i":
+            value = value.astype(np.promote_types(value.dtype, self.bridge.INTEGERS))
+        return self.bridge.from_numpy(value, self.device)
 
     def in_dtype(self, dtype: str) -> "Problem":
         """The same problem in another precision."""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 CONTRACT = Path("impls", "contract")
 OWN = ("equivalence/trainees", "equivalence/state")  # folders with a file a framework
-BRIDGE_CONSTANTS = {"MODES", "SWEEP_MODE", "ONCE_MODE", "COMPARED_MODES", "SETTINGS", "TRACED_SEEDS"}
+BRIDGE_CONSTANTS = {"MODES", "SWEEP_MODE", "ONCE_MODE", "COMPARED_MODES", "SETTINGS", "INTEGERS", "TRACED_SEEDS"}
 # What one framework's methods share and no other's need: where its derivatives come from, and what it gets wrong.
 ALONE = {"torch": {"derivatives", "formulas", "refusals"}}
 PACKAGES = {  # what belongs to a framework and may be imported in its folder alone

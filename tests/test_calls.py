@@ -2,13 +2,16 @@
 
 import copy
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from equivalence import oracle
 from equivalence.calls import STANDING, called, calls
-from equivalence.calls.call import FIXED, expected, weights
+from equivalence.calls.call import FIXED, directions, expected, weights
 from equivalence.calls.measure import compare, expectations, judged
+from equivalence.calls.scalars import ONE
 from equivalence.cases import build
 from equivalence.foreign.loading import stubs
 from equivalence.judge import AGREEMENT_UNITS, judge
@@ -41,6 +44,35 @@ def test_every_function_that_gives_numbers_is_called_in_every_setting():
     assert {call.method for call in calls().values()} == set(stubs()) - SAMPLERS
     for method in {call.method for call in calls().values()} - {"smooth_labels"}:
         assert called(method, "traced"), f"{method} is not called on {' or '.join(STANDING)}"
+
+
+@pytest.mark.parametrize("name", ["lanczos, 3 steps, slow", "power, 3 steps, slow"])
+def test_an_eigenvector_may_have_either_sign_and_no_other_length(name):
+    call = calls()[f"top_eigenpair: {name}"]
+    point = Reference(build([call.case])[call.case]).point
+    exact = call.results(oracle.values, point)[1]
+
+    def times(factor):
+        def top_eigenpair(*given, **options):
+            value, vector = oracle.values.top_eigenpair(*given, **options)
+            return value, factor * vector
+
+        return call.results(SimpleNamespace(top_eigenpair=top_eigenpair), point)[1]
+
+    assert (times(-1) == exact).all()
+    assert np.abs(times(1.01) - exact).max() > 1e-3
+
+
+def test_the_gradient_in_a_number_is_expected():
+    """Of numbers times one, in the one: a penalty that is proportional to its rate grows with it by itself."""
+    name = "parameter_gradient_penalty: vectors"
+    (part,), _ = expectations(name)
+    slope = weights(()) * part.value * directions(())
+    assert np.allclose(part.gradients[ONE], slope, rtol=1e-9)
+    for error in (0.0, 1.0):
+        found = [{"value": part.value, "gradients": {ONE: weights(()) * part.value + error}}]
+        kept = dataclasses.replace(part, gradients={ONE: part.gradients[ONE]})
+        assert judge(compare(found, [kept], expectations(name)[1], "float64")).holds == (error == 0)
 
 
 def test_weights_are_divided_out_exactly():

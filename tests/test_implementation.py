@@ -241,6 +241,15 @@ def test_a_dtype_must_be_the_arguments(guard, p, bridge):
         guard("fgm", lambda loss, x, **options: narrow)(p.loss, p.x, radius=0.1)
 
 
+def test_a_dtype_is_that_of_like_where_there_is_one(guard, p, methods, bridge):
+    """Soft labels may come in another dtype than the logits: the result is to be multiplied with these."""
+    soft = np.full((len(p.x), 3), 1 / 3)
+    labels, like = (bridge.from_numpy(soft.astype(dtype)) for dtype in ("float32", "float64"))
+    guard("smooth_labels", methods.smooth_labels)(labels, smoothing=0.1, like=like)
+    with pytest.raises(Complaint, match=r"smooth_labels returned .*float32.*, expected .*float64"):
+        guard("smooth_labels", lambda labels, **options: labels)(labels, smoothing=0.1, like=like)
+
+
 def test_as_many_arrays_as_the_contract_says(guard, p):
     with pytest.raises(Complaint, match="expected a tuple of 2 arrays"):
         guard("spectral_norm", lambda weight, u, **options: u)(p.params["0.weight"], p.params["0.bias"])

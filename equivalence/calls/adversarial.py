@@ -1,10 +1,22 @@
 """Calls of the attacks: every norm and scope, shapes, ties and zeros, one step to fifty, boxes."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from equivalence.calls.call import FIXED, Call
-from equivalence.calls.closures import SHAPES, SIZES, FirstOutput, around_another, holding, scaled
+from equivalence.calls.closures import (
+    RADIUS,
+    SHAPES,
+    SIZES,
+    Apart,
+    Doubling,
+    FirstOutput,
+    after_a_change,
+    around_another,
+    holding,
+    scaled,
+)
+from equivalence.calls.penalty import held_pull
 from equivalence.oracle import pullbacks
 
 NORMS = ("l2", "linf", "l1")
@@ -12,7 +24,7 @@ ASCENT: dict[str, Any] = {"radius": 0.5, "step": 0.2}
 
 
 def fgm(words: str, case: str, exact: bool = False, **options: Any) -> Call:
-    options = {"radius": 0.5} | options
+    options = {"radius": RADIUS} | options
     return Call("fgm", words, case, lambda m, p: m.fgm(p.loss, p.x, **options), exact=exact)
 
 
@@ -26,6 +38,7 @@ def fgm_calls() -> Iterator[Call]:
         for case in ("call-vectors", "call-images"):
             yield fgm(f"{norm}, one scope for the tensor", case, norm=norm, scope="tensor")
     yield fgm("l1, one scope for the tensor", "call-ties", norm="l1", scope="tensor", exact=True)
+    yield fgm("l1", "call-near", norm="l1", exact=True)
     for norm in (*NORMS, "raw"):
         yield fgm(f"{norm}, one scope for the tensor", "call-flat", norm=norm, scope="tensor", exact=True)
         for size in SIZES:
@@ -34,6 +47,7 @@ def fgm_calls() -> Iterator[Call]:
     yield Call(
         "fgm", "a loss that holds x", "call-vectors", lambda m, p: m.fgm(holding(p, p.x), p.x, radius=0.5), (FIXED,)
     )
+    yield after_a_change("fgm", lambda m, p, loss: m.fgm(loss, p.x, radius=RADIUS))
     yield around_another(fgm("l2", "call-vectors"), lambda m, p: m.fgm(FirstOutput(p.f), p.x[:2], radius=0.5))
 
 
@@ -77,6 +91,7 @@ def pgd_calls() -> Iterator[Call]:
     for size in SIZES:
         yield scaled(pgd("", "call-vectors"), size)
     yield pgd("l2", "call-wide")
+    yield after_a_change("pgd", lambda m, p, loss: m.pgd(loss, p.x, p.extra.start, steps=2, **ASCENT))
     yield pgd("no step", "call-vectors", step=0.0)
     yield pgd("radius 0", "call-vectors", radius=0.0)
     yield Call(
@@ -99,12 +114,26 @@ def mixed(words: str, case: str, weight: float | None) -> Call:
     )
 
 
+def of_a_closure(words: str, closure: Callable[[Any], Any], weight: float) -> Call:
+    """The mix of a loss made of the point's."""
+
+    def call(m: Any, p: Any) -> Any:
+        return m.adversarial_loss(closure(p), p.x, p.extra.noise[0], clean_weight=weight)
+
+    def pull(p: Any) -> Any:
+        return held_pull(p, pullbacks.adversarial_loss(closure(p), p.x, p.extra.noise[0], clean_weight=weight))
+
+    return Call("adversarial_loss", words, "call-vectors", call, (pull,))
+
+
 def mixed_calls() -> Iterator[Call]:
-    for weight in (None, 0.0, 0.25, 1.0):
+    for weight in (None, 0.0, 0.1, 1.0):
         yield mixed("by default" if weight is None else f"clean weight {weight}", "call-vectors", weight)
     for case in SHAPES:
         yield mixed("", case, 0.25)
     yield mixed("clean weight 0", "call-matrices", 0.0)
+    yield of_a_closure("a loss that is infinite at x", lambda p: Apart(p.loss, p.x), 0.0)
+    yield of_a_closure("a loss that ends in a power", lambda p: Doubling(p.loss), 0.25)
 
 
 def freelb(words: str, case: str, **options: Any) -> Call:

@@ -15,7 +15,7 @@ import numpy as np
 
 from equivalence import oracle
 from equivalence.agreement import MOVEMENT, MOVES, moved, shaken_logarithms
-from equivalence.calls.scalars import ONE
+from equivalence.calls.scalars import FLOWING, ONE, with_arrays
 from equivalence.problem import Point
 from equivalence.reference import Reference
 
@@ -127,11 +127,16 @@ def arguments(point: Point) -> Leaves:
 
 def difference(call: Call, point: Point, part: int, name: str, cotangent: Array) -> tuple[Array, float]:
     """The derivatives of one weighted result along `directions` of an argument, and how far they may be off."""
-    array = arguments(point)[name]
+    array = np.ones(()) if name == ONE else arguments(point)[name]
+
+    def results(moved: Array) -> tuple[Any, ...]:
+        if name == ONE:
+            return call.results(with_arrays(oracle.values, call.method, moved), point)
+        return call.results(oracle.values, at(point, name, moved))
 
     def along(direction: Array, step: float) -> float:
         def value(t: float) -> float:
-            return float((cotangent * call.results(oracle.values, at(point, name, array + t * direction))[part]).sum())
+            return float((cotangent * results(array + t * direction)[part]).sum())
 
         return sum(c * (value(k * step) - value(-k * step)) for k, c in enumerate(STENCIL, 1)) / step
 
@@ -167,7 +172,8 @@ def scales(exact: list[Part], others: list[list[Part]]) -> list[tuple[float, flo
 def references(call: Call, reference: Reference) -> tuple[list[Part], list[tuple[float, float]]]:
     """What the oracle expects of a call, and the scale of an error in each result (`equivalence.agreement`)."""
     rng = np.random.default_rng(0)
-    exact, others = expected(call, reference, call.flows), []
+    numbers = (ONE,) if call.method in FLOWING and not call.exact else ()
+    exact, others = expected(call, reference, call.flows + numbers), []
     for _ in range(0 if call.exact else MOVES):
         with shaken_logarithms(rng):
             others.append(expected(call, moved(reference, rng)))

@@ -1,5 +1,7 @@
 """Problems of every shape that the contract allows, small, for functions that are called one by one."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from equivalence.cases import Case, dense_params, float32_exact, register, text_params, with_arguments
@@ -95,8 +97,8 @@ def call_words() -> Case:
     return with_arguments(case, (5, 3), len(case.params["output.weight"]), seed=116)
 
 
-def integers(name: str, matrix: list[list[int]], slope: list[int], points: list[list[int]]) -> Case:
-    """½xᵀAx + bᵀx in small integers: gradients and ties come out exact in every order of operations."""
+def integers(name: str, matrix: list[list[int]], slope: list[int], points: list[list[float]]) -> Case:
+    """½xᵀAx + bᵀx in integers, or fractions of few bits: gradients and ties are exact in every order of operations."""
     rng = np.random.default_rng(117)
     x = np.array(points, float)
     case = Case(
@@ -111,17 +113,34 @@ def integers(name: str, matrix: list[list[int]], slope: list[int], points: list[
     return with_arguments(case, x.shape[1:], 1, seed=int(rng.integers(2**31)))
 
 
+TIED = np.array([[0, 0, 0, 0], [2, -2, 2, -2], [5, 1, -5, 0], [3, 0, 3, -3], [4, 2, 1, 5]])
+NEARLY = 1 - np.array([0.0, 2.0**-18, 2.0**-12, 2.0**-11])  # within what isclose takes for equal, and 0.1 %
+
+
 @register
 def call_ties() -> Case:
     """Gradients x + b: the first is 0, then come ties between all, two and three components, and none."""
-    points = [[-2, -2, -2, -2], [0, -4, 0, -4], [3, -1, -7, -2], [1, -2, 1, -5], [2, 0, -1, 3]]
-    return integers("call-ties", np.eye(4, dtype=int).tolist(), [2, 2, 2, 2], points)
+    return integers("call-ties", np.eye(4, dtype=int).tolist(), [2, 2, 2, 2], (TIED - 2).tolist())
+
+
+@register
+def call_near() -> Case:
+    """The same, where what was tied differs a little: one component is the largest, the others are not."""
+    return integers("call-near", np.eye(4, dtype=int).tolist(), [2, 2, 2, 2], (TIED * NEARLY - 2).tolist())
 
 
 @register
 def call_flat() -> Case:
     """A loss that does not change with x: every gradient is 0."""
     return integers("call-flat", np.zeros((3, 3), int).tolist(), [0, 0, 0], [[1, 2, 3], [0, -1, 2]])
+
+
+@register
+def call_far() -> Case:
+    """The words of `call-words` in a table far from 0: a mean of squares less a squared mean loses six digits there."""
+    case = call_words()
+    far = {str(case.table): float32_exact(1000 + case.params[str(case.table)])}
+    return replace(case, name="call-far", title=f"{case.title} far from 0", params=case.params | far)
 
 
 @register

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 
 from equivalence.calls.call import FIXED, Call, joined
+from equivalence.oracle import pullbacks
+from equivalence.parts.composed import each, summed
 from equivalence.problem import Point
 
 SHAPES = (
@@ -23,6 +25,7 @@ SHAPES = (
 
 OTHER = 0.8  # times f: outputs of another pass, as a model with dropout gives at the same x
 SIZES = (1e-9, 1e7)  # of a loss, beside its own
+RADIUS = 0.3  # no number of float32: what goes through one is off by 4e-8
 SATURATED = 3000.0  # times these outputs, every probability but one is 0 in float64
 
 
@@ -64,6 +67,53 @@ class Times:
         return self.factor * self.closure.grad(x)
 
 
+class Doubling:
+    """x -> 2 to the closure(x): its last operation keeps its result for the gradient, as it was before any +=."""
+
+    def __init__(self, closure: Any):
+        self.closure = closure
+
+    def __call__(self, x: Any) -> Any:
+        return 2.0 ** self.closure(x)
+
+    def vjp(self, x: Any, cotangent: Any) -> Any:
+        return self.closure.vjp(x, np.log(2) * self(x) * cotangent)
+
+    def grad(self, x: Any) -> Any:
+        return self.vjp(x, np.ones(len(x)))[0]
+
+
+class Apart:
+    """x -> closure(x) + 1/‖x - held‖²: where it is infinite nobody may ask it."""
+
+    def __init__(self, closure: Any, held: Any):
+        self.closure, self.held = closure, held
+
+    def __call__(self, x: Any) -> Any:
+        return self.closure(x) + 1 / summed((x - self.held) * (x - self.held))
+
+    def vjp(self, x: Any, cotangent: Any) -> Any:
+        x_bar, params_bar = self.closure.vjp(x, cotangent)
+        apart = x - self.held
+        return x_bar - 2 * each(cotangent / summed(apart * apart) ** 2, apart) * apart, params_bar
+
+
+class Linear:
+    """x -> Σ x·held: a loss without second derivatives."""
+
+    def __init__(self, held: Any):
+        self.held = held
+
+    def __call__(self, x: Any) -> Any:
+        return summed(x * self.held)
+
+    def vjp(self, x: Any, cotangent: Any) -> Any:
+        return each(cotangent, self.held) * self.held, {}
+
+    def grad(self, x: Any) -> Any:
+        return self.held
+
+
 class FirstOutput:
     """x -> f(x)₀: a loss for a batch of any size, since it asks no labels."""
 
@@ -92,6 +142,25 @@ def scaled(call: Call, size: float) -> Call:
     pulls = tuple(pull if pull is FIXED else pulled(pull) for pull in call.pulls)
     words = joined([call.words, f"a loss times {size:g}"])
     return replace(call, words=words, call=lambda m, p: call.call(m, at(p)), pulls=pulls)
+
+
+def after_a_change(method: str, call: Callable[[Any, Point, Any], Any], of: str = "loss", fixed: bool = True) -> Call:
+    """The call with a closure, after one with the same closure, which has since got another array to hold.
+
+    So does the loss of a model whose parameters were trained in between.
+    """
+
+    def both(m: Any, p: Point) -> Any:
+        closure = Holding(getattr(p, of), p.extra.masks[0])
+        call(m, p, closure)
+        closure.held = p.extra.vector
+        return call(m, p, closure)
+
+    def pull(p: Any) -> Any:
+        pullback = call(pullbacks, p, Holding(getattr(p, of), p.extra.vector))
+        return lambda c: (None, pullback(c)[1])
+
+    return Call(method, f"a {of} that has changed", "call-vectors", both, (FIXED if fixed else pull,))
 
 
 def around_another(call: Call, first: Callable[[Any, Point], Any]) -> Call:

@@ -4,9 +4,19 @@ from collections.abc import Iterator
 from typing import Any
 
 from equivalence.calls.call import FIXED, Call, joined
-from equivalence.calls.closures import SHAPES, SIZES, FirstOutput, around_another, holding, scaled
+from equivalence.calls.closures import (
+    SHAPES,
+    SIZES,
+    FirstOutput,
+    Linear,
+    after_a_change,
+    around_another,
+    holding,
+    scaled,
+)
 from equivalence.calls.penalty import held_pull, loss_pull
 from equivalence.oracle import pullbacks
+from equivalence.parts.composed import each, summed
 
 HOWS = ("hvp", "forward")
 
@@ -37,6 +47,7 @@ def product_calls() -> Iterator[Call]:
         lambda m, p: m.hvp(holding(p, p.extra.vector), p.x, p.extra.vector),
         (lambda p: pullbacks.hvp(holding(p, p.extra.vector), p.x, p.extra.vector),),
     )
+    yield after_a_change("hvp", lambda m, p, loss: m.hvp(loss, p.x, p.extra.start), fixed=False)
     yield around_another(product("", "call-vectors"), lambda m, p: m.hvp(FirstOutput(p.f), p.x[:2], p.extra.vector[:2]))
 
 
@@ -86,15 +97,46 @@ def eigenpair(words: str, case: str, exact: bool = False, **options: Any) -> Cal
     def pull(p: Any) -> Any:
         return pullbacks.top_eigenpair(p.loss, p.x, p.extra.start, **options)[0]
 
+    def call(m: Any, p: Any) -> Any:
+        value, vector = m.top_eigenpair(p.loss, p.x, p.extra.start, **options)
+        return value, vector * each(summed(vector), vector)  # the same for both signs of the vector, which are right
+
     return Call(
         "top_eigenpair",
         words,
         case,
-        lambda m, p: m.top_eigenpair(p.loss, p.x, p.extra.start, **options),
+        call,
         (pull, FIXED),
         held=("start",),
         exact=exact,
     )
+
+
+def from_short_start(size: float) -> Call:
+    """No step, from a start of another length: it is of no account."""
+    return Call(
+        "top_eigenpair",
+        f"power, 0 steps, a start times {size:g}",
+        "call-slow",
+        lambda m, p: m.top_eigenpair(p.loss, p.x, size * p.extra.start, steps=0),
+        (lambda p: pullbacks.top_eigenpair(p.loss, p.x, size * p.extra.start, steps=0)[0], FIXED),
+        held=("start",),
+    )
+
+
+def of_a_linear_loss() -> Iterator[Call]:
+    """Its second derivative is 0, and a framework may not know that there is one at all."""
+
+    def linear(p: Any) -> Any:
+        return Linear(p.extra.vector)
+
+    for method, call in {
+        "hvp": lambda m, p: m.hvp(linear(p), p.x, p.extra.start),
+        "laplacian": lambda m, p: m.laplacian(linear(p), p.x),
+        "top_eigenpair": lambda m, p: m.top_eigenpair(linear(p), p.x, p.extra.start, steps=1),
+    }.items():
+        pulls = (FIXED, FIXED) if method == "top_eigenpair" else (FIXED,)
+        yield Call(method, "a linear loss", "call-vectors", call, pulls)
 
 
 def eigenpair_calls() -> Iterator[Call]:
@@ -108,8 +150,10 @@ def eigenpair_calls() -> Iterator[Call]:
     yield eigenpair("power, 12 steps", "call-vectors", steps=12)  # by then one sample has long been settled
     yield eigenpair("lanczos", "call-vectors", steps=2, how="lanczos")
     yield eigenpair("power, a flat loss", "call-flat", exact=True, steps=2)
-    for size in SIZES:
-        yield scaled(eigenpair("power", "call-slow", steps=3), size)
+    for size, steps in zip(SIZES, (40, 3), strict=True):  # no number holds forty products without a norm between
+        yield scaled(eigenpair("power", "call-slow", steps=steps), size)
+    yield from_short_start(SIZES[0])
+    yield from of_a_linear_loss()
 
 
 CALLS = (*product_calls(), *laplacian_calls(), *eigenpair_calls())

@@ -6,34 +6,42 @@ from typing import Any
 import numpy as np
 
 from equivalence.calls.call import Call
-from equivalence.calls.closures import scaled
+from equivalence.calls.closures import RADIUS, scaled
 from equivalence.oracle import pullbacks
 
-FAR = 1000.0  # from 0: a mean of squares less a squared mean loses six digits there
 NORMS = ("l2", "linf", "l1", "raw")
 
 
 def table(words: str, **options: Any) -> Call:
-    options = {"radius": 0.5} | options
+    options = {"radius": RADIUS} | options
     call = lambda m, p: m.perturb_table(p.of_table, p.table, **options)  # noqa: E731
     return Call("perturb_table", words, "call-words", call)
 
 
 def output(words: str, case: str, **options: Any) -> Call:
-    options = {"radius": 0.5} | options
+    options = {"radius": RADIUS} | options
     call = lambda m, p: m.perturb_output(p.loss, p.x, p.extra.padding, **options)  # noqa: E731
     return Call("perturb_output", words, case, call)
 
 
-def normalized(words: str, offset: float = 0.0) -> Call:
+def normalized(case: str) -> Call:
     def call(m: Any, p: Any) -> Any:
-        return m.normalize_embedding(p.table + offset, p.extra.frequencies)
+        return m.normalize_embedding(p.table, p.extra.frequencies)
 
     def pull(p: Any) -> Any:
-        pullback = pullbacks.normalize_embedding(p.table + offset, p.extra.frequencies)
+        pullback = pullbacks.normalize_embedding(p.table, p.extra.frequencies)
         return lambda c: (np.zeros_like(p.x), {p.case.table: pullback(c)})
 
-    return Call("normalize_embedding", words, "call-words", call, (pull,))
+    return Call("normalize_embedding", "", case, call, (pull,))
+
+
+def elsewhere(norm: str, scope: str) -> Call:
+    """Tokens where padding was, and padding before them."""
+
+    def call(m: Any, p: Any) -> Any:
+        return m.perturb_output(p.loss, p.x, 1 - p.extra.padding, radius=RADIUS, norm=norm, scope=scope)
+
+    return Call("perturb_output", f"{norm}, {scope}, padding first", "call-matrices", call)
 
 
 def calls() -> Iterator[Call]:
@@ -52,8 +60,10 @@ def calls() -> Iterator[Call]:
         lambda m, p: m.perturb_table(p.of_sparse_table, p.table, radius=0.5),
     )
     yield output("radius 0", "call-words", radius=0.0)
-    yield normalized("frequencies")
-    yield normalized("a table far from 0", FAR)
+    for case in ("call-words", "call-far"):
+        yield normalized(case)
+    for norm, scope in (("l2", "sample"), ("l2", "tensor"), ("l1", "tensor")):
+        yield elsewhere(norm, scope)
     yield Call(
         "normalize_embedding",
         "a component that does not vary",

@@ -41,8 +41,15 @@ def calls() -> Iterator[Call]:
     for steps in (1, 12):
         yield bound(f"{steps} steps", "call-vectors", steps=steps)
     yield bound("kernels, 2 steps", "call-words", steps=2)
-    for size in SIZES:
-        yield spectral(f"weights times {size:g}", "call-vectors", "0.weight", size, steps=3)
+    for size, steps in zip(SIZES, (20, 3), strict=True):  # of twenty products without a norm between no number is left
+        yield spectral(f"weights times {size:g}", "call-vectors", "0.weight", size, steps=steps)
+    yield Call(
+        "lipschitz_bound",
+        "a layer of 0",
+        "call-vectors",
+        lambda m, p: m.lipschitz_bound([0 * matrices(p)[0][0], *matrices(p)[0][1:]], matrices(p)[1]),
+        (lambda p: lambda c: (None, {}),),
+    )
     yield spectral("by default", "call-vectors", "1.weight")
     yield bound("by default", "call-vectors")
     yield spectral("a kernel, 3 steps", "call-words", "conv3.weight", steps=3)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from equivalence.calls.call import Call
+from equivalence.calls.call import Call, joined
 from equivalence.calls.closures import SATURATED
 from equivalence.oracle import pullbacks
 
@@ -43,7 +43,44 @@ def far_first(scale: float) -> Call:
     )
 
 
+class OfLogits:
+    """logits -> one of the losses, of another argument as it is or as a second one."""
+
+    def __init__(self, loss: Any, *others: Any, place: int = 0):
+        self.loss, self.others, self.place = loss, list(others), place
+
+    def arguments(self, logits: Any) -> list[Any]:
+        return [*self.others[: self.place], logits, *self.others[self.place :]]
+
+    def __call__(self, logits: Any) -> Any:
+        return self.loss(*self.arguments(logits))
+
+    def vjp(self, logits: Any, cotangent: Any) -> Any:
+        bar = self.loss.vjp(*self.arguments(logits), cotangent)
+        return (bar[self.place] if isinstance(bar, tuple) else bar), {}
+
+
+def twice(method: str, words: str, others: Any, place: int = 0) -> Call:
+    """The second derivative: what a penalty on a loss's gradient is trained with."""
+
+    def call(m: Any, p: Any) -> Any:
+        loss = OfLogits(getattr(m, method), *others(p), place=place)
+        return m.hvp(loss, p.extra.targets, p.extra.class_weights)
+
+    return Call(method, joined(["second derivative", words]), "call-vectors", call, (lambda p: lambda c: (None, {}),))
+
+
+def second_derivatives() -> Iterator[Call]:
+    yield twice("cross_entropy", "class numbers", lambda p: [p.labels])
+    yield twice("cross_entropy", "soft labels", lambda p: [p.extra.soft_labels])
+    yield twice("squared_error", "", lambda p: [p.extra.soft_labels])
+    yield twice("entropy", "", lambda p: [])
+    for place, words in enumerate(("in p", "in q")):
+        yield twice("kl_divergence", words, lambda p: [p.extra.soft_labels], place)
+
+
 def calls() -> Iterator[Call]:
+    yield from second_derivatives()
     for case in CASES:
         yield of_outputs("cross_entropy", "class numbers", case, lambda m, o, p: m.cross_entropy(o, p.labels), ())
         yield of_outputs(

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from equivalence.calls.call import Call, joined
-from equivalence.calls.closures import OTHER, SHAPES, FirstOutput, Times, around_another
+from equivalence.calls.closures import OTHER, SHAPES, Doubling, FirstOutput, Times, around_another
 from equivalence.oracle import pullbacks, values
 
 
@@ -64,6 +64,15 @@ def smoothed(words: str, case: str, labels: Any, smoothing: float) -> Call:
     return Call("smooth_labels", f"{words}, smoothing {smoothing}", case, call, (nothing,))
 
 
+def of_a_power(method: str, draws: str) -> Call:
+    """Of a loss whose last operation keeps its result: nothing may be added to that in place."""
+
+    def both(m: Any, p: Any) -> Any:
+        return getattr(m, method)(Doubling(p.loss), p.x, getattr(p.extra, draws))
+
+    return Call(method, "a loss that ends in a power", "call-vectors", both, (lambda p: both(pullbacks, p),))
+
+
 def calls() -> Iterator[Call]:
     for case in SHAPES:
         yield noisy("", case)
@@ -84,6 +93,10 @@ def calls() -> Iterator[Call]:
         for case in ("call-vectors", "call-one"):
             yield smoothed("class numbers", case, lambda p: p.labels, smoothing)
             yield smoothed("soft labels", case, lambda p: p.extra.soft_labels, smoothing)
+    yield smoothed("class numbers", "call-matrices", lambda p: p.labels, 0.1)  # as many samples as classes
+    yield smoothed("soft labels", "call-matrices", lambda p: p.extra.soft_labels, 0.1)
+    for method, draws in (("noisy_loss", "noise"), ("dropout_loss", "masks")):
+        yield of_a_power(method, draws)
     yield around_another(
         noisy("", "call-vectors"),
         lambda m, p: m.noisy_loss(FirstOutput(p.f), p.x[:2], p.extra.noise[:, :2]),

@@ -67,6 +67,15 @@ def at_zeros_and_ties() -> Iterator[Call]:
                 f"{norm}, ties, {scope}",
                 lambda m, p, norm=norm, scope=scope: m.steepest(rows(p), norm=norm, scope=scope),
             )
+    for scope in ("sample", "tensor"):
+        yield of_x(
+            "steepest",
+            f"l1, {scope}",
+            "call-near",
+            lambda m, p, scope=scope: m.steepest(rows(p), norm="l1", scope=scope),
+            flows=(),
+            exact=True,
+        )
     for norm in ("l2", "linf", "l1"):
         for radius in (0.0, 2.0, 3.0):
             yield known(

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from equivalence.calls.call import Call
+from equivalence.calls.closures import Times
 from equivalence.oracle import pullbacks
 
 CASES = ("call-vectors", "call-one", "call-words")
@@ -42,12 +43,19 @@ def noisy(words: str, case: str, draws: int = 2, backwards: bool = False) -> Cal
 
 def calls() -> Iterator[Call]:
     for case in CASES:
-        yield penalty("", case, 0.5)
+        yield penalty("", case, 0.3)
         yield flooded("", case, 1.0)
         yield noisy("", case)
     yield penalty("rate 0", "call-vectors", 0.0)
     yield penalty("a flat loss", "call-flat", 0.5)
-    for level in (-1.0, 0.0, 100.0):
+    yield Call(
+        "parameter_gradient_penalty",
+        "parameters without gradient",
+        "call-vectors",
+        lambda m, p: m.parameter_gradient_penalty(Times(p.of_params, 0.0), p.params, rate=0.3),
+        (lambda p: lambda c: (None, {}),),
+    )
+    for level in (-1.0, 0.0, 0.3, 100.0):
         yield flooded(f"level {level}", "call-vectors", level)
     yield Call(
         "flooding",

@@ -11,6 +11,7 @@ from equivalence.calls.closures import (
     FirstOutput,
     Holding,
     Times,
+    after_a_change,
     around_another,
     holding,
     scaled,
@@ -46,6 +47,18 @@ def gradient_penalty(words: str, case: str, exact: bool = False, with_loss: bool
     )
 
 
+def with_zeros(how: str) -> Call:
+    """Where the loss does not look at some components: their signs are 0, and a direction of signs is shorter."""
+
+    def penalty(m: Any, p: Any) -> Any:
+        return m.input_gradient_penalty(holding(p, p.extra.masks[0]), p.x, norm="l1", how=how)
+
+    words = f"l1, {how}, components without gradient"
+    return Call(
+        "input_gradient_penalty", words, "call-vectors", penalty, (lambda p: held_pull(p, penalty(pullbacks, p)),)
+    )
+
+
 def gradient_penalty_calls() -> Iterator[Call]:
     for norm in NORMS:
         for how in HOWS:
@@ -64,6 +77,9 @@ def gradient_penalty_calls() -> Iterator[Call]:
         yield gradient_penalty(f"finite_difference, xi {xi}", "call-vectors", how="finite_difference", xi=xi)
     for how in HOWS:
         yield gradient_penalty(f"l1, {how}", "call-matrices", with_loss=True, norm="l1", how=how)
+    for how in HOWS:
+        yield with_zeros(how)
+    yield after_a_change("input_gradient_penalty", lambda m, p, loss: m.input_gradient_penalty(loss, p.x), fixed=False)
     yield Call(
         "input_gradient_penalty",
         "a loss that holds x",
@@ -199,6 +215,7 @@ def wgan_calls() -> Iterator[Call]:
         yield wgan(f"target {target}", "call-flat", exact=True, target=target)
     for case in SHAPES:
         yield wgan("", case)
+    yield wgan("target 0.3", "call-matrices", target=0.3)
     yield around_another(
         wgan("", "call-vectors"),
         lambda m, p: m.wgan_gradient_penalty(FirstOutput(p.f), p.x[:2], p.extra.vector[:2], p.extra.mix[:2]),

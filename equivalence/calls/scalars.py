@@ -12,6 +12,8 @@ from impls.contract.types import Interval
 
 SCALARS = "traced numbers"  # the setting of these calls
 ONE = "one"  # the name of the array that numbers are multiplied with
+# Methods through whose numbers a gradient flows: they are no size of what is held fixed, and no step of a difference.
+FLOWING = ("project", "smooth_labels", "wgan_gradient_penalty", "parameter_gradient_penalty", "flooding")
 
 
 @functools.cache

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from equivalence.calls.call import Call, joined
-from equivalence.calls.closures import OTHER, Times, around_another
+from equivalence.calls.closures import OTHER, RADIUS, SIZES, Times, after_a_change, around_another
 from equivalence.calls.penalty import held_model
 from equivalence.oracle import pullbacks
 
@@ -12,13 +12,34 @@ HOWS = ("finite_difference", "exact")
 
 
 def perturbation(words: str, case: str, **options: Any) -> Call:
-    options = {"radius": 0.5} | options
+    options = {"radius": RADIUS} | options
     return Call(
         "vat_perturbation",
         words,
         case,
         lambda m, p: m.vat_perturbation(p.f, p.x, p.extra.start, **options),
     )
+
+
+def from_start(words: str, size: float) -> Call:
+    """From a start of another length, which is of no account."""
+    call = lambda m, p: m.vat_perturbation(p.f, p.x, size * p.extra.start, radius=RADIUS)  # noqa: E731
+    return Call("vat_perturbation", words, "call-vectors", call)
+
+
+def of_small_outputs(words: str, size: float, **options: Any) -> Call:
+    """Of a model whose outputs hardly differ, so that the divergence hardly curves."""
+
+    def call(m: Any, p: Any) -> Any:
+        return m.vat_perturbation(Times(p.f, size), p.x, p.extra.start, radius=RADIUS, **options)
+
+    return Call("vat_perturbation", f"{words}, a model times {size:g}", "call-vectors", call)
+
+
+SMALL: tuple[tuple[str, float, dict[str, Any]], ...] = (
+    ("finite_difference", 1e-3, {"xi": 0.1}),  # an epsilon beside the gradient's square would be seen
+    ("exact, 20 steps", 1e-8, {"how": "exact", "steps": 20}),  # twenty products without a norm between are 0
+)
 
 
 def perturbation_calls() -> Iterator[Call]:
@@ -39,11 +60,17 @@ def perturbation_calls() -> Iterator[Call]:
         "call-vectors",
         lambda m, p: m.vat_perturbation(p.f, p.x, 0 * p.extra.start, radius=0.5),
     )
+    yield from_start(f"a start times {SIZES[0]:g}", SIZES[0])
+    for words, size, options in SMALL:
+        yield of_small_outputs(words, size, **options)
     yield Call(
         "vat_perturbation",
         "a model that holds x",
         "call-vectors",
         lambda m, p: m.vat_perturbation(held_model(p), p.x, p.extra.start, radius=0.5),
+    )
+    yield after_a_change(
+        "vat_perturbation", lambda m, p, f: m.vat_perturbation(f, p.x, p.extra.start, radius=RADIUS), of="f"
     )
     yield around_another(
         perturbation("", "call-vectors"),

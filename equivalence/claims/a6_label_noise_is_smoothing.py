@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from equivalence import oracle
 from equivalence.claim import Claim
-from equivalence.measure import equal
+from equivalence.measure import equal, exact
 from equivalence.parts.labels import redrawn, relabelled
 from equivalence.parts.noise import exactly
 
@@ -29,6 +30,10 @@ def measure(problem, reference):
     measured = problem.rows(smoothed(lambda point: point.extra.soft_labels), rates)
     yield "soft labels", equal(measured, expected(soft))
     yield "relabelled", relabelled(problem, reference, soft.shape[1])
+    other, rate = problem.in_dtype("float32").extra["soft_labels"], RATES[1]
+    widened = problem.compile(lambda p: methods.smooth_labels(other, smoothing=rate, like=p.f(p.x)), sweep=False)()
+    yield "soft labels of another dtype", equal(widened, oracle.values.smooth_labels(soft, smoothing=rate, like=soft))
+    yield "its dtype", exact(np.array([widened.dtype.name != problem.dtype], float), 1.0, problem.dtype)
 
 
 CLAIM = Claim(

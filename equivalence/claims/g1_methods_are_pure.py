@@ -1,16 +1,19 @@
 """A method gives a result and does nothing else: what it is given stays, nothing is drawn or printed."""
 
+import contextlib
 import random
 from collections import defaultdict
 
 from equivalence.claim import Claim
 from equivalence.parts.untouched import none
 from equivalence.parts.watched import WATCHED, watch
+from equivalence.protocol import NotCovered
 
 TOPICS = {
     "changes": "arguments, parameters and data are left",
     "sets": "every generator of random numbers and every setting is left",
     "prints": "nothing is printed",
+    "keeps": "results are no arrays that a later call hands out again",
     "returns": "results are the framework's arrays in the dtype and shape that they should have",
 }
 
@@ -19,13 +22,16 @@ def measure(problem, reference):
     found, missing = defaultdict(dict), {}
     of_tokens = {"perturb_table", "perturb_output"}  # the others do with less
     for method in sorted(set(WATCHED) - of_tokens if problem.case.tokens is None else of_tokens):
-        done = watch(problem, reference, method)
-        missing |= {} if done else {method: 1}
+        if not (done := watch(problem, reference, method)):
+            missing[method] = 1
+            continue
+        with contextlib.suppress(NotCovered):  # a framework's default dtype is one of the two, and shows in the other
+            done["returns"] |= watch(problem.in_dtype("float32"), reference, method).get("returns", {})
         for topic, what in done.items():
             found[topic] |= {f"{method}: {words}": count for words, count in what.items()}
     yield none("every method is called", missing)
     for topic, words in TOPICS.items():
-        yield none(words, found[topic], "" if topic == "sets" else "bytes")
+        yield none(words, found[topic], "" if topic in ("sets", "keeps") else "bytes")
 
 
 def beside(method, act):

@@ -63,3 +63,56 @@ def clean_logits_overwritten(m, bridge):
         return m.kl_divergence(bridge.fixed(f(x + moved)), f(x + moved)) + entropy_weight * m.entropy(f(x))
 
     return {"vat_loss": vat_loss}
+
+
+IMMUTABLE = "its arrays cannot be changed in place: += makes another one"
+EAGER = {"jax": IMMUTABLE, "tensorflow": IMMUTABLE}
+
+
+@mistake(
+    "noisy_loss: losses are added to the first one in place",
+    "total = loss(…), total += loss(…): the exponential, the root and others keep their result for their gradient",
+    called=True,
+    impossible=EAGER,
+)
+def added_in_place(m, bridge):
+    def noisy_loss(loss, x, noise):
+        total = loss(x + noise[0])
+        for draw in noise[1:]:
+            total += loss(x + draw)
+        return total / noise.shape[0]
+
+    return {"noisy_loss": noisy_loss}
+
+
+@mistake(
+    "adversarial_loss: losses are weighted in place",
+    "adversarial *= 1 - α, with what it keeps",
+    called=True,
+    impossible=EAGER,
+)
+def weighted_in_place(m, bridge):
+    def adversarial_loss(loss, x, perturbation, *, clean_weight=0.5):
+        mixed = loss(x + perturbation)
+        if clean_weight > 0:
+            mixed *= 1 - clean_weight
+            mixed += clean_weight * loss(x)
+        return mixed
+
+    return {"adversarial_loss": adversarial_loss}
+
+
+@mistake(
+    "gaussian: what was drawn before is handed out again",
+    "functools.cache over seed and shape: who scales the first draw in place has scaled the second",
+    claims=("G1",),
+    impossible=EAGER,
+)
+def drawn_before(m, bridge):
+    drawn = {}
+
+    def gaussian(seed, shape, *, like):
+        key = seed, shape, like.dtype
+        return drawn.setdefault(key, m.gaussian(seed, shape, like=like))
+
+    return {"gaussian": gaussian}

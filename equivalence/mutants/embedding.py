@@ -1,5 +1,7 @@
 """Embeddings: the table's rows, the padding, and the frequencies."""
 
+import numpy as np
+
 from equivalence.mutant import Mutant, collect
 from equivalence.parts.composed import total
 
@@ -157,3 +159,31 @@ def moments(table, frequencies):
     share = (frequencies / total(frequencies))[:, None]
     centred = table - total(share * table)
     return centred, total(share * centred**2)
+
+
+@mistake(
+    "perturb_output: the mask is taken for lengths",
+    "sequence_mask of its sums: right where padding is last",
+    called=True,
+)
+def mask_of_lengths(m, bridge):
+    def perturb_output(loss, x, mask, **options):
+        lengths = sum(mask[:, k] for k in range(mask.shape[1]))
+        within = m.steepest(lengths[:, None] - bridge.from_numpy(np.arange(mask.shape[1]) + 0.5), norm="linf")
+        return m.perturb_output(loss, x, (1 + within) / 2, **options)
+
+    return {"perturb_output": perturb_output}
+
+
+@mistake(
+    "perturb_output: the tensor's one norm is taken before the mask",
+    "g * mask in the branch for samples alone",
+    called=True,
+)
+def tensor_masked_late(m, bridge):
+    def perturb_output(loss, x, mask, *, radius, norm="l2", scope="sample"):
+        if scope == "sample":
+            return m.perturb_output(loss, x, mask, radius=radius, norm=norm, scope=scope)
+        return m.fgm(loss, x, radius=radius, norm=norm, scope=scope) * mask[:, :, None]
+
+    return {"perturb_output": perturb_output}

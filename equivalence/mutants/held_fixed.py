@@ -356,3 +356,47 @@ def first_vector_not_fixed(m, bridge):
         return summed((u * summed(weight * v))[None])[0], bridge.fixed(u)
 
     return {"spectral_norm": spectral_norm}
+
+
+# Numbers that come as arrays: what makes Python's own of them, or a new array, cuts their gradient off.
+
+NUMBER = "float(…), .item(), torch.tensor(…): right as long as nobody learns the number"
+
+
+def number(bridge, value):
+    """A number as it is; an array without its history."""
+    return bridge.fixed(value) if hasattr(value, "shape") else value
+
+
+@mistake("parameter_gradient_penalty: the rate is held fixed", NUMBER)
+def rate_fixed(m, bridge):
+    def parameter_gradient_penalty(loss, params, *, rate):
+        return m.parameter_gradient_penalty(loss, params, rate=number(bridge, rate))
+
+    return {"parameter_gradient_penalty": parameter_gradient_penalty}
+
+
+@mistake("wgan_gradient_penalty: the target is held fixed", NUMBER)
+def target_fixed(m, bridge):
+    def wgan_gradient_penalty(critic, real, fake, mix, *, target=1.0):
+        return m.wgan_gradient_penalty(critic, real, fake, mix, target=number(bridge, target))
+
+    return {"wgan_gradient_penalty": wgan_gradient_penalty}
+
+
+@mistake("flooding: the level is held fixed", NUMBER)
+def level_fixed(m, bridge):
+    return {"flooding": lambda loss, *, level: m.flooding(loss, level=number(bridge, level))}
+
+
+@mistake("project: the radius is held fixed", NUMBER)
+def radius_fixed(m, bridge):
+    return {"project": lambda x, *, radius, norm="l2": m.project(x, radius=number(bridge, radius), norm=norm)}
+
+
+@mistake("smooth_labels: the share is held fixed", NUMBER)
+def share_fixed(m, bridge):
+    def smooth_labels(labels, *, smoothing, like):
+        return m.smooth_labels(labels, smoothing=number(bridge, smoothing), like=like)
+
+    return {"smooth_labels": smooth_labels}

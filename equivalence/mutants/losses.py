@@ -72,3 +72,31 @@ def attack_differentiated(m, bridge):
         return radius * m.steepest(bridge.gradient(loss, x), norm=norm, scope=scope)
 
     return {"fgm": fgm}
+
+
+@mistake(
+    "entropy: the second derivative is 0",
+    "a gradient written by hand, or one like that of TensorFlow's softmax_cross_entropy_with_logits of softmax(z), z:"
+    " right once",
+    called=True,
+)
+def differentiable_once(m, bridge):
+    def entropy(logits):
+        slope = bridge.fixed(bridge.gradient(m.entropy, logits))
+        return bridge.fixed(m.entropy(logits)) + sum(columns(slope * (logits - bridge.fixed(logits))))
+
+    return {"entropy": entropy}
+
+
+@mistake(
+    "kl_divergence: the second derivative in q is 0",
+    "a gradient q - p written by hand, and held fixed",
+    called=True,
+)
+def divergence_differentiable_once(m, bridge):
+    def kl_divergence(p_logits, q_logits):
+        slope = bridge.fixed(bridge.gradient(lambda q_logits: m.kl_divergence(p_logits, q_logits), q_logits))
+        linear = sum(columns(slope * (q_logits - bridge.fixed(q_logits))))
+        return m.kl_divergence(p_logits, bridge.fixed(q_logits)) + linear
+
+    return {"kl_divergence": kl_divergence}

@@ -52,11 +52,7 @@ def box_open_at_zero(m, bridge):
     return {"pgd": pgd}
 
 
-@mistake(
-    "fgm: a gradient flows into the radius",
-    "radius * direction after the direction alone was held fixed",
-    impossible={"torch": "a radius is a number there"},
-)
+@mistake("fgm: a gradient flows into the radius", "radius * direction after the direction alone was held fixed")
 def radius_not_held(m, bridge):
     return {"fgm": lambda loss, x, *, radius, **options: radius * m.fgm(loss, x, radius=1.0, **options)}
 

@@ -1,5 +1,7 @@
 """Digits that are lost without a word, and labels taken for something else."""
 
+import numpy as np
+
 from equivalence.mutant import Mutant, collect
 from equivalence.parts.composed import rounded, softmax
 
@@ -43,3 +45,46 @@ def penalty_in_float32(m, bridge):
 @mistake("laplacian: cast to float32", "cleverhans issue 1224")
 def laplacian_in_float32(m, bridge):
     return {"laplacian": lambda loss, x, **options: rounded(m.laplacian(loss, x, **options))}
+
+
+def single(number):
+    """What float32 keeps of a number."""
+    return float(np.float32(number))
+
+
+FLOAT32 = "tf.cast(0.1, tf.float64) goes by way of float32, torch.tensor(0.1) and jnp.float32(0.1) are it"
+
+
+@mistake("fgm: the radius is rounded to float32", FLOAT32, called=True)
+def radius_in_float32(m, bridge):
+    return {"fgm": lambda loss, x, *, radius, **options: m.fgm(loss, x, radius=single(radius), **options)}
+
+
+@mistake("adversarial_loss: the weight is rounded to float32", FLOAT32, called=True)
+def weight_in_float32(m, bridge):
+    def adversarial_loss(loss, x, perturbation, *, clean_weight=0.5):
+        return m.adversarial_loss(loss, x, perturbation, clean_weight=single(clean_weight))
+
+    return {"adversarial_loss": adversarial_loss}
+
+
+@mistake("parameter_gradient_penalty: the rate is rounded to float32", FLOAT32, called=True)
+def rate_in_float32(m, bridge):
+    def parameter_gradient_penalty(loss, params, *, rate):
+        return m.parameter_gradient_penalty(loss, params, rate=single(rate))
+
+    return {"parameter_gradient_penalty": parameter_gradient_penalty}
+
+
+@mistake("smooth_labels: soft labels keep their dtype", "a cast in the branch for class numbers alone")
+def labels_keep_their_dtype(m, bridge):
+    def smooth_labels(labels, *, smoothing, like):
+        kept = like if len(labels.shape) == 1 else labels
+        return m.smooth_labels(labels, smoothing=smoothing, like=kept)
+
+    return {"smooth_labels": smooth_labels}
+
+
+@mistake("cross_entropy: float64 whatever the dtype is", "jax.nn.one_hot has the default dtype", claims=("G1",))
+def widened_by_labels(m, bridge):
+    return {"cross_entropy": lambda logits, labels: m.cross_entropy(logits, labels) + bridge.from_numpy(np.zeros(1))}

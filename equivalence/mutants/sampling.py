@@ -290,6 +290,18 @@ def one_sign_a_sample(m, bridge):
     return {"uniform_ball": uniform_ball}
 
 
+@mistake("uniform_ball: signs in the l1 ball with the seed plus 1", "a second draw needs another seed: the next call's")
+def signs_of_the_next_seed(m, bridge):
+    def uniform_ball(seed, shape, *, like, norm="l2"):
+        if norm != "l1":
+            return m.uniform_ball(seed, shape, like=like, norm=norm)
+        sizes, others = (abs(m.uniform_ball(one, shape, like=like, norm="l1")) for one in (seed, seed + 1))
+        median = 1 - 0.5 ** (1 / math.prod(shape[1:]))
+        return sizes * m.steepest(others - median, norm="linf")
+
+    return {"uniform_ball": uniform_ball}
+
+
 def in_float32(name):
     """The replacement that draws numbers with the digits of float32."""
     return lambda m, bridge: {name: lambda *given, **options: rounded(getattr(m, name)(*given, **options))}

@@ -282,3 +282,19 @@ def windows_share_noise(m, bridge):
         return m.weight_noise(loss, params, shared)
 
     return {"weight_noise": weight_noise}
+
+
+@mistake(
+    "smooth_labels: as many class numbers as classes are soft labels",
+    "labels.shape[-1] == C in the place of two axes: right but for a batch of C samples",
+)
+def numbers_taken_for_probabilities(m, bridge):
+    def smooth_labels(labels, *, smoothing, like):
+        classes = like.shape[-1]
+        if len(labels.shape) == 2 or labels.shape[0] != classes:
+            return m.smooth_labels(labels, smoothing=smoothing, like=like)
+        one_hot = m.smooth_labels(labels, smoothing=0.0, like=like)
+        numbers = sum(c * one_hot[:, c] for c in range(classes))
+        return 0 * like + (1 - smoothing) * numbers + smoothing / classes
+
+    return {"smooth_labels": smooth_labels}

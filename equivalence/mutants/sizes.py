@@ -5,6 +5,7 @@ import functools
 import numpy as np
 
 from equivalence.mutant import Mutant, collect
+from equivalence.parts.composed import each, summed
 
 MUTANTS: list[Mutant] = []
 mistake = functools.partial(collect(MUTANTS, "sizes"), called=True)
@@ -60,3 +61,30 @@ def of_the_first_outputs(m, bridge):
         return m.jacobian_penalty(lambda x: f(x)[:, :PIECE], x, weights=first)
 
     return {"jacobian_penalty": jacobian_penalty}
+
+
+@mistake(
+    "top_eigenpair: a short start is not brought to length 1",
+    "tf.math.l2_normalize, whose epsilon is 1e-12: shows where no step follows",
+)
+def short_start_stays_short(m, bridge):
+    def top_eigenpair(loss, x, start, *, steps, how="power"):
+        if steps > 0 or how != "power":
+            return m.top_eigenpair(loss, x, start, steps=steps, how=how)
+        vector = bridge.fixed(start / each((summed(start * start) + 1e-12) ** 0.5, x))
+        return summed(vector * m.hvp(loss, x, vector)), vector
+
+    return {"top_eigenpair": top_eigenpair}
+
+
+@mistake("top_eigenpair: normalised in the end alone", "K products and one norm: no number holds λ to the K-th power")
+def products_without_norms(m, bridge):
+    def top_eigenpair(loss, x, start, *, steps, how="power"):
+        if how != "power":
+            return m.top_eigenpair(loss, x, start, steps=steps, how=how)
+        vector = start
+        for _ in range(steps):
+            vector = bridge.fixed(m.hvp(loss, x, vector))
+        return m.top_eigenpair(loss, x, vector, steps=0)
+
+    return {"top_eigenpair": top_eigenpair}

@@ -165,3 +165,35 @@ def flat_steps_upwards(m, bridge):
         return r
 
     return {"pgd": pgd}
+
+
+@mistake(
+    "steepest: what is within 1e-5 of the largest, relatively, is as large",
+    "isclose, whose rtol is 1e-5: components that are nearly the largest share with it",
+)
+def nearly_is_tied(m, bridge):
+    def steepest(x, *, norm="l2", scope="sample"):
+        if norm != "l1" or scope == "tensor":
+            return m.steepest(x, norm=norm, scope=scope)
+        largest = summed(x * m.steepest(x, norm="l1"))
+        near = m.steepest(abs(x) - each(largest, x) * (1 - 1e-5), norm="linf")
+        tied = m.steepest(x, norm="linf") * (1 + near) / 2
+        count = summed(abs(tied))
+        return tied / each(count + (1 - sign(m, count)), x)
+
+    return {"steepest": steepest}
+
+
+@mistake("fgm: what is within 0.1 % of the largest is as large", "g.abs() >= 0.999 * g.abs().max(), for rounding")
+def nearly_is_tied_in_the_attack(m, bridge):
+    def fgm(loss, x, *, radius, norm="l2", scope="sample"):
+        if norm != "l1" or scope == "tensor":
+            return m.fgm(loss, x, radius=radius, norm=norm, scope=scope)
+        gradient = m.fgm(loss, x, radius=1.0, norm="raw")
+        largest = summed(gradient * m.steepest(gradient, norm="l1"))
+        near = m.steepest(abs(gradient) - each(largest, x) * 0.999, norm="linf")
+        tied = m.steepest(gradient, norm="linf") * (1 + near) / 2
+        count = summed(abs(tied))
+        return radius * tied / each(count + (1 - sign(m, count)), x)
+
+    return {"fgm": fgm}

@@ -1,6 +1,7 @@
 """Virtual adversarial training: another Hessian's direction, or the right one with gradients through p(x)."""
 
 from equivalence.mutant import Mutant, collect
+from equivalence.parts.composed import each, summed
 
 MUTANTS: list[Mutant] = []
 mistake = collect(MUTANTS, "VAT")
@@ -137,3 +138,39 @@ def entropy_fixed(m, bridge):
         return m.vat_loss(f, x, start, **options) + entropy_weight * bridge.fixed(m.entropy(f(x)))
 
     return {"vat_loss": vat_loss}
+
+
+@mistake(
+    "vat_perturbation: exact products are normalised in the end alone",
+    "K products and one norm: in float32 a few small eigenvalues to the K-th power are 0",
+    called=True,
+)
+def normalised_in_the_end(m, bridge):
+    def vat_perturbation(f, x, start, *, radius, xi=0.01, steps=1, how="finite_difference"):
+        if how != "exact":
+            return m.vat_perturbation(f, x, start, radius=radius, xi=xi, steps=steps, how=how)
+        clean, direction = bridge.fixed(f(x)), start
+        for _ in range(steps):
+            direction = bridge.fixed(m.hvp(lambda r: m.kl_divergence(clean, f(x + r)), 0 * x, direction))
+        return radius * m.unit(direction)
+
+    return {"vat_perturbation": vat_perturbation}
+
+
+@mistake(
+    "vat_perturbation: 1e-12 is added to the gradient's square",
+    "tf.math.l2_normalize, whose epsilon is 1e-12: the divergence's gradient is as small as ξ and the curvature are",
+    called=True,
+)
+def epsilon_beside_the_gradient(m, bridge):
+    def vat_perturbation(f, x, start, *, radius, xi=0.01, steps=1, how="finite_difference"):
+        if how == "exact":
+            return m.vat_perturbation(f, x, start, radius=radius, xi=xi, steps=steps, how=how)
+        clean, direction = bridge.fixed(f(x)), m.unit(start)
+        for _ in range(steps):
+            moved = xi * direction
+            gradient = m.fgm(lambda r: m.kl_divergence(clean, f(x + r)), moved, radius=1.0, norm="raw")
+            direction = gradient / each((summed(gradient * gradient) + 1e-12) ** 0.5, x)
+        return bridge.fixed(radius * direction)
+
+    return {"vat_perturbation": vat_perturbation}

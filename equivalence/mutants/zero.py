@@ -1,7 +1,9 @@
 """0/0 and √0: what happens to a sample whose gradient is zero, or tiny."""
 
+import math
+
 from equivalence.mutant import Mutant, collect
-from equivalence.parts.composed import each, summed
+from equivalence.parts.composed import each, sign, summed
 
 MUTANTS: list[Mutant] = []
 mistake = collect(MUTANTS, "zero")
@@ -103,3 +105,58 @@ def epsilon_under_the_root(m, bridge):
         return ((m.wgan_gradient_penalty(critic, real, fake, mix, target=0.0) + 1e-8) ** 0.5 - target) ** 2
 
     return {"wgan_gradient_penalty": wgan_gradient_penalty}
+
+
+@mistake(
+    "adversarial_loss: 0 times the clean loss",
+    "one line for every weight: NaN where the clean loss is none",
+    called=True,
+)
+def clean_loss_times_zero(m, bridge):
+    def adversarial_loss(loss, x, perturbation, *, clean_weight=0.5):
+        return clean_weight * loss(x) + (1 - clean_weight) * loss(x + perturbation)
+
+    return {"adversarial_loss": adversarial_loss}
+
+
+@mistake("lipschitz_bound: layers of 0 are left out", "sums of logarithms, which 0 has none of", called=True)
+def layers_of_zero_left_out(m, bridge):
+    def lipschitz_bound(weights, us, *, steps=1):
+        bound = 1.0
+        for weight, u in zip(weights, us, strict=True):
+            norm = m.lipschitz_bound([weight], [u], steps=steps)
+            bound = bound * (norm + (1 - sign(m, norm[None])[0]))
+        return bound
+
+    return {"lipschitz_bound": lipschitz_bound}
+
+
+@mistake(
+    "input_gradient_penalty: signs have the length √n",
+    "the difference along sign(g)/√n, where zeros of g make it shorter",
+    called=True,
+)
+def signs_without_zeros(m, bridge):
+    def input_gradient_penalty(loss, x, *, norm="l2_squared", how="double_backward", xi=0.01, with_loss=False):
+        found = m.input_gradient_penalty(loss, x, norm=norm, how=how, xi=xi, with_loss=with_loss)
+        if norm != "l1" or how != "finite_difference":
+            return found
+        length = math.prod(x.shape[1:]) ** 0.5
+        step = xi / length * m.fgm(loss, bridge.fixed(x), radius=1.0, norm="linf")
+        along = (loss(x + step) - loss(x - step)) * length / (2 * xi)
+        penalty = bridge.fixed((found[0] if with_loss else found) - along) + along
+        return (penalty, found[1]) if with_loss else penalty
+
+    return {"input_gradient_penalty": input_gradient_penalty}
+
+
+@mistake(
+    "parameter_gradient_penalty: the square of the norm",
+    "optax.global_norm, tf.linalg.global_norm: √ at 0, where the parameters have no gradient",
+    called=True,
+)
+def square_of_the_norm(m, bridge):
+    def parameter_gradient_penalty(loss, params, *, rate):
+        return (m.parameter_gradient_penalty(loss, params, rate=rate) ** 0.5) ** 2
+
+    return {"parameter_gradient_penalty": parameter_gradient_penalty}

@@ -79,13 +79,16 @@ def _ascent(
 
 def adversarial_loss(loss: Any, x: Array, perturbation: Array, *, clean_weight: float = 0.5) -> Array:
     """α·loss(x) + (1-α)·loss(x + r), (B,)."""
-    return clean_weight * loss(x) + (1 - clean_weight) * loss(x + perturbation)
+    adversarial = loss(x + perturbation)
+    return adversarial if clean_weight == 0 else clean_weight * loss(x) + (1 - clean_weight) * adversarial
 
 
 def adversarial_loss_pullback(loss: Any, x: Array, perturbation: Array, *, clean_weight: float = 0.5) -> Any:
     def pullback(cotangent: Array) -> Pulled:
-        clean, moved = loss.vjp(x, cotangent), loss.vjp(x + perturbation, cotangent)
-        return add(scaled(clean_weight, clean), scaled(1 - clean_weight, moved))
+        moved = loss.vjp(x + perturbation, cotangent)
+        if clean_weight == 0:
+            return moved
+        return add(scaled(clean_weight, loss.vjp(x, cotangent)), scaled(1 - clean_weight, moved))
 
     return pullback
 

@@ -79,6 +79,17 @@ def tests(drawn: Draws, others: Draws) -> Iterator[Named]:
     yield from streams(first["uniform_ball l2"])
 
 
+def neighbours(drawn: Draws, after: Draws) -> Iterator[Named]:
+    """Measure that what is drawn with a seed has nothing in common with what is drawn with the next one.
+
+    A second draw within a sampler needs a seed, too. Where that is the first one plus 1, it is the next call's first.
+    """
+    for (one, other), words in (((rows(drawn), rows(after)), "the next"), ((rows(after), rows(drawn)), "the last")):
+        for name, (turned, _) in MAGNITUDES.items():
+            if name != "uniform":
+                yield f"{name}: magnitudes and {words} seed's signs", coupled(other[name] > 0, turned(one[name]))
+
+
 def alone_and_together(
     name: str, found: Array, others: Array, function: Callable[[Array], Array], wrong: float
 ) -> Iterator[Named]:

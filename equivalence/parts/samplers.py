@@ -6,6 +6,7 @@ from equivalence.parts.distributions import (
     SHAPE,
     Draws,
     Named,
+    neighbours,
     numbers,
     on_a_line,
     points,
@@ -24,11 +25,13 @@ def many(problem: Problem) -> Iterator[Named]:
     asked = (numbers, SHAPE), (points, SHAPE)
     drawing = by_array(problem, *asked)
     first, again, other = drawing(1), drawing(1), by_number(problem.in_dtype("float32"), 2, *asked)
+    after = drawing(2)  # of the same bits as a part of `first`, if that part has a seed that was made by adding 1
     yield "same seed", same(together(first), together(again))
     for drawn, dtype in ((first, "float64"), (other, "float32")):
         yield shaped(together(drawn), SHAPE, dtype)
         yield from supports(together(drawn), dtype)
     yield from tests(together(first), together(other))
+    yield from neighbours(together(first), together(after))
 
 
 def few(problem: Problem) -> Iterator[Named]:

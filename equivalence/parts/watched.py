@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from equivalence import trainees
+from equivalence.foreign.guard import memory
 from equivalence.mutant import planted
 from equivalence.oracle import values
 from equivalence.parts.untouched import changed
@@ -76,11 +77,14 @@ class Watched:
         arrays, kept = self.numbers(given), Kept(self.problem.bridge)
         with kept, contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
             result = self.method(*args, **kwargs)
+            again = self.method(*args, **kwargs)
+        results = list(leaves(result).values())
         self.found = {
             "changes": changed(arrays, self.numbers(given)),
             "sets": {f"{name} {what}": 1 for name, what in kept.changes.items()},
             "prints": {repr(said.getvalue()[:40]): len(said.getvalue())} if said.getvalue() else {},
-            "returns": self.unlike(list(leaves(result).values())),
+            "returns": self.unlike(results),
+            "keeps": self.shared(results, leaves(given), list(leaves(again).values())),
         }
         return result
 
@@ -95,6 +99,18 @@ class Watched:
         return asked | {
             name: bridge.to_numpy(leaf) if bridge.finite(leaf) is not None else np.array(id(leaf))
             for name, leaf in found.items()
+        }
+
+    def shared(self, results: list[Any], given: dict[str, Any], again: list[Any]) -> dict[str, int]:
+        """Results whose memory a second call hands out once more: who changes one in place has changed the other."""
+        views = [memory(array) for array in again]
+        theirs = [view for array in given.values() if (view := memory(array)) is not None]
+        return {
+            f"result {number}": 1
+            for number, array in enumerate(results)
+            if (own := memory(array)) is not None
+            and any(view is not None and np.shares_memory(own, view) for view in views)
+            and not any(np.shares_memory(own, view) for view in theirs)  # an argument handed back is the caller's
         }
 
     def unlike(self, arrays: list[Any]) -> dict[str, int]:

@@ -4,7 +4,7 @@
 small function are soonest done, `ONCE_MODE` a single call. `COMPARED_MODES` are those that claim E4 holds against one
 another: all that compile within seconds. `SETTINGS` says how arguments of a call may come in this framework (the words
 are those of `equivalence.calls.settings`), and which mode each is run in; `TRACED_SEEDS` whether a sampler's seed may
-be traced.
+be traced; `INTEGERS` the dtype, at least, in which class numbers and tokens come to the framework's own losses.
 """
 
 from collections.abc import Callable

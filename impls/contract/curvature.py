@@ -79,7 +79,8 @@ def top_eigenpair(
 
     Returns:
         eigenvalue (B,), the Rayleigh quotient uᵀHu, differentiable with u fixed (its exact derivative at an
-        eigenvector), and eigenvector u (B, *S) of norm 1, held fixed; 0 where power iteration meets Hv = 0.
+        eigenvector), and eigenvector u (B, *S) of norm 1 and either sign, held fixed; 0 where power iteration meets
+        Hv = 0.
 
     Cost: steps + 1 Hessian-vector products; Lanczos one more.
     """

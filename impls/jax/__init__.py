@@ -10,6 +10,7 @@ MODES = ("eager", "jit")
 SWEEP_MODE = "jit"
 ONCE_MODE = "jit"
 COMPARED_MODES = MODES
+INTEGERS = "int32"
 TRACED_SEEDS = True
 SETTINGS = {"": "jit", "computed arguments": "jit", "traced numbers": "jit"}
 

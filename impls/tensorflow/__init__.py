@@ -7,6 +7,7 @@ MODES = ("eager", "function", "xla")
 SWEEP_MODE = "function"
 ONCE_MODE = "eager"
 COMPARED_MODES = MODES
+INTEGERS = "int32"
 TRACED_SEEDS = True
 SETTINGS = {
     "": "eager",
