@@ -36,6 +36,13 @@ class Interval:
 
 
 @dataclass(frozen=True)
+class Schedule:
+    """A number in an interval, or a function of the step's number that returns one."""
+
+    interval: Interval
+
+
+@dataclass(frozen=True)
 class Count:
     """A whole number; with `traced`, an integer array of shape () will do."""
 
@@ -91,6 +98,7 @@ Divergence = Annotated[Callable[[Array, Array], Array], Returns("B")]
 
 Scale = Annotated[float, Interval(0)]
 Positive = Annotated[float, Interval(0, open="low")]
+Scheduled = Annotated[float | Callable[[int], float], Schedule(Interval(0))]
 Share = Annotated[float, Interval(0, 1)]
 MixingWeight = Annotated[float, Interval(0, 1, traced=False)]
 OptionalWeight = Annotated[float, Interval(0, traced=False)]
