@@ -56,13 +56,13 @@ class Reader:
         values, weights = result if isinstance(result, tuple) and len(result) == 2 else (result, None)
         if not isinstance(values, torch.Tensor):
             raise TypeError(f"{self.name}: got a {type(values).__name__}, expected a tensor (B,)")
-        if finite(values.detach()) is False and not in_half():
+        if values.numel() and finite(values.detach()) is False and not in_half():
             raise ValueError(f"{self.name}: got NaN or infinity, expected finite numbers")
         if weights is not None:
             return self.weighted(values, weights, batch)
         if values.dim() == 0:
             return self.number(values, batch)
-        if values.dim() == 2 and len(values) == (batch or len(values)):
+        if values.dim() == 2 and len(values) == (batch or max(1, len(values))):
             valid = self.valid(values, labels, valid)
             if valid is not None:
                 return by_position(torch.where(valid, values, 0), valid.to(values.dtype))

@@ -84,7 +84,7 @@ class Activation:
             )
         if x.dim() == 0 or len(x) == 0:
             raise ValueError(f"target: got shape {tuple(x.shape)} for {self}, expected (B, *S), at least one sample")
-        if finite(x) is False:
+        if finite(x.detach()) is False:
             raise ValueError(f"target: got NaN or infinity in {self}, expected finite numbers")
 
     def check_reached(self, shift, *, once=False):
