@@ -19,7 +19,7 @@ from contextvars import ContextVar
 from numbers import Integral
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from impls.contract.types import Count, Interval, Returns, Schedule, Shape, Tree
+from impls.contract.types import Count, Interval, Returns, Shape, Tree
 
 WITHIN = ContextVar("WITHIN", default=False)  # a method whose arguments have been checked
 # Names of the methods that are entered, where somebody asks: whether other people's code falls back on them.
@@ -97,12 +97,12 @@ class Call:
         if isinstance(wanted, Shape):
             self.check_array(name, value, wanted)
         elif isinstance(wanted, Interval):
+            if wanted.scheduled and callable(value) and not hasattr(value, "shape"):
+                return value
             number = check_number(name, value, wanted)
             if hasattr(number, "shape") and self.bridge.finite(number) is not None:
                 check_number(name, self.bridge.span(number)[0], wanted)  # not traced: it has a value to look at
             return number
-        elif isinstance(wanted, Schedule):
-            return value if callable(value) else self.check(name, value, wanted.interval)
         elif isinstance(wanted, Count):
             return self.count(name, value, wanted)
         elif isinstance(wanted, Tree):
@@ -227,7 +227,7 @@ class Call:
             return
         if not isinstance(value, tuple) or len(value) != 2 or not value[0] < value[1]:
             raise ValueError(f"{name}: got {value!r}, expected a pair of numbers, the lower one first")
-        x = self.given.get("x")  # a training's comes with each batch
+        x = self.given.get("x")  # training gets its batches later
         if x is not None and self.bridge.finite(x) is not None:
             lowest, highest = self.bridge.span(x)
             if lowest < value[0] or highest > value[1]:

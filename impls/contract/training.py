@@ -29,19 +29,20 @@ All of them, always (claim group G)
 
 from typing import Any, Literal
 
-from impls.contract.types import Bounds, Positive, Scale, Scheduled, Share, Steps
+from impls.contract.types import Bounds, Positive, Scale, ScaleOrSchedule, Seed, Share, Steps
 
 
 def adversarial_training(
     *,
-    radius: Scheduled,
+    radius: ScaleOrSchedule,
     norm: Literal["l2", "linf", "l1", "raw"] = "l2",
     scope: Literal["sample", "tensor"] = "sample",
     clean_weight: Share = 0.0,
     steps: Steps = 1,
-    step: Scale | None = None,
+    step: Positive | None = None,
     bounds: Bounds = None,
     start: Literal["zero", "random"] = "zero",
+    seed: Seed = 0,
 ) -> Any:
     """Train on (1-α)·loss(x + r) + α·loss(x) with FGM's r (`fgm`; for a table `perturb_table`) or PGD's (`pgd`).
 
@@ -54,6 +55,7 @@ def adversarial_training(
         step: length of one; None: the radius for one, 2.5·radius/steps for more (Madry et al. 2018).
         bounds: lowest and highest value of x + r; for inputs.
         start: "zero", or "random": uniform in the ball.
+        seed: of random starts, with the step's number (JAX: a key for each step is the objective's argument).
 
     Cost: 3 + 2·steps passes, floor 5/3 plain steps with one (with a clean weight 2 more).
     """
@@ -61,12 +63,13 @@ def adversarial_training(
 
 def freelb_training(
     *,
-    radius: Scheduled,
-    step: Scale,
+    radius: ScaleOrSchedule,
+    step: Positive,
     steps: Steps,
     norm: Literal["l2", "linf", "l1"] = "l2",
     scope: Literal["sample", "tensor"] = "sample",
     start: Literal["zero", "random"] = "random",
+    seed: Seed = 0,
 ) -> Any:
     """Train on the mean of the losses at the points of a gradient ascent (`freelb_loss`; Zhu et al. 2020).
 
@@ -77,6 +80,7 @@ def freelb_training(
         norm: of the ball and of the steps.
         scope: one norm a sample or for the tensor; a table always has one.
         start: "random", uniform in the ball, or "zero".
+        seed: of random starts.
 
     Cost: 4·steps - 1 passes.
     """
@@ -84,7 +88,7 @@ def freelb_training(
 
 def gradient_penalty_training(
     *,
-    weight: Scheduled,
+    weight: ScaleOrSchedule,
     norm: Literal["l2_squared", "l2", "l1"] = "l2_squared",
     how: Literal["double_backward", "forward_over_reverse", "finite_difference"] = "double_backward",
     xi: Positive = 0.01,
@@ -104,11 +108,12 @@ def gradient_penalty_training(
 
 def virtual_adversarial_training(
     *,
-    radius: Scheduled,
-    weight: Scheduled = 1.0,
+    radius: ScaleOrSchedule,
+    weight: ScaleOrSchedule = 1.0,
     xi: Positive = 0.01,
     steps: Steps = 1,
     entropy_weight: Scale = 0.0,
+    outputs: Literal["softmax", "sigmoid"] = "softmax",
 ) -> Any:
     """Train on loss(x) + weight·(KL(p(x)‖p(x+r)) + entropy_weight·H(p(x))), r virtual adversarial (`vat_loss`).
 
@@ -121,6 +126,7 @@ def virtual_adversarial_training(
         xi: step of the finite difference.
         steps: power iterations.
         entropy_weight: of the clean predictions' entropy.
+        outputs: "softmax"; "sigmoid": one logit, (B, 1) or (B,), in the two-class form.
 
     Cost: 8 passes, floor 8/3 plain steps.
     """

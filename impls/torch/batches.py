@@ -155,9 +155,7 @@ class Batch:
         tables = isinstance(self.sites[0], Table)
         masks = [None if tables else fit_mask(self.mask, shape, like) for shape, like in known]
         like = torch.cat([like for _, like in known])
-        return Vectors(
-            shapes, masks, like, one=self.one, tables=tables, stream=self.stream, replicas=self.replicas
-        )
+        return Vectors(shapes, masks, like, one=self.one, tables=tables, stream=self.stream, replicas=self.replicas)
 
     def inside(self, rows, bounds):
         """Shorten r until x + r is within the bounds."""

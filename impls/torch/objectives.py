@@ -17,14 +17,13 @@ import torch
 
 from impls import checks
 from impls.checks import checked, within
-from impls.contract.types import SEED, Count, Interval
+from impls.contract.types import Count, Interval
 from impls.torch.batches import Batch, arguments_of
 from impls.torch.norms import l2_norm, project, steepest, unit
 from impls.torch.outcomes import Reader, divergence, uncertainty
 from impls.torch.passes import undone_on_failure
 from impls.torch.replicas import forward, unwrapped
 from impls.torch.sites import Table, compiled_parts, sites_of
-
 
 NEEDED_BY_RAW = 'norm="raw" goes by the size of each sample\'s gradient'
 
@@ -63,7 +62,6 @@ class Objective:
             raise TypeError(f"model: got a {type(model).__name__}, expected a torch.nn.Module")
         if replicas not in ("all", "local"):
             raise ValueError(f"replicas: got {replicas!r}, expected one of 'all', 'local'")
-        checks.check_count("seed", seed, SEED)
         self.model, self.module = model, unwrapped(model)
         self.sites = sites_of(self.module, target, where)
         self.evaluate, self.reader, self.mask, self.replicas, self.seed = evaluate, reader, mask, replicas, seed
@@ -197,7 +195,16 @@ def adversarial_objective(
     reader = Reader(loss, logits, needs=needs)
     scales = {"radius": radius}
     return Objective(
-        model, target, evaluate, reader, scales=scales, where=where, scope=scope, mask=mask, replicas=replicas, seed=seed
+        model,
+        target,
+        evaluate,
+        reader,
+        scales=scales,
+        where=where,
+        scope=scope,
+        mask=mask,
+        replicas=replicas,
+        seed=seed,
     )
 
 
@@ -256,7 +263,16 @@ def freelb_objective(
 
     reader, scales = Reader(loss, logits), {"radius": radius}
     return Objective(
-        model, target, evaluate, reader, scales=scales, where=where, scope=scope, mask=mask, replicas=replicas, seed=seed
+        model,
+        target,
+        evaluate,
+        reader,
+        scales=scales,
+        where=where,
+        scope=scope,
+        mask=mask,
+        replicas=replicas,
+        seed=seed,
     )
 
 
@@ -410,8 +426,6 @@ def virtual_adversarial_objective(
 
     Cost: 8 passes, floor 8/3 plain steps.
     """
-    if outputs not in ("softmax", "sigmoid"):
-        raise ValueError(f"outputs: got {outputs!r}, expected one of 'softmax', 'sigmoid'")
     alone = loss is None
 
     def evaluate(batch, seed, radius, weight):
@@ -431,7 +445,9 @@ def virtual_adversarial_objective(
         return value
 
     reader, scales = Reader(loss, logits, outputs=outputs), {"radius": radius, "weight": weight}
-    return Objective(model, target, evaluate, reader, scales=scales, where=where, mask=mask, replicas=replicas, seed=seed)
+    return Objective(
+        model, target, evaluate, reader, scales=scales, where=where, mask=mask, replicas=replicas, seed=seed
+    )
 
 
 def check_gradients_on():

@@ -92,8 +92,10 @@ class Reader:
 
     def weighted(self, losses, weights, batch):
         """Losses, weighted already, and what the framework's own mean divides their sum by."""
-        if losses.shape != getattr(weights, "shape", None) or losses.dim() not in (1, 2) or len(losses) != (
-            batch or len(losses)
+        if (
+            losses.shape != getattr(weights, "shape", None)
+            or losses.dim() not in (1, 2)
+            or len(losses) != (batch or len(losses))
         ):
             raise ValueError(
                 f"{self.name}: got a pair of shapes {tuple(losses.shape)} and {tuple(getattr(weights, 'shape', ()))},"
@@ -131,7 +133,9 @@ class Reader:
 
 def divergence(clean, logits, valid):
     """KL(p‖q) a sample, (B,); a mean over the valid positions of (B, T, C)."""
-    return per_sample(kl_divergence(clean.reshape(-1, clean.shape[-1]), logits.reshape(-1, logits.shape[-1])), logits, valid)
+    return per_sample(
+        kl_divergence(clean.reshape(-1, clean.shape[-1]), logits.reshape(-1, logits.shape[-1])), logits, valid
+    )
 
 
 def uncertainty(logits, valid):

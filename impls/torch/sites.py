@@ -64,9 +64,7 @@ class Shift:
     def _check_shape(self, x):
         wanted = next((part.shape for part in (self.r, self.tangent) if part is not None), None)
         if wanted is not None and (shape := getattr(x, "shape", None)) != wanted:
-            raise ValueError(
-                f"target: got shape {shape} for {self.site}, expected {wanted} as in the pass before"
-            )
+            raise ValueError(f"target: got shape {shape} for {self.site}, expected {wanted} as in the pass before")
 
 
 class Activation:
@@ -348,7 +346,9 @@ def named(model, target, kind):
     wanted = "an embedding's name" if kind is torch.nn.Embedding else "a module's name"
     if found:
         raise ValueError(f"target: got {target!r}, which fits {' and '.join(found)}; expected {wanted} that fits one")
-    if any(f".{name}".endswith(f".{target}") and isinstance(part, torch.nn.EmbeddingBag) for name, part in parts.items()):
+    if any(
+        f".{name}".endswith(f".{target}") and isinstance(part, torch.nn.EmbeddingBag) for name, part in parts.items()
+    ):
         raise ValueError(
             f"target: got {target!r}, an nn.EmbeddingBag, whose look-up and mean are one operation; expected an"
             ' nn.Embedding. Perturb its output instead: where="output"'
