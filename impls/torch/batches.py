@@ -1,7 +1,7 @@
 """One batch on its way through the passes of an objective."""
 
 import torch
-from torch.autograd import forward_ad
+from torch.overrides import TorchFunctionMode
 
 from impls.checks import within
 from impls.torch import finite, span
@@ -38,15 +38,11 @@ class Batch:
 
     # Passes.
 
-    def run(self, read, rows=None, *, tangents=None, watched=False, parameters=True):
+    def run(self, read, rows=None, *, watched=False, **options):
         """One pass: what `read` makes of the model's outputs, and what was added where."""
         parts = [None] * len(self.sites) if rows is None else self.vectors.parts(rows)
-        along = [None] * len(self.sites) if tangents is None else self.vectors.parts(tangents)
-        shifts = [
-            Shift(site, r, tangent=tangent, watched=watched)
-            for site, r, tangent in zip(self.sites, parts, along, strict=True)
-        ]
-        with self.passes.begin(shifts, parameters=parameters):
+        shifts = [Shift(site, r, watched=watched) for site, r in zip(self.sites, parts, strict=True)]
+        with self.passes.begin(shifts, **options):
             arguments = self.arguments
             for shift in shifts:
                 if isinstance(shift.site, Input):
@@ -84,18 +80,14 @@ class Batch:
     def read_losses(self, outputs):
         return self.reader.losses(outputs, self.labels, self.size, self.mask)
 
-    def slopes(self, tangents):
-        """A pass with its losses and their derivatives along a direction, by forward mode."""
+    def slopes(self, direction):
+        """A pass with its losses and their derivatives along a direction, in forward mode."""
 
-        def read(outputs):
-            losses = self.read_losses(outputs)
-            values = [forward_ad.unpack_dual(one) for one in losses]
-            primal = type(losses)(*(value.primal for value in values))
-            tangent = [torch.zeros_like(one.primal) if one.tangent is None else one.tangent for one in values]
-            return primal, type(losses)(*tangent)
+        def losses(rows):
+            with RightInForwardMode():
+                return self.losses(rows, traced=rows)[0]
 
-        with forward_ad.dual_level():
-            return self.run(read, tangents=tangents)[0]
+        return torch.func.jvp(losses, (torch.zeros_like(direction),), (direction,))
 
     def see_clean(self):
         """A pass that is not differentiated: statistics see the clean batch, and what is perturbed shows its shape."""
@@ -169,6 +161,24 @@ class Batch:
                 )
             parts.append(torch.clamp(x + r, *bounds) - x)
         return self.vectors.rows(parts)
+
+
+class RightInForwardMode(TorchFunctionMode):
+    """Within, operations are refused of which PyTorch's forward mode, differentiated backwards, is wrong."""
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        name = getattr(function, "__name__", "")
+        if name in ("layer_norm", "instance_norm", "group_norm") or (name == "batch_norm" and is_training(args, kwargs)):
+            raise RuntimeError(
+                f"model: got {name}, of which PyTorch's forward mode has a wrong derivative; expected another"
+                ' how: "double_backward", or "finite_difference"'
+            )
+        return function(*args, **(kwargs or {}))
+
+
+def is_training(args, kwargs):
+    """Whether a batch_norm is by the batch's statistics: an argument, the sixth of F.batch_norm and of torch's own."""
+    return (kwargs or {}).get("training", args[5] if len(args) > 5 else False)
 
 
 def differentiate(total, leaves, **options):

@@ -23,7 +23,7 @@ from impls.torch.norms import l2_norm, project, steepest, unit
 from impls.torch.outcomes import Reader, divergence, uncertainty
 from impls.torch.passes import undone_on_failure
 from impls.torch.replicas import forward, unwrapped
-from impls.torch.sites import Table, compiled_parts, sites_of
+from impls.torch.sites import Table, compiled_parts, is_sharded, sites_of
 
 NEEDED_BY_RAW = 'norm="raw" goes by the size of each sample\'s gradient'
 
@@ -119,7 +119,7 @@ def adversarial_objective(
     logits=None,
     replicas="all",
 ):
-    """(1-α)·loss(x + r) + α·loss(x), r by the fast gradient method (`fgm`, `perturb_table`) or projected ascent (`pgd`).
+    """(1-α)·loss(x + r) + α·loss(x), r by the fast gradient method (`fgm`, `perturb_table`) or by ascent (`pgd`).
 
         objective = adversarial_objective(model, nn.CrossEntropyLoss(), "embedding", radius=0.5)
         scaler.scale(objective(tokens, labels)).backward()
@@ -329,6 +329,7 @@ def gradient_penalty_objective(
 
 def penalty_by_double_backward(batch, norm, xi):
     """Differentiate through the backward pass."""
+    check_not_sharded(batch, "double_backward")
     check_twice_differentiable(batch)
     losses, shifts = batch.losses(watched=True)
     gradient = penalised(batch, losses, shifts, create_graph=True)
@@ -339,6 +340,7 @@ def penalty_by_double_backward(batch, norm, xi):
 
 def penalty_by_forward_mode(batch, norm, xi):
     """Find the gradient, then take the loss's derivative along it in forward mode."""
+    check_not_sharded(batch, "forward_over_reverse")
     there, shifts = batch.losses(watched=True, parameters=False)
     gradient = penalised(batch, there, shifts)
     losses, along = batch.slopes(slope_of_norm(gradient, norm))
@@ -350,7 +352,10 @@ def penalty_by_difference(batch, norm, xi):
     here, shifts = batch.losses(watched=True)
     gradient = penalised(batch, here, shifts, retain_graph=True)
     direction = slope_of_norm(gradient, norm)
-    u, length = unit(direction), l2_norm(direction)
+    # One length for all where samples meet in batch statistics: the derivative is then along all rows together.
+    together = batch.passes.keep_statistics()
+    u = unit(direction, scope="tensor" if together else "sample")
+    length = direction.norm() if together else l2_norm(direction)
     ahead, behind = (batch.losses(sign * xi * u)[0] for sign in (1, -1))
     along = ahead.value - behind.value if batch.one else ahead.rows - behind.rows
     return here.value, sloped(norms(gradient, norm), along * length / (2 * xi))
@@ -484,6 +489,14 @@ def check_attack(norm, steps, start, bounds, target, where):
         raise ValueError(f"norm: got 'raw' with {steps} steps from {start!r}, expected one step from 'zero'")
     if bounds is not None and not (target is None or where == "input"):
         raise ValueError(f'bounds: got {bounds} for {target!r}, expected None: only inputs have bounds (where="input")')
+
+
+def check_not_sharded(batch, how):
+    if any(map(is_sharded, batch.model.parameters())):
+        raise RuntimeError(
+            f'how: got {how!r} for a sharded model, whose parameters are gone once a gradient is taken; expected'
+            ' "finite_difference"'
+        )
 
 
 def check_twice_differentiable(batch):

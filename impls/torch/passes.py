@@ -33,16 +33,21 @@ class State:
             owner[name] = buffer
 
     @contextlib.contextmanager
-    def copies(self):
-        """Within, the model computes with copies of the buffers as they were."""
+    def copies(self, traced=None):
+        """Within, the model computes with copies of the buffers as they were, which may be made part of a trace."""
         now = [(owner, name, owner.get(name)) for owner, name, *_ in self.buffers]
         try:
             for owner, name, _, values in self.buffers:
-                owner[name] = None if values is None else values.clone()
+                owner[name] = None if values is None else copy_of(values, traced)
             yield
         finally:
             for owner, name, buffer in now:
                 owner[name] = buffer
+
+
+def copy_of(values, traced):
+    """A copy; in a transform of torch.func one that may be written to, since it depends on what is transformed."""
+    return values.clone() if traced is None or not values.is_floating_point() else values + 0 * traced.sum()
 
 
 class Draws:
@@ -74,7 +79,7 @@ class Passes:
         self.model, self.start, self.end = model, State(model), None
 
     @contextlib.contextmanager
-    def begin(self, shifts, *, parameters=True):
+    def begin(self, shifts, *, parameters=True, traced=None):
         """One pass, with something added at the sites; `parameters=False` where it is not differentiated in them."""
         later = self.end is not None
         if later:
@@ -83,14 +88,14 @@ class Passes:
         def surroundings(again):
             stack = contextlib.ExitStack()
             if later:
-                stack.enter_context(self.start.copies())
+                stack.enter_context(self.start.copies(traced))
             if not parameters and compiled_parts(self.model):
                 stack.enter_context(detached(self.model))
             for shift in shifts:
                 stack.enter_context(shift.site.apply(self.model, shift, again=again))
             return stack
 
-        same = later or any(shift.r is not None or shift.tangent is not None for shift in shifts)
+        same = later or any(shift.r is not None for shift in shifts)
         with checkpoints(lambda: surroundings(again=True)) if same else checkpoints(), surroundings(again=False):
             yield
         if not later:

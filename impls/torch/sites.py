@@ -9,7 +9,6 @@ what the pass saw, and may be differentiated at any later time.
 import contextlib
 
 import torch
-from torch.autograd import forward_ad
 from torch.nn.utils import parametrize
 
 from impls.torch import finite
@@ -18,23 +17,21 @@ WRAPPERS = ("_orig_mod.", "_checkpoint_wrapped_module.")  # what compiling and c
 
 
 class Shift:
-    """What one pass adds at one site: r, or a tangent along which to differentiate, or nothing.
+    """What one pass adds at one site: r, or nothing.
 
     `leaf` is what the pass is differentiated with respect to, once it has been through the site.
     """
 
-    def __init__(self, site, r=None, *, tangent=None, watched=False):
-        self.site, self.r, self.tangent, self.watched = site, r, tangent, watched
+    def __init__(self, site, r=None, *, watched=False):
+        self.site, self.r, self.watched = site, r, watched
         self.leaf, self.shape, self.like, self.calls = None, None, None, 0
 
     def add(self, x):
         """x + r in a new tensor, since what follows may work in place; x itself where there is nothing to do."""
-        if self.r is None and self.tangent is None:
+        if self.r is None:
             self.site.check_values(x)
         self._check_shape(x)
         self.meet(x)
-        if self.tangent is not None:
-            return forward_ad.make_dual(x, self.tangent.to(x.dtype))
         r = self.r
         if self.watched:
             if r is None:
@@ -57,14 +54,11 @@ class Shift:
 
     def add_again(self, x):
         """The same for a pass that is computed a second time, by activation checkpointing."""
-        if self.tangent is not None:
-            return forward_ad.make_dual(x, self.tangent.to(x.dtype))
         return x if self.r is None else x + self.r.to(x.dtype)
 
     def _check_shape(self, x):
-        wanted = next((part.shape for part in (self.r, self.tangent) if part is not None), None)
-        if wanted is not None and (shape := getattr(x, "shape", None)) != wanted:
-            raise ValueError(f"target: got shape {shape} for {self.site}, expected {wanted} as in the pass before")
+        if self.r is not None and (shape := getattr(x, "shape", None)) != self.r.shape:
+            raise ValueError(f"target: got shape {shape} for {self.site}, expected {self.r.shape} as in the pass before")
 
 
 class Activation:
