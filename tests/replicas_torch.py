@@ -1,6 +1,6 @@
 """One of two processes that train together, each with half a batch; what it ends with goes to a file.
 
-    python -m tests.replicas_torch RANK FOLDER SCENARIO...
+python -m tests.replicas_torch RANK FOLDER SCENARIO...
 """
 
 import contextlib
@@ -20,7 +20,7 @@ from impls.torch.objectives import (
     virtual_adversarial_objective,
 )
 
-BATCH, STEPS, RATE = 8, 3, 0.5
+BATCH, STEPS, RATE = 8, 2, 0.5
 LOSS = nn.CrossEntropyLoss(reduction="none")
 
 
@@ -117,8 +117,16 @@ OBJECTIVES = {
         {"radius": 0.6, "step": 0.3, "steps": 2, "target": "embedding", "where": "output"},
     ),
 }
-LOCAL = ("fgm, one norm", "table, fgm", "table, half clean")  # those that differ with replicas="local"
-WRAPS = ("ddp", "static", "unused", "accumulated", "fsdp")
+ONE_VECTOR = ("fgm, one norm", "fgm, l1, one norm", "table, fgm", "table, half clean", "table, raw", "table, penalty")
+REFUSED = (  # a sharded model's parameters are gone once a gradient is taken
+    "penalty | fsdp | all",
+    "penalty, l2, forward over reverse | fsdp | all",
+    "table, penalty | fsdp | all",
+)
+SOME = ("fgm, half clean", "freelb", "penalty", "vat, entropy", "fgm and vat", "table, half clean", "output, fgm")
+SCENARIOS = [f"{name} | {wrap} | all" for wrap in ("ddp", "fsdp") for name in OBJECTIVES]
+SCENARIOS += [f"{name} | {wrap} | all" for wrap in ("static", "unused", "accumulated") for name in SOME]
+SCENARIOS += [f"{name} | ddp | local" for name in ONE_VECTOR]
 
 
 def made(kind, *, unused):
@@ -138,13 +146,16 @@ def data(kind, number):
     return tokens, tokens.roll(-1, 1)
 
 
-def parts(kind, number, rank, wrap):
-    """The batches of a step: one process has one, a replica half of it, in two micro-batches where it accumulates."""
-    x, labels = data(kind, number)
-    if rank is not None:
-        x, labels = x.chunk(2)[rank], labels.chunk(2)[rank]
-    count = 2 if wrap == "accumulated" and rank is not None else 1
-    return list(zip(x.chunk(count), labels.chunk(count), strict=True))
+def shares(kind, number, wrap):
+    """What each replica has of a step's batch: one part, or two micro-batches where it accumulates."""
+    count = 2 if wrap == "accumulated" else 1
+    halves = zip(*(half.chunk(2) for half in data(kind, number)), strict=True)
+    return [list(zip(x.chunk(count), labels.chunk(count), strict=True)) for x, labels in halves]
+
+
+def whole(parts):
+    """The micro-batches that one process has for those of two replicas."""
+    return [tuple(map(torch.cat, zip(*both, strict=True))) for both in zip(*parts, strict=True)]
 
 
 def wrapped(model, wrap):
@@ -159,34 +170,95 @@ def wrapped(model, wrap):
     return DistributedDataParallel(model, **options.get(wrap, {}))
 
 
-def train(name, wrap=None, *, rank=None, **more):
-    """Parameters after a few steps, flat."""
+def begun(name, model, **more):
+    """The objective of a name."""
     kind, method, options = OBJECTIVES[name]
+    if method is both:
+        return both(model)
     options = {"loss": LOSS if kind is Image else by_sample, **options, **more}
+    return method(model, options.pop("loss"), options.pop("target", None), **options)
+
+
+def train(name, wrap=None, *, rank=None, **more):
+    """Parameters after a few steps, flat: of one process that has all samples, or of a replica that has its share."""
+    kind = OBJECTIVES[name][0]
     model = module = made(kind, unused=wrap == "unused")
-    if rank is not None and wrap is not None:
+    if rank is not None:
         model = wrapped(model, wrap)
-    loss = options.pop("loss")
-    objective = both(model) if method is both else method(model, loss, options.pop("target", None), **options)
+    objective = begun(name, model, **more)
     optimizer = torch.optim.SGD(module.parameters(), lr=RATE)
     for number in range(STEPS):
         optimizer.zero_grad()
-        batches = parts(kind, number, rank, wrap)
+        parts = shares(kind, number, wrap)
+        batches = whole(parts) if rank is None else parts[rank]
         for index, (x, labels) in enumerate(batches):
-            quiet = model.no_sync() if index + 1 < len(batches) and wrap == "accumulated" else contextlib.nullcontext()
-            with quiet:
+            more_to_come = rank is not None and wrap == "accumulated" and index + 1 < len(batches)
+            with model.no_sync() if more_to_come else contextlib.nullcontext():
                 (objective(x, labels) / len(batches)).backward()
         optimizer.step()
-    values = [parameter.full_tensor() if wrap == "fsdp" and rank is not None else parameter for parameter in module.parameters()]
+    return flat(module)
+
+
+def train_apart(name):
+    """One process that does what two replicas do of which each goes by its own: it has the mean of their gradients."""
+    model = made(OBJECTIVES[name][0], unused=False)
+    objectives = [begun(name, model) for _ in range(2)]
+    optimizer = torch.optim.SGD(model.parameters(), lr=RATE)
+    for number in range(STEPS):
+        optimizer.zero_grad()
+        for objective, [(x, labels)] in zip(objectives, shares(OBJECTIVES[name][0], number, None), strict=True):
+            (objective(x, labels) / 2).backward()
+        optimizer.step()
+    return flat(model)
+
+
+class Normalised(Image):
+    """With statistics, which DistributedDataParallel broadcasts from the first replica before a forward pass."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm = nn.BatchNorm1d(5)
+
+    def forward(self, x):
+        return super().forward(self.norm(x))
+
+
+def statistics(rank, method, options):
+    """What is left in the buffers, after two steps with an objective and after two plain ones."""
+    def plain(model):
+        return lambda x, labels: LOSS(model(x), labels).mean()
+
+    found = []
+    for begin in (lambda model: method(model, LOSS, **options), plain):
+        model = DistributedDataParallel(made(Normalised, unused=False))
+        objective = begin(model)
+        for number in range(STEPS):
+            [(x, labels)] = shares(Image, number, None)[rank]
+            objective(x, labels).backward()
+        found.append(torch.cat([buffer.double().flatten() for buffer in model.buffers()]))
+    return found
+
+
+def flat(model):
+    values = [value.full_tensor() if hasattr(value, "full_tensor") else value for value in model.parameters()]
     return torch.cat([value.detach().flatten() for value in values])
 
 
+STATISTICS = {
+    "statistics of fgm": (adversarial_objective, {"radius": 0.3}),
+    "statistics of pgd": (adversarial_objective, {"radius": 0.3, "steps": 2, "start": "random", "clean_weight": 0.5}),
+    "statistics of vat": (virtual_adversarial_objective, {"radius": 0.3}),
+}
+
+
 def attempt(scenario, rank):
+    if scenario in STATISTICS:
+        return statistics(rank, *STATISTICS[scenario])
     name, wrap, replicas = scenario.split(" | ")
     more = {} if OBJECTIVES[name][1] is both else {"replicas": replicas}
     try:
         return train(name, wrap, rank=rank, **more)
-    except Exception as error:  # noqa: BLE001 - said to whoever asked
+    except Exception as error:
         return f"{type(error).__name__}: {error}"
 
 
@@ -195,7 +267,7 @@ def main(rank, folder, scenarios):
     warnings.simplefilter("ignore")
     where = Path(folder)
     distributed.init_process_group("gloo", init_method=f"file://{where / 'meeting'}", rank=rank, world_size=2)
-    torch.save({scenario: attempt(scenario, rank) for scenario in scenarios}, where / f"{rank}.pt")
+    torch.save({scenario: attempt(scenario, rank) for scenario in (*scenarios, *STATISTICS)}, where / f"{rank}.pt")
     distributed.destroy_process_group()
 
 
