@@ -4,8 +4,9 @@ Here the frameworks differ: PyTorch takes a module and an optimiser, JAX transfo
 model. The functions' names, their options and what they compute are the same; what comes before the options is each
 file's own, and so are the docstrings.
 
-Under the one line stands an **objective**, a number that the caller differentiates once, when and how he likes. In JAX
-it is what the function returns; PyTorch and Keras have `adversarial_objective` beside `adversarial_training`, and so on.
+Under the one line stands an **objective**, a number that the caller differentiates once, when and how he likes. In
+JAX it is what the function returns; PyTorch and Keras have `adversarial_objective` beside `adversarial_training`, and
+so on.
 
 What is perturbed is the `target`: None is the model's input; a name is that of an embedding (PyTorch: module; JAX: path
 in the parameters; Keras: layer), of which the table is perturbed, as the usual snippet for text does, or the output

@@ -134,8 +134,9 @@ class Batch:
     def known(self, site):
         """The shape of what is at a site, and a tensor of its kind; None for what only a pass can tell."""
         if isinstance(site, Table):
-            weight = site.module.weight.detach()
-            return weight.shape, (weight.to_local() if is_sharded(weight) else weight).new_empty(0)
+            part = next(site.module.parameters()).detach()  # not the table, which may be computed
+            shape = torch.Size((site.module.num_embeddings, site.module.embedding_dim))
+            return shape, (part.to_local() if is_sharded(part) else part).new_empty(0)
         if not isinstance(site, Input):
             return None
         _, leaf = site.find(self.arguments)
@@ -168,7 +169,9 @@ class RightInForwardMode(TorchFunctionMode):
 
     def __torch_function__(self, function, types, args=(), kwargs=None):
         name = getattr(function, "__name__", "")
-        if name in ("layer_norm", "instance_norm", "group_norm") or (name == "batch_norm" and is_training(args, kwargs)):
+        if name in ("layer_norm", "instance_norm", "group_norm") or (
+            name == "batch_norm" and is_training(args, kwargs)
+        ):
             raise RuntimeError(
                 f"model: got {name}, of which PyTorch's forward mode has a wrong derivative; expected another"
                 ' how: "double_backward", or "finite_difference"'

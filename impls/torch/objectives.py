@@ -494,7 +494,7 @@ def check_attack(norm, steps, start, bounds, target, where):
 def check_not_sharded(batch, how):
     if any(map(is_sharded, batch.model.parameters())):
         raise RuntimeError(
-            f'how: got {how!r} for a sharded model, whose parameters are gone once a gradient is taken; expected'
+            f"how: got {how!r} for a sharded model, whose parameters are gone once a gradient is taken; expected"
             ' "finite_difference"'
         )
 

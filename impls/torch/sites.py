@@ -58,7 +58,9 @@ class Shift:
 
     def _check_shape(self, x):
         if self.r is not None and (shape := getattr(x, "shape", None)) != self.r.shape:
-            raise ValueError(f"target: got shape {shape} for {self.site}, expected {self.r.shape} as in the pass before")
+            raise ValueError(
+                f"target: got shape {shape} for {self.site}, expected {self.r.shape} as in the pass before"
+            )
 
 
 class Activation:
@@ -179,7 +181,7 @@ class Table:
         return f"the table of {self.name!r}"
 
     def check(self, model):
-        if not self.module.weight.requires_grad:
+        if not any(parameter.requires_grad for parameter in self.module.parameters()):  # it may be computed from some
             raise RuntimeError(
                 f"target: {self} is frozen (requires_grad=False), expected one that is trained. Perturb its output"
                 ' instead: where="output"'
