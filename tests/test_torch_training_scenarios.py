@@ -338,7 +338,7 @@ def test_an_optimiser_that_takes_no_step_is_refused():
 
 
 class Sharpness(torch.optim.SGD):
-    """Sharpness-aware minimisation as it is published: up along the gradient, the closure again, and down from there."""
+    """Sharpness-aware minimisation as published: up along the gradient, the closure again, and down from there."""
 
     @torch.no_grad()
     def step(self, closure):

@@ -81,7 +81,7 @@ def freelb_training(
         norm: of the ball and of the steps.
         scope: one norm a sample or for the tensor; a table always has one.
         start: "random", uniform in the ball, or "zero".
-        seed: of random starts.
+        seed: of random starts, with the step's number.
 
     Cost: 4·steps - 1 passes.
     """
@@ -114,6 +114,7 @@ def virtual_adversarial_training(
     xi: Positive = 0.01,
     steps: Steps = 1,
     entropy_weight: Scale = 0.0,
+    seed: Seed = 0,
     outputs: Literal["softmax", "sigmoid"] = "softmax",
 ) -> Any:
     """Train on loss(x) + weight·(KL(p(x)‖p(x+r)) + entropy_weight·H(p(x))), r virtual adversarial (`vat_loss`).
@@ -127,6 +128,7 @@ def virtual_adversarial_training(
         xi: step of the finite difference.
         steps: power iterations.
         entropy_weight: of the clean predictions' entropy.
+        seed: of random starts, with the step's number (JAX: a key for each step is the objective's argument).
         outputs: "softmax"; "sigmoid": one logit, (B, 1) or (B,), in the two-class form.
 
     Cost: 8 passes, floor 8/3 plain steps.

@@ -19,22 +19,23 @@ class Batch:
 
     Args:
         objective: whose model, sites, reader, mask and options are meant.
+        start: the model's state.
         arguments: the model's, (positional, by name).
         inputs: as the caller has them, for the mask.
         labels: for the loss.
     """
 
-    def __init__(self, objective, arguments, inputs, labels):
+    def __init__(self, objective, start, arguments, inputs, labels):
         self.arguments, self.labels, self.size = arguments, labels, size_of(arguments)
         self.mask = find_mask(objective.mask, inputs, arguments)
-        self.begin(objective)
+        self.begin(objective, start)
 
-    def begin(self, objective):
+    def begin(self, objective, start):
         self.model, self.sites, self.reader = objective.module, objective.sites, objective.reader
         self.one, self.is_first = objective.one_vector, objective.calls == 0
         self.stream = Replicas(objective.model)
         self.replicas = self.stream if objective.replicas == "all" else Alone()
-        self.passes, self.vectors = Passes(self.model), None
+        self.passes, self.vectors = Passes(self.model, start), None
 
     # Passes.
 

@@ -21,7 +21,7 @@ from impls.contract.types import Count, Interval
 from impls.torch.batches import Batch, arguments_of
 from impls.torch.norms import l2_norm, project, steepest, unit
 from impls.torch.outcomes import Reader, divergence, uncertainty
-from impls.torch.passes import undone_on_failure
+from impls.torch.passes import State, undone_on_failure
 from impls.torch.replicas import forward, unwrapped
 from impls.torch.sites import Table, compiled_parts, is_sharded, sites_of
 
@@ -69,6 +69,13 @@ class Objective:
         self.scales, self.calls = dict(scales), 0
 
     def __call__(self, inputs, labels=None):
+        with undone_on_failure(self.module) as state:
+            value = self.compute(state, inputs, labels)
+        self.calls += 1
+        return value
+
+    def compute(self, state, inputs, labels):
+        """The objective, from the state that the model is in; it is not counted as a call."""
         check_gradients_on()
         arguments = arguments_of(inputs)
         for site in self.sites:
@@ -76,15 +83,14 @@ class Objective:
         scales = {name: self.scale(name) for name in self.scales}
 
         def evaluate(args, kwargs):
-            batch = Batch(self, (args, kwargs), inputs, labels)
+            start = state if self.model is self.module else State(self.module)  # after buffers were broadcast
+            batch = Batch(self, start, (args, kwargs), inputs, labels)
             value = self.evaluate(batch, (self.seed + self.calls) % 2**32, **scales)
             batch.passes.finish()
             return value
 
-        with within(True), undone_on_failure(self.module):
-            value = forward(self.model, arguments, evaluate)
-        self.calls += 1
-        return value
+        with within(True):
+            return forward(self.model, arguments, evaluate)
 
     def scale(self, name):
         value = self.scales[name]

@@ -6,22 +6,26 @@ part is given what the pass was given.
 """
 
 import contextlib
+import functools
 
 import torch
 from torch.utils import checkpoint
 
-from impls.torch.sites import compiled_parts
+from impls.torch.sites import is_compiled
 
 
 class State:
     """A model's buffers and the random state of its devices at one moment. Torch's generators are meant."""
 
     def __init__(self, model):
-        self.devices = {parameter.device for parameter in model.parameters() if parameter.is_cuda}
+        self.modules = list(model.modules())
+        self.devices = set()
+        if torch.cuda.is_initialized():
+            self.devices = {parameter.device for parameter in model.parameters() if parameter.is_cuda}
         self.draws = Draws(self.devices)
         self.buffers = [
             (module._buffers, name, buffer, None if buffer is None else buffer.detach().clone())
-            for module in model.modules()
+            for module in self.modules
             for name, buffer in module._buffers.items()
         ]
 
@@ -66,17 +70,18 @@ class Draws:
 def undone_on_failure(model):
     before = State(model)
     try:
-        yield
+        yield before
     except BaseException:
         before.restore()
         raise
 
 
 class Passes:
-    """The passes through one model in one step."""
+    """The passes through one model in one step, from a state on."""
 
-    def __init__(self, model):
-        self.model, self.start, self.end = model, State(model), None
+    def __init__(self, model, start):
+        self.model, self.start, self.end = model, start, None
+        self.is_compiled = any(map(is_compiled, start.modules))
 
     @contextlib.contextmanager
     def begin(self, shifts, *, parameters=True, traced=None):
@@ -89,7 +94,7 @@ class Passes:
             stack = contextlib.ExitStack()
             if later:
                 stack.enter_context(self.start.copies(traced))
-            if not parameters and compiled_parts(self.model):
+            if not parameters and self.is_compiled:
                 stack.enter_context(detached(self.model))
             for shift in shifts:
                 stack.enter_context(shift.site.apply(self.model, shift, again=again))
@@ -107,7 +112,7 @@ class Passes:
 
     def keep_statistics(self):
         """Whether a pass moves buffers."""
-        return bool(self.start.buffers) and any(module.training for module in self.model.modules())
+        return bool(self.start.buffers) and any(module.training for module in self.start.modules)
 
 
 @contextlib.contextmanager
@@ -136,21 +141,23 @@ def checkpoints(surroundings=contextlib.nullcontext):
     A caller differentiates an objective when its passes are long over: without this, the part would be computed again
     from the clean table, silently. PyTorch offers no public place for it; its own frame is extended for the time.
     """
-    frame, reentrant = checkpoint._CheckpointFrame, checkpoint.CheckpointFunction
-
-    class Frame(frame):
-        def __init__(self, recompute_fn, *rest):
-            def recompute(*inputs):
-                with surroundings():
-                    recompute_fn(*inputs)
-
-            super().__init__(recompute, *rest)
-
-    checkpoint._CheckpointFrame, checkpoint.CheckpointFunction = Frame, Reentrant
+    before = checkpoint._CheckpointFrame, checkpoint.CheckpointFunction
+    checkpoint._CheckpointFrame, checkpoint.CheckpointFunction = functools.partial(Frame, surroundings), Reentrant
     try:
         yield
     finally:
-        checkpoint._CheckpointFrame, checkpoint.CheckpointFunction = frame, reentrant
+        checkpoint._CheckpointFrame, checkpoint.CheckpointFunction = before
+
+
+class Frame(checkpoint._CheckpointFrame):
+    """One call of `checkpoint`, which knows how to compute its part again."""
+
+    def __init__(self, surroundings, recompute_fn, *rest):
+        def recompute(*inputs):
+            with surroundings():
+                recompute_fn(*inputs)
+
+        super().__init__(recompute, *rest)
 
 
 class Reentrant:

@@ -29,7 +29,7 @@ from impls.torch.objectives import (
     virtual_adversarial_objective,
 )
 from impls.torch.outcomes import Reader
-from impls.torch.passes import undone_on_failure
+from impls.torch.passes import State, undone_on_failure
 from impls.torch.sites import Input, Shift
 
 
@@ -251,16 +251,12 @@ class Step:
         self.objective, self.optimizer = objective, optimizer
 
     def __call__(self, inputs, labels=None):
-        calls = self.objective.calls
         evaluation = Evaluation(self.objective, self.optimizer, inputs, labels)
-        with undone_on_failure(self.objective.module):
-            try:
-                evaluation.differentiate()
-                self.optimizer.step(evaluation.again)
-                evaluation.check_asked_for()
-            finally:
-                self.objective.calls = calls
-        self.objective.calls = calls + 1
+        with undone_on_failure(self.objective.module) as state:
+            evaluation.differentiate(state)
+            self.optimizer.step(evaluation.again)
+            evaluation.check_asked_for()
+        self.objective.calls += 1
         return evaluation.value
 
     @property
@@ -296,13 +292,12 @@ class Evaluation:
 
     def __init__(self, objective, optimizer, inputs, labels):
         self.objective, self.optimizer, self.batch = objective, optimizer, (inputs, labels)
-        self.number, self.asked = objective.calls, 0
+        self.asked = 0
         self.parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
         self.before = [parameter.grad for parameter in self.parameters]
 
-    def differentiate(self):
-        self.objective.calls = self.number  # every evaluation of a step has the step's number
-        value = self.objective(*self.batch)
+    def differentiate(self, state):
+        value = self.objective.compute(state, *self.batch)
         self.optimizer.zero_grad()
         value.backward()
         self.value, self.found = value.detach(), self.mark()
@@ -315,7 +310,7 @@ class Evaluation:
             return self.value
         value = self.value
         with torch.enable_grad():
-            now = self.differentiate()
+            now = self.differentiate(State(self.objective.module))
         self.value = value  # of the step: the first
         return now
 
@@ -364,8 +359,8 @@ def perturbed(
     check_gradients_on()
     for site in objective.sites:
         site.check(objective.module)
-    with undone_on_failure(objective.module):
-        block = Block(objective, mask)
+    with undone_on_failure(objective.module) as state:
+        block = Block(objective, state, mask)
         with within(True):
             shifts = block.attack(losses, objective.scale("radius"), norm)
         with block.passes.begin(shifts), block.hooks(shifts):
@@ -378,9 +373,9 @@ def perturbed(
 class Block(Batch):
     """A batch that its user takes through the passes himself."""
 
-    def __init__(self, objective, mask):
+    def __init__(self, objective, start, mask):
         self.arguments, self.labels, self.size, self.mask = None, None, None, mask
-        self.begin(objective)
+        self.begin(objective, start)
 
     def attack(self, losses, radius, norm):
         """The clean pass, and what is to be added after it."""
