@@ -1,6 +1,8 @@
 """Objectives in the loops that people run, each against the same step written by hand in plain PyTorch."""
 
+import re
 from collections import UserDict
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -985,3 +987,53 @@ def test_nothing_is_left_where_a_pass_raises_in_the_middle():
     assert weights == {name: id(parameter) for name, parameter in model.named_parameters()}
     assert all(map(torch.equal, model.buffers(), buffers))
     assert not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # PyTorch's own, as it loads its compiler
+def test_wrappers_that_hide_the_model_are_refused(tmp_path):
+    torch.distributed.init_process_group("gloo", init_method=f"file://{tmp_path}/meeting", rank=0, world_size=1)
+    try:
+        parallel = nn.parallel.DistributedDataParallel(made(Image))
+        with pytest.raises(RuntimeError, match=r"compiled DistributedDataParallel.*\(torch.compile\(model\)\)"):
+            adversarial_objective(torch.compile(parallel), MEAN, radius=RADIUS)
+        objective = adversarial_objective(parallel, MEAN, radius=RADIUS)
+        same(objective(*batch(Image)), fgm_by_hand(parallel.module, *batch(Image)))
+        assert isinstance(parallel.module, Image)
+    finally:
+        torch.distributed.destroy_process_group()
+
+    class FullyShardedDataParallel(nn.Sequential):
+        """By its name alone: the real one needs an accelerator."""
+
+    with pytest.raises(RuntimeError, match=r"fully_shard\(model\)"):
+        adversarial_objective(FullyShardedDataParallel(made(Image)), MEAN, radius=RADIUS)
+
+
+# The page about all this.
+
+PAGE = (Path(__file__).parents[1] / "docs" / "training-torch.md").read_text(encoding="utf-8")
+FILES = {
+    "S": "torch_training_scenarios",
+    "R": "torch_training_replicas",
+    "E": "torch_training_ecosystem",
+    "T": "training_torch",
+}
+
+
+def source(name):
+    return Path(__file__).with_name(f"test_{name}.py").read_text(encoding="utf-8")
+
+
+def test_every_row_of_the_page_is_a_test():
+    named = re.findall(r"\b([SRET]) `(test_\w+)`", PAGE)
+    assert len(named) >= 60
+    assert [name for file, name in named if f"def {name}(" not in source(FILES[file])] == []
+
+
+def test_recipes_are_the_loops_that_are_tested():
+    lines = {line.strip() for line in source("torch_training_ecosystem").splitlines()}
+    recipes = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    assert len(recipes) == 6
+    for recipe in recipes:
+        used = [line.strip() for line in recipe.splitlines() if line.strip()]
+        assert len(used) <= 15 and [line for line in used if line not in lines] == []
