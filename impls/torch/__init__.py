@@ -42,6 +42,15 @@ def finite(array):
     return bool(torch.isfinite(array.sum())) or bool(torch.isfinite(array.abs().max()))
 
 
+def transposed(array):
+    backwards = tuple(reversed(range(array.ndim)))  # all axes: a view that joins any two of them is refused
+    return array.permute(backwards).contiguous().permute(backwards)
+
+
+def unsized(array, axis):
+    return array  # sizes are always known
+
+
 def span(array):
     return float(array.detach().min()), float(array.detach().max())
 
