@@ -25,7 +25,8 @@ def stub(root: Path, framework: str) -> str:
     """The stub file of `equireg.<framework>`, from the repository in `root`."""
     contract = root / "impls" / "contract"
     spelt = Spelt(contract / "types.py", ARRAYS[framework])
-    paths = [path for name in ("training", "objectives") if (path := root / "impls" / framework / f"{name}.py").exists()]
+    folder = root / "impls" / framework
+    paths = [path for name in ("training", "objectives") if (path := folder / f"{name}.py").exists()]
     declared = [*methods(contract), *(function for path in paths for function in training(contract, path))]
     parts = [ast.unparse(spelt.visit(function)) for function in declared]
     return "\n\n\n".join([HEAD.format(framework=framework).rstrip(), *parts]) + "\n"
