@@ -174,29 +174,30 @@ def adversarial_objective(
     check_attack(norm, steps, start, bounds, target, where)
     needs = NEEDED_BY_RAW if norm == "raw" else ""
 
+    projects = steps > 1 or step is not None or start == "random"
+    mixes = clean_weight != 0
+
+    def moved(batch, r, gradient, radius):
+        """r after a step of ascent, within the ball and the bounds."""
+        ahead = step_length(radius, step, steps) * steepest(gradient, norm=norm)
+        r = ahead if r is None else r + ahead
+        return within_bounds(batch, project(r, radius=radius, norm=norm) if projects else r, bounds)
+
     def evaluate(batch, seed, radius):
         if is_zero(radius):
             return batch.losses()[0].value
-        length = step_length(radius, step, steps)
         clean = r = None
-        if start == "zero":
-            clean, shifts = batch.losses(watched=True, parameters=bool(clean_weight))
-            gradient = batch.gradient(clean.total, shifts, retain_graph=bool(clean_weight))
-            r = length * steepest(gradient, norm=norm)
-            if steps > 1 or step is not None:
-                r = project(r, radius=radius, norm=norm)
-            r = r if bounds is None else batch.inside(r, bounds)
-        else:
-            clean = random_start(batch, differentiate=bool(clean_weight))
-            r = radius * batch.vectors.uniform(seed, norm)
-            r = r if bounds is None else batch.inside(r, bounds)
-        for _ in range(steps - (start == "zero")):
-            there, shifts = batch.losses(r, watched=True, parameters=False)
-            r = r + length * steepest(batch.gradient(there.total, shifts), norm=norm)
-            r = project(r, radius=radius, norm=norm)
-            r = r if bounds is None else batch.inside(r, bounds)
+        if start == "random":
+            clean = random_start(batch, differentiate=mixes)
+            r = within_bounds(batch, radius * batch.vectors.uniform(seed, norm), bounds)
+        for _ in range(steps):
+            serves = r is None and mixes  # the clean pass is the attack's first, and is trained on, too
+            there, shifts = batch.losses(r, watched=True, parameters=serves)
+            gradient = batch.gradient(there.total, shifts, retain_graph=serves)
+            clean = there if serves else clean
+            r = moved(batch, r, gradient, radius)
         adversarial = batch.losses(r)[0].value
-        return (1 - clean_weight) * adversarial + clean_weight * clean.value if clean_weight else adversarial
+        return (1 - clean_weight) * adversarial + clean_weight * clean.value if mixes else adversarial
 
     reader = Reader(loss, logits, needs=needs)
     scales = {"radius": radius}
@@ -478,6 +479,10 @@ def step_length(radius, step, steps):
     if step is not None:
         return step
     return radius if steps == 1 else 2.5 * radius / steps
+
+
+def within_bounds(batch, r, bounds):
+    return r if bounds is None else batch.inside(r, bounds)
 
 
 def random_start(batch, *, differentiate=False):

@@ -90,15 +90,16 @@ class Passes:
         if later:
             self.start.draws.restore()
 
+        @contextlib.contextmanager
         def surroundings(again):
-            stack = contextlib.ExitStack()
-            if later:
-                stack.enter_context(self.start.copies(traced))
-            if not parameters and self.is_compiled:
-                stack.enter_context(detached(self.model))
-            for shift in shifts:
-                stack.enter_context(shift.site.apply(self.model, shift, again=again))
-            return stack
+            with contextlib.ExitStack() as stack:
+                if later:
+                    stack.enter_context(self.start.copies(traced))
+                if not parameters and self.is_compiled:
+                    stack.enter_context(detached(self.model))
+                for shift in shifts:
+                    stack.enter_context(shift.site.apply(self.model, shift, again=again))
+                yield
 
         same = later or any(shift.r is not None for shift in shifts)
         with checkpoints(lambda: surroundings(again=True)) if same else checkpoints(), surroundings(again=False):
