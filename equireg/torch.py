@@ -2,7 +2,14 @@
 
 from equireg.facade import facade
 
-__all__, __getattr__ = facade("torch", "perturbed")
+OBJECTIVES = (
+    "adversarial_objective",
+    "freelb_objective",
+    "gradient_penalty_objective",
+    "virtual_adversarial_objective",
+)
+
+__all__, __getattr__ = facade("torch", "perturbed", *OBJECTIVES)
 
 
 def __dir__() -> list[str]:

@@ -39,7 +39,7 @@ def within(method: bool) -> Iterator[None]:
 def checked(function: Callable) -> Callable:
     """Wrap a method so that a wrong argument raises an error that names it, what came and what was expected."""
     package, _, module = function.__module__.rpartition(".")
-    stub = getattr(importlib.import_module(f"impls.contract.{module}"), function.__name__)
+    stub = find_stub(module, function.__name__)
     signature = inspect.signature(function)  # the stub's, but for what a framework's idiom puts before the options
     asked = inspect.signature(stub).parameters
     rules = {name: rule(asked[name].annotation) if name in asked else None for name in signature.parameters}
@@ -62,6 +62,13 @@ def checked(function: Callable) -> Callable:
 
     method.__doc__ = function.__doc__ or stub.__doc__
     return method
+
+
+def find_stub(module: str, name: str) -> Callable:
+    """The contract's function of that name; an objective has the options of the training that stands on it."""
+    if name.endswith("_objective"):
+        module, name = "training", name.replace("_objective", "_training")
+    return getattr(importlib.import_module(f"impls.contract.{module}"), name)
 
 
 def rule(annotation: Any) -> Any:
@@ -90,6 +97,8 @@ class Call:
         if isinstance(wanted, Shape):
             self.check_array(name, value, wanted)
         elif isinstance(wanted, Interval):
+            if wanted.scheduled and callable(value) and not hasattr(value, "shape"):
+                return value
             number = check_number(name, value, wanted)
             if hasattr(number, "shape") and self.bridge.finite(number) is not None:
                 check_number(name, self.bridge.span(number)[0], wanted)  # not traced: it has a value to look at
@@ -218,8 +227,8 @@ class Call:
             return
         if not isinstance(value, tuple) or len(value) != 2 or not value[0] < value[1]:
             raise ValueError(f"{name}: got {value!r}, expected a pair of numbers, the lower one first")
-        x = self.given["x"]
-        if self.bridge.finite(x) is not None:
+        x = self.given.get("x")  # training gets its batches later
+        if x is not None and self.bridge.finite(x) is not None:
             lowest, highest = self.bridge.span(x)
             if lowest < value[0] or highest > value[1]:
                 found = f"{lowest:.4g} to {highest:.4g}"

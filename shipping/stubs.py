@@ -25,7 +25,9 @@ def stub(root: Path, framework: str) -> str:
     """The stub file of `equireg.<framework>`, from the repository in `root`."""
     contract = root / "impls" / "contract"
     spelt = Spelt(contract / "types.py", ARRAYS[framework])
-    declared = [*methods(contract), *training(contract, root / "impls" / framework / "training.py")]
+    folder = root / "impls" / framework
+    paths = [path for name in ("training", "objectives") if (path := folder / f"{name}.py").exists()]
+    declared = [*methods(contract), *(function for path in paths for function in training(contract, path))]
     parts = [ast.unparse(spelt.visit(function)) for function in declared]
     return "\n\n\n".join([HEAD.format(framework=framework).rstrip(), *parts]) + "\n"
 
@@ -39,7 +41,10 @@ def training(contract: Path, path: Path) -> Iterator[ast.FunctionDef]:
     """The framework's own functions that train; one that the contract does not have takes options of its first."""
     stubs = {function.name: function for function in functions(contract / "training.py")}
     for function in functions(path):
-        stated = stubs.get(function.name, next(iter(stubs.values()))).args.kwonlyargs
+        if path.stem == "objectives" and not function.name.endswith("_objective"):
+            continue
+        named = function.name.replace("_objective", "_training")
+        stated = stubs.get(named, next(iter(stubs.values()))).args.kwonlyargs
         annotations = {option.arg: option.annotation for option in stated}
         for argument in (*function.args.args, *function.args.kwonlyargs):
             argument.annotation = annotations.get(argument.arg, ast.Name("Any"))

@@ -14,6 +14,8 @@ WANTED = os.environ.get("EQUIREG_FRAMEWORK") or next(iter(INSTALLED), "one of " 
 # The one-liners are each ecosystem's own, and so are their tests.
 OWN = {f"test_training_{name}.py": name for name in impls.FRAMEWORKS}
 OWN |= {"test_modules_torch.py": "torch", "test_formulas_torch.py": "torch"}
+OWN |= {"test_torch_training_replicas.py": "torch", "test_torch_training_scenarios.py": "torch"}
+OWN |= {"test_torch_training_ecosystem.py": "torch"}
 OWN |= {"test_laplacian_jax.py": "jax", "test_unknown_sizes_tensorflow.py": "tensorflow"}
 collect_ignore = [file for file, name in OWN.items() if name != WANTED]
 collect_ignore += [] if importlib.util.find_spec("ray") else ["test_ray.py"]  # has a tox environment of its own

@@ -47,9 +47,8 @@ def finite(array):
     traced = torch.compiler.is_compiling() or torch.fx.experimental.proxy_tensor.get_proxy_mode() is not None
     if traced or torch._C._functorch.is_functorch_wrapped_tensor(array):
         return None
-    return bool(
-        torch.isfinite(array.abs().max())
-    )  # of one number: NaN is the largest; isfinite reads an array three times
+    # One number tells of all: a sum, which is read once, or where that overflows the largest, since NaN is the largest.
+    return bool(torch.isfinite(array.sum())) or bool(torch.isfinite(array.abs().max()))
 
 
 def transposed(array):
