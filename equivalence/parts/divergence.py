@@ -55,8 +55,8 @@ def difference_expansion(point: Any, direction: Array) -> tuple[Array, Array]:
 def misread(m: SimpleNamespace, change: Callable[[Any], Any]) -> Methods:
     """A wrong variant: the step of the finite difference is not the one that was asked for."""
     return {
-        "vat_perturbation": lambda f, x, start, radius, xi=0.01, **options: m.vat_perturbation(
-            f, x, start, radius=radius, xi=change(xi), **options
+        "vat_perturbation": lambda f, x, start, radius, xi=None, **options: m.vat_perturbation(
+            f, x, start, radius=radius, xi=xi if xi is None else change(xi), **options
         )
     }
 

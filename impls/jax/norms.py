@@ -59,7 +59,7 @@ def _scaled(rows):  # divided by their largest entries, which are held fixed; on
     return jnp.where(zero, 1, rows * less / jnp.where(zero, 1, largest * less)), largest
 
 
-def _step(x, values, order):  # of a difference whose error is (ξ/size)^order: it is then as large as rounding's u·size/ξ
+def _step(xi, x, values, order):  # None: where an error of (ξ/size)^order is as large as rounding's u·size/ξ
     u = max(float(jnp.finfo(array.dtype).eps) / 2 for array in (x, values))
     size = jnp.maximum(l2_norm(_wide(x)), 1).reshape(-1, *[1] * (x.ndim - 1))
-    return u ** (1 / (order + 1)) * size  # (B, 1, ..., 1)
+    return u ** (1 / (order + 1)) * size if xi is None else xi * jnp.ones_like(size)  # (B, 1, ..., 1)

@@ -60,7 +60,7 @@ def _scaled(rows):  # divided by their largest entries, which are held fixed; on
     return tf.where(zero, tf.ones_like(rows), rows * less / tf.where(zero, ones, largest * less)), largest
 
 
-def _step(x, values, order):  # of a difference whose error is (ξ/size)^order: it is then as large as rounding's u·size/ξ
+def _step(xi, x, values, order):  # None: where an error of (ξ/size)^order is as large as rounding's u·size/ξ
     u = max(float(ml_dtypes.finfo(array.dtype.as_numpy_dtype).eps) / 2 for array in (x, values))
     size = tf.reshape(tf.maximum(l2_norm(_wide(x)), 1), (-1, *[1] * (x.shape.rank - 1)))
-    return u ** (1 / (order + 1)) * size  # (B, 1, ..., 1)
+    return u ** (1 / (order + 1)) * size if xi is None else xi * tf.ones_like(size)  # (B, 1, ..., 1)

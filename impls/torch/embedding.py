@@ -1,7 +1,8 @@
 import torch
 
 from impls.checks import checked
-from impls.torch.norms import steepest
+from impls.torch.adversarial import _gradient, _scale
+from impls.torch.norms import _wide, steepest
 
 
 @checked
@@ -17,14 +18,15 @@ def normalize_embedding(table, frequencies):
 @checked
 def perturb_table(loss, table, *, radius, norm="l2"):
     with torch.no_grad():
-        gradient = torch.func.grad(lambda table: loss(table).sum())(table)  # (V, D)
+        value, vjp = torch.func.vjp(loss, table)
+        scale = _scale(value.amax())  # one for all: samples share tokens
+        gradient = vjp(torch.ones_like(value) * scale)[0]  # (V, D)
     if gradient.is_sparse:
         gradient = gradient.to_dense()  # adds up what repeated tokens get
-    return (radius * steepest(gradient, norm=norm, scope="tensor")).detach()
+    return (radius * steepest(_wide(gradient) / scale, norm=norm, scope="tensor")).to(table.dtype).detach()
 
 
 @checked
 def perturb_output(loss, x, mask, *, radius, norm="l2", scope="sample"):
-    with torch.no_grad():
-        gradient = torch.func.grad(lambda x: loss(x).sum())(x)  # (B, T, D)
-    return (radius * steepest(gradient * mask[:, :, None], norm=norm, scope=scope)).detach()
+    gradient = _gradient(loss, x) * mask[:, :, None]  # (B, T, D)
+    return (radius * steepest(gradient, norm=norm, scope=scope)).to(x.dtype).detach()

@@ -1,26 +1,29 @@
 import torch
 
 from impls.checks import checked
-from impls.torch.norms import l2_norm, unit
+from impls.torch.norms import _step, _wide, l2_norm, unit
 
 
 @checked
-def input_gradient_penalty(loss, x, *, norm="l2_squared", how="double_backward", xi=0.01, with_loss=False):
+def input_gradient_penalty(loss, x, *, norm="l2_squared", how="double_backward", xi=None, with_loss=False):
     values, vjp = torch.func.vjp(loss, x)  # (B,): one forward pass for the loss and its gradient
     (gradient,) = vjp(torch.ones_like(values))  # (B, *S)
     if how != "double_backward":
         gradient = gradient.detach()
-    penalty, direction = _norm_and_slope(gradient, norm)  # (B,), (B, *S)
+    penalty, direction = _norm_and_slope(_wide(gradient), norm)  # (B,), (B, *S)
     if how == "forward_over_reverse":
-        values, along = torch.func.jvp(loss, (x,), (direction,))
+        values, along = torch.func.jvp(loss, (x,), (direction.to(x.dtype),))
         penalty = _sloped(penalty, along)
     elif how == "finite_difference":
-        u, length = unit(direction), l2_norm(direction)
-        penalty = _sloped(penalty, (loss(x + xi * u) - loss(x - xi * u)) * length / (2 * xi))
+        step, length = _step(xi, x, values, order=2), l2_norm(direction)
+        move = (step * unit(direction)).to(x.dtype)
+        change = _wide(loss(x + move)) - _wide(loss(x - move))
+        penalty = _sloped(penalty, change * length / (2 * step.reshape(-1)))
     return (penalty, values) if with_loss else penalty
 
 
 def _sloped(penalty, along):
+    along = _wide(along)
     return penalty + (along - along.detach())  # the norm's value, the derivative's gradient
 
 
@@ -43,7 +46,7 @@ def jacobian_penalty(f, x, *, weights=None, probes=None, with_outputs=False):
 def _frobenius(outputs, vjp, weights, probes):
     if probes is not None:
         rows = probes if weights is None else probes * weights.sqrt()  # (K, B, C)
-        return _squared_norms(vjp, rows).mean(0)
+        return _squared_norms(vjp, rows.to(outputs.dtype)).mean(0)
     batch, classes = outputs.shape
     rows = torch.eye(classes, dtype=outputs.dtype, device=outputs.device)[:, None].expand(classes, batch, classes)
     squares = _squared_norms(vjp, rows)  # (C, B)
@@ -52,7 +55,7 @@ def _frobenius(outputs, vjp, weights, probes):
 
 def _squared_norms(vjp, rows):
     gradients = torch.func.vmap(lambda row: vjp(row)[0])(rows)  # (K, B, *S)
-    return gradients.reshape(*rows.shape[:2], -1).square().sum(2)  # (K, B)
+    return _wide(gradients).reshape(*rows.shape[:2], -1).square().sum(2)  # (K, B)
 
 
 @checked
@@ -64,7 +67,7 @@ def tikhonov_penalty(divergence, f, x, *, probes=None, with_outputs=False):
 
         def log_softmax(x):
             outputs = f(x)
-            return torch.log_softmax(outputs, dim=-1), outputs
+            return torch.log_softmax(_wide(outputs), dim=-1), outputs
 
         log_p, vjp, outputs = torch.func.vjp(log_softmax, x, has_aux=True)  # (B, C)
         if probes is None:
@@ -79,4 +82,4 @@ def wgan_gradient_penalty(critic, real, fake, mix, *, target=1.0):
     mix = mix.reshape(-1, *[1] * (real.dim() - 1))  # one weight a sample
     between = mix * real + (1 - mix) * fake
     gradient = torch.func.grad(lambda x: critic(x).sum())(between)  # (B, *S)
-    return (l2_norm(gradient) - target).square()  # (B,)
+    return (l2_norm(_wide(gradient)) - target).square()  # (B,)

@@ -45,7 +45,7 @@ def _product(f, x, clean, xi, how):  # d -> Hd, up to a factor a sample, and the
             return kl_divergence(clean, f(x + r))
 
         return (lambda d: hvp(divergence, torch.zeros_like(x), d.to(x.dtype))), clean
-    step = _step(x, clean, order=1) if xi is None else xi
+    step = _step(xi, x, clean, order=1)
 
     def difference(d):  # the gradient at r = 0 is 0, so the gradient at ξd is ξHd + O(ξ²)
         logits, vjp = torch.func.vjp(f, x + (step * d).to(x.dtype))
