@@ -65,7 +65,11 @@ class Problem:
     def array(self, value: Any) -> Array:
         """A framework's array; floating-point numbers take the problem's dtype."""
         value = np.asarray(value)
-        return self.bridge.from_numpy(value.astype(self.dtype) if value.dtype.kind == "f" else value, self.device)
+        if value.dtype.kind != "f":
+            return self.bridge.from_numpy(value, self.device)
+        if self.dtype == "bfloat16":  # NumPy has none
+            return self.bridge.cast(self.bridge.from_numpy(value.astype(np.float32), self.device), self.dtype)
+        return self.bridge.from_numpy(value.astype(self.dtype), self.device)
 
     def in_dtype(self, dtype: str) -> "Problem":
         """The same problem in another precision."""
