@@ -9,6 +9,7 @@ from equivalence.problem import Problem
 
 COSINE = 0.99
 WAYS = ("fisher", "finite_difference", "exact")
+VIRTUAL = ("vat_perturbation", "vat_loss")
 LARGEST = {"float16": 65504.0, "bfloat16": 2.0**127 * (2 - 2.0**-7), "float32": 2.0**127 * (2 - 2.0**-23)}
 SMALLEST = {"float16": 2.0**-24, "bfloat16": 2.0**-133, "float32": 2.0**-149}  # above 0
 NORMAL = {"float16": 2.0**-14, "bfloat16": 2.0**-126, "float32": 2.0**-126}
@@ -99,34 +100,34 @@ def test_virtual_adversarial_directions_survive(methods, bridge, name, dtype):
     exact = widened(problem)
 
     def direction(problem, **options):
-        point = problem.at(*problem.arrays)
-        r = methods.vat_perturbation(point.f, point.x, point.extra.start, radius=1.0, **options)
-        assert str(problem.dtype) in str(r.dtype)
-        return bridge.to_numpy(r).astype(float).reshape(len(r), -1)
+        def step(point):
+            r = methods.vat_perturbation(point.f, point.x, point.extra.start, radius=1.0, **options)
+            assert problem.dtype in str(r.dtype)
+            return r
 
-    expected = direction(exact, how="exact")
-    assert (cosines(direction(problem), expected)).min() >= COSINE
-    assert (cosines(direction(problem, how="exact"), expected)).min() >= COSINE
+        return problem.compile(step, sweep=False)()
+
+    assert cosines(direction(problem), direction(exact, how="exact")).min() >= COSINE
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 @pytest.mark.parametrize("dtype", HALF)
 def test_virtual_adversarial_directions_survive_a_model_that_hides_its_precision(methods, bridge, name, dtype):
-    """Parameters, inputs and logits in float32, computed in half precision: as under a mixed policy with a wide head."""
+    """Parameters, inputs and logits in float32, computed in half precision: a mixed policy with a wide head."""
     problem = Problem(cases.REGISTRY[name](), bridge, methods, "float32")
-    point = problem.at(*problem.arrays)
 
     def mixed(x):
         half = {key: bridge.cast(array, dtype) for key, array in problem.params.items()}
         data = {key: bridge.cast(value, dtype) if key == "mask" else value for key, value in problem.data.items()}
         return bridge.cast(problem.at(half, data, problem.extra).f(bridge.cast(x, dtype)), "float32")
 
-    found = methods.vat_perturbation(mixed, point.x, point.extra.start, radius=1.0)
-    wide = widened(problem)
-    exact = wide.at(*wide.arrays)
-    expected = methods.vat_perturbation(exact.f, exact.x, exact.extra.start, radius=1.0, how="exact")
-    rows = (bridge.to_numpy(r).astype(float).reshape(len(r), -1) for r in (found, expected))
-    assert cosines(*rows).min() >= COSINE
+    def direction(problem, f=None, **options):
+        def step(point):
+            return methods.vat_perturbation(f or point.f, point.x, point.extra.start, radius=1.0, **options)
+
+        return problem.compile(step, sweep=False)()
+
+    assert cosines(direction(problem, mixed), direction(widened(problem), how="exact")).min() >= COSINE
 
 
 @pytest.mark.parametrize("dtype", HALF)
@@ -137,8 +138,7 @@ def test_directions_survive_the_frameworks_own_mixed_precision(framework, method
 
     def direction(f, dtype):
         arrays = (bridge.from_numpy(array.astype(dtype)) for array in (x, start))
-        found = methods.vat_perturbation(f, *arrays, radius=1.0)
-        return bridge.to_numpy(found).astype(float).reshape(16, -1)
+        return bridge.to_numpy(methods.vat_perturbation(f, *arrays, radius=1.0))
 
     assert cosines(direction(f, "float32"), direction(wide, "float32")).min() >= COSINE
 
@@ -171,7 +171,9 @@ def jax_policy(dtype):
 
     def network(x, dtype):
         x, *weights = (array.astype(dtype) for array in (x, kernel, first, last))
-        hidden = jax.lax.conv_general_dilated(x, weights[0], (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC"))
+        hidden = jax.lax.conv_general_dilated(
+            x, weights[0], (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC")
+        )
         return jax.nn.gelu(jax.nn.gelu(hidden).reshape(len(x), -1) @ weights[1]) @ weights[2]
 
     return lambda x: network(x, dtype), lambda x: network(x, "float32")
@@ -218,20 +220,20 @@ def test_a_difference_chooses_its_step(methods, bridge):
 
 
 @pytest.mark.parametrize("how", WAYS)
-@pytest.mark.parametrize(("given", "returned"), [("float32", "bfloat16"), ("float16", "float32"), ("bfloat16", "float16")])
+@pytest.mark.parametrize(
+    ("given", "returned"), [("float32", "bfloat16"), ("float16", "float32"), ("bfloat16", "float16")]
+)
 def test_a_model_may_return_another_dtype(methods, bridge, how, given, returned):
     problem = Problem(cases.REGISTRY["tanh-mlp"](), bridge, methods, given)
-    point = problem.at(*problem.arrays)
 
-    def f(x):
-        return bridge.cast(point.f(x), returned)
+    def step(point):
+        arguments = (lambda x: bridge.cast(point.f(x), returned)), point.x, point.extra.start
+        r, smoothness = (getattr(methods, name)(*arguments, radius=0.5, how=how) for name in VIRTUAL)
+        assert given in str(r.dtype) and "float32" in str(smoothness.dtype)
+        return r
 
-    r = methods.vat_perturbation(f, point.x, point.extra.start, radius=0.5, how=how)
-    assert given in str(r.dtype)
-    length = np.linalg.norm(bridge.to_numpy(r).astype(float).reshape(len(r), -1), axis=1)
-    np.testing.assert_allclose(length, 0.5, rtol=4 * ROUNDING_UNIT[given])
-    smoothness = methods.vat_loss(f, point.x, point.extra.start, radius=0.5, how=how)
-    assert "float32" in str(smoothness.dtype)
+    r = problem.compile(step, sweep=False)().astype(float)
+    np.testing.assert_allclose(np.linalg.norm(r.reshape(len(r), -1), axis=1), 0.5, rtol=4 * ROUNDING_UNIT[given])
 
 
 @pytest.mark.parametrize("dtype", HALF)
@@ -239,11 +241,15 @@ def test_numbers_a_sample_are_float32_and_right(methods, bridge, dtype):
     """Losses, divergences and penalties of half precision, against those of the same numbers in float64."""
     problem = Problem(cases.REGISTRY["digits-mlp"](), bridge, methods, dtype)
     wide = widened(problem)
-    for name, call in NUMBERS.items():
-        found, exact = (call(methods, each.at(*each.arrays)) for each in (problem, wide))
-        assert "float32" in str(found.dtype), name
-        found, exact = (bridge.to_numpy(numbers).astype(float) for numbers in (found, exact))
-        np.testing.assert_allclose(found, exact, rtol=0.05, err_msg=name)
+
+    def numbers(point):
+        found = {name: call(methods, point) for name, call in NUMBERS.items()}
+        assert point.x.dtype == wide.data["x"].dtype or all("float32" in str(each.dtype) for each in found.values())
+        return found
+
+    found, exact = (each.compile(numbers, sweep=False)() for each in (problem, wide))
+    for name in NUMBERS:
+        np.testing.assert_allclose(found[name], exact[name], rtol=0.05, err_msg=name)
 
 
 def divergence_of_neighbours(m, p):
@@ -276,12 +282,14 @@ NUMBERS = {
 @pytest.mark.parametrize("dtype", HALF)
 def test_perturbations_have_the_dtype_of_x(methods, bridge, dtype):
     problem = Problem(cases.REGISTRY["digits-mlp"](), bridge, methods, dtype)
-    wide = widened(problem)
-    for name, call in PERTURBATIONS.items():
-        found, exact = (call(methods, each.at(*each.arrays)) for each in (problem, wide))
-        assert dtype in str(found.dtype), name
-        rows = (bridge.to_numpy(r).astype(float).reshape(len(r), -1) for r in (found, exact))
-        assert cosines(*rows).min() >= COSINE, name
+
+    def perturbations(point):
+        found = {name: call(methods, point) for name, call in PERTURBATIONS.items()}
+        assert all(r.dtype == point.x.dtype for r in found.values())
+        return found
+
+    found, exact = (each.compile(perturbations, sweep=False)() for each in (problem, widened(problem)))
+    assert all(cosines(found[name], exact[name]).min() >= COSINE for name in PERTURBATIONS)
 
 
 PERTURBATIONS = {
@@ -314,5 +322,6 @@ def widened(problem):
     return wide
 
 
-def cosines(a, b):
+def cosines(*directions):
+    a, b = (r.astype(float).reshape(len(r), -1) for r in directions)
     return (a * b).sum(1) / np.maximum(np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1), 1e-300)

@@ -302,8 +302,8 @@ ATTACK = "attack: forward 1, input gradient 1; training on the perturbed inputs:
 PENALTY = "forward, shared with the loss, 1, input gradient 1, backward through both 4"
 PROBED = "forward, shared with the loss, 1, one probe's input gradient 1, backward through both 4"
 VIRTUAL = (
-    "clean forward, shared with the loss, 1, one power step: change of the logits 1, input gradient 1, perturbed forward"
-    " 1, backward through the clean and the perturbed pass 4"
+    "clean forward, shared with the loss, 1, one power step: change of the logits 1, input gradient 1, perturbed"
+    " forward 1, backward through the clean and the perturbed pass 4"
 )
 
 METHODS = {

@@ -1,4 +1,4 @@
-"""FGM's direction in half precision: of a sample that is certain as well, whose gradient is near the smallest number."""
+"""FGM's direction in half precision: of certain samples, too, whose gradients are near the smallest number."""
 
 import numpy as np
 

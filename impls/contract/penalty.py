@@ -45,9 +45,9 @@ def input_gradient_penalty(
         x: (B, *S).
         norm: which norm of the gradient.
         how: the way to the gradient.
-        xi: step of the difference, > 0, in units of x. None: ξ = ∛u·max(‖x‖₂, 1) a sample, u the larger rounding unit of
-            x and of the losses. For a loss that bends over distances of ‖x‖ the difference is wrong by (ξ/‖x‖)² and by
-            u‖x‖/ξ, relative to its size: at this ξ the two are equal.
+        xi: step of the difference, > 0, in units of x. None: ξ = ∛u·max(‖x‖₂, 1) a sample, u the larger rounding unit
+            of x and of the losses. For a loss that bends over distances of ‖x‖ the difference is wrong by (ξ/‖x‖)² and
+            by u‖x‖/ξ, relative to its size: at this ξ the two are equal.
         with_loss: also return the losses, which the penalty computes anyway: loss + weight·penalty then has one forward
             pass, where a call of its own for the loss pays for a second one and its backward pass.
 

@@ -43,7 +43,9 @@ def project(x, *, radius, norm="l2"):
         sizes = jnp.abs(rows)
         gaps = sizes.max(1, keepdims=True) - sizes  # to the largest: keeps its digits where x is far outside
         count = jnp.arange(1, rows.shape[1] + 1, dtype=rows.dtype)
-        level = ((jnp.sort(gaps, axis=1).cumsum(1) + radius) / count).min(1, keepdims=True)  # what is left of the largest
+        level = ((jnp.sort(gaps, axis=1).cumsum(1) + radius) / count).min(
+            1, keepdims=True
+        )  # what is left of the largest
         inside = sizes.sum(1, keepdims=True) <= radius
         nearest = jnp.where(inside, rows, jnp.sign(rows) * (level - gaps).clip(min=0))
     return nearest.reshape(x.shape).astype(x.dtype)
