@@ -9,7 +9,7 @@ from equivalence.calls.penalty import held_model
 from equivalence.oracle import pullbacks
 
 HOWS = ("fisher", "finite_difference", "exact")
-DIFFERENCE = {"how": "finite_difference", "xi": 0.01}
+DIFFERENCE: dict[str, Any] = {"how": "finite_difference", "xi": 0.01}
 
 
 def perturbation(words: str, case: str, **options: Any) -> Call:
