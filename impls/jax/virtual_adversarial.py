@@ -48,7 +48,7 @@ def _product(f, x, clean, xi, how):  # d -> Hd, up to a factor a sample, and the
 
     def difference(d):  # the gradient at r = 0 is 0, so the gradient at ξd is ξHd + O(ξ²)
         logits, vjp = jax.vjp(f, x + (step * d).astype(x.dtype))
-        return vjp(_largest_1(_softmax_change(clean, logits)).astype(logits.dtype))[0]
+        return vjp(_largest_1(_softmax_change(clean, logits), x).astype(logits.dtype))[0]
 
     return difference, clean
 
@@ -60,16 +60,17 @@ def _fisher_product(f, x, clean):  # Jᵀ(diag p - ppᵀ)J
     p = jax.nn.softmax(_wide(clean), axis=-1)
 
     def product(d):
-        change = _wide(jvp(_largest_1(d).astype(x.dtype))[0])  # Jd
+        change = _wide(jvp(_largest_1(d, x).astype(x.dtype))[0])  # Jd
         change = change - jnp.take_along_axis(change, p.argmax(-1, keepdims=True), -1)  # exact where p is nearly 1
-        return vjp(_largest_1(p * (change - (p * change).sum(-1, keepdims=True))).astype(logits.dtype))[0]
+        weights = _largest_1(p * (change - (p * change).sum(-1, keepdims=True)), x)
+        return vjp(weights.astype(logits.dtype))[0]
 
     return product, clean
 
 
-def _largest_1(x):  # a sample, or 0: half precision loses what is small
-    safe, largest = _scaled(x.reshape(x.shape[0], -1))
-    return jnp.where(largest == 0, 0, safe).reshape(x.shape)
+def _largest_1(array, x):  # for each sample of x, or 0: half precision loses what is small
+    safe, largest = _scaled(array.reshape(x.shape[0], -1))
+    return jnp.where(largest == 0, 0, safe).reshape(array.shape)
 
 
 def _softmax_change(clean, logits):  # q - p = p(e^ρ - 1), without cancellation where ρ = log q - log p is small

@@ -50,7 +50,7 @@ def _product(f, x, clean, xi, how):  # d -> Hd, up to a factor a sample, and the
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(point)
             logits = f(point)
-        change = tf.cast(_largest_1(_softmax_change(clean, logits)), logits.dtype)
+        change = tf.cast(_largest_1(_softmax_change(clean, logits), x), logits.dtype)
         return tape.gradient(logits, point, change, unconnected_gradients="zero")
 
     return difference, clean
@@ -69,18 +69,18 @@ def _fisher_product(f, x, clean):  # Jᵀ(diag p - ppᵀ)J
     p = tf.nn.softmax(_wide(clean))
 
     def product(d):
-        change = transposed.gradient(pulled, u, tf.cast(_largest_1(d), x.dtype), unconnected_gradients="zero")  # Jd
+        change = transposed.gradient(pulled, u, tf.cast(_largest_1(d, x), x.dtype), unconnected_gradients="zero")  # Jd
         change = _wide(change)
         change -= tf.gather(change, tf.argmax(p, -1)[:, None], batch_dims=1)  # exact where p is nearly 1
-        weights = _largest_1(p * (change - tf.reduce_sum(p * change, -1, keepdims=True)))
+        weights = _largest_1(p * (change - tf.reduce_sum(p * change, -1, keepdims=True)), x)
         return tape.gradient(logits, x, tf.cast(weights, logits.dtype), unconnected_gradients="zero")
 
     return product, clean
 
 
-def _largest_1(x):  # a sample, or 0: half precision loses what is small
-    safe, largest = _scaled(tf.reshape(x, (tf.shape(x)[0], -1)))
-    return tf.reshape(tf.where(largest == 0, tf.zeros_like(safe), safe), tf.shape(x))
+def _largest_1(array, x):  # for each sample of x, or 0: half precision loses what is small
+    safe, largest = _scaled(tf.reshape(array, (tf.shape(x)[0], -1)))
+    return tf.reshape(tf.where(largest == 0, tf.zeros_like(safe), safe), tf.shape(array))
 
 
 def _softmax_change(clean, logits):  # q - p = p(e^ρ - 1), without cancellation where ρ = log q - log p is small

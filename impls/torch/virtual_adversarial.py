@@ -49,7 +49,7 @@ def _product(f, x, clean, xi, how):  # d -> Hd, up to a factor a sample, and the
 
     def difference(d):  # the gradient at r = 0 is 0, so the gradient at ξd is ξHd + O(ξ²)
         logits, vjp = torch.func.vjp(f, x + (step * d).to(x.dtype))
-        return vjp(_largest_1(_softmax_change(clean, logits)).to(logits.dtype))[0]
+        return vjp(_largest_1(_softmax_change(clean, logits), x).to(logits.dtype))[0]
 
     return difference, clean
 
@@ -62,16 +62,17 @@ def _fisher_product(f, x, clean):  # Jᵀ(diag p - ppᵀ)J
     p = torch.softmax(_wide(clean), -1)
 
     def product(d):
-        change = _wide(jvp(_largest_1(d).to(x.dtype))[0])  # Jd
+        change = _wide(jvp(_largest_1(d, x).to(x.dtype))[0])  # Jd
         change = change - change.gather(-1, p.argmax(-1, keepdim=True))  # exact where p is nearly 1
-        return vjp(_largest_1(p * (change - (p * change).sum(-1, keepdim=True))).to(logits.dtype))[0]
+        weights = _largest_1(p * (change - (p * change).sum(-1, keepdim=True)), x)
+        return vjp(weights.to(logits.dtype))[0]
 
     return product, clean
 
 
-def _largest_1(x):  # a sample, or 0: half precision loses what is small
-    safe, largest = _scaled(x.reshape(x.shape[0], -1))
-    return torch.where(largest == 0, 0, safe).reshape(x.shape)
+def _largest_1(array, x):  # for each sample of x, or 0: half precision loses what is small
+    safe, largest = _scaled(array.reshape(x.shape[0], -1))
+    return torch.where(largest == 0, 0, safe).reshape(array.shape)
 
 
 def _softmax_change(clean, logits):  # q - p = p(e^ρ - 1), without cancellation where ρ = log q - log p is small
