@@ -1,12 +1,13 @@
 import tensorflow as tf
 
 from impls.checks import checked
-from impls.tensorflow.norms import _wide, project, steepest
+from impls.tensorflow.norms import _number, _wide, project, steepest
 
 
 @checked
 def fgm(loss, x, *, radius, norm="l2", scope="sample"):
-    return tf.stop_gradient(tf.cast(radius * steepest(_gradient(loss, x), norm=norm, scope=scope), x.dtype))
+    direction = steepest(_gradient(loss, x), norm=norm, scope=scope)
+    return tf.stop_gradient(tf.cast(_number(radius, direction) * direction, x.dtype))
 
 
 @checked
@@ -38,7 +39,7 @@ def freelb_loss(loss, x, start, *, radius, step, steps, norm="l2"):
             value = loss(x + r)  # one forward pass for the loss and the ascent
         scale = _scale(value)
         gradient = tf.stop_gradient(_unscaled(tape.gradient(value, r, scale, unconnected_gradients="zero"), scale))
-        r = project(_wide(r) + step * steepest(gradient, norm=norm), radius=radius, norm=norm)
+        r = project(_wide(r) + _number(step, gradient) * steepest(gradient, norm=norm), radius=radius, norm=norm)
         r = tf.stop_gradient(tf.cast(r, x.dtype))
         values.append(value)
     return tf.reduce_mean(tf.stack(values), 0), r  # (B,), (B, *S)

@@ -2,7 +2,7 @@ import tensorflow as tf
 
 from impls.checks import checked
 from impls.tensorflow.adversarial import _gradient, _scale
-from impls.tensorflow.norms import _wide, steepest
+from impls.tensorflow.norms import _number, _wide, steepest
 
 
 @checked
@@ -26,11 +26,12 @@ def perturb_table(loss, table, *, radius, norm="l2"):
     gradient = tape.gradient(value, table, tf.ones_like(value) * scale, unconnected_gradients="zero")  # (V, D)
     gradient = _wide(tf.convert_to_tensor(gradient))  # where it is sparse: adds up what repeated tokens get
     direction = steepest(gradient / tf.cast(scale, gradient.dtype), norm=norm, scope="tensor")
-    return tf.stop_gradient(tf.cast(radius * direction, table.dtype))
+    return tf.stop_gradient(tf.cast(_number(radius, direction) * direction, table.dtype))
 
 
 @checked
 def perturb_output(loss, x, mask, *, radius, norm="l2", scope="sample"):
     gradient = _gradient(loss, x)  # (B, T, D)
     gradient *= tf.cast(mask, gradient.dtype)[:, :, None]
-    return tf.stop_gradient(tf.cast(radius * steepest(gradient, norm=norm, scope=scope), x.dtype))
+    direction = steepest(gradient, norm=norm, scope=scope)
+    return tf.stop_gradient(tf.cast(_number(radius, direction) * direction, x.dtype))

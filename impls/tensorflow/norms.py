@@ -34,6 +34,7 @@ def steepest(x, *, norm="l2", scope="sample"):
 @checked
 def project(x, *, radius, norm="l2"):
     rows = tf.reshape(_wide(x), (tf.shape(x)[0], -1))  # (B, n)
+    radius = _number(radius, rows)
     if norm == "linf":
         nearest = tf.clip_by_value(rows, -radius, radius)
     elif norm == "l2":
@@ -53,6 +54,10 @@ def _wide(x):  # half precision is computed with in float32
     return tf.cast(x, tf.float32) if x.dtype.size < 4 else x
 
 
+def _number(number, like):  # one that is a tensor, of another dtype perhaps; Python's own fit any
+    return tf.cast(number, like.dtype) if tf.is_tensor(number) else number
+
+
 def _scaled(rows):  # divided by their largest entries, which are held fixed; ones where all are 0: no root of 0
     largest = tf.reduce_max(tf.abs(tf.stop_gradient(rows)), 1, keepdims=True)  # (B, 1)
     zero, ones = largest == 0, tf.ones_like(largest)
@@ -63,4 +68,4 @@ def _scaled(rows):  # divided by their largest entries, which are held fixed; on
 def _step(xi, x, values, order):  # None: where an error of (ξ/size)^order is as large as rounding's u·size/ξ
     u = max(float(ml_dtypes.finfo(array.dtype.as_numpy_dtype).eps) / 2 for array in (x, values))
     size = tf.reshape(tf.maximum(l2_norm(_wide(x)), 1), (-1, *[1] * (x.shape.rank - 1)))
-    return u ** (1 / (order + 1)) * size if xi is None else xi * tf.ones_like(size)  # (B, 1, ..., 1)
+    return u ** (1 / (order + 1)) * size if xi is None else _number(xi, size) * tf.ones_like(size)  # (B, 1, ..., 1)

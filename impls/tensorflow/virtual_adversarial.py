@@ -3,7 +3,7 @@ import tensorflow as tf
 from impls.checks import checked
 from impls.tensorflow.curvature import hvp
 from impls.tensorflow.losses import entropy, kl_divergence
-from impls.tensorflow.norms import _scaled, _step, _wide, unit
+from impls.tensorflow.norms import _number, _scaled, _step, _wide, unit
 
 
 @checked
@@ -30,7 +30,7 @@ def _iterated(product, x, start, radius, steps):
     direction = unit(_wide(start))
     for _ in range(steps):
         direction = unit(_wide(product(direction)))
-    return tf.stop_gradient(tf.cast(radius * direction, x.dtype))
+    return tf.stop_gradient(tf.cast(_number(radius, direction) * direction, x.dtype))
 
 
 def _product(f, x, clean, xi, how):  # d -> Hd, up to a factor a sample, and the clean logits
