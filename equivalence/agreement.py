@@ -24,7 +24,8 @@ from equivalence.usages import Usage
 
 MOVEMENT, MOVES = 1e-6, 2
 FEW = 2  # cases that are sooner measured without compiling for them
-UNDERFLOW = {unit: float(np.finfo(dtype).smallest_normal) for dtype, unit in ROUNDING_UNIT.items()}
+SMALLEST_NORMAL = {"float64": 2.0**-1022, "float32": 2.0**-126, "float16": 2.0**-14, "bfloat16": 2.0**-126}
+UNDERFLOW = {unit: SMALLEST_NORMAL[dtype] for dtype, unit in ROUNDING_UNIT.items()}
 Raw = Mapping[str, Any]
 References = tuple[tuple[np.ndarray, np.ndarray], tuple[float, float]]  # value and gradient, and scales of errors
 KEPT = 32  # signed errors that are stored, so that two frameworks can be compared without either of them

@@ -124,7 +124,7 @@ def penalties_of_the_gradient(m: SimpleNamespace, bridge: ModuleType) -> Methods
     """Norms of a differentiable gradient."""
 
     def input_gradient_penalty(
-        loss: Any, x: Array, *, norm: str = "l2_squared", how: str = "double_backward", xi: float = 0.01
+        loss: Any, x: Array, *, norm: str = "l2_squared", how: str = "double_backward", xi: float | None = None
     ) -> Array:
         if how != "double_backward" or norm == "l1":
             return m.input_gradient_penalty(loss, x, norm=norm, how=how, xi=xi)
@@ -150,7 +150,7 @@ def forward_over_reverse(m: SimpleNamespace, bridge: ModuleType) -> Methods:
     """A derivative of the gradient along itself, where the reference goes backwards twice."""
 
     def input_gradient_penalty(
-        loss: Any, x: Array, *, norm: str = "l2_squared", how: str = "double_backward", xi: float = 0.01
+        loss: Any, x: Array, *, norm: str = "l2_squared", how: str = "double_backward", xi: float | None = None
     ) -> Array:
         other = "forward_over_reverse" if how == "double_backward" else how
         return m.input_gradient_penalty(loss, x, norm=norm, how=other, xi=xi)
@@ -187,9 +187,9 @@ def step_by_step(m: SimpleNamespace, bridge: ModuleType) -> Methods:
         start: Array,
         *,
         radius: Any,
-        xi: float = 0.01,
+        xi: float | None = None,
         steps: int = 1,
-        how: str = "finite_difference",
+        how: str = "fisher",
     ) -> Array:
         for _ in range(steps):
             start = m.vat_perturbation(f, x, start, radius=1.0, xi=xi, how=how)
@@ -217,9 +217,9 @@ def divergence_by_hand(m: SimpleNamespace, bridge: ModuleType) -> Methods:
         start: Array,
         *,
         radius: Any,
-        xi: float = 0.01,
+        xi: float | None = None,
         steps: int = 1,
-        how: str = "finite_difference",
+        how: str = "fisher",
         entropy_weight: float = 0.0,
     ) -> Array:
         r = m.vat_perturbation(f, x, start, radius=radius, xi=xi, steps=steps, how=how)

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 KEPT = 512  # numbers of an array that a measurement stores
-ROUNDING_UNIT = {"float64": 2.0**-53, "float32": 2.0**-24}
+ROUNDING_UNIT = {"float64": 2.0**-53, "float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}
+FULL, HALF = ("float64", "float32"), ("bfloat16", "float16")
 
 
 def ladder(first: int, last: int) -> np.ndarray:

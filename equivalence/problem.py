@@ -66,10 +66,11 @@ class Problem:
         """A framework's array: floating-point numbers take the problem's dtype, whole ones that of its own losses."""
         value = np.asarray(value)
         if value.dtype.kind == "f":
-            value = value.astype(self.dtype)
+            value = value.astype(np.float32 if self.dtype == "bfloat16" else self.dtype)  # NumPy has no bfloat16
         elif value.dtype.kind == "i":
             value = value.astype(np.promote_types(value.dtype, self.bridge.INTEGERS))
-        return self.bridge.from_numpy(value, self.device)
+        array = self.bridge.from_numpy(value, self.device)
+        return self.bridge.cast(array, self.dtype) if value.dtype.kind == "f" and self.dtype == "bfloat16" else array
 
     def in_dtype(self, dtype: str) -> "Problem":
         """The same problem in another precision."""

@@ -360,6 +360,12 @@ USAGES = (
         applies=has_classes,
     ),
     Usage(
+        "vat_loss finite_difference",
+        "vat_loss",
+        lambda m, p: m.vat_loss(p.f, p.x, p.extra.start, radius=0.5, how="finite_difference", xi=0.01),
+        applies=has_classes,
+    ),
+    Usage(
         "vat_loss dropout",
         "vat_loss",
         lambda m, p: m.vat_loss(Masked(p.f, p.extra.masks[0]), p.x, p.extra.start, radius=0.5),

@@ -11,6 +11,7 @@ import functools
 import importlib
 import inspect
 import math
+import re
 import sys
 import types
 from collections.abc import Callable, Iterator
@@ -21,6 +22,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from impls.contract.types import Count, Interval, Returns, Shape, Tree
 
+COMPUTED_IN = re.compile(r"(bfloat16|float16|float32|float64)\b")  # in a dtype's name
 WITHIN = ContextVar("WITHIN", default=False)  # a method whose arguments have been checked
 # Names of the methods that are entered, where somebody asks: whether other people's code falls back on them.
 ENTERED: ContextVar[set[str] | None] = ContextVar("ENTERED", default=None)
@@ -119,10 +121,11 @@ class Call:
         """Shape and dtype; where there are values and the contract asks for it, their range too."""
         if not hasattr(value, "shape") or not hasattr(value, "dtype"):
             raise TypeError(f"{name}: got a {type(value).__name__}, expected an array ({wanted.sizes}), floating point")
-        if wanted.kind == "floating" and "float" not in str(value.dtype):
+        if wanted.kind == "floating" and not COMPUTED_IN.search(str(value.dtype)):
             raise TypeError(
-                f"{name}: got {value.dtype}, expected floating point. Perturbations need real inputs; for integer"
-                " tokens perturb the embedding's output"
+                f"{name}: got {value.dtype}, expected floating point of 16 bits or more: bfloat16, float16, float32 or"
+                " float64. Perturbations need real inputs; for integer tokens perturb the embedding's output. float8 is"
+                " for storage: convert it first"
             )
         self.check_shape(name, value, wanted.sizes)
         if wanted.softmax:

@@ -76,7 +76,7 @@ def appended(line):
 
 
 BROKEN = {
-    "drifted default": ("impls/jax/virtual_adversarial.py", replaced("xi=0.01", "xi=1e-6"), "xi=1e-06"),
+    "drifted default": ("impls/jax/virtual_adversarial.py", replaced("xi=None", "xi=1e-6"), "xi=1e-06"),
     "renamed parameter": ("impls/torch/noise.py", replaced("noise", "z"), "noisy_loss(loss, x, z)"),
     "positional option": (
         "impls/tensorflow/adversarial.py",

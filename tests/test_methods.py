@@ -42,7 +42,7 @@ def test_norm_of_zero_has_gradient_zero(bridge, methods, p):
     assert not bridge.to_numpy(methods.unit(zero)).any()
 
 
-@pytest.mark.parametrize("how", ["finite_difference", "exact"])
+@pytest.mark.parametrize("how", ["fisher", "finite_difference", "exact"])
 def test_vat_of_a_constant_model_is_zero(bridge, methods, p, how):
     constant = {"weight": p.array(zeros(CLASSES, WIDTH)), "bias": p.array(zeros(CLASSES))}
 
@@ -214,6 +214,7 @@ PERTURBATIONS = {
     "fgm l2": lambda m, p, f, loss: m.fgm(loss, p.x, radius=1.0),
     "fgm raw": lambda m, p, f, loss: m.fgm(loss, p.x, radius=1.0, norm="raw"),
     "vat": lambda m, p, f, loss: m.vat_perturbation(f, p.x, p.other, radius=1.0),
+    "vat differences": lambda m, p, f, loss: m.vat_perturbation(f, p.x, p.other, radius=1.0, how="finite_difference"),
     "vat exact": lambda m, p, f, loss: m.vat_perturbation(f, p.x, p.other, radius=1.0, how="exact"),
     "top eigenvector": lambda m, p, f, loss: m.top_eigenpair(loss, p.x, p.other, steps=2)[1],
     "lanczos vector": lambda m, p, f, loss: m.top_eigenpair(loss, p.x, p.other, steps=2, how="lanczos")[1],

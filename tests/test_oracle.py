@@ -792,7 +792,7 @@ def methods(p):
         method(f"top_eigenpair {how}", lambda m, how=how: m.top_eigenpair(loss, p.x, start, steps=1, how=how)[0])(
             lambda params, x, vector=vector: bent(losses(params), x, vector)
         )
-    for how in ("finite_difference", "exact"):
+    for how in ("fisher", "finite_difference", "exact"):
         r = values.vat_perturbation(p.f, p.x, start, radius=0.5, how=how)
         method(f"vat_loss {how}", lambda m, how=how: m.vat_loss(p.f, p.x, start, radius=0.5, how=how))(
             lambda params, x, r=r: kl(clean, p.forward(params, x + r))
@@ -974,20 +974,21 @@ def test_lanczos_treats_each_sample_by_itself():
     np.testing.assert_allclose(value, spectra[[0, 1], np.abs(spectra).argmax(1)], rtol=1e-12)
 
 
-@pytest.mark.parametrize("how", ["finite_difference", "exact"])
+@pytest.mark.parametrize("how", ["fisher", "finite_difference", "exact"])
 def test_virtual_adversarial_directions(how):
+    """The Fisher product against the divergence's own second derivative."""
     p = problem("mlp")
     start, params, x = np.random.default_rng(11).standard_normal(p.x.shape), precise(p.params), precise(p.x)
     clean, direction = p.forward(params, x), precise(start)
     divergence = lambda r: kl(clean, p.forward(params, x + r))  # noqa: E731
     for _ in range(3):
         direction = direction / ((direction**2).sum(1, keepdims=True) ** mpmath.mpf("0.5"))
-        if how == "exact":
+        if how != "finite_difference":
             direction = sloped(lambda r: gradients(divergence, r), 0 * x, direction)
         else:
             direction = gradients(divergence, mpmath.mpf(0.01) * direction)
     exact = direction / ((direction**2).sum(1, keepdims=True) ** mpmath.mpf("0.5")) / 2
-    ours = values.vat_perturbation(p.f, p.x, start, radius=0.5, steps=3, how=how)
+    ours = values.vat_perturbation(p.f, p.x, start, radius=0.5, steps=3, how=how, xi=0.01)
     assert close(ours, exact)
 
 
@@ -1281,7 +1282,7 @@ def test_zero_gradients_give_zero_perturbations_and_finite_penalties():
         assert (values.fgm(loss, p.x, radius=1.0, norm=norm) == 0).all()
     for norm in SIZES:
         assert (values.pgd(loss, p.x, 0 * p.x, radius=1.0, step=0.5, steps=2, norm=norm) == 0).all()
-    for how in ("finite_difference", "exact"):
+    for how in ("fisher", "finite_difference", "exact"):
         assert (values.vat_perturbation(f, p.x, p.x, radius=1.0, how=how) == 0).all()
         assert (values.vat_loss(f, p.x, p.x, radius=1.0, how=how) == 0).all()
     for norm in ("l2_squared", "l2", "l1"):

@@ -164,7 +164,8 @@ def test_virtual_adversarial_training_is_vat_loss(target, steps, entropy_weight)
         now, held = perturbed(params, x, target), jax.lax.stop_gradient(params)
         start = jax.random.normal(key, now.shape, now.dtype)
         if target is None:
-            return cross_entropy(logits(x), labels) + 0.8 * vat_loss(logits, x, start, **options)
+            smoothness = vat_loss(logits, x, start, how="finite_difference", **options)
+            return cross_entropy(logits(x), labels) + 0.8 * smoothness
         fixed = jax.lax.stop_gradient(now)
         clean, direction = logits(fixed, held), unit(start, scope="tensor")
         for _ in range(steps):

@@ -131,6 +131,12 @@ def table_penalty(point):
     return tf.reduce_sum(tf.convert_to_tensor(tape.gradient(mean, point.x)) ** 2)
 
 
+def smoothness(point, start, xi=0.01, **options):
+    """`vat_loss` as `virtual_adversarial_training` has it, by differences."""
+    f, x = point.outputs, point.x
+    return vat_loss(f, x, start, radius=0.3, how="finite_difference", xi=xi, **options)
+
+
 def table_vat(point):
     """One power step on one vector, the table."""
     clean, direction = tf.stop_gradient(point.outputs(point.x)), unit(start_of(point.x.shape), scope="tensor")
@@ -202,21 +208,19 @@ OBJECTIVES = {
     "VAT": (
         "input",
         lambda *at, **where: virtual_adversarial_training(*at, radius=0.3, weight=2.0, seed=3, **where),
-        lambda p: p.loss(p.x) + 2 * vat_loss(p.outputs, p.x, start_of(p.x.shape, 3), radius=0.3),
+        lambda p: p.loss(p.x) + 2 * smoothness(p, start_of(p.x.shape, 3)),
     ),
     "VAT+EntMin, two steps": (
         "output",
         lambda *at, **where: virtual_adversarial_training(
             *at, radius=0.3, steps=2, xi=0.1, entropy_weight=0.5, **where
         ),
-        lambda p: (
-            p.loss(p.x) + vat_loss(p.outputs, p.x, start_of(p.x.shape), radius=0.3, steps=2, xi=0.1, entropy_weight=0.5)
-        ),
+        lambda p: p.loss(p.x) + smoothness(p, start_of(p.x.shape), steps=2, xi=0.1, entropy_weight=0.5),
     ),
     "VAT, embedded": (
         "output of the embedding",
         lambda *at, **where: virtual_adversarial_training(*at, radius=0.3, **where),
-        lambda p: p.loss(p.x) + vat_loss(p.outputs, p.x, start_of(p.x.shape), radius=0.3),
+        lambda p: p.loss(p.x) + smoothness(p, start_of(p.x.shape)),
     ),
     "VAT, table": (
         "table",

@@ -307,7 +307,8 @@ def test_virtual_step_is_vat_loss(site, steps, entropy_weight):
     def objective(params, start):
         # r is held fixed, and x + r is differentiated through: the embedding is trained by the second pass, too.
         logits = f(params, at(params))
-        return LOSS(logits, labels) + 0.8 * vat_loss(lambda x: f(params, x), at(params), start, **options)
+        smoothness = vat_loss(lambda x: f(params, x), at(params), start, how="finite_difference", **options)
+        return LOSS(logits, labels) + 0.8 * smoothness
 
     start = gaussian(3, at(parameters(model)).shape, like=at(parameters(model)))
     wanted = descended(model, lambda params: objective(params, start))

@@ -23,6 +23,9 @@ CALLS = {usage.name: usage.call for usage in (*DIRECT, *USAGES) if usage.method 
     "laplacian exact": lambda m, p: m.laplacian(p.loss, p.x),
     "laplacian forward": lambda m, p: m.laplacian(p.loss, p.x, how="forward", probes=p.extra.probes[:1]),
     "jacobian_penalty weighted": lambda m, p: m.jacobian_penalty(p.f, p.x, weights=p.extra.class_weights),
+    "vat_loss differences": lambda m, p: m.vat_loss(
+        p.f, p.x, p.extra.start, radius=0.5, how="finite_difference", xi=None
+    ),
     "vat_loss exact": lambda m, p: m.vat_loss(p.f, p.x, p.extra.start, radius=0.5, how="exact"),
     "penalty forward over reverse": penalty("forward_over_reverse", "l2"),
     "penalty by differences": penalty("finite_difference", "l1"),

@@ -302,8 +302,8 @@ ATTACK = "attack: forward 1, input gradient 1; training on the perturbed inputs:
 PENALTY = "forward, shared with the loss, 1, input gradient 1, backward through both 4"
 PROBED = "forward, shared with the loss, 1, one probe's input gradient 1, backward through both 4"
 VIRTUAL = (
-    "clean forward, shared with the loss, 1, one power step: forward 1, input gradient 1, perturbed forward 1,"
-    " backward through the clean and the perturbed pass 4"
+    "clean forward, shared with the loss, 1, one power step: change of the logits 1, input gradient 1, perturbed"
+    " forward 1, backward through the clean and the perturbed pass 4"
 )
 
 METHODS = {
@@ -483,7 +483,7 @@ METHODS = {
             Method(
                 virtual(f"vat-{steps}", steps=steps),
                 Passes(2 + steps, steps, 2),
-                f"clean forward, shared with the loss, 1, power steps: forward {steps}, input gradient {steps},"
+                f"clean forward, shared with the loss, 1, power steps: change {steps}, input gradient {steps},"
                 " perturbed forward 1, backward through the clean and the perturbed pass 4",
                 ("start",),
                 swept=True,
@@ -491,6 +491,13 @@ METHODS = {
             for steps in (1, 3, 10, 30)
         ),
         Method(virtual("vat entropy", entropy_weight=1.0), Passes(3, 1, 2), VIRTUAL, ("start",)),
+        Method(
+            virtual("vat finite_difference", how="finite_difference"),
+            Passes(3, 1, 2),
+            "clean forward, shared with the loss, 1, one power step: forward 1, input gradient 1, perturbed forward 1,"
+            " backward through the clean and the perturbed pass 4",
+            ("start",),
+        ),
         Method(
             virtual("vat exact", how="exact"),
             Passes(2 + 2, 1 + 1, 2, first_layer=-1),

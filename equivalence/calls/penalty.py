@@ -37,6 +37,8 @@ def gradient_penalty(words: str, case: str, exact: bool = False, with_loss: bool
         return pullbacks.input_gradient_penalty(p.loss, p.x, **options)
 
     more = {"with_loss": True} if with_loss else {}
+    if options.get("how") == "finite_difference":
+        options = {"xi": 0.01} | options
     return Call(
         "input_gradient_penalty",
         joined([words] + ["with the loss"] * with_loss),

@@ -1,4 +1,4 @@
-"""Calls of virtual adversarial training: both ways, one step to fifty, steps of the difference, logits, entropy."""
+"""Calls of virtual adversarial training: every way, one step to fifty, steps of the difference, logits, entropy."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,7 +8,8 @@ from equivalence.calls.closures import OTHER, RADIUS, SIZES, Times, after_a_chan
 from equivalence.calls.penalty import held_model
 from equivalence.oracle import pullbacks
 
-HOWS = ("finite_difference", "exact")
+HOWS = ("fisher", "finite_difference", "exact")
+DIFFERENCE: dict[str, Any] = {"how": "finite_difference", "xi": 0.01}
 
 
 def perturbation(words: str, case: str, **options: Any) -> Call:
@@ -46,12 +47,12 @@ def perturbation_calls() -> Iterator[Call]:
     for how in HOWS:
         yield perturbation(f"{how}, 3 steps", "call-vectors", how=how, steps=3, xi=0.1)
         for case in ("call-vectors", "call-images", "call-matrices"):
-            yield perturbation(how, case, how=how)
+            yield perturbation(how, case, how=how, xi=0.01)
     for case in ("call-many", "call-volumes", "call-numbers", "call-one"):
         yield perturbation("", case)
     yield perturbation("50 steps", "call-volumes", steps=50)  # where the 50th still turns it
     for xi in (1e-3, 1.0):
-        yield perturbation(f"xi {xi}", "call-vectors", xi=xi)
+        yield perturbation(f"xi {xi}", "call-vectors", how="finite_difference", xi=xi)
     yield perturbation("radius 0", "call-vectors", radius=0.0)
     yield perturbation("2 steps", "call-matrices", steps=2)
     yield Call(
@@ -100,7 +101,7 @@ def smoothness_beside_another_pass() -> Call:
 
     By differences: of an exact product of the Fisher matrix and one of the Hessian, which differ then, both are right.
     """
-    options: dict[str, Any] = {"radius": 0.5, "entropy_weight": 0.5}
+    options: dict[str, Any] = {"radius": 0.5, "entropy_weight": 0.5} | DIFFERENCE
 
     def call(m: Any, p: Any) -> Any:
         return m.vat_loss(p.f, p.x, p.extra.start, logits=Times(p.f, OTHER)(p.x), **options)
@@ -123,8 +124,9 @@ def smoothness_calls() -> Iterator[Call]:
     yield smoothness("20 steps", "call-volumes", steps=20)
     for case in ("call-many", "call-images", "call-numbers"):
         yield smoothness("", case)
+    yield smoothness("finite_difference", "call-images", **DIFFERENCE)
     for xi in (1e-3, 1.0):
-        yield smoothness(f"xi {xi}", "call-vectors", xi=xi)
+        yield smoothness(f"xi {xi}", "call-vectors", how="finite_difference", xi=xi)
 
 
 CALLS = (*perturbation_calls(), *smoothness_calls())

@@ -41,8 +41,8 @@ CLAIM = Claim(
     measure=measure,
     wrong={
         "one length for the whole batch": lambda m, bridge: {
-            "vat_perturbation": lambda f, x, start, radius, xi: (
-                radius * m.unit(m.vat_perturbation(f, x, start, radius=radius, xi=xi), scope="tensor")
+            "vat_perturbation": lambda f, x, start, radius: (
+                radius * m.unit(m.vat_perturbation(f, x, start, radius=radius), scope="tensor")
             )
         },
         "a reduced loss": lambda m, bridge: {

@@ -15,7 +15,7 @@ def measure(problem, reference):
 
     def divergences(point, radius, direction):
         given = methods.kl_divergence(problem.bridge.fixed(point.f(point.x)), point.f(point.x + radius * direction))
-        return given, methods.vat_loss(point.f, point.x, point.extra.start, radius=radius, xi=1.0)
+        return given, methods.vat_loss(point.f, point.x, point.extra.start, radius=radius)
 
     def part(which, direction):
         batch = reference.case.batch
@@ -30,7 +30,7 @@ def measure(problem, reference):
     run = problem.compile(divergences)
     directions = (
         oracle.values.unit(extra["vector"]),
-        oracle.values.vat_perturbation(point.f, point.x, extra["start"], radius=1.0, xi=1.0),
+        oracle.values.vat_perturbation(point.f, point.x, extra["start"], radius=1.0),
     )
     yield "along a direction", part(0, directions[0])
     yield "virtual adversarial", part(1, directions[1])

@@ -1,49 +1,54 @@
-"""VAT's finite difference is a Hessian-vector product up to O(ξ); what float32 leaves of it is reported."""
+"""VAT's ways to a Hessian-vector product: exactly, or up to O(ξ); what lower precisions leave of them is reported."""
 
 import numpy as np
 
 from equivalence import oracle
 from equivalence.claim import Claim
-from equivalence.measure import bound, equal, ladder, order
-from equivalence.parts.divergence import difference_expansion, misread, stretch
+from equivalence.measure import HALF, bound, equal, ladder, order
+from equivalence.parts.divergence import difference_expansion, differenced, misread, stretch
 
 STEPS, TAIL = ladder(4, -20), ladder(-42, -44)
-COSINE = 0.99  # of float32's direction at the default ξ with the exact one
+COSINE = 0.99  # of a direction in lower precision with the exact one
 
 
-def directions(problem, **options):
-    """ξ -> unit perturbations (B, n) after one power step, by the difference over ξ and with the options."""
+def directions(problem, *ways):
+    """ξ -> unit perturbations (B, n) after one power step, by the difference over ξ and with other options."""
 
-    def both(point, xi):
-        arguments = (point.f, point.x, point.extra.start)
-        return [problem.methods.vat_perturbation(*arguments, radius=1.0, **how) for how in ({"xi": xi}, options)]
+    def each(point, xi):
+        arguments, difference = (point.f, point.x, point.extra.start), {"how": "finite_difference", "xi": xi}
+        return [problem.methods.vat_perturbation(*arguments, radius=1.0, **way) for way in (difference, *ways)]
 
-    run = problem.compile(both)
+    run = problem.compile(each)
     return lambda xi: [found.reshape(len(found), -1) for found in run(xi)]
 
 
 def measure(problem, reference):
     start = oracle.values.unit(reference.case.extra["start"])
     exact, coefficient = difference_expansion(reference.point, start)
-    run, in_float32 = directions(problem, how="exact"), directions(problem.in_dtype("float32"))
+    run = directions(problem, {"how": "exact"}, {"how": "fisher"})
+    in_float32 = directions(problem.in_dtype("float32"), {}, {"how": "finite_difference"})
 
     def residuals(steps):
-        return np.stack([xi * np.subtract(*run(xi)).ravel() for xi in steps])
+        return np.stack([xi * np.subtract(*run(xi)[:2]).ravel() for xi in steps])
 
     def cosine(found):
         return ((found * exact).sum(1) / np.maximum(np.linalg.norm(found.astype(float), axis=1), 1e-300)).min()
 
     yield "order", order(residuals, STEPS, TAIL, 2, coefficient.ravel(), scale=1.0)
-    yield "exact product", equal(run(1.0)[1], exact, stretch(reference.point, start))
+    for name, found in zip(("exact product", "Fisher product"), run(1.0)[1:], strict=True):
+        yield name, equal(found, exact, stretch(reference.point, start))
     steps = 10.0 ** np.arange(-7, 2)
     sweep = {"xi": steps.tolist(), "cosines": [float(cosine(in_float32(xi)[0])) for xi in steps]}
-    yield "float32 at the default ξ", bound(cosine(in_float32(1.0)[1]), COSINE) | sweep
+    yield "float32 at the default ξ", bound(cosine(in_float32(1.0)[2]), COSINE) | sweep
+    yield "float32", bound(cosine(in_float32(1.0)[1]), COSINE)
+    for dtype in HALF:
+        yield dtype, bound(cosine(directions(problem.in_dtype(dtype), {})(1.0)[1]), COSINE)
 
 
 CLAIM = Claim(
     id="D3",
-    title="VAT's finite difference is the Hessian-vector product, to O(ξ), and survives float32 at the default ξ",
-    formula="∇ᵣKL at ξd, divided by ξ, is Hd + O(ξ)",
+    title="VAT's power step is the Hessian-vector product, by a difference to O(ξ), and survives half precision",
+    formula="Hd = Jᵀ(diag p - ppᵀ)Jd; ∇ᵣKL at ξd, divided by ξ, is Hd + O(ξ)",
     source="Miyato et al. 2018, eq. 12",
     methods=("vat_perturbation",),
     cases=("tanh-mlp", "digits-mlp"),
@@ -51,6 +56,12 @@ CLAIM = Claim(
     wrong={
         "the base point stands at distance 1": lambda m, bridge: misread(m, lambda xi: 1.0),
         "ξ is a millionth of what was asked": lambda m, bridge: misread(m, lambda xi: 1e-6 * xi),
+        "a ξ of float32 in half precision": lambda m, bridge: {
+            "vat_perturbation": lambda f, x, start, radius, how="finite_difference", xi=0.004: m.vat_perturbation(
+                f, x, start, radius=radius, how=how, xi=xi
+            )
+        },
+        "the change of logits is a difference in half precision": differenced,
         "the start is returned": lambda m, bridge: {
             "vat_perturbation": lambda f, x, start, radius, **options: radius * m.unit(start)
         },

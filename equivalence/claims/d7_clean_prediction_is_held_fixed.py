@@ -6,7 +6,7 @@ from equivalence import oracle
 from equivalence.claim import Claim
 from equivalence.measure import differs, equal
 
-OPTIONS = {"radius": 2.0, "xi": 1.0}
+OPTIONS = {"radius": 2.0}
 
 
 def measure(problem, reference):

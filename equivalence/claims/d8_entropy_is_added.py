@@ -11,7 +11,7 @@ def measure(problem, reference):
     methods, point, weight = problem.methods, reference.point, 0.75
 
     def virtual(**options):
-        return lambda point: methods.vat_loss(point.f, point.x, point.extra.start, radius=1.0, xi=1.0, **options)
+        return lambda point: methods.vat_loss(point.f, point.x, point.extra.start, radius=1.0, **options)
 
     objectives = {
         "sum": virtual(entropy_weight=weight),

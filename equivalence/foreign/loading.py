@@ -18,7 +18,7 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 from equivalence.foreign.limit import Overtime, limited
-from equivalence.measure import ROUNDING_UNIT
+from equivalence.measure import FULL, ROUNDING_UNIT
 from equivalence.protocol import Complaint
 from impls.contract import MODULES
 
@@ -43,7 +43,7 @@ def stubs() -> dict[str, FunctionType]:
 class Scope:
     """What a file offers: the dtypes that its functions take, and whether their results can be differentiated."""
 
-    dtypes: tuple[str, ...] = tuple(ROUNDING_UNIT)
+    dtypes: tuple[str, ...] = FULL  # half precision where the file says so
     gradients: bool = True
 
 

@@ -102,7 +102,7 @@ def first_number_of_classes(m, bridge):
 def first_difference(m, bridge):
     kept = {}
 
-    def vat_perturbation(f, x, start, *, xi=0.01, **options):
+    def vat_perturbation(f, x, start, *, xi=None, **options):
         return m.vat_perturbation(f, x, start, xi=kept.setdefault("xi", xi), **options)
 
     return {"vat_perturbation": vat_perturbation}

@@ -109,11 +109,11 @@ def few_iterations(m, bridge):
 
 @mistake("vat_perturbation: ξ is halved at every step", "xi decayed in the loop, as step sizes are")
 def decayed_difference(m, bridge):
-    def vat_perturbation(f, x, start, *, radius, xi=0.01, steps=1, how="finite_difference"):
-        if steps < 3 or how == "exact":
+    def vat_perturbation(f, x, start, *, radius, xi=None, steps=1, how="fisher"):
+        if steps < 3 or how != "finite_difference" or xi is None:
             return m.vat_perturbation(f, x, start, radius=radius, xi=xi, steps=steps, how=how)
         for _ in range(steps):
-            start = m.vat_perturbation(f, x, start, radius=1.0, xi=xi)
+            start = m.vat_perturbation(f, x, start, radius=1.0, xi=xi, how=how)
             xi = xi / 2
         return radius * start
 

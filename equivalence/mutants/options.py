@@ -73,8 +73,8 @@ def l1_ascent_in_the_l2_ball(m, bridge):
 
 @mistake("input_gradient_penalty: ξ is always 0.01", "an option that is not passed on")
 def difference_of_one_step(m, bridge):
-    def input_gradient_penalty(loss, x, *, xi=0.01, **options):
-        return m.input_gradient_penalty(loss, x, **options)
+    def input_gradient_penalty(loss, x, *, xi=None, **options):
+        return m.input_gradient_penalty(loss, x, xi=0.01, **options)
 
     return {"input_gradient_penalty": input_gradient_penalty}
 
@@ -83,12 +83,12 @@ def difference_of_one_step(m, bridge):
     "input_gradient_penalty: the loss at x - ξu comes back", "one name for three forward passes: the last one stays"
 )
 def loss_of_the_last_pass(m, bridge):
-    def input_gradient_penalty(loss, x, *, norm="l2_squared", how="double_backward", xi=0.01, with_loss=False):
+    def input_gradient_penalty(loss, x, *, norm="l2_squared", how="double_backward", xi=None, with_loss=False):
         found = m.input_gradient_penalty(loss, x, norm=norm, how=how, xi=xi, with_loss=with_loss)
         if not with_loss or how != "finite_difference":
             return found
         direction = m.unit(m.fgm(loss, x, radius=1.0, norm="linf" if norm == "l1" else "raw"))
-        return found[0], loss(x - xi * direction)
+        return found[0], loss(x - (0.01 if xi is None else xi) * direction)
 
     return {"input_gradient_penalty": input_gradient_penalty}
 
@@ -191,12 +191,12 @@ def soft_labels_left_alone(m, bridge):
 
 @mistake("vat_loss: ξ is not passed on", "the default of the function that is called")
 def smoothness_at_one_step(m, bridge):
-    return {"vat_loss": lambda f, x, start, *, xi=0.01, **options: m.vat_loss(f, x, start, **options)}
+    return {"vat_loss": lambda f, x, start, *, xi=None, **options: m.vat_loss(f, x, start, **options)}
 
 
 @mistake("vat_loss: one step of differences, however many are asked for", "steps passed on in the exact way alone")
 def one_step_of_differences(m, bridge):
-    def vat_loss(f, x, start, *, steps=1, how="finite_difference", **options):
+    def vat_loss(f, x, start, *, steps=1, how="fisher", **options):
         return m.vat_loss(f, x, start, steps=steps if how == "exact" else 1, how=how, **options)
 
     return {"vat_loss": vat_loss}
@@ -204,7 +204,7 @@ def one_step_of_differences(m, bridge):
 
 @mistake("vat_loss: the entropy's weight is a switch", "if entropy_weight: loss += entropy")
 def entropy_switched_on(m, bridge):
-    def vat_loss(f, x, start, *, how="finite_difference", entropy_weight=0.0, **options):
+    def vat_loss(f, x, start, *, how="fisher", entropy_weight=0.0, **options):
         weight = entropy_weight if how == "exact" else float(entropy_weight > 0)
         return m.vat_loss(f, x, start, how=how, entropy_weight=weight, **options)
 

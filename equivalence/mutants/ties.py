@@ -81,7 +81,7 @@ def squares_overflow(m, bridge):
     "input_gradient_penalty: |g| has slope 1 at 0", "torch.where(g >= 0, g, -g), whose slope at 0 is one of the two"
 )
 def slope_at_zero(m, bridge):
-    def input_gradient_penalty(loss, x, *, norm="l2_squared", how="double_backward", xi=0.01, with_loss=False):
+    def input_gradient_penalty(loss, x, *, norm="l2_squared", how="double_backward", xi=None, with_loss=False):
         found = m.input_gradient_penalty(loss, x, norm=norm, how=how, xi=xi, with_loss=with_loss)
         if norm != "l1" or how != "double_backward":
             return found

@@ -9,7 +9,7 @@ mistake = collect(MUTANTS, "VAT")
 
 @mistake("vat_perturbation: ξ = 1e-6", "the defaults of foolbox, neural-structured-learning and vat_tf")
 def tiny_step(m, bridge):
-    def vat_perturbation(f, x, start, *, xi=0.01, **options):
+    def vat_perturbation(f, x, start, *, xi=None, **options):
         return m.vat_perturbation(f, x, start, xi=1e-6, **options)
 
     return {"vat_perturbation": vat_perturbation}
@@ -17,7 +17,7 @@ def tiny_step(m, bridge):
 
 @mistake("vat_perturbation: base point at ‖d‖ = 1", "adversarial-robustness-toolbox virtual_adversarial.py")
 def base_at_one(m, bridge):
-    def vat_perturbation(f, x, start, *, xi=0.01, **options):
+    def vat_perturbation(f, x, start, *, xi=None, **options):
         return m.vat_perturbation(f, x, start, xi=1.0, **options)
 
     return {"vat_perturbation": vat_perturbation}
@@ -25,18 +25,20 @@ def base_at_one(m, bridge):
 
 @mistake("vat_perturbation, vat_loss: d/ξ for ξ·d", "lyakaap/VAT-pytorch commit c949665")
 def divided_by_xi(m, bridge):
-    def vat_perturbation(f, x, start, *, xi=0.01, **options):
-        return m.vat_perturbation(f, x, start, xi=1 / xi, **options)
+    def vat_perturbation(f, x, start, *, xi=None, **options):
+        return m.vat_perturbation(f, x, start, xi=xi if xi is None else 1 / xi, **options)
 
-    def vat_loss(f, x, start, *, xi=0.01, **options):
-        return m.vat_loss(f, x, start, xi=1 / xi, **options)
+    def vat_loss(f, x, start, *, xi=None, **options):
+        return m.vat_loss(f, x, start, xi=xi if xi is None else 1 / xi, **options)
 
     return {"vat_perturbation": vat_perturbation, "vat_loss": vat_loss}
 
 
 @mistake("vat_perturbation: ξ times the start, of any length", "the start is normalised after the first step only")
 def start_not_normalised(m, bridge):
-    def vat_perturbation(f, x, start, *, radius, xi=0.01, steps=1, how="finite_difference"):
+    def vat_perturbation(f, x, start, *, radius, xi=None, steps=1, how="fisher"):
+        if how != "finite_difference" or xi is None:
+            return m.vat_perturbation(f, x, start, radius=radius, xi=xi, steps=steps, how=how)
         clean = bridge.fixed(f(x))
         first = m.fgm(lambda r: m.kl_divergence(clean, f(x + r)), xi * start, radius=1.0)
         if steps == 1:
@@ -69,10 +71,11 @@ def one_norm_for_all(m, bridge):
 
 @mistake("vat_perturbation: the gradient of the squared error of logits", "a consistency loss in the place of the KL")
 def another_divergence(m, bridge):
-    def vat_perturbation(f, x, start, *, radius, xi=0.01, steps=1, how="finite_difference"):
+    def vat_perturbation(f, x, start, *, radius, xi=None, steps=1, how="fisher"):
         clean, direction = bridge.fixed(f(x)), m.unit(start)
+        step = 0.01 if xi is None else xi
         for _ in range(steps):
-            direction = m.fgm(lambda r: m.squared_error(clean, f(x + r)), xi * direction, radius=1.0)
+            direction = m.fgm(lambda r: m.squared_error(clean, f(x + r)), step * direction, radius=1.0)
         return radius * direction
 
     return {"vat_perturbation": vat_perturbation}
@@ -80,9 +83,9 @@ def another_divergence(m, bridge):
 
 @mistake("vat_perturbation: the KL reversed", "kl_div(input, target): the same Hessian at 0, another gradient at ξd")
 def reversed_in_the_search(m, bridge):
-    def vat_perturbation(f, x, start, *, radius, xi=0.01, steps=1, how="finite_difference"):
-        if how == "exact":
-            return m.vat_perturbation(f, x, start, radius=radius, steps=steps, how=how)
+    def vat_perturbation(f, x, start, *, radius, xi=None, steps=1, how="fisher"):
+        if how != "finite_difference" or xi is None:
+            return m.vat_perturbation(f, x, start, radius=radius, xi=xi, steps=steps, how=how)
         clean, direction = bridge.fixed(f(x)), m.unit(start)
         for _ in range(steps):
             direction = m.fgm(lambda r: m.kl_divergence(f(x + r), clean), xi * direction, radius=1.0)
@@ -93,10 +96,10 @@ def reversed_in_the_search(m, bridge):
 
 @mistake("vat_perturbation: not normalised at the end", "radius·Hd: as long as the curvature says")
 def not_normalised(m, bridge):
-    def vat_perturbation(f, x, start, *, radius, xi=0.01, steps=1, how="finite_difference"):
+    def vat_perturbation(f, x, start, *, radius, xi=None, steps=1, how="fisher"):
         direction = m.vat_perturbation(f, x, start, radius=1.0, xi=xi, steps=steps, how=how)
-        clean = bridge.fixed(f(x))
-        return radius * m.fgm(lambda r: m.kl_divergence(clean, f(x + r)), xi * direction, radius=1 / xi, norm="raw")
+        clean, step = bridge.fixed(f(x)), 0.01 if xi is None else xi
+        return radius * m.fgm(lambda r: m.kl_divergence(clean, f(x + r)), step * direction, radius=1 / step, norm="raw")
 
     return {"vat_perturbation": vat_perturbation}
 

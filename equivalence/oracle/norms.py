@@ -60,6 +60,12 @@ def unit(x: Array, *, scope: str = "sample") -> Array:
     return rescaled / per_sample(np.where(norm == 0, 1, norm), x)
 
 
+def difference_step(x: Array, *, order: int) -> Array:
+    """ξ of a difference with an error of that order, (B, 1, ..., 1), in float64: u^(1/(order + 1))·max(‖x‖, 1)."""
+    unit_of_rounding = np.finfo(np.float64).eps / 2
+    return per_sample(unit_of_rounding ** (1 / (order + 1)) * np.maximum(l2_norm(x), 1), x)
+
+
 def steepest(x: Array, *, norm: str = "l2", scope: str = "sample") -> Array:
     """The vector of the norm's unit ball with the largest inner product with x, (B, *S); "raw" x itself."""
     if norm == "l2":

@@ -13,7 +13,7 @@ from equivalence.oracle.along import along
 from equivalence.oracle.closures import LogSoftmax
 from equivalence.oracle.layers import Pulled
 from equivalence.oracle.losses import softmax
-from equivalence.oracle.norms import l2_norm, per_sample, plain_norm, plain_unit, unit
+from equivalence.oracle.norms import difference_step, l2_norm, per_sample, plain_norm, plain_unit, unit
 from equivalence.oracle.trees import add, scaled
 
 Array = np.ndarray
@@ -25,7 +25,7 @@ def input_gradient_penalty(
     *,
     norm: str = "l2_squared",
     how: str = "double_backward",
-    xi: float = 0.01,
+    xi: float | None = None,
     with_loss: bool = False,
 ) -> Any:
     """‖∇ₓℓ‖², ‖∇ₓℓ‖₂ or ‖∇ₓℓ‖₁, (B,) (Drucker & LeCun 1992); `how` concerns its gradient alone."""
@@ -40,7 +40,7 @@ def input_gradient_penalty(
 
 
 def input_gradient_penalty_pullback(
-    loss: Any, x: Array, *, norm: str = "l2_squared", how: str = "double_backward", xi: float = 0.01
+    loss: Any, x: Array, *, norm: str = "l2_squared", how: str = "double_backward", xi: float | None = None
 ) -> Any:
     """The penalty's gradient, which two ways have exactly; "finite_difference" has that of its difference."""
 
@@ -49,7 +49,8 @@ def input_gradient_penalty_pullback(
         slope = {"l2_squared": 2 * gradient, "l2": plain_unit(gradient), "l1": np.sign(gradient.real)}[norm]
         if how != "finite_difference":
             return along(loss, x, per_sample(cotangent, x) * slope, np.ones(len(x)))
-        step, share = xi * unit(slope), cotangent * l2_norm(slope) / (2 * xi)
+        size = per_sample(np.full(len(x), xi), x) if xi is not None else difference_step(x, order=2)
+        step, share = size * unit(slope), cotangent * l2_norm(slope) / (2 * size.reshape(-1))
         return add(loss.vjp(x + step, share), loss.vjp(x - step, -share))
 
     return pullback

@@ -7,8 +7,8 @@ import numpy as np
 from equivalence.oracle.closures import held_fixed
 from equivalence.oracle.derivative import derivative
 from equivalence.oracle.layers import Pulled
-from equivalence.oracle.losses import entropy, kl_divergence, softmax_change
-from equivalence.oracle.norms import unit
+from equivalence.oracle.losses import entropy, kl_divergence, softmax, softmax_change
+from equivalence.oracle.norms import difference_step, unit
 from equivalence.oracle.trees import add
 
 Array = np.ndarray
@@ -20,16 +20,16 @@ def vat_perturbation(
     start: Array,
     *,
     radius: float,
-    xi: float = 0.01,
+    xi: float | None = None,
     steps: int = 1,
-    how: str = "finite_difference",
+    how: str = "fisher",
 ) -> Array:
-    """Power iteration on ∇²ᵣ KL(p(x)‖p(x+r)) at 0, p(x) fixed, (B, *S) (their eq. 12)."""
+    """Power iteration on ∇²ᵣ KL(p(x)‖p(x+r)) at 0, p(x) fixed, (B, *S) (their eq. 10-12)."""
     return _perturbation(f, x, f(x), start, radius, xi, steps, how)
 
 
 def _perturbation(
-    f: Any, x: Array, clean: Array, start: Array, radius: float, xi: float, steps: int, how: str
+    f: Any, x: Array, clean: Array, start: Array, radius: float, xi: float | None, steps: int, how: str
 ) -> Array:
     """The same from the logits of p(x)."""
     if np.iscomplexobj(x):  # the exact product is a derivative: within another one it would silently be constant
@@ -38,15 +38,20 @@ def _perturbation(
     def gradient(r: Array) -> Array:  # of KL(p(x)‖p(x+r)) in r: the model's gradient of q - p
         return f.vjp(x + r, softmax_change(clean, f(x + r)))[0]
 
-    def product(vector: Array) -> Array:
+    def exact(vector: Array) -> Array:
         return derivative(lambda t: gradient(t * vector))
 
-    def difference(vector: Array) -> Array:  # the gradient at r = 0 is 0, so no second gradient is subtracted
-        return gradient(xi * vector)
+    def fisher(vector: Array) -> Array:  # what is left of it at r = 0, where q = p
+        p, change = softmax(clean), derivative(lambda t: f(x + t * vector))
+        return f.vjp(x, p * (change - (p * change).sum(1, keepdims=True)))[0]
 
+    def finite_difference(vector: Array) -> Array:  # the gradient at r = 0 is 0, so no second gradient is subtracted
+        return gradient((difference_step(x, order=1) if xi is None else xi) * vector)
+
+    product = {"exact": exact, "fisher": fisher, "finite_difference": finite_difference}[how]
     direction = unit(start)
     for _ in range(steps):
-        direction = unit(product(direction) if how == "exact" else difference(direction))
+        direction = unit(product(direction))
     return radius * direction
 
 
@@ -60,9 +65,9 @@ def vat_loss(
     start: Array,
     *,
     radius: float,
-    xi: float = 0.01,
+    xi: float | None = None,
     steps: int = 1,
-    how: str = "finite_difference",
+    how: str = "fisher",
     entropy_weight: float = 0.0,
     logits: Array | None = None,
 ) -> Array:
@@ -78,9 +83,9 @@ def vat_loss_pullback(
     start: Array,
     *,
     radius: float,
-    xi: float = 0.01,
+    xi: float | None = None,
     steps: int = 1,
-    how: str = "finite_difference",
+    how: str = "fisher",
     entropy_weight: float = 0.0,
     logits: Any = None,
 ) -> Any:

@@ -22,7 +22,7 @@ METHODS = (
 def results(methods: SimpleNamespace, point: Point, arrays: dict[str, Any]) -> dict[str, Any]:
     """One result a sample, by method; the oracle's under the same names. A step ξ of 1 loses no digits."""
     f, loss, x, start = point.f, point.loss, arrays["x"], arrays["start"]
-    ball, vat = {"radius": RADIUS, "norm": "l2"}, {"radius": RADIUS, "xi": 1.0}
+    ball, vat = {"radius": RADIUS, "norm": "l2"}, {"radius": RADIUS}
     return {
         "fgm": methods.fgm(loss, x, **ball),
         "pgd": methods.pgd(loss, x, start, step=0.2, steps=2, **ball),

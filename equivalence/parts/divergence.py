@@ -8,6 +8,7 @@ import numpy as np
 
 from equivalence import oracle
 from equivalence.claim import Methods
+from equivalence.parts.composed import columns, softmax
 
 Array = np.ndarray
 
@@ -55,10 +56,24 @@ def difference_expansion(point: Any, direction: Array) -> tuple[Array, Array]:
 def misread(m: SimpleNamespace, change: Callable[[Any], Any]) -> Methods:
     """A wrong variant: the step of the finite difference is not the one that was asked for."""
     return {
-        "vat_perturbation": lambda f, x, start, radius, xi=0.01, **options: m.vat_perturbation(
-            f, x, start, radius=radius, xi=change(xi), **options
+        "vat_perturbation": lambda f, x, start, radius, xi=None, **options: m.vat_perturbation(
+            f, x, start, radius=radius, xi=xi if xi is None else change(xi), **options
         )
     }
+
+
+def differenced(m: SimpleNamespace, bridge: ModuleType) -> Methods:
+    """A wrong variant: Jd of the Fisher product by a difference of logits, in the dtype that the model returns."""
+
+    def vat_perturbation(f, x, start, radius, how="fisher", **options):
+        if how != "fisher":
+            return m.vat_perturbation(f, x, start, radius=radius, how=how, **options)
+        clean, p = f(x), softmax(m, bridge, f(x))
+        change = bridge.fixed(f(x + 2**-8 * m.unit(start)) - clean)
+        weights = bridge.fixed(p * (change - sum(columns(p * change))[:, None]))
+        return radius * m.fgm(lambda x: sum(columns(weights * f(x))), x, radius=1.0)
+
+    return {"vat_perturbation": vat_perturbation}
 
 
 def reversed_divergence(m: SimpleNamespace, bridge: ModuleType) -> Methods:

@@ -26,7 +26,7 @@ def penalty(how: str) -> Usage:
     return Usage(
         f"input_gradient_penalty {how}",
         "input_gradient_penalty",
-        lambda m, p: m.input_gradient_penalty(p.loss, p.x, how=how),
+        lambda m, p: m.input_gradient_penalty(p.loss, p.x, how=how, xi=0.01),
     )
 
 

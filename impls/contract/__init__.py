@@ -17,7 +17,11 @@ Conventions, everywhere
 - Perturbations come back held fixed: no gradient flows through them.
 - What is not a batch says so: an embedding's table is (V, D), a network's parameters are {name: array}.
 - A zero gradient gives a zero perturbation and a finite penalty with a zero gradient (0/0 is read as 0).
-- Results have the dtype of `x`. Arithmetic is done in that dtype.
+- Perturbations, directions and norms have the dtype of `x`. Arithmetic is done in that dtype, but in float32 where it
+  is half precision (bfloat16, float16): there losses, divergences and penalties, numbers a sample, are float32, too, as
+  under autocast and mixed policies. Models are called with the dtype of `x`, and may return another one.
+- x + r is rounded to the dtype of x. A component moves where |rᵢ| ≥ u|xᵢ|, u = 2⁻²⁴ in float32, 2⁻¹¹ in float16, 2⁻⁸ in
+  bfloat16, and does not where |rᵢ| < ½u|xᵢ|: in bfloat16 an FGSM radius of 0.001 is lost on pixels above ½.
 
 Costs are in forward passes of the whole batch: a forward pass is 1, the gradient with respect to the inputs alone 1,
 the full backward pass (inputs and parameters) 2; a plain training step is therefore 3.

@@ -32,7 +32,11 @@ def from_numpy(array: np.ndarray, device: str = "cpu") -> Array:
 
 
 def to_numpy(array: Array) -> np.ndarray:
-    """A NumPy copy."""
+    """A NumPy copy; of bfloat16, which NumPy lacks, in float32."""
+
+
+def cast(array: Array, dtype: str) -> Array:
+    """The array in another floating-point dtype, named as in "bfloat16"; gradients pass."""
 
 
 def finite(array: Array) -> bool | None:

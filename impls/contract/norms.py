@@ -1,6 +1,7 @@
 """Norms, and what norms define: unit vectors, steepest directions, projections.
 
-They survive gradients of any size: the largest entry is divided out before anything is squared.
+They survive gradients of any size: the largest entry is divided out before anything is squared, and half precision is
+computed with in float32. JAX and TensorFlow take numbers below the smallest normal one for 0 in float32 and bfloat16.
 """
 
 from typing import Literal

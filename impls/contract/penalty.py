@@ -24,7 +24,7 @@ def input_gradient_penalty(
     *,
     norm: Literal["l2_squared", "l2", "l1"] = "l2_squared",
     how: Literal["double_backward", "forward_over_reverse", "finite_difference"] = "double_backward",
-    xi: Positive = 0.01,
+    xi: Positive | None = None,
     with_loss: bool = False,
 ) -> PerSample | tuple[PerSample, PerSample]:
     """Norm of the loss's input gradient, differentiable in the parameters: ‖∇ₓℓ‖², ‖∇ₓℓ‖₂ or ‖∇ₓℓ‖₁.
@@ -48,7 +48,9 @@ def input_gradient_penalty(
         x: (B, *S).
         norm: which norm of the gradient.
         how: the way to the gradient.
-        xi: step of the difference, > 0, in units of x.
+        xi: step of the difference, > 0, in units of x. None: ξ = ∛u·max(‖x‖₂, 1) a sample, u the larger rounding unit
+            of x and of the losses. For a loss that bends over distances of ‖x‖ the difference is wrong by (ξ/‖x‖)² and
+            by u‖x‖/ξ, relative to its size: at this ξ the two are equal.
         with_loss: also return the losses, which the penalty computes anyway: loss + weight·penalty then has one forward
             pass, where a call of its own for the loss pays for a second one and its backward pass.
 

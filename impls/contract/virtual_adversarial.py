@@ -21,33 +21,51 @@ def vat_perturbation(
     start: Same,
     *,
     radius: Scale,
-    xi: Positive = 0.01,
+    xi: Positive | None = None,
     steps: Steps = 1,
-    how: Literal["finite_difference", "exact"] = "finite_difference",
+    how: Literal["fisher", "finite_difference", "exact"] = "fisher",
 ) -> Same:
     """The perturbation that changes the prediction most: radius times the top eigenvector of KL's Hessian at r = 0.
 
     f is called several times and must be the same function each time: a dropout mask is closed over, so that every pass
     shares it. With masks that differ the KL does not vanish at r = 0.
 
-    Power iteration d ← unit(Hd) with H = ∇²ᵣ KL(p(x)‖p(x+r)) at 0, p(x) fixed. "finite_difference" uses
-    Hd ≈ ∇ᵣKL|_{ξd} / ξ (their eq. 12; the gradient at 0 is 0), "exact" a Hessian-vector product.
+    Power iteration d ← unit(Hd) with H = ∇²ᵣ KL(p(x)‖p(x+r)) at 0, p(x) fixed. There are three ways to Hd:
+
+    - "fisher": with z = f(x + r), q = softmax z and J = ∂z/∂r, the divergence has the gradient Jᵀ(q - p) and the
+      Hessian Jᵀ(diag q - qqᵀ)J + Σᵢ(qᵢ - pᵢ)∇²zᵢ. At r = 0, where q = p, the second part is 0 and the first is the
+      Fisher metric: Hd = Jᵀw with w = p⊙(Jd - p·Jd). That is exact, without a step to choose and without a second
+      derivative of f. Nothing cancels in half precision: w is computed in float32, of changes against those of the
+      likeliest class, and Jd and Jᵀw are taken of vectors whose largest entry is 1, since a factor does not turn Hd.
+    - "finite_difference": Hd ≈ ∇ᵣKL|_{ξd} / ξ (their eq. 12; the gradient at 0 is 0), wrong by O(ξ).
+    - "exact": a Hessian-vector product of the divergence, by second derivatives of f.
+
+    In half precision a difference loses what f(x + ξd) and f(x) have in common. Of a network 784-256-10 in bfloat16
+    nothing is left at ξ = 0.01; with ξ = None the worst of 64 samples has a cosine of 0.99 with the exact direction, or
+    of 0.93 where predictions are confident, and 0.9999 by "fisher".
 
     Args:
-        f: x (B, *S) -> logits (B, C) of two classes or more. A single logit z, of a sigmoid, is the pair [z, 0].
+        f: x (B, *S) -> logits (B, C) of two classes or more. A single logit z, of a sigmoid, is the pair [z, 0]. They
+            may have another dtype than x. "fisher" and "exact" differentiate its backward pass, which must allow it;
+            for "fisher" PyTorch's fused attention is replaced by the plain one.
         x: (B, *S).
         start: (B, *S), random, symmetric about 0; any length (it is normalised a sample).
         radius: length of the result, ≥ 0, in units of x.
-        xi: step of the difference, > 0, in units of x. Its error is O(ξ), its rounding error O(u/ξ): the 1e-6 of
-            some published codes is too small for float32. On real digits the worst sample's direction then points away
-            from the exact one; from 1e-4 to 1 its cosine is above 0.99 (claim D3 measures it).
+        xi: step of the difference, > 0, in units of x; the other ways have none. None: ξ = √u·max(‖x‖₂, 1) a sample, u
+            the larger rounding unit of x and of the logits. For a model that bends over distances of ‖x‖ the difference
+            is wrong by ξ/‖x‖, relative to Hd, and by u‖x‖/ξ since x + ξd and all that follows is rounded: at this ξ the
+            two are equal. A model that computes in half precision and returns float32 hides its u: choose ξ yourself,
+            or another way. The 1e-6 of some published codes is too small for float32. On real digits the worst sample's
+            direction then points away from the exact one; from 1e-4 to 1 its cosine is above 0.99 (claim D3).
         steps: power iterations, ≥ 1.
-        how: difference or exact product.
+        how: the way to Hd.
 
     Returns:
         (B, *S), held fixed, of norm `radius`; 0 for a sample whose KL does not curve along the start.
 
-    Cost: 1 for the clean logits, 2 a step by differences, 4 a step exact.
+    Cost: 1 for the clean logits, and 2 a step (Jd and Jᵀw, or forward and input gradient); 4 a step exact. "fisher"
+    takes Jd by the transpose of u -> Jᵀu, which is there where forward mode is missing. Without a compiler, which
+    leaves Jᵀu itself out, that is 1 more for all steps.
     """
 
 
@@ -57,9 +75,9 @@ def vat_loss(
     start: Same,
     *,
     radius: Scale,
-    xi: Positive = 0.01,
+    xi: Positive | None = None,
     steps: Steps = 1,
-    how: Literal["finite_difference", "exact"] = "finite_difference",
+    how: Literal["fisher", "finite_difference", "exact"] = "fisher",
     entropy_weight: OptionalWeight = 0.0,
     logits: Logits | None = None,
 ) -> PerSample:
@@ -75,6 +93,8 @@ def vat_loss(
     Returns:
         (B,), in nats, ≥ 0. Gradients flow through p(x+r) only, and through the entropy's p(x).
 
-    Cost: clean logits 1 (the loss's, passed as `logits`), one power step by differences 2, the perturbed pass 1,
-    backward through the clean and the perturbed pass 4: training step 8, floor 8/3 plain steps. The entropy costs none.
+    Cost: clean logits 1 (the loss's, passed as `logits`), one power step 2, the perturbed pass 1, backward through the
+    clean and the perturbed pass 4: training step 8, floor 8/3 plain steps. The entropy costs none. "fisher" has a clean
+    pass of its own: where `logits` are given, a compiler that sees both takes them for one. Eager PyTorch does not:
+    there it takes 10 passes, and "finite_difference" 8.
     """

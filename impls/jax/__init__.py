@@ -36,7 +36,11 @@ def from_numpy(array, device="cpu"):
 
 
 def to_numpy(array):
-    return np.array(array)
+    return np.array(array.astype(np.float32) if array.dtype == jax.numpy.bfloat16 else array)
+
+
+def cast(array, dtype):
+    return array.astype(dtype)
 
 
 def finite(array):

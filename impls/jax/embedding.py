@@ -2,7 +2,8 @@ import jax
 import jax.numpy as jnp
 
 from impls.checks import checked
-from impls.jax.norms import steepest
+from impls.jax.adversarial import _gradient, _scale
+from impls.jax.norms import _wide, steepest
 
 
 @checked
@@ -17,11 +18,13 @@ def normalize_embedding(table, frequencies):
 
 @checked
 def perturb_table(loss, table, *, radius, norm="l2"):
-    gradient = jax.grad(lambda table: loss(table).sum())(jax.lax.stop_gradient(table))  # (V, D)
-    return jax.lax.stop_gradient(radius * steepest(gradient, norm=norm, scope="tensor"))
+    value, vjp = jax.vjp(loss, jax.lax.stop_gradient(table))
+    scale = _scale(value.max())  # one for all: samples share tokens
+    gradient = _wide(vjp(jnp.ones_like(value) * scale)[0]) / scale  # (V, D)
+    return jax.lax.stop_gradient((radius * steepest(gradient, norm=norm, scope="tensor")).astype(table.dtype))
 
 
 @checked
 def perturb_output(loss, x, mask, *, radius, norm="l2", scope="sample"):
-    gradient = jax.grad(lambda x: loss(x).sum())(jax.lax.stop_gradient(x))  # (B, T, D)
-    return jax.lax.stop_gradient(radius * steepest(gradient * mask[:, :, None], norm=norm, scope=scope))
+    gradient = _gradient(loss, x) * mask[:, :, None]  # (B, T, D)
+    return jax.lax.stop_gradient((radius * steepest(gradient, norm=norm, scope=scope)).astype(x.dtype))

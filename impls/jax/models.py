@@ -101,7 +101,7 @@ def _attention(params, x, mask):
 
 def _attend(query, key, value, mask):
     scores = jnp.einsum("bqhd,bkhd->bhqk", query, key) / query.shape[-1] ** 0.5
-    weights = jax.nn.softmax(scores + 1e9 * (mask - 1)[:, None, None])  # exactly 0 on padding
+    weights = jax.nn.softmax(scores + 1e4 * (mask - 1)[:, None, None])  # exactly 0 on padding
     return jnp.einsum("bhqk,bkhd->bqhd", weights, value)  # (B, T, heads, d)
 
 

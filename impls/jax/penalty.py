@@ -2,26 +2,29 @@ import jax
 import jax.numpy as jnp
 
 from impls.checks import checked
-from impls.jax.norms import l2_norm, unit
+from impls.jax.norms import _step, _wide, l2_norm, unit
 
 
 @checked
-def input_gradient_penalty(loss, x, *, norm="l2_squared", how="double_backward", xi=0.01, with_loss=False):
+def input_gradient_penalty(loss, x, *, norm="l2_squared", how="double_backward", xi=None, with_loss=False):
     values, vjp = jax.vjp(loss, x)  # (B,): one forward pass for the loss and its gradient
     (gradient,) = vjp(jnp.ones_like(values))  # (B, *S)
     if how != "double_backward":
         gradient = jax.lax.stop_gradient(gradient)
-    penalty, direction = _norm_and_slope(gradient, norm)  # (B,), (B, *S)
+    penalty, direction = _norm_and_slope(_wide(gradient), norm)  # (B,), (B, *S)
     if how == "forward_over_reverse":
-        values, along = jax.jvp(loss, (x,), (direction,))
+        values, along = jax.jvp(loss, (x,), (direction.astype(x.dtype),))
         penalty = _sloped(penalty, along)
     elif how == "finite_difference":
-        u, length = unit(direction), l2_norm(direction)
-        penalty = _sloped(penalty, (loss(x + xi * u) - loss(x - xi * u)) * length / (2 * xi))
+        step, length = _step(xi, x, values, order=2), l2_norm(direction)
+        move = (step * unit(direction)).astype(x.dtype)
+        change = _wide(loss(x + move)) - _wide(loss(x - move))
+        penalty = _sloped(penalty, change * length / (2 * step.reshape(-1)))
     return (penalty, values) if with_loss else penalty
 
 
 def _sloped(penalty, along):
+    along = _wide(along)
     return penalty + (along - jax.lax.stop_gradient(along))  # the norm's value, the derivative's gradient
 
 
@@ -44,7 +47,7 @@ def jacobian_penalty(f, x, *, weights=None, probes=None, with_outputs=False):
 def _frobenius(outputs, vjp, weights, probes):
     if probes is not None:
         rows = probes if weights is None else probes * jnp.sqrt(weights)  # (K, B, C)
-        return _squared_norms(vjp, rows).mean(0)
+        return _squared_norms(vjp, rows.astype(outputs.dtype)).mean(0)
     batch, classes = outputs.shape
     rows = jnp.broadcast_to(jnp.eye(classes, dtype=outputs.dtype)[:, None], (classes, batch, classes))
     squares = _squared_norms(vjp, rows)  # (C, B)
@@ -53,7 +56,7 @@ def _frobenius(outputs, vjp, weights, probes):
 
 def _squared_norms(vjp, rows):
     gradients = jax.vmap(lambda row: vjp(row)[0])(rows)  # (K, B, *S)
-    return jnp.square(gradients.reshape(*rows.shape[:2], -1)).sum(2)  # (K, B)
+    return jnp.square(_wide(gradients).reshape(*rows.shape[:2], -1)).sum(2)  # (K, B)
 
 
 @checked
@@ -65,7 +68,7 @@ def tikhonov_penalty(divergence, f, x, *, probes=None, with_outputs=False):
 
         def log_softmax(x):
             outputs = f(x)
-            return jax.nn.log_softmax(outputs, axis=-1), outputs
+            return jax.nn.log_softmax(_wide(outputs), axis=-1), outputs
 
         log_p, vjp, outputs = jax.vjp(log_softmax, x, has_aux=True)  # (B, C)
         if probes is None:
@@ -80,4 +83,4 @@ def wgan_gradient_penalty(critic, real, fake, mix, *, target=1.0):
     mix = mix.reshape(-1, *[1] * (real.ndim - 1))  # one weight a sample
     between = mix * real + (1 - mix) * fake
     gradient = jax.grad(lambda x: critic(x).sum())(between)  # (B, *S)
-    return jnp.square(l2_norm(gradient) - target)  # (B,)
+    return jnp.square(l2_norm(_wide(gradient)) - target)  # (B,)

@@ -4,32 +4,77 @@ import jax.numpy as jnp
 from impls.checks import checked
 from impls.jax.curvature import hvp
 from impls.jax.losses import entropy, kl_divergence
-from impls.jax.norms import unit
+from impls.jax.norms import _scaled, _step, _wide, unit
 
 
 @checked
-def vat_perturbation(f, x, start, *, radius, xi=0.01, steps=1, how="finite_difference"):
-    return _perturbation(f, x, jax.lax.stop_gradient(f(x)), start, radius, xi, steps, how)
+def vat_perturbation(f, x, start, *, radius, xi=None, steps=1, how="fisher"):
+    return _perturbation(f, x, None, start, radius, xi, steps, how)
 
 
 @checked
-def vat_loss(f, x, start, *, radius, xi=0.01, steps=1, how="finite_difference", entropy_weight=0.0, logits=None):
-    if logits is None:
+def vat_loss(f, x, start, *, radius, xi=None, steps=1, how="fisher", entropy_weight=0.0, logits=None):
+    if logits is None and entropy_weight != 0:
         logits = f(x)
-    clean = jax.lax.stop_gradient(logits)  # p(x) is held fixed, and shared by the power steps and the loss
-    perturbation = _perturbation(f, x, clean, start, radius, xi, steps, how)
+    given = None if logits is None else jax.lax.stop_gradient(logits)
+    product, clean = _product(f, x, given, xi, how)  # p(x) is held fixed, and shared by the power steps and the loss
+    perturbation = _iterated(product, x, start, radius, steps)
     loss = kl_divergence(clean, f(x + perturbation))  # (B,)
     return loss if entropy_weight == 0 else loss + entropy_weight * entropy(logits)
 
 
 def _perturbation(f, x, clean, start, radius, xi, steps, how):
-    def divergence(r):
-        return kl_divergence(clean, f(x + r))
+    return _iterated(_product(f, x, clean, xi, how)[0], x, start, radius, steps)
 
-    direction = unit(start)
+
+def _iterated(product, x, start, radius, steps):
+    direction = unit(_wide(start))
     for _ in range(steps):
-        if how == "exact":
-            direction = unit(hvp(divergence, jnp.zeros_like(x), direction))
-        else:  # the gradient at r = 0 is 0, so the gradient at ξd is ξHd + O(ξ²)
-            direction = unit(jax.grad(lambda r: divergence(r).sum())(xi * direction))
-    return jax.lax.stop_gradient(radius * direction)
+        direction = unit(_wide(product(direction)))
+    return jax.lax.stop_gradient((radius * direction).astype(x.dtype))
+
+
+def _product(f, x, clean, xi, how):  # d -> Hd, up to a factor a sample, and the clean logits
+    if how == "fisher":
+        return _fisher_product(f, x, clean)
+    clean = jax.lax.stop_gradient(f(x)) if clean is None else clean
+    if how == "exact":
+
+        def divergence(r):
+            return kl_divergence(clean, f(x + r))
+
+        return (lambda d: hvp(divergence, jnp.zeros_like(x), d.astype(x.dtype))), clean
+    step = _step(xi, x, clean, order=1)
+
+    def difference(d):  # the gradient at r = 0 is 0, so the gradient at ξd is ξHd + O(ξ²)
+        logits, vjp = jax.vjp(f, x + (step * d).astype(x.dtype))
+        return vjp(_largest_1(_softmax_change(clean, logits), x).astype(logits.dtype))[0]
+
+    return difference, clean
+
+
+def _fisher_product(f, x, clean):  # Jᵀ(diag p - ppᵀ)J
+    logits, vjp = jax.vjp(f, x)
+    jvp = jax.linear_transpose(lambda u: vjp(u)[0], logits)  # of Jᵀu: a custom_vjp has no forward mode
+    clean = jax.lax.stop_gradient(logits) if clean is None else clean
+    p = jax.nn.softmax(_wide(clean), axis=-1)
+
+    def product(d):
+        change = _wide(jvp(_largest_1(d, x).astype(x.dtype))[0])  # Jd
+        change = change - jnp.take_along_axis(change, p.argmax(-1, keepdims=True), -1)  # exact where p is nearly 1
+        weights = _largest_1(p * (change - (p * change).sum(-1, keepdims=True)), x)
+        return vjp(weights.astype(logits.dtype))[0]
+
+    return product, clean
+
+
+def _largest_1(array, x):  # for each sample of x, or 0: half precision loses what is small
+    safe, largest = _scaled(array.reshape(x.shape[0], -1))
+    return jnp.where(largest == 0, 0, safe).reshape(array.shape)
+
+
+def _softmax_change(clean, logits):  # q - p = p(e^ρ - 1), without cancellation where ρ = log q - log p is small
+    log_p, log_q = jax.nn.log_softmax(_wide(clean), axis=-1), jax.nn.log_softmax(_wide(logits), axis=-1)
+    ratio = log_q - log_p
+    near = jnp.abs(ratio) < 1
+    return jnp.where(near, jnp.exp(log_p) * jnp.expm1(jnp.where(near, ratio, 0)), jnp.exp(log_q) - jnp.exp(log_p))

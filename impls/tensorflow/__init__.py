@@ -39,7 +39,11 @@ def from_numpy(array, device="cpu"):
 
 
 def to_numpy(array):
-    return array.numpy().copy()
+    return (cast(array, "float32") if array.dtype == tf.bfloat16 else array).numpy().copy()
+
+
+def cast(array, dtype):
+    return tf.cast(array, dtype)
 
 
 def finite(array):

@@ -1,17 +1,13 @@
 import tensorflow as tf
 
 from impls.checks import checked
-from impls.tensorflow.norms import project, steepest
+from impls.tensorflow.norms import _number, _wide, project, steepest
 
 
 @checked
 def fgm(loss, x, *, radius, norm="l2", scope="sample"):
-    x = tf.stop_gradient(x)
-    with tf.GradientTape(watch_accessed_variables=False) as tape:
-        tape.watch(x)
-        total = tf.reduce_sum(loss(x))
-    gradient = tape.gradient(total, x, unconnected_gradients="zero")  # (B, *S)
-    return tf.stop_gradient(radius * steepest(gradient, norm=norm, scope=scope))
+    direction = steepest(_gradient(loss, x), norm=norm, scope=scope)
+    return tf.stop_gradient(tf.cast(_number(radius, direction) * direction, x.dtype))
 
 
 @checked
@@ -41,8 +37,27 @@ def freelb_loss(loss, x, start, *, radius, step, steps, norm="l2"):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(r)
             value = loss(x + r)  # one forward pass for the loss and the ascent
-            total = tf.reduce_sum(value)
-        gradient = tf.stop_gradient(tape.gradient(total, r, unconnected_gradients="zero"))
-        r = tf.stop_gradient(project(r + step * steepest(gradient, norm=norm), radius=radius, norm=norm))
+        scale = _scale(value)
+        gradient = tf.stop_gradient(_unscaled(tape.gradient(value, r, scale, unconnected_gradients="zero"), scale))
+        r = project(_wide(r) + _number(step, gradient) * steepest(gradient, norm=norm), radius=radius, norm=norm)
+        r = tf.stop_gradient(tf.cast(r, x.dtype))
         values.append(value)
     return tf.reduce_mean(tf.stack(values), 0), r  # (B,), (B, *S)
+
+
+def _gradient(loss, x):  # of each sample, in float32 where x is half precision
+    x = tf.stop_gradient(x)
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(x)
+        value = loss(x)
+    scale = _scale(value)
+    return _unscaled(tape.gradient(value, x, scale, unconnected_gradients="zero"), scale)  # (B, *S)
+
+
+def _scale(values):  # a small loss has a small gradient, which float16 loses: a power of two, exact to divide out
+    values, ones = tf.stop_gradient(values), tf.ones_like(values)
+    return tf.where((values > 0) & (values < 2**-10), ones * 2**12, ones)
+
+
+def _unscaled(gradient, scale):
+    return _wide(gradient) / tf.reshape(tf.cast(scale, _wide(gradient).dtype), (-1, *[1] * (gradient.shape.rank - 1)))

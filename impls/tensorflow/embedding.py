@@ -1,7 +1,8 @@
 import tensorflow as tf
 
 from impls.checks import checked
-from impls.tensorflow.norms import steepest
+from impls.tensorflow.adversarial import _gradient, _scale
+from impls.tensorflow.norms import _number, _wide, steepest
 
 
 @checked
@@ -20,17 +21,17 @@ def perturb_table(loss, table, *, radius, norm="l2"):
     table = tf.stop_gradient(table)
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(table)
-        total = tf.reduce_sum(loss(table))
-    gradient = tape.gradient(total, table, unconnected_gradients="zero")  # (V, D)
-    gradient = tf.convert_to_tensor(gradient)  # where it is sparse: adds up what repeated tokens get
-    return tf.stop_gradient(radius * steepest(gradient, norm=norm, scope="tensor"))
+        value = loss(table)
+    scale = _scale(tf.reduce_max(value))  # one for all: samples share tokens
+    gradient = tape.gradient(value, table, tf.ones_like(value) * scale, unconnected_gradients="zero")  # (V, D)
+    gradient = _wide(tf.convert_to_tensor(gradient))  # where it is sparse: adds up what repeated tokens get
+    direction = steepest(gradient / tf.cast(scale, gradient.dtype), norm=norm, scope="tensor")
+    return tf.stop_gradient(tf.cast(_number(radius, direction) * direction, table.dtype))
 
 
 @checked
 def perturb_output(loss, x, mask, *, radius, norm="l2", scope="sample"):
-    x = tf.stop_gradient(x)
-    with tf.GradientTape(watch_accessed_variables=False) as tape:
-        tape.watch(x)
-        total = tf.reduce_sum(loss(x))
-    gradient = tape.gradient(total, x, unconnected_gradients="zero")  # (B, T, D)
-    return tf.stop_gradient(radius * steepest(gradient * mask[:, :, None], norm=norm, scope=scope))
+    gradient = _gradient(loss, x)  # (B, T, D)
+    gradient *= tf.cast(mask, gradient.dtype)[:, :, None]
+    direction = steepest(gradient, norm=norm, scope=scope)
+    return tf.stop_gradient(tf.cast(_number(radius, direction) * direction, x.dtype))

@@ -98,7 +98,7 @@ def _attention(params, x, mask):
 
 def _attend(query, key, value, mask):
     scores = tf.einsum("bqhd,bkhd->bhqk", query, key) / query.shape[-1] ** 0.5
-    weights = tf.nn.softmax(scores + 1e9 * (mask - 1)[:, None, None])  # exactly 0 on padding
+    weights = tf.nn.softmax(scores + 1e4 * (mask - 1)[:, None, None])  # exactly 0 on padding
     return tf.einsum("bhqk,bkhd->bqhd", weights, value)  # (B, T, heads, d)
 
 

@@ -1,3 +1,4 @@
+import ml_dtypes
 import tensorflow as tf
 
 from impls.checks import checked
@@ -5,21 +6,16 @@ from impls.checks import checked
 
 @checked
 def l2_norm(x):
-    rows = tf.reshape(x, (tf.shape(x)[0], -1))  # (B, n)
-    largest = tf.reduce_max(tf.abs(tf.stop_gradient(rows)), 1, keepdims=True)  # (B, 1)
-    ones = tf.ones_like(largest)
-    safe = tf.where(largest > 0, rows / tf.where(largest > 0, largest, ones), ones)  # no sqrt at 0: its slope is inf
+    safe, largest = _scaled(tf.reshape(_wide(x), (tf.shape(x)[0], -1)))
     norm = largest[:, 0] * tf.sqrt(tf.reduce_sum(tf.square(safe), 1))
-    return tf.where(largest[:, 0] == 0, tf.zeros_like(norm), norm)  # (B,)
+    return tf.cast(tf.where(largest[:, 0] == 0, tf.zeros_like(norm), norm), x.dtype)  # (B,)
 
 
 @checked
 def unit(x, *, scope="sample"):
-    rows = tf.reshape(x, (tf.shape(x)[0] if scope == "sample" else 1, -1))
-    largest = tf.reduce_max(tf.abs(rows), 1, keepdims=True)
-    rows = rows / tf.where(largest == 0, tf.ones_like(largest), largest)  # squares of 1e-30 would vanish in float32
-    norm = tf.sqrt(tf.reduce_sum(tf.square(rows), 1, keepdims=True))
-    return tf.reshape(rows / tf.where(norm == 0, tf.ones_like(norm), norm), tf.shape(x))
+    safe, largest = _scaled(tf.reshape(_wide(x), (tf.shape(x)[0] if scope == "sample" else 1, -1)))
+    rows = safe / tf.sqrt(tf.reduce_sum(tf.square(safe), 1, keepdims=True))
+    return tf.cast(tf.reshape(tf.where(largest == 0, tf.zeros_like(rows), rows), tf.shape(x)), x.dtype)
 
 
 @checked
@@ -30,22 +26,46 @@ def steepest(x, *, norm="l2", scope="sample"):
         return tf.sign(x)
     if norm == "raw":
         return x
-    rows = tf.abs(tf.reshape(x, (tf.shape(x)[0] if scope == "sample" else 1, -1)))
-    largest = tf.cast(rows == tf.reduce_max(rows, 1, keepdims=True), x.dtype)
-    return tf.sign(x) * tf.reshape(largest / tf.reduce_sum(largest, 1, keepdims=True), tf.shape(x))
+    rows = tf.abs(tf.reshape(_wide(x), (tf.shape(x)[0] if scope == "sample" else 1, -1)))
+    largest = tf.cast(rows == tf.reduce_max(rows, 1, keepdims=True), rows.dtype)
+    return tf.sign(x) * tf.cast(tf.reshape(largest / tf.reduce_sum(largest, 1, keepdims=True), tf.shape(x)), x.dtype)
 
 
 @checked
 def project(x, *, radius, norm="l2"):
-    rows = tf.reshape(x, (tf.shape(x)[0], -1))  # (B, n)
+    rows = tf.reshape(_wide(x), (tf.shape(x)[0], -1))  # (B, n)
+    radius = _number(radius, rows)
     if norm == "linf":
-        return tf.clip_by_value(x, -radius, radius)
-    if norm == "l2":
-        length = l2_norm(x)[:, None]
-        inside, ones = length <= radius, tf.ones_like(length)
-        return tf.reshape(rows * tf.where(inside, ones, radius / tf.where(inside, ones, length)), tf.shape(x))
-    gaps = tf.reduce_max(tf.abs(rows), 1, keepdims=True) - tf.abs(rows)  # to the largest: keeps its digits far outside
-    count = tf.cast(tf.range(1, tf.shape(rows)[1] + 1), x.dtype)
-    level = tf.reduce_min((tf.cumsum(tf.sort(gaps, 1), 1) + radius) / count, 1, keepdims=True)  # what is left of it
-    inside = tf.reduce_sum(tf.abs(rows), 1, keepdims=True) <= radius
-    return tf.reshape(tf.where(inside, rows, tf.sign(rows) * tf.maximum(level - gaps, 0)), tf.shape(x))
+        nearest = tf.clip_by_value(rows, -radius, radius)
+    elif norm == "l2":
+        inside = l2_norm(rows)[:, None] <= radius
+        nearest = tf.where(inside, rows, radius * unit(tf.where(inside, tf.ones_like(rows), rows)))
+    else:
+        sizes = tf.abs(rows)
+        gaps = tf.reduce_max(sizes, 1, keepdims=True) - sizes  # to the largest: keeps its digits where x is far outside
+        count = tf.cast(tf.range(1, tf.shape(rows)[1] + 1), rows.dtype)
+        level = tf.reduce_min((tf.cumsum(tf.sort(gaps, 1), 1) + radius) / count, 1, keepdims=True)  # what is left of it
+        inside = tf.reduce_sum(sizes, 1, keepdims=True) <= radius
+        nearest = tf.where(inside, rows, tf.sign(rows) * tf.maximum(level - gaps, 0))
+    return tf.cast(tf.reshape(nearest, tf.shape(x)), x.dtype)
+
+
+def _wide(x):  # half precision is computed with in float32
+    return tf.cast(x, tf.float32) if x.dtype.size < 4 else x
+
+
+def _number(number, like):  # one that is a tensor, of another dtype perhaps; Python's own fit any
+    return tf.cast(number, like.dtype) if tf.is_tensor(number) else number
+
+
+def _scaled(rows):  # divided by their largest entries, which are held fixed; ones where all are 0: no root of 0
+    largest = tf.reduce_max(tf.abs(tf.stop_gradient(rows)), 1, keepdims=True)  # (B, 1)
+    zero, ones = largest == 0, tf.ones_like(largest)
+    less = tf.where(largest > 1, ones / 4, ones)  # XLA multiplies by reciprocals, and that of 3e38 is 0
+    return tf.where(zero, tf.ones_like(rows), rows * less / tf.where(zero, ones, largest * less)), largest
+
+
+def _step(xi, x, values, order):  # None: where an error of (ξ/size)^order is as large as rounding's u·size/ξ
+    u = max(float(ml_dtypes.finfo(array.dtype.as_numpy_dtype).eps) / 2 for array in (x, values))
+    size = tf.reshape(tf.maximum(l2_norm(_wide(x)), 1), (-1, *[1] * (x.shape.rank - 1)))
+    return u ** (1 / (order + 1)) * size if xi is None else _number(xi, size) * tf.ones_like(size)  # (B, 1, ..., 1)

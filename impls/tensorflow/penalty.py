@@ -1,11 +1,11 @@
 import tensorflow as tf
 
 from impls.checks import checked
-from impls.tensorflow.norms import l2_norm, unit
+from impls.tensorflow.norms import _step, _wide, l2_norm, unit
 
 
 @checked
-def input_gradient_penalty(loss, x, *, norm="l2_squared", how="double_backward", xi=0.01, with_loss=False):
+def input_gradient_penalty(loss, x, *, norm="l2_squared", how="double_backward", xi=None, with_loss=False):
     x = tf.identity(x)  # a tape watches a name: what the loss itself holds of x has another
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(x)
@@ -13,17 +13,20 @@ def input_gradient_penalty(loss, x, *, norm="l2_squared", how="double_backward",
     gradient = tape.gradient(values, x, unconnected_gradients="zero")  # (B, *S)
     if how != "double_backward":
         gradient = tf.stop_gradient(gradient)
-    penalty, direction = _norm_and_slope(gradient, norm)  # (B,), (B, *S)
+    penalty, direction = _norm_and_slope(_wide(gradient), norm)  # (B,), (B, *S)
     if how == "forward_over_reverse":
-        values, along = _along(loss, x, direction)
+        values, along = _along(loss, x, tf.cast(direction, x.dtype))
         penalty = _sloped(penalty, along)
     elif how == "finite_difference":
-        u, length = unit(direction), l2_norm(direction)
-        penalty = _sloped(penalty, (loss(x + xi * u) - loss(x - xi * u)) * length / (2 * xi))
+        step, length = _step(xi, x, values, order=2), l2_norm(direction)
+        move = tf.cast(step * unit(direction), x.dtype)
+        change = _wide(loss(x + move)) - _wide(loss(x - move))
+        penalty = _sloped(penalty, change * length / (2 * tf.reshape(step, (-1,))))
     return (penalty, values) if with_loss else penalty
 
 
 def _sloped(penalty, along):
+    along = _wide(along)
     return penalty + (along - tf.stop_gradient(along))  # the norm's value, the derivative's gradient
 
 
@@ -62,17 +65,18 @@ def _vjp(tape, outputs, x):
 
 def _frobenius(outputs, vjp, weights, probes):
     if probes is not None:
-        rows = probes if weights is None else probes * tf.sqrt(weights)  # (K, B, C)
+        rows = probes if weights is None else probes * tf.cast(tf.sqrt(weights), probes.dtype)  # (K, B, C)
+        rows = tf.cast(rows, outputs.dtype)
         return tf.reduce_mean(_squared_norms(vjp, rows), 0)
     batch, classes = tf.shape(outputs)[0], outputs.shape[1]
     rows = tf.broadcast_to(tf.eye(classes, dtype=outputs.dtype)[:, None], (classes, batch, classes))
     squares = _squared_norms(vjp, rows)  # (C, B)
-    return tf.reduce_sum(squares if weights is None else squares * tf.transpose(weights), 0)
+    return tf.reduce_sum(squares if weights is None else squares * tf.cast(tf.transpose(weights), squares.dtype), 0)
 
 
 def _squared_norms(vjp, rows):
     gradients = tf.stack([vjp(row) for row in tf.unstack(rows)])  # (K, B, *S)
-    return tf.reduce_sum(tf.square(tf.reshape(gradients, (rows.shape[0], tf.shape(rows)[1], -1))), 2)  # (K, B)
+    return tf.reduce_sum(tf.square(tf.reshape(_wide(gradients), (rows.shape[0], tf.shape(rows)[1], -1))), 2)  # (K, B)
 
 
 @checked
@@ -81,13 +85,13 @@ def tikhonov_penalty(divergence, f, x, *, probes=None, with_outputs=False):
     with tf.GradientTape(watch_accessed_variables=False, persistent=True) as tape:
         tape.watch(x)
         outputs = f(x)  # (B, C)
-        log_p = tf.nn.log_softmax(outputs, axis=-1)
+        log_p = tf.nn.log_softmax(_wide(outputs), axis=-1)
     if divergence == "squared_error":
         penalty = 2 * _frobenius(outputs, _vjp(tape, outputs, x), None, probes)
     elif probes is None:
         penalty = _frobenius(log_p, _vjp(tape, log_p, x), tf.exp(log_p), None)
     else:  # no √p: its slope at p = 0 is infinite
-        penalty = _frobenius(log_p, _vjp(tape, log_p, x), None, probes * tf.exp(log_p / 2))
+        penalty = _frobenius(log_p, _vjp(tape, log_p, x), None, tf.cast(probes, log_p.dtype) * tf.exp(log_p / 2))
     return (penalty, outputs) if with_outputs else penalty
 
 
@@ -99,4 +103,4 @@ def wgan_gradient_penalty(critic, real, fake, mix, *, target=1.0):
         tape.watch(between)
         total = tf.reduce_sum(critic(between))
     gradient = tape.gradient(total, between, unconnected_gradients="zero")  # (B, *S)
-    return tf.square(l2_norm(gradient) - target)  # (B,)
+    return tf.square(l2_norm(_wide(gradient)) - target)  # (B,)

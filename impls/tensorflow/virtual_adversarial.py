@@ -3,36 +3,89 @@ import tensorflow as tf
 from impls.checks import checked
 from impls.tensorflow.curvature import hvp
 from impls.tensorflow.losses import entropy, kl_divergence
-from impls.tensorflow.norms import unit
+from impls.tensorflow.norms import _number, _scaled, _step, _wide, unit
 
 
 @checked
-def vat_perturbation(f, x, start, *, radius, xi=0.01, steps=1, how="finite_difference"):
-    return _perturbation(f, x, tf.stop_gradient(f(x)), start, radius, xi, steps, how)
+def vat_perturbation(f, x, start, *, radius, xi=None, steps=1, how="fisher"):
+    return _perturbation(f, x, None, start, radius, xi, steps, how)
 
 
 @checked
-def vat_loss(f, x, start, *, radius, xi=0.01, steps=1, how="finite_difference", entropy_weight=0.0, logits=None):
-    if logits is None:
+def vat_loss(f, x, start, *, radius, xi=None, steps=1, how="fisher", entropy_weight=0.0, logits=None):
+    if logits is None and entropy_weight != 0:
         logits = f(x)
-    clean = tf.stop_gradient(logits)  # p(x) is held fixed, and shared by the power steps and the loss
-    perturbation = _perturbation(f, x, clean, start, radius, xi, steps, how)
+    given = None if logits is None else tf.stop_gradient(logits)
+    product, clean = _product(f, x, given, xi, how)  # p(x) is held fixed, and shared by the power steps and the loss
+    perturbation = _iterated(product, x, start, radius, steps)
     loss = kl_divergence(clean, f(x + perturbation))  # (B,)
     return loss if entropy_weight == 0 else loss + entropy_weight * entropy(logits)
 
 
 def _perturbation(f, x, clean, start, radius, xi, steps, how):
-    def divergence(r):
-        return kl_divergence(clean, f(x + r))
+    return _iterated(_product(f, x, clean, xi, how)[0], x, start, radius, steps)
 
-    direction = unit(start)
+
+def _iterated(product, x, start, radius, steps):
+    direction = unit(_wide(start))
     for _ in range(steps):
-        if how == "exact":
-            direction = unit(hvp(divergence, tf.zeros_like(x), direction))
-        else:  # the gradient at r = 0 is 0, so the gradient at ξd is ξHd + O(ξ²)
-            with tf.GradientTape(watch_accessed_variables=False) as tape:
-                r = xi * direction
-                tape.watch(r)
-                total = tf.reduce_sum(divergence(r))
-            direction = unit(tape.gradient(total, r, unconnected_gradients="zero"))
-    return tf.stop_gradient(radius * direction)
+        direction = unit(_wide(product(direction)))
+    return tf.stop_gradient(tf.cast(_number(radius, direction) * direction, x.dtype))
+
+
+def _product(f, x, clean, xi, how):  # d -> Hd, up to a factor a sample, and the clean logits
+    if how == "fisher":
+        return _fisher_product(f, x, clean)
+    clean = tf.stop_gradient(f(x)) if clean is None else clean
+    if how == "exact":
+
+        def divergence(r):
+            return kl_divergence(clean, f(x + r))
+
+        return (lambda d: hvp(divergence, tf.zeros_like(x), tf.cast(d, x.dtype))), clean
+    step = _step(xi, x, clean, order=1)
+
+    def difference(d):  # the gradient at r = 0 is 0, so the gradient at ξd is ξHd + O(ξ²)
+        point = x + tf.cast(step * d, x.dtype)
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(point)
+            logits = f(point)
+        change = tf.cast(_largest_1(_softmax_change(clean, logits), x), logits.dtype)
+        return tape.gradient(logits, point, change, unconnected_gradients="zero")
+
+    return difference, clean
+
+
+def _fisher_product(f, x, clean):  # Jᵀ(diag p - ppᵀ)J
+    x = tf.identity(x)  # a tape watches a name: what f itself holds of x has another
+    with tf.GradientTape(watch_accessed_variables=False, persistent=True) as tape:
+        tape.watch(x)
+        logits = f(x)
+    with tf.GradientTape(watch_accessed_variables=False, persistent=True) as transposed:
+        u = tf.zeros_like(logits)
+        transposed.watch(u)
+        pulled = tape.gradient(logits, x, u, unconnected_gradients="zero")  # Jᵀu: forward mode runs slower
+    clean = tf.stop_gradient(logits) if clean is None else clean
+    p = tf.nn.softmax(_wide(clean))
+
+    def product(d):
+        change = transposed.gradient(pulled, u, tf.cast(_largest_1(d, x), x.dtype), unconnected_gradients="zero")  # Jd
+        change = _wide(change)
+        change -= tf.gather(change, tf.argmax(p, -1)[:, None], batch_dims=1)  # exact where p is nearly 1
+        weights = _largest_1(p * (change - tf.reduce_sum(p * change, -1, keepdims=True)), x)
+        return tape.gradient(logits, x, tf.cast(weights, logits.dtype), unconnected_gradients="zero")
+
+    return product, clean
+
+
+def _largest_1(array, x):  # for each sample of x, or 0: half precision loses what is small
+    safe, largest = _scaled(tf.reshape(array, (tf.shape(x)[0], -1)))
+    return tf.reshape(tf.where(largest == 0, tf.zeros_like(safe), safe), tf.shape(array))
+
+
+def _softmax_change(clean, logits):  # q - p = p(e^ρ - 1), without cancellation where ρ = log q - log p is small
+    log_p, log_q = tf.nn.log_softmax(_wide(clean)), tf.nn.log_softmax(_wide(logits))
+    ratio = log_q - log_p
+    near = tf.abs(ratio) < 1
+    close = tf.exp(log_p) * tf.math.expm1(tf.where(near, ratio, tf.zeros_like(ratio)))
+    return tf.where(near, close, tf.exp(log_q) - tf.exp(log_p))

@@ -40,7 +40,12 @@ def from_numpy(array, device="cpu"):
 
 
 def to_numpy(array):
-    return array.detach().cpu().numpy().copy()
+    array = array.detach().cpu()
+    return (array.float() if array.dtype == torch.bfloat16 else array).numpy().copy()
+
+
+def cast(array, dtype):
+    return array.to(getattr(torch, dtype))
 
 
 def finite(array):

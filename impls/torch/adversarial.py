@@ -2,13 +2,12 @@ import torch
 
 from impls.checks import checked
 from impls.torch.derivatives import fixed_gradient, vjp
-from impls.torch.norms import project, steepest
+from impls.torch.norms import _wide, project, steepest
 
 
 @checked
 def fgm(loss, x, *, radius, norm="l2", scope="sample"):
-    gradient = fixed_gradient(loss, x)  # (B, *S)
-    return (radius * steepest(gradient, norm=norm, scope=scope)).detach()
+    return (radius * steepest(_gradient(loss, x), norm=norm, scope=scope)).to(x.dtype).detach()
 
 
 @checked
@@ -36,8 +35,22 @@ def freelb_loss(loss, x, start, *, radius, step, steps, norm="l2"):
     r, values = project(start, radius=radius, norm=norm).detach(), []
     for _ in range(steps):
         value, pull = vjp(lambda r: loss(x + r), r)  # one forward pass for the loss and the ascent
+        scale = _scale(value)
         with torch.no_grad():  # the ascent itself is not differentiated
-            gradient = pull(torch.ones_like(value))
-        r = project(r + step * steepest(gradient, norm=norm), radius=radius, norm=norm).detach()
+            gradient = _unscaled(pull(scale), scale)
+        r = project(_wide(r) + step * steepest(gradient, norm=norm), radius=radius, norm=norm).to(x.dtype).detach()
         values.append(value)
     return torch.stack(values).mean(0), r  # (B,), (B, *S)
+
+
+def _gradient(loss, x):  # of each sample, in float32 where x is half precision
+    return _unscaled(*fixed_gradient(loss, x, _scale))  # (B, *S)
+
+
+def _scale(values):  # a small loss has a small gradient, which float16 loses: a power of two, exact to divide out
+    values = values.detach()
+    return torch.where((values > 0) & (values < 2**-10), torch.full_like(values, 2**12), torch.ones_like(values))
+
+
+def _unscaled(gradient, scale):
+    return _wide(gradient) / scale.to(_wide(gradient).dtype).reshape(-1, *[1] * (gradient.dim() - 1))

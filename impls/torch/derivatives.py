@@ -34,13 +34,19 @@ def vjp(function, x):
 
 
 @explained
-def fixed_gradient(function, x, *, copy=True):
-    """∇ₓ Σ function(x) held fixed: no graph is made for it. A table's may be sparse, and needs no copy of the table."""
+def fixed_gradient(function, x, weigh, *, copy=True):
+    """∇ₓ⟨function(x), w⟩ and w = weigh(function(x)), held fixed: no graph is made for them.
+
+    A table's gradient may be sparse, and needs no copy of the table.
+    """
     if _transformed():
         with torch.no_grad():
-            return torch.func.grad(lambda x: _by_formulas(function)(x).sum())(x)
+            outputs, pull = torch.func.vjp(_by_formulas(function), x)
+            weights = weigh(outputs)
+            return pull(weights)[0], weights
     outputs, watched = _record(function, x.detach(), copy)
-    return _gradient(outputs, watched, torch.ones_like(outputs), keep=False)
+    weights = weigh(outputs.detach())
+    return _gradient(outputs, watched, weights, keep=False), weights
 
 
 @explained

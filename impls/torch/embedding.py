@@ -1,8 +1,9 @@
 import torch
 
 from impls.checks import checked
+from impls.torch.adversarial import _gradient, _scale
 from impls.torch.derivatives import fixed_gradient
-from impls.torch.norms import steepest
+from impls.torch.norms import _wide, steepest
 
 
 @checked
@@ -17,13 +18,16 @@ def normalize_embedding(table, frequencies):
 
 @checked
 def perturb_table(loss, table, *, radius, norm="l2"):
-    gradient = fixed_gradient(loss, table, copy=False)  # (V, D)
+    def scales(values):
+        return torch.ones_like(values) * _scale(values.amax())  # one for all: samples share tokens
+
+    gradient, weights = fixed_gradient(loss, table, scales, copy=False)  # (V, D)
     if gradient.is_sparse:
         gradient = gradient.to_dense()  # adds up what repeated tokens get
-    return (radius * steepest(gradient, norm=norm, scope="tensor")).detach()
+    return (radius * steepest(_wide(gradient) / weights[0], norm=norm, scope="tensor")).to(table.dtype).detach()
 
 
 @checked
 def perturb_output(loss, x, mask, *, radius, norm="l2", scope="sample"):
-    gradient = fixed_gradient(loss, x)  # (B, T, D)
-    return (radius * steepest(gradient * mask[:, :, None], norm=norm, scope=scope)).detach()
+    gradient = _gradient(loss, x) * mask[:, :, None]  # (B, T, D)
+    return (radius * steepest(gradient, norm=norm, scope=scope)).to(x.dtype).detach()

@@ -1,25 +1,26 @@
 import torch
 
 from impls.checks import checked
+from impls.torch.norms import _wide
 
 
 @checked
 def cross_entropy(logits, labels):
-    log_p = torch.log_softmax(logits, dim=-1)  # (B, C)
+    log_p = torch.log_softmax(_wide(logits), dim=-1)  # (B, C)
     if labels.dim() == 1:  # a comparison, not one_hot: that one reads values and cannot be traced
-        labels = (labels[:, None] == torch.arange(logits.shape[-1], device=labels.device)).to(logits.dtype)
+        labels = (labels[:, None] == torch.arange(logits.shape[-1], device=labels.device)).to(log_p.dtype)
     return -(labels * log_p).sum(-1)  # (B,)
 
 
 @checked
 def squared_error(outputs, targets):
-    return (outputs - targets).square().sum(-1)  # (B,)
+    return (_wide(outputs) - _wide(targets)).square().sum(-1)  # (B,)
 
 
 @checked
 def kl_divergence(p_logits, q_logits):
-    log_p = torch.log_softmax(p_logits, dim=-1)  # (B, C)
-    log_q = torch.log_softmax(q_logits, dim=-1)
+    log_p = torch.log_softmax(_wide(p_logits), dim=-1)  # (B, C)
+    log_q = torch.log_softmax(_wide(q_logits), dim=-1)
     ratio = log_p - log_q
     near = ratio.abs() < 1
     small = torch.where(near, ratio, 0)
@@ -30,5 +31,5 @@ def kl_divergence(p_logits, q_logits):
 
 @checked
 def entropy(logits):
-    log_p = torch.log_softmax(logits, dim=-1)  # (B, C)
+    log_p = torch.log_softmax(_wide(logits), dim=-1)  # (B, C)
     return -(log_p.exp() * log_p).sum(-1)  # (B,)

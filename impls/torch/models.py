@@ -96,7 +96,7 @@ def _attention(params, x, mask):
 
 def _attend(query, key, value, mask):
     scores = torch.einsum("bqhd,bkhd->bhqk", query, key) / query.shape[-1] ** 0.5
-    weights = torch.softmax(scores + 1e9 * (mask - 1)[:, None, None], dim=-1)  # exactly 0 on padding
+    weights = torch.softmax(scores + 1e4 * (mask - 1)[:, None, None], dim=-1)  # exactly 0 on padding
     return torch.einsum("bhqk,bkhd->bqhd", weights, value)  # (B, T, heads, d)
 
 

@@ -5,20 +5,16 @@ from impls.checks import checked
 
 @checked
 def l2_norm(x):
-    rows = x.reshape(x.shape[0], -1)  # (B, n)
-    largest = rows.detach().abs().amax(1, keepdim=True)  # (B, 1)
-    safe = torch.where(largest > 0, rows / torch.where(largest > 0, largest, 1), 1)  # no sqrt at 0: its slope is inf
+    safe, largest = _scaled(_wide(x).reshape(x.shape[0], -1))
     norm = largest[:, 0] * safe.square().sum(1).sqrt()
-    return torch.where(largest[:, 0] == 0, 0, norm)  # (B,)
+    return torch.where(largest[:, 0] == 0, 0, norm).to(x.dtype)  # (B,)
 
 
 @checked
 def unit(x, *, scope="sample"):
-    rows = x.reshape(x.shape[0] if scope == "sample" else 1, -1)
-    largest = rows.abs().amax(1, keepdim=True)
-    rows = rows / torch.where(largest == 0, 1, largest)  # squares of 1e-30 would vanish in float32
-    norm = rows.square().sum(1, keepdim=True).sqrt()
-    return (rows / torch.where(norm == 0, 1, norm)).reshape(x.shape)
+    safe, largest = _scaled(_wide(x).reshape(x.shape[0] if scope == "sample" else 1, -1))
+    rows = safe / safe.square().sum(1, keepdim=True).sqrt()
+    return torch.where(largest == 0, 0, rows).reshape(x.shape).to(x.dtype)
 
 
 @checked
@@ -29,22 +25,40 @@ def steepest(x, *, norm="l2", scope="sample"):
         return torch.sign(x)
     if norm == "raw":
         return x
-    rows = x.reshape(x.shape[0] if scope == "sample" else 1, -1).abs()
-    largest = (rows == rows.amax(1, keepdim=True)).to(x.dtype)
-    return torch.sign(x) * (largest / largest.sum(1, keepdim=True)).reshape(x.shape)
+    rows = _wide(x).reshape(x.shape[0] if scope == "sample" else 1, -1).abs()
+    largest = (rows == rows.amax(1, keepdim=True)).to(rows.dtype)
+    return torch.sign(x) * (largest / largest.sum(1, keepdim=True)).reshape(x.shape).to(x.dtype)
 
 
 @checked
 def project(x, *, radius, norm="l2"):
-    rows = x.reshape(x.shape[0], -1)  # (B, n)
+    rows = _wide(x).reshape(x.shape[0], -1)  # (B, n)
     if norm == "linf":
-        return torch.clamp(x, -radius, radius)
-    if norm == "l2":
-        length = l2_norm(x)[:, None]
-        inside = length <= radius
-        return (rows * torch.where(inside, 1, radius / torch.where(inside, 1, length))).reshape(x.shape)
-    gaps = rows.abs().amax(1, keepdim=True) - rows.abs()  # to the largest: keeps its digits where x is far outside
-    count = torch.arange(1, rows.shape[1] + 1, dtype=x.dtype, device=x.device)
-    level = ((gaps.sort(1).values.cumsum(1) + radius) / count).amin(1, keepdim=True)  # what is left of the largest
-    inside = rows.abs().sum(1, keepdim=True) <= radius
-    return torch.where(inside, rows, torch.sign(rows) * (level - gaps).clamp(min=0)).reshape(x.shape)
+        nearest = torch.clamp(rows, -radius, radius)
+    elif norm == "l2":
+        inside = l2_norm(rows)[:, None] <= radius
+        nearest = torch.where(inside, rows, radius * unit(torch.where(inside, 1, rows)))
+    else:
+        sizes = rows.abs()
+        gaps = sizes.amax(1, keepdim=True) - sizes  # to the largest: keeps its digits where x is far outside
+        count = torch.arange(1, rows.shape[1] + 1, dtype=rows.dtype, device=x.device)
+        level = ((gaps.sort(1).values.cumsum(1) + radius) / count).amin(1, keepdim=True)  # what is left of the largest
+        inside = sizes.sum(1, keepdim=True) <= radius
+        nearest = torch.where(inside, rows, torch.sign(rows) * (level - gaps).clamp(min=0))
+    return nearest.reshape(x.shape).to(x.dtype)
+
+
+def _wide(x):  # half precision is computed with in float32
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def _scaled(rows):  # divided by their largest entries, which are held fixed; ones where all are 0: no root of 0
+    largest = rows.detach().abs().amax(1, keepdim=True)  # (B, 1)
+    zero = largest == 0
+    return torch.where(zero, 1, rows / torch.where(zero, 1, largest)), largest
+
+
+def _step(xi, x, values, order):  # None: where an error of (ξ/size)^order is as large as rounding's u·size/ξ
+    u = max(torch.finfo(array.dtype).eps / 2 for array in (x, values))
+    size = l2_norm(_wide(x)).clamp(min=1).reshape(-1, *[1] * (x.dim() - 1))
+    return u ** (1 / (order + 1)) * size if xi is None else xi * torch.ones_like(size)  # (B, 1, ..., 1)

@@ -2,25 +2,28 @@ import torch
 
 from impls.checks import checked
 from impls.torch.derivatives import jvp, vjp
-from impls.torch.norms import l2_norm, unit
+from impls.torch.norms import _step, _wide, l2_norm, unit
 
 
 @checked
-def input_gradient_penalty(loss, x, *, norm="l2_squared", how="double_backward", xi=0.01, with_loss=False):
+def input_gradient_penalty(loss, x, *, norm="l2_squared", how="double_backward", xi=None, with_loss=False):
     values, pull = vjp(loss, x)  # (B,): one forward pass for the loss and its gradient
     with torch.set_grad_enabled(how == "double_backward" and torch.is_grad_enabled()):
         gradient = pull(torch.ones_like(values))  # (B, *S)
-    penalty, direction = _norm_and_slope(gradient, norm)  # (B,), (B, *S)
+    penalty, direction = _norm_and_slope(_wide(gradient), norm)  # (B,), (B, *S)
     if how == "forward_over_reverse":
-        values, along = jvp(loss, x, direction, lasting=values.requires_grad)
+        values, along = jvp(loss, x, direction.to(x.dtype), lasting=values.requires_grad)
         penalty = _sloped(penalty, along)
     elif how == "finite_difference":
-        u, length = unit(direction), l2_norm(direction)
-        penalty = _sloped(penalty, (loss(x + xi * u) - loss(x - xi * u)) * length / (2 * xi))
+        step, length = _step(xi, x, values, order=2), l2_norm(direction)
+        move = (step * unit(direction)).to(x.dtype)
+        change = _wide(loss(x + move)) - _wide(loss(x - move))
+        penalty = _sloped(penalty, change * length / (2 * step.reshape(-1)))
     return (penalty, values) if with_loss else penalty
 
 
 def _sloped(penalty, along):
+    along = _wide(along)
     return penalty + (along - along.detach())  # the norm's value, the derivative's gradient
 
 
@@ -43,7 +46,7 @@ def jacobian_penalty(f, x, *, weights=None, probes=None, with_outputs=False):
 def _frobenius(outputs, pull, weights, probes):
     if probes is not None:
         rows = probes if weights is None else probes * weights.sqrt()  # (K, B, C)
-        return _squared_norms(pull, rows).mean(0)
+        return _squared_norms(pull, rows.to(outputs.dtype)).mean(0)
     batch, classes = outputs.shape
     rows = torch.eye(classes, dtype=outputs.dtype, device=outputs.device)[:, None].expand(classes, batch, classes)
     squares = _squared_norms(pull, rows)  # (C, B)
@@ -52,7 +55,7 @@ def _frobenius(outputs, pull, weights, probes):
 
 def _squared_norms(pull, rows):
     gradients = pull(rows, many=True)  # (K, B, *S)
-    return gradients.reshape(*rows.shape[:2], -1).square().sum(2)  # (K, B)
+    return _wide(gradients).reshape(*rows.shape[:2], -1).square().sum(2)  # (K, B)
 
 
 @checked
@@ -61,11 +64,11 @@ def tikhonov_penalty(divergence, f, x, *, probes=None, with_outputs=False):
     if divergence == "squared_error":
         penalty = 2 * _frobenius(outputs, pull, None, probes)
     else:
-        log_p = torch.log_softmax(outputs, dim=-1)
+        log_p = torch.log_softmax(_wide(outputs), dim=-1)
         p = log_p.exp()
 
         def pull_log_p(rows, many):  # first back through the softmax
-            return pull(rows - p * rows.sum(-1, keepdim=True), many)
+            return pull((rows - p * rows.sum(-1, keepdim=True)).to(outputs.dtype), many)
 
         if probes is None:
             penalty = _frobenius(log_p, pull_log_p, p, None)
@@ -80,4 +83,4 @@ def wgan_gradient_penalty(critic, real, fake, mix, *, target=1.0):
     between = mix * real + (1 - mix) * fake
     values, pull = vjp(critic, between)
     gradient = pull(torch.ones_like(values))  # (B, *S)
-    return (l2_norm(gradient) - target).square()  # (B,)
+    return (l2_norm(_wide(gradient)) - target).square()  # (B,)

@@ -1,38 +1,85 @@
 import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from impls.checks import checked
 from impls.torch.curvature import hvp
-from impls.torch.derivatives import fixed_gradient
+from impls.torch.derivatives import fixed_gradient, vjp
 from impls.torch.losses import entropy, kl_divergence
-from impls.torch.norms import unit
+from impls.torch.norms import _scaled, _step, _wide, unit
 
 
 @checked
-def vat_perturbation(f, x, start, *, radius, xi=0.01, steps=1, how="finite_difference"):
+def vat_perturbation(f, x, start, *, radius, xi=None, steps=1, how="fisher"):
     with torch.no_grad():
-        return _perturbation(f, x, f(x), start, radius, xi, steps, how)
+        return _perturbation(f, x, None, start, radius, xi, steps, how)
 
 
 @checked
-def vat_loss(f, x, start, *, radius, xi=0.01, steps=1, how="finite_difference", entropy_weight=0.0, logits=None):
-    if logits is None:
-        with torch.set_grad_enabled(entropy_weight != 0 and torch.is_grad_enabled()):
-            logits = f(x)
-    clean = logits.detach()  # p(x) is held fixed, and shared by the power steps and the loss
-    with torch.no_grad():
-        perturbation = _perturbation(f, x, clean, start, radius, xi, steps, how)
+def vat_loss(f, x, start, *, radius, xi=None, steps=1, how="fisher", entropy_weight=0.0, logits=None):
+    if logits is None and entropy_weight != 0:
+        logits = f(x)
+    with torch.no_grad():  # p(x) is held fixed, and shared by the power steps and the loss
+        product, clean = _product(f, x, None if logits is None else logits.detach(), xi, how)
+        perturbation = _iterated(product, x, start, radius, steps)
     loss = kl_divergence(clean, f(x + perturbation))  # (B,)
     return loss if entropy_weight == 0 else loss + entropy_weight * entropy(logits)
 
 
 def _perturbation(f, x, clean, start, radius, xi, steps, how):
-    def divergence(r):
-        return kl_divergence(clean, f(x + r))
+    return _iterated(_product(f, x, clean, xi, how)[0], x, start, radius, steps)
 
-    direction = unit(start)
+
+def _iterated(product, x, start, radius, steps):
+    direction = unit(_wide(start))
     for _ in range(steps):
-        if how == "exact":
-            direction = unit(hvp(divergence, torch.zeros_like(x), direction))
-        else:  # the gradient at r = 0 is 0, so the gradient at ξd is ξHd + O(ξ²)
-            direction = unit(fixed_gradient(divergence, xi * direction))
-    return (radius * direction).detach()
+        direction = unit(_wide(product(direction)))
+    return (radius * direction).to(x.dtype).detach()
+
+
+def _product(f, x, clean, xi, how):  # d -> Hd, up to a factor a sample, and the clean logits
+    if how == "fisher":
+        return _fisher_product(f, x, clean)
+    clean = f(x) if clean is None else clean
+    if how == "exact":
+
+        def divergence(r):
+            return kl_divergence(clean, f(x + r))
+
+        return (lambda d: hvp(divergence, torch.zeros_like(x), d.to(x.dtype))), clean
+    step = _step(xi, x, clean, order=1)
+
+    def difference(d):  # the gradient at r = 0 is 0, so the gradient at ξd is ξHd + O(ξ²)
+        def change(logits):
+            return _largest_1(_softmax_change(clean, logits), x).to(logits.dtype)
+
+        return fixed_gradient(f, x + (step * d).to(x.dtype), change)[0]
+
+    return difference, clean
+
+
+def _fisher_product(f, x, clean):  # Jᵀ(diag p - ppᵀ)J
+    with sdpa_kernel(SDPBackend.MATH):  # fused attention has no second backward pass
+        logits, pull = vjp(f, x)
+        _, push = vjp(pull, torch.zeros_like(logits))  # of Jᵀu: attention has no forward mode
+    clean = logits if clean is None else clean
+    p = torch.softmax(_wide(clean), -1)
+
+    def product(d):
+        change = _wide(push(_largest_1(d, x).to(x.dtype)))  # Jd
+        change = change - change.gather(-1, p.argmax(-1, keepdim=True))  # exact where p is nearly 1
+        weights = _largest_1(p * (change - (p * change).sum(-1, keepdim=True)), x)
+        return pull(weights.to(logits.dtype))
+
+    return product, clean
+
+
+def _largest_1(array, x):  # for each sample of x, or 0: half precision loses what is small
+    safe, largest = _scaled(array.reshape(x.shape[0], -1))
+    return torch.where(largest == 0, 0, safe).reshape(array.shape)
+
+
+def _softmax_change(clean, logits):  # q - p = p(e^ρ - 1), without cancellation where ρ = log q - log p is small
+    log_p, log_q = torch.log_softmax(_wide(clean), -1), torch.log_softmax(_wide(logits), -1)
+    ratio = log_q - log_p
+    near = ratio.abs() < 1
+    return torch.where(near, log_p.exp() * torch.expm1(torch.where(near, ratio, 0)), log_q.exp() - log_p.exp())
