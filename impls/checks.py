@@ -218,8 +218,8 @@ class Call:
             return
         if not isinstance(value, tuple) or len(value) != 2 or not value[0] < value[1]:
             raise ValueError(f"{name}: got {value!r}, expected a pair of numbers, the lower one first")
-        x = self.given["x"]
-        if self.bridge.finite(x) is not None:
+        x = self.given.get("x")  # none yet where a training function is given its options
+        if x is not None and self.bridge.finite(x) is not None:
             lowest, highest = self.bridge.span(x)
             if lowest < value[0] or highest > value[1]:
                 found = f"{lowest:.4g} to {highest:.4g}"

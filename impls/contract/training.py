@@ -22,7 +22,7 @@ All of them, always (claim group G)
 
 from typing import Any, Literal
 
-from impls.contract.types import Positive, Scale, Share, Steps
+from impls.contract.types import Bounds, Positive, Scale, Seed, Share, Steps
 
 
 def adversarial_training(
@@ -31,25 +31,65 @@ def adversarial_training(
     norm: Literal["l2", "linf", "l1", "raw"] = "l2",
     scope: Literal["sample", "tensor"] = "sample",
     clean_weight: Share = 0.0,
+    steps: Steps = 1,
+    step: Positive | None = None,
+    bounds: Bounds = None,
+    start: Literal["zero", "random"] = "zero",
+    seed: Seed = 0,
 ) -> Any:
-    """Train on (1-α)·loss(x + r) + α·loss(x) with FGM's r (`fgm`; for a table `perturb_table`).
+    """Train on (1-α)·loss(x + r) + α·loss(x) with FGM's r (`fgm`; for a table `perturb_table`), or PGD's (`pgd`).
 
     Args:
         radius: of the perturbation.
-        norm: of the perturbation.
+        norm: of the perturbation. "raw" takes one step from zero.
         scope: one norm a sample or for the tensor; a table always has one.
         clean_weight: α. 0: the perturbed loss alone, as the usual snippet has it.
+        steps: of ascent. 1 from "zero" is FGM; otherwise r ← project(r + step·steepest(gradient at x + r)).
+        step: length of a step; None: the radius for one step, 2.5·radius/steps for more (Madry et al. 2018).
+        bounds: lowest and highest value of x + r, for inputs: r is clipped to them as in `pgd`.
+        start: of the ascent: "zero", or "random", uniform in the ball.
+        seed: of random starts, with the step's number (JAX: a key for each step is the objective's argument).
 
-    Cost: 5 passes, floor 5/3 plain steps (with a clean weight 7, or 6 where one backward pass serves attack and loss).
+    Cost: 5 passes, floor 5/3 plain steps (with a clean weight 7, or 6 where one backward pass serves attack and loss);
+    2 more for each further step.
     """
 
 
-def gradient_penalty_training(*, weight: Scale, norm: Literal["l2_squared", "l2", "l1"] = "l2_squared") -> Any:
+def freelb_training(
+    *,
+    radius: Scale,
+    step: Positive,
+    steps: Steps,
+    norm: Literal["l2", "linf", "l1"] = "l2",
+    scope: Literal["sample", "tensor"] = "sample",
+    start: Literal["zero", "random"] = "random",
+    seed: Seed = 0,
+) -> Any:
+    """Train on the mean over steps of loss(x + rₖ), where each step's pass serves ascent and loss (`freelb_loss`).
+
+    Args:
+        radius, norm, scope, start, seed: as for `adversarial_training`.
+        step: length of a step.
+        steps: of ascent, K.
+
+    Cost: 3·K passes, floor K plain steps.
+    """
+
+
+def gradient_penalty_training(
+    *,
+    weight: Scale,
+    norm: Literal["l2_squared", "l2", "l1"] = "l2_squared",
+    how: Literal["double_backward", "forward_over_reverse", "finite_difference"] = "double_backward",
+    xi: Positive = 0.01,
+) -> Any:
     """Train on loss(x) + weight·‖∇ₓloss‖ (`input_gradient_penalty`); for a table, weight·‖∇ of the mean loss‖.
 
     Args:
         weight: λ. FGM of radius ε and norm "raw", "l2", "linf" is λ = ½ε with "l2_squared", ε with "l2", ε with "l1".
         norm: of the gradient.
+        how: the way to the penalty's gradient.
+        xi: step of the difference.
 
     Cost: 6 passes, floor 2 plain steps.
     """
@@ -62,10 +102,11 @@ def virtual_adversarial_training(
     xi: Positive = 0.01,
     steps: Steps = 1,
     entropy_weight: Scale = 0.0,
+    outputs: Literal["softmax", "sigmoid"] = "softmax",
 ) -> Any:
     """Train on loss(x) + weight·(KL(p(x)‖p(x+r)) + entropy_weight·H(p(x))), r virtual adversarial (`vat_loss`).
 
-    The model's outputs must be logits (B, C).
+    Without a loss it is what is added alone, of a batch without labels.
 
     Args:
         radius: of the perturbation; a table's is one vector.
@@ -73,6 +114,8 @@ def virtual_adversarial_training(
         xi: step of the finite difference.
         steps: power iterations.
         entropy_weight: of the clean predictions' entropy.
+        outputs: "softmax": logits (B, C), or (B, T, C) of which the mean over T is taken; "sigmoid": one logit, (B, 1)
+            or (B,), in the two-class form.
 
     Cost: 8 passes, floor 8/3 plain steps.
     """

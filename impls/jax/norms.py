@@ -3,23 +3,34 @@ import jax.numpy as jnp
 
 from impls.checks import checked
 
+# Sums over axes, not over reshaped rows: an array that is sharded over a mesh with explicit axes has no such rows.
+
 
 @checked
 def l2_norm(x):
-    rows = x.reshape(x.shape[0], -1)  # (B, n)
-    largest = jnp.abs(jax.lax.stop_gradient(rows)).max(1, keepdims=True)  # (B, 1)
-    safe = jnp.where(largest > 0, rows / jnp.where(largest > 0, largest, 1), 1)  # no sqrt at 0: its slope is inf
-    norm = largest[:, 0] * jnp.sqrt(jnp.square(safe).sum(1))
-    return jnp.where(largest[:, 0] == 0, 0, norm)  # (B,)
+    return _lengths(x, "sample").reshape(x.shape[0])  # (B,)
+
+
+def _axes(x, scope):
+    """The axes of one vector."""
+    return tuple(range(1 if scope == "sample" else 0, x.ndim))
+
+
+def _lengths(x, scope):
+    axes = _axes(x, scope)
+    largest = jnp.abs(jax.lax.stop_gradient(x)).max(axes, keepdims=True)  # (B, 1, ...)
+    safe = jnp.where(largest > 0, x / jnp.where(largest > 0, largest, 1), 1)  # no sqrt at 0: its slope is inf
+    norm = largest * jnp.sqrt(jnp.square(safe).sum(axes, keepdims=True))
+    return jnp.where(largest == 0, 0, norm)
 
 
 @checked
 def unit(x, *, scope="sample"):
-    rows = x.reshape(x.shape[0] if scope == "sample" else 1, -1)
-    largest = jnp.abs(rows).max(1, keepdims=True)
-    rows = rows / jnp.where(largest == 0, 1, largest)  # squares of 1e-30 would vanish in float32
-    norm = jnp.sqrt(jnp.square(rows).sum(1, keepdims=True))
-    return (rows / jnp.where(norm == 0, 1, norm)).reshape(x.shape)
+    axes = _axes(x, scope)
+    largest = jnp.abs(x).max(axes, keepdims=True)
+    x = x / jnp.where(largest == 0, 1, largest)  # squares of 1e-30 would vanish in float32
+    norm = jnp.sqrt(jnp.square(x).sum(axes, keepdims=True))
+    return x / jnp.where(norm == 0, 1, norm)
 
 
 @checked
@@ -30,23 +41,37 @@ def steepest(x, *, norm="l2", scope="sample"):
         return jnp.sign(x)
     if norm == "raw":
         return x
-    rows = jnp.abs(x.reshape(x.shape[0] if scope == "sample" else 1, -1))
-    largest = (rows == rows.max(1, keepdims=True)).astype(x.dtype)
-    return jnp.sign(x) * (largest / largest.sum(1, keepdims=True)).reshape(x.shape)
+    axes, sizes = _axes(x, scope), jnp.abs(x)
+    largest = (sizes == sizes.max(axes, keepdims=True)).astype(x.dtype)
+    return jnp.sign(x) * largest / largest.sum(axes, keepdims=True)
 
 
 @checked
 def project(x, *, radius, norm="l2"):
-    rows = x.reshape(x.shape[0], -1)  # (B, n)
+    return _project(x, radius, norm, "sample")
+
+
+def _project(x, radius, norm, scope):
+    """`project` for one vector a sample, or for one that is the whole tensor."""
     if norm == "linf":
         return jnp.clip(x, -radius, radius)
     if norm == "l2":
-        length = l2_norm(x)[:, None]
+        length = _lengths(x, scope)
         inside = length <= radius
-        return (rows * jnp.where(inside, 1, radius / jnp.where(inside, 1, length))).reshape(x.shape)
-    sizes = jnp.abs(rows)
-    gaps = sizes.max(1, keepdims=True) - sizes  # to the largest: keeps its digits where x is far outside
-    count = jnp.arange(1, rows.shape[1] + 1, dtype=x.dtype)
+        return x * jnp.where(inside, 1, radius / jnp.where(inside, 1, length))
+    axes, sizes = _axes(x, scope), jnp.abs(x)
+    largest = sizes.max(axes, keepdims=True)
+    gaps = _rows(largest - sizes, scope)  # (B, n), to the largest: keeps its digits where x is far outside
+    count = jnp.arange(1, gaps.shape[1] + 1, dtype=x.dtype)[None]
     level = ((jnp.sort(gaps, axis=1).cumsum(1) + radius) / count).min(1, keepdims=True)  # what is left of the largest
-    inside = sizes.sum(1, keepdims=True) <= radius
-    return jnp.where(inside, rows, jnp.sign(rows) * (level - gaps).clip(min=0)).reshape(x.shape)
+    level = level.reshape(largest.shape)
+    inside = sizes.sum(axes, keepdims=True) <= radius
+    return jnp.where(inside, x, jnp.sign(x) * (level - (largest - sizes)).clip(min=0))
+
+
+def _rows(x, scope):
+    """Vectors side by side, (B, n) or (1, n), each of them on one device: they are sorted."""
+    if not jax.typeof(x).sharding.mesh.empty:
+        spec = jax.typeof(x).sharding.spec
+        x = jax.sharding.reshard(x, jax.sharding.PartitionSpec(spec[0] if scope == "sample" and spec else None))
+    return x.reshape(x.shape[0] if scope == "sample" else 1, -1)

@@ -13,25 +13,40 @@ def input_gradient_penalty(loss, x, *, norm="l2_squared", how="double_backward",
         gradient = jax.lax.stop_gradient(gradient)
     penalty, direction = _norm_and_slope(gradient, norm)  # (B,), (B, *S)
     if how == "forward_over_reverse":
-        values, along = jax.jvp(loss, (x,), (direction,))
-        penalty = _sloped(penalty, along)
+        values, slope = _along(loss, x, direction)
+        penalty = _sloped(penalty, slope)
     elif how == "finite_difference":
         u, length = unit(direction), l2_norm(direction)
         penalty = _sloped(penalty, (loss(x + xi * u) - loss(x - xi * u)) * length / (2 * xi))
     return (penalty, values) if with_loss else penalty
 
 
-def _sloped(penalty, along):
-    return penalty + (along - jax.lax.stop_gradient(along))  # the norm's value, the derivative's gradient
+def _along(loss, x, direction):
+    """The loss and its derivative along the direction, in forward mode."""
+    try:
+        return jax.jvp(loss, (x,), (direction,))
+    except TypeError as error:
+        if "custom_vjp" not in str(error):
+            raise
+        raise TypeError(
+            "how: got 'forward_over_reverse' for a loss with a jax.custom_vjp function, which has no forward mode."
+            " Pass how='double_backward', or 'finite_difference' where its backward pass has no derivative"
+        ) from error
+
+
+def _sloped(penalty, slope):
+    """The norm's value with the gradient of the derivative along it."""
+    return penalty + (slope - jax.lax.stop_gradient(slope))
 
 
 def _norm_and_slope(gradient, norm):
-    fixed, batch = jax.lax.stop_gradient(gradient), gradient.shape[0]
+    """A norm of each sample's gradient, and its derivative in the gradient, held fixed."""
+    fixed, axes = jax.lax.stop_gradient(gradient), tuple(range(1, gradient.ndim))
     if norm == "l2_squared":
-        return jnp.square(gradient.reshape(batch, -1)).sum(1), 2 * fixed  # (B,), (B, *S)
+        return jnp.square(gradient).sum(axes), 2 * fixed  # (B,), (B, *S)
     if norm == "l2":
         return l2_norm(gradient), unit(fixed)
-    return (gradient * jnp.sign(fixed)).reshape(batch, -1).sum(1), jnp.sign(fixed)  # |g|, of slope 0 at 0
+    return (gradient * jnp.sign(fixed)).sum(axes), jnp.sign(fixed)  # |g|, of slope 0 at 0
 
 
 @checked
