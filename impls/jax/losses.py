@@ -8,7 +8,7 @@ from impls.checks import checked
 def cross_entropy(logits, labels):
     log_p = jax.nn.log_softmax(logits, axis=-1)  # (B, C)
     if labels.ndim == 1:
-        labels = (labels[:, None] == jnp.arange(logits.shape[-1])).astype(logits.dtype)
+        labels = (labels[:, None] == jnp.arange(logits.shape[-1])[None]).astype(logits.dtype)
     return -(labels * log_p).sum(-1)  # (B,)
 
 

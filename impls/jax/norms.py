@@ -69,6 +69,12 @@ def _project(x, radius, norm, scope):
     return jnp.where(inside, x, jnp.sign(x) * (level - (largest - sizes)).clip(min=0))
 
 
+def _product(a, b):
+    """a @ b; what is contracted may be sharded over a mesh with explicit axes: the result is then on every device."""
+    explicit = any(not jax.typeof(array).sharding.mesh.empty for array in (a, b))
+    return jnp.matmul(a, b, out_sharding=jax.sharding.PartitionSpec()) if explicit else a @ b
+
+
 def _rows(x, scope):
     """Vectors side by side, (B, n) or (1, n), each of them on one device: they are sorted."""
     if not jax.typeof(x).sharding.mesh.empty:

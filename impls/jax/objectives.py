@@ -21,11 +21,11 @@ def adversarial(passes, key, *, radius, norm, scope, clean_weight, steps, step, 
     ascent = Ascent(passes, radius, norm, scope, step, steps, bounds)
     if start == "zero":
         clean, left, gradient = passes.differentiated(passes.arrays, passes.point, fixed=True)
+        check_unreduced(clean, norm == "raw", "norm='raw'", "another norm")
         r, steps = ascent.climb(None, gradient()), steps - 1
     else:
-        clean, left = passes.losses(passes.arrays)  # jit leaves out what nothing is made of
+        clean, left = (None, passes.left()) if is_zero(clean_weight) else passes.losses(passes.arrays)
         r = ascent.random(key)
-    check_unreduced(clean, norm == "raw", "norm='raw'", "another norm")
     for _ in range(steps):
         _, _, gradient = passes.differentiated(passes.held, hold(passes.point + r), fixed=True)
         r = ascent.climb(r, gradient())
@@ -41,7 +41,7 @@ def freelb(passes, key, *, radius, norm, scope, steps, step, start):
     r, left, found = None, None, []
     if start == "random":
         r = ascent.random(key)
-        left = passes.losses(passes.arrays)[1] if passes.stateful else (None, None)
+        left = passes.left()
     for number in range(steps):
         arrays = passes.arrays if left is None else passes.shared
         point = passes.point if r is None else passes.point + r

@@ -167,6 +167,10 @@ class Passes:
             raise TypeError(f"f: got a {type(result).__name__} from it, expected (outputs, state) as has_aux=True says")
         return result[0], (result[1], left)
 
+    def left(self):
+        """What the clean pass leaves, where it leaves anything."""
+        return self.outputs(self.arrays)[1] if self.options.has_aux or self.model.nnx else (None, None)
+
     def losses(self, arrays, point=None):
         outputs, left = self.outputs(arrays, point)
         return self.read(outputs), left

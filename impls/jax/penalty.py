@@ -58,10 +58,10 @@ def jacobian_penalty(f, x, *, weights=None, probes=None, with_outputs=False):
 
 def _frobenius(outputs, vjp, weights, probes):
     if probes is not None:
-        rows = probes if weights is None else probes * jnp.sqrt(weights)  # (K, B, C)
+        rows = probes if weights is None else probes * jnp.sqrt(weights)[None]  # (K, B, C)
         return _squared_norms(vjp, rows).mean(0)
-    batch, classes = outputs.shape
-    rows = jnp.broadcast_to(jnp.eye(classes, dtype=outputs.dtype)[:, None], (classes, batch, classes))
+    units = jnp.eye(outputs.shape[1], dtype=outputs.dtype)
+    rows = units[:, None] + jnp.zeros_like(outputs)[None]  # (C, B, C), sharded as the outputs are
     squares = _squared_norms(vjp, rows)  # (C, B)
     return (squares if weights is None else squares * weights.T).sum(0)
 
@@ -86,7 +86,7 @@ def tikhonov_penalty(divergence, f, x, *, probes=None, with_outputs=False):
         if probes is None:
             penalty = _frobenius(log_p, vjp, jnp.exp(log_p), None)
         else:  # no √p: its slope at p = 0 is infinite
-            penalty = _frobenius(log_p, vjp, None, probes * jnp.exp(log_p / 2))
+            penalty = _frobenius(log_p, vjp, None, probes * jnp.exp(log_p / 2)[None])
     return (penalty, outputs) if with_outputs else penalty
 
 
