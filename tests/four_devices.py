@@ -4,14 +4,8 @@ Every way in which JAX splits a batch takes the mean's gradient in the parameter
 """
 
 import json
-import os
-
-os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=4"
 
 import jax
-
-jax.config.update("jax_enable_x64", True)
-
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, NamedSharding

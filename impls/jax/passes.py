@@ -42,6 +42,18 @@ class Model:
         numbers, others = _separated(self.arrays)
         jax.eval_shape(lambda numbers: (self.run(_united(numbers, others), x, tap), None)[1], numbers)
 
+    def jaxpr(self, x):
+        """The program of f, and the leaves that are its inputs: first those of params."""
+        numbers, others = _separated((self.arrays, x))
+
+        def outputs(leaves):
+            arrays, x = _united(tree.unflatten(leaves), others)
+            outputs, _ = self.run(arrays, x, contextlib.nullcontext)
+            return [leaf for leaf in jax.tree.leaves(outputs) if _is_array(leaf)]
+
+        leaves, tree = jax.tree.flatten(numbers)
+        return jax.make_jaxpr(outputs)(leaves).jaxpr, leaves
+
     def moved(self):
         return self.nnx.All(self.nnx.Variable, self.nnx.Not(self.nnx.Param))
 
@@ -305,9 +317,10 @@ def _mask(mask, x, rest):
 
 def _sizes(x):
     """Leading sizes of what there is in x, of which one is the batch's."""
-    sizes = {jnp.shape(leaf)[0] for leaf in jax.tree.leaves(x) if jnp.ndim(leaf)}
+    shapes = [leaf.shape for leaf in jax.tree.leaves(x) if _is_array(leaf)]
+    sizes = {shape[0] for shape in shapes if shape}
     if not sizes - {0}:
-        shapes = ", ".join(str(jnp.shape(leaf)) for leaf in jax.tree.leaves(x)) or "nothing"
+        shapes = ", ".join(map(str, shapes)) or "nothing"
         raise ValueError(f"x: got shape {shapes}, expected (B, *S) with at least one sample")
     return sizes - {0}
 

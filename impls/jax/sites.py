@@ -43,7 +43,7 @@ def find_site(model, x, target, where, mask):
         return _input(x, target, mask)
     if mask is not None:
         raise ValueError('mask: got one for a table, expected None: padding is of samples, where="input" or "output"')
-    return _table(model, target)
+    return _table(model, x, target)
 
 
 def _input(x, target, mask):
@@ -78,12 +78,14 @@ def _input(x, target, mask):
     return Site(", ".join(names_), check_finite(" and ".join(names_), point), put, no_tap, "input", masks)
 
 
-def _table(model, target):
+def _table(model, x, target):
     names, leaves = model.parameters()
-    tables = [place for place, leaf in enumerate(leaves) if jnp.ndim(leaf) == 2 and is_floating(leaf)]
+    tables = [place for place, leaf in enumerate(leaves) if is_floating(leaf) and leaf.ndim == 2]
     places = [_index("params", names, leaves, name, tables, "floating-point tables (V, D)") for name in _list(target)]
     point, separate = _join([jnp.asarray(leaves[place])[None] for place in places])
     name = ", ".join(names[place] for place in places)
+    for place in places:
+        _check_looked_up(model, x, leaves[place], names[place])
 
     def put(arrays, x, point):
         _, leaves = model.parameters(arrays)
@@ -91,6 +93,47 @@ def _table(model, target):
         return model.with_parameters(arrays, leaves), x
 
     return Site(f"params, {name}", check_finite(f"params, {name}", point), put, no_tap, "table", None)
+
+
+UNCHANGED = {"convert_element_type", "copy", "reshape", "sharding_constraint", "squeeze", "transpose"}
+PRODUCTS = {"dot_general", "conv_general_dilated"}
+
+
+def _check_looked_up(model, x, table, name):
+    """Refuse a kernel: a table has rows that f looks up, or multiplies with a one-hot matrix made of integers."""
+    jaxpr, leaves = model.jaxpr(x)
+    kinds = ["table" if leaf is table else "real" if is_floating(leaf) else None for leaf in leaves]
+    if _uses(jaxpr, kinds)[0] == {"product"}:
+        raise ValueError(
+            f"target: got {name!r}, which f multiplies with and never looks up; expected an embedding's table. To"
+            " perturb a kernel, take r = perturb_table(lambda kernel: losses of f with it, kernel, radius=...) and"
+            " train on f with kernel + r"
+        )
+
+
+def _uses(jaxpr, kinds):
+    """How a table is used, and what outputs are: the "table" itself, made of "real" numbers, or of integers (None)."""
+    kind, found = dict(zip(jaxpr.invars, kinds, strict=True)), set()
+    of = lambda atom: None if hasattr(atom, "val") else kind.get(atom)  # noqa: E731 - a literal has a value
+    for equation in jaxpr.eqns:
+        given, name = [of(atom) for atom in equation.invars], equation.primitive.name
+        result = ["real" if set(given) & {"real", "table"} else None] * len(equation.outvars)
+        if "table" in given:
+            inner = [part for part in map(_jaxpr, equation.params.values()) if part and len(part.invars) == len(given)]
+            if inner:
+                uses, result = _uses(inner[0], given)
+                found |= uses
+            elif name in UNCHANGED:
+                result = ["table"]
+            else:
+                found.add("product" if name in PRODUCTS and "real" in given else "other")
+        kind |= zip(equation.outvars, result, strict=True)
+    return found, [of(atom) for atom in jaxpr.outvars]
+
+
+def _jaxpr(parameter):
+    jaxpr = getattr(parameter, "jaxpr", parameter)
+    return jaxpr if hasattr(jaxpr, "eqns") else None
 
 
 def _output(model, x, target, mask):
@@ -253,7 +296,7 @@ def _index(whose, names, leaves, target, fitting, kind):
         several = ", ".join(names[place] for place in found)
         raise ValueError(f"target: got {target!r}, which fits {several}; expected one of them, more of its path")
     if not found or found[0] not in fitting:
-        got = f"an array {jnp.shape(leaves[found[0]])}" if found else f"which is not in {whose}"
+        got = f"an array {getattr(leaves[found[0]], 'shape', None)}" if found else f"which is not in {whose}"
         there = ", ".join(names[place] for place in fitting) or "none"
         raise ValueError(f"target: got {target!r}, {got}; expected one of the {kind}: {there}")
     return found[0]
