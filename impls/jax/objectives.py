@@ -29,7 +29,7 @@ def adversarial(passes, key, *, radius, norm, scope, clean_weight, steps, step, 
     for _ in range(steps):
         _, _, gradient = passes.differentiated(passes.held, hold(passes.point + r), fixed=True)
         r = ascent.climb(r, gradient())
-    perturbed, _ = passes.losses(passes.shared, passes.point + r)
+    perturbed, _ = passes.losses(passes.arrays, passes.point + r)
     return perturbed if is_zero(clean_weight) else perturbed.mixed(clean, clean_weight), left
 
 
@@ -43,9 +43,8 @@ def freelb(passes, key, *, radius, norm, scope, steps, step, start):
         r = ascent.random(key)
         left = passes.left()
     for number in range(steps):
-        arrays = passes.arrays if left is None else passes.shared
         point = passes.point if r is None else passes.point + r
-        losses, now, gradient = passes.differentiated(arrays, point, fixed=True)
+        losses, now, gradient = passes.differentiated(passes.arrays, point, fixed=True)
         left = now if left is None else left
         found.append(losses)
         r = ascent.climb(r, gradient()) if number + 1 < steps else r
@@ -107,7 +106,7 @@ def gradient_penalty(passes, *, weight, norm, how, xi):
 
     def counted(point):
         """The loss of each sample, or the mean of all, as a function of the point."""
-        found, _ = passes.losses(passes.shared, point)
+        found, _ = passes.losses(passes.arrays, point)
         products = hold(passes.counts(found, mean=one)) * found.values
         return passes.summed(products.sum(None if one else tuple(range(1, products.ndim)))).reshape(-1)
 
@@ -128,7 +127,7 @@ def virtual_adversarial(passes, key, *, radius, weight, xi, steps, entropy_weigh
     terms = []
     if not (is_zero(weight) or is_zero(radius)):
         point = passes.point + _virtual_perturbation(passes, hold(clean), key, radius, xi, steps)
-        terms.append(_divergence(passes, hold(clean), passes.outputs(passes.shared, point)[0]))
+        terms.append(_divergence(passes, hold(clean), passes.outputs(passes.arrays, point)[0]))
     if not (is_zero(weight) or is_zero(entropy_weight)):
         terms.append(_scaled(entropy_weight, _of_samples(passes, entropy, clean)))
     return (losses.plus(_scaled(weight, sum(terms))) if terms else losses), left
@@ -171,7 +170,7 @@ def read_logits(passes, outputs):
             f"f: got a {type(found).__name__} from it, expected logits, a floating-point array (B, C) or (B, T, C)."
             " Where they are a part of what f returns, pass logits=lambda outputs: outputs[0] for instance"
         )
-    found = found.astype(jnp.promote_types(found.dtype, jnp.float32))
+    found = found if found.dtype.itemsize >= 4 else found.astype(jnp.float32)
     if options.outputs == "sigmoid":
         if found.ndim > 2 or (found.ndim == 2 and found.shape[1] != 1):
             raise ValueError(

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from impls.jax import finite
+from impls.jax import finite, span
 from impls.jax.replicas import Replicas
 from impls.jax.sites import check_finite, find_site, named_leaf
 
@@ -23,15 +23,21 @@ class Model:
 
     def __init__(self, f, params, rest):
         self.f, self.given = f, (params, rest)
-        self.nnx = _flax_modules(self.given)
+        self.nnx, self.begun = _flax_modules(self.given), False
         if self.nnx:
             self.graph, self.arrays = self.nnx.split(self.given)
         else:
             self.arrays = self.given
 
     def run(self, arrays, x, tap):
-        """What f returns, and what it left in NNX modules."""
-        arrays = jax.tree.map(lambda leaf: leaf, arrays)  # containers of its own: Equinox's State is good for one use
+        """A pass. Those after the first use clones of its keys, which `jax_debug_key_reuse` knows to be meant."""
+        arrays = jax.tree.map(lambda leaf: jax.random.clone(leaf) if self.begun and _is_key(leaf) else leaf, arrays)
+        self.begun = True
+        return self.call(arrays, x, tap)
+
+    def call(self, arrays, x, tap):
+        """What f returns, and what it left in NNX modules. Containers are new: Equinox's State is good for one use."""
+        arrays = jax.tree.map(lambda leaf: leaf, arrays)
         params, rest = self.nnx.merge(self.graph, arrays) if self.nnx else arrays
         with tap(params):
             result = self.f(params, x, *rest)
@@ -40,7 +46,7 @@ class Model:
     def trace(self, x, tap):
         """Run f without computing anything."""
         numbers, others = _separated(self.arrays)
-        jax.eval_shape(lambda numbers: (self.run(_united(numbers, others), x, tap), None)[1], numbers)
+        jax.eval_shape(lambda numbers: (self.call(_united(numbers, others), x, tap), None)[1], numbers)
 
     def jaxpr(self, x):
         """The program of f, and the leaves that are its inputs: first those of params."""
@@ -48,7 +54,7 @@ class Model:
 
         def outputs(leaves):
             arrays, x = _united(tree.unflatten(leaves), others)
-            outputs, _ = self.run(arrays, x, contextlib.nullcontext)
+            outputs, _ = self.call(arrays, x, contextlib.nullcontext)
             return [leaf for leaf in jax.tree.leaves(outputs) if _is_array(leaf)]
 
         leaves, tree = jax.tree.flatten(numbers)
@@ -109,11 +115,6 @@ def hold(tree):
     return jax.tree.map(lambda leaf: jax.lax.stop_gradient(leaf) if _is_array(leaf) else leaf, tree)
 
 
-def _share_keys(tree):
-    """The tree for passes after the first: `jax_debug_key_reuse` then knows that its keys are meant to be shared."""
-    return jax.tree.map(lambda leaf: jax.random.clone(leaf) if _is_key(leaf) else leaf, tree)
-
-
 def _is_key(leaf):
     return _is_array(leaf) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key)
 
@@ -162,8 +163,7 @@ class Passes:
         self.site = find_site(self.model, x, target, options.where, self.mask)
         self.replicas = Replicas((x, labels), options.axis_name, options.replicas)
         self.point = self.replicas.own(self.site.point) if self.site.one else self.site.point
-        self.arrays, self.shared = self.model.arrays, _share_keys(self.model.arrays)
-        self.held = hold(self.shared)
+        self.arrays, self.held = self.model.arrays, hold(self.model.arrays)
         self.sizes = _sizes(x) if self.site.one else {len(self.point)}
 
     def outputs(self, arrays, point=None):
@@ -264,8 +264,11 @@ class Passes:
         """Bounds are of inputs, which lie within them."""
         if self.site.kind != "input":
             raise ValueError(f"bounds: got {bounds} for {self.site.name}, expected None: they are of a model's input")
-        if finite(self.point) and not bounds[0] <= float(self.point.min()) <= float(self.point.max()) <= bounds[1]:
-            raise ValueError(f"x: got values outside of the bounds {bounds}, expected them within")
+        lowest, highest = span(self.point) if finite(self.point) else bounds
+        if lowest < bounds[0] or highest > bounds[1]:
+            raise ValueError(
+                f"x: got values from {lowest:.4g} to {highest:.4g}, expected them within the bounds {bounds}"
+            )
 
     def drawn(self, draw, *, one):
         """draw(shape) for the whole batch, of which a replica keeps its rows; `one` vector is drawn as (1, n)."""

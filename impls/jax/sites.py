@@ -307,8 +307,9 @@ def _join(parts):
     if len(parts) == 1:
         return parts[0], lambda point: [point]
     dtype = parts[0].dtype
-    for part in parts[1:]:
-        dtype = jnp.promote_types(dtype, part.dtype)
+    with jax.numpy_dtype_promotion("standard"):
+        for part in parts[1:]:
+            dtype = jnp.promote_types(dtype, part.dtype)
     sizes = [math.prod(part.shape[1:]) for part in parts]
     ends = [sum(sizes[: i + 1]) for i in range(len(sizes))]
 
