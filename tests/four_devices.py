@@ -4,6 +4,7 @@ Every way in which JAX splits a batch takes the mean's gradient in the parameter
 """
 
 import json
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +12,7 @@ import numpy as np
 from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
+from impls.jax import adversarial, curvature, embedding, lipschitz, norms, penalty, virtual_adversarial
 from impls.jax.losses import cross_entropy
 from impls.jax.training import (
     adversarial_training,
@@ -43,6 +45,8 @@ CASES = {  # objective, whether of tokens, options
     "vat": (virtual_adversarial_training, False, {"radius": 0.5, "xi": 0.1, "entropy_weight": 0.3}),
     "vat, table": (virtual_adversarial_training, True, {"radius": 0.5, "xi": 0.1, "steps": 2}),
 }
+QUICK = {"fgm, tensor", "fgm, table", "pgd, tensor", "penalty, table", "vat", "jit, explicit", "shard_map"}
+QUICK |= {"shard_map, unchecked"}
 DRAWN = {
     name
     for name, (method, _, options) in CASES.items()
@@ -90,12 +94,14 @@ def averaged(names, **mapped):
     return lambda params, *batch: jax.lax.pmean(gradients(names, **mapped)(params, *batch), "data")
 
 
-def tracked(names):
+def tracked(names, **mapped):
     """The sum over replicas that `shard_map` makes of a gradient in what is replicated, of the mean over replicas."""
 
     def run(params, *batch):
         return {
-            name: jax.grad(lambda params, name=name: jax.lax.pmean(mean_of(name)(params, *batch), "data"))(params)
+            name: jax.grad(lambda params, name=name: jax.lax.pmean(mean_of(name, **mapped)(params, *batch), "data"))(
+                params
+            )
             for name in names
         }
 
@@ -146,6 +152,62 @@ WAYS = {
 }
 
 
+def methods():
+    """Methods of the contract whose arrays are whole vectors, as functions of a batch (B, n) and a kernel."""
+    labels = jnp.arange(BATCH) % CLASSES
+    f = lambda kernel: lambda x: jnp.tanh(x @ kernel)  # noqa: E731
+    loss = lambda kernel: lambda x: cross_entropy(f(kernel)(x), labels)  # noqa: E731
+    ones = jnp.ones(BATCH)
+    return {
+        "fgm, tensor": lambda x, kernel: adversarial.fgm(loss(kernel), x, radius=0.5, scope="tensor"),
+        "fgm l1, tensor": lambda x, kernel: adversarial.fgm(loss(kernel), x, radius=0.5, norm="l1", scope="tensor"),
+        "perturb_table": lambda x, kernel: embedding.perturb_table(loss(kernel), x, radius=0.5),
+        "normalize_embedding": lambda x, kernel: embedding.normalize_embedding(x, ones),
+        "project l1": lambda x, kernel: norms.project(x, radius=0.5, norm="l1"),
+        "jacobian_penalty": lambda x, kernel: penalty.jacobian_penalty(f(kernel), x),
+        "tikhonov_penalty": lambda x, kernel: penalty.tikhonov_penalty("kl_divergence", f(kernel), x),
+        "laplacian": lambda x, kernel: curvature.laplacian(loss(kernel), x),
+        "laplacian, forward": lambda x, kernel: curvature.laplacian(loss(kernel), x, how="forward"),
+        "top_eigenpair": lambda x, kernel: curvature.top_eigenpair(loss(kernel), x, x, steps=2)[0],
+        "spectral_norm": lambda x, kernel: lipschitz.spectral_norm(x, ones)[0],
+        "vat_loss": lambda x, kernel: virtual_adversarial.vat_loss(f(kernel), x, x, radius=0.5, xi=0.1),
+    }
+
+
+def explicit_methods(params, batch):
+    """Each method with a batch that is sharded over a mesh with explicit axes, in rounding units of the whole one."""
+    mesh = jax.make_mesh((4,), ("data",))
+    run = lambda x, kernel: {name: method(x, kernel) for name, method in methods().items()}  # noqa: E731
+    whole = jax.jit(run)(batch[0], params["kernel"])
+    with jax.set_mesh(mesh):
+        x = jax.device_put(batch[0], NamedSharding(mesh, P("data")))
+        found = jax.jit(run)(x, jax.device_put(params["kernel"], NamedSharding(mesh, P())))
+    return {name: units(found[name], whole[name]) for name in whole}
+
+
+def local(params, batch):
+    """Replicas that are by themselves, against the mean over parts of the batch on one device."""
+    names = ["fgm, table", "penalty, table", "fgm, tensor"]
+    parts = [[array[2 * part : 2 * part + 2] for array in batch] for part in range(4)]
+    each = [jax.jit(gradients(names))(params, *part) for part in parts]
+    wanted = jax.tree.map(lambda *leaves: sum(leaves) / 4, *each)
+    result = {}
+    for check in (True, False):
+        function = tracked(names, replicas="local") if check else averaged(names, replicas="local")
+        found = by_shard_map(function, check, params, batch)
+        result |= {f"{name}{'' if check else ', unchecked'}": units(found[name], wanted[name]) for name in names}
+    return result
+
+
+def refusal(params, batch):
+    """What is said where JAX tracks nothing and no axis is named."""
+    try:
+        by_shard_map(averaged(["fgm, table"]), False, params, batch)
+    except ValueError as error:
+        return str(error)
+    return "not refused"
+
+
 def units(found, wanted):
     """The largest difference in rounding units of the largest entry."""
     scale = max(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(wanted))
@@ -154,13 +216,22 @@ def units(found, wanted):
 
 
 def main():
+    jax.config.update("jax_num_cpu_devices", 4)
+    jax.config.update("jax_enable_x64", True)
+    quick = "quick" in sys.argv
+    for name in list(CASES):
+        if quick and name not in QUICK:
+            del CASES[name]
     params, batch = numbers()
     whole = jax.jit(gradients(CASES))(params, *batch)
-    result = {}
-    for way, run in WAYS.items():
-        found = run(params, batch)
-        result[way] = {name: units(found[name], whole[name]) for name in found}
-    print(json.dumps(result))
+    ways = {way: run for way, run in WAYS.items() if not quick or way in QUICK}
+    result = {way: compared(run(params, batch), whole) for way, run in ways.items()}
+    result |= {"methods, explicit": explicit_methods(params, batch), "local": local(params, batch)}
+    print(json.dumps(result | {"refused": refusal(params, batch)}, indent=1))
+
+
+def compared(found, whole):
+    return {name: units(found[name], whole[name]) for name in found}
 
 
 if __name__ == "__main__":
