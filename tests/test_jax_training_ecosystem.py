@@ -6,6 +6,8 @@ runs `ecosystem-jax`; elsewhere these tests are skipped.
 
 import importlib.util
 import os
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -412,3 +414,23 @@ def test_haiku_step_is_the_one_by_hand(target, where):
     objective = adversarial_training(f, loss, target, where=where, radius=RADIUS, has_aux=True)
     found = jax.jit(jax.grad(lambda params: objective(params, tokens, labels, state, key)[0].mean()))(params)
     assert_close(found, jax.grad(lambda params: losses(params, r).mean())(params))
+
+
+# What the pages say.
+
+PAGE = (Path(__file__).parents[1] / "docs" / "training-jax.md").read_text(encoding="utf-8")
+RECIPES = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+
+
+@pytest.mark.parametrize("recipe", RECIPES, ids=["nnx", "linen", "equinox", "unlabelled"])
+def test_recipes_run(recipe):
+    names = {}
+    exec(compile(recipe, "docs/training-jax.md", "exec"), names)
+    assert np.isfinite(np.asarray(names["value"] if "value" in names else names["values"])).all()
+
+
+def test_every_test_that_the_page_names_is_there():
+    texts = [path.read_text(encoding="utf-8") for path in Path(__file__).parent.glob("test_*jax*.py")]
+    named = set(re.findall(r"`(test_\w+)`", PAGE))
+    assert len(named) > 30
+    assert not [name for name in named if not any(f"def {name}(" in text for text in texts)]

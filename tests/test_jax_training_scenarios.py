@@ -451,7 +451,7 @@ REFUSED = {  # method, f, target, options, name of the input, what the message m
     "an output of a function": (adversarial_training, text, "h", FGM | {"where": "output"}, "tokens", "Split f in two"),
     "no such input": (adversarial_training, image, "y", FGM | {"where": "input"}, "x", "'y'.*not in x"),
     "a mask of a table": (adversarial_training, text, "table", FGM | {"mask": lambda x: x}, "tokens", "mask: got one"),
-    "a mask of another shape": (adversarial_training, image, None, FGM | {"mask": lambda x: x[:, 1:]}, "x", "mask: got"),
+    "a mask too short": (adversarial_training, image, None, FGM | {"mask": lambda x: x[:, 1:]}, "x", "mask: got"),
     "bounds that x leaves": (adversarial_training, image, None, FGM | {"bounds": (0.0, 1.0)}, "x", "within the bounds"),
     "bounds of a table": (adversarial_training, text, "table", FGM | {"bounds": (0.0, 1.0)}, "tokens", "bounds: got"),
     "a start without a key": (adversarial_training, image, None, FGM | {"start": "random"}, "x", "key: got None"),
