@@ -426,6 +426,52 @@ def test_passes_may_share_a_key_under_checks_of_their_reuse():
             jax.random.normal(key)
 
 
+# What a step costs beside the one by hand.
+
+
+def by_hand_fgm(params, x, labels):
+    losses = lambda x: cross_entropy(image(params, x), labels)  # noqa: E731
+    clean, pull = jax.vjp(losses, x)
+    slope = jax.lax.stop_gradient(pull)(jnp.ones_like(clean))[0]
+    return losses(x + RADIUS * slope / length(slope))
+
+
+def by_hand_penalty(params, x, labels):
+    clean, pull = jax.vjp(lambda x: cross_entropy(image(params, x), labels), x)
+    return clean + 0.3 * jnp.square(pull(jnp.ones_like(clean))[0]).sum(1)
+
+
+def by_hand_vat(params, x, labels):
+    logits, key = image(params, x), jax.random.key(KEY)
+    start = jax.random.normal(key, x.shape, x.dtype)
+    clean, held = jax.lax.stop_gradient((logits, params))
+    slope = jax.grad(lambda r: kl_divergence(clean, image(held, x + r)).sum())(0.1 * start / length(start))
+    r = jax.lax.stop_gradient(RADIUS * slope / length(slope))
+    return cross_entropy(logits, labels) + kl_divergence(clean, image(params, x + r))
+
+
+COSTS = {
+    "fgm": (adversarial_training(image, cross_entropy, radius=RADIUS), {}, by_hand_fgm),
+    "penalty": (gradient_penalty_training(image, cross_entropy, weight=0.3), {}, by_hand_penalty),
+    "vat": (virtual_adversarial_training(image, cross_entropy, radius=RADIUS, xi=0.1), {"key": KEY}, by_hand_vat),
+}
+
+
+@pytest.mark.parametrize(("objective", "keys", "by_hand"), COSTS.values(), ids=COSTS)
+def test_a_compiled_step_computes_what_the_one_by_hand_does(objective, keys, by_hand):
+    """Operations as XLA counts them, with layers so wide that vectors of samples do not matter."""
+    given = [jnp.ones((512, 512)), jnp.ones((64, 512)), jnp.zeros(64, int)]
+
+    def flops(objective, **keys):
+        def slope(kernel, x, labels):
+            drawn = {name: jax.random.key(seed) for name, seed in keys.items()}
+            return jax.grad(lambda kernel: objective({"kernel": kernel}, x, labels, **drawn).mean())(kernel)
+
+        return jax.jit(slope).lower(*given).compile().cost_analysis()["flops"]
+
+    assert flops(objective, **keys) <= 1.01 * flops(by_hand)
+
+
 # Refused in words.
 
 
