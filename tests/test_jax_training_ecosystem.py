@@ -247,6 +247,31 @@ def test_passes_of_an_nnx_model_share_their_mask():
     assert_close(objective(model, jnp.zeros(())), loss(plain(x), labels))
 
 
+def test_generators_of_nnx_among_the_arguments():
+    """Parameters are a tree of arrays; the generator draws once, the same in each pass."""
+    tokens, labels = batch(True)
+    rng = np.random.default_rng(0)
+    params = {
+        "embed": {"table": rng.standard_normal((VOCABULARY, WIDTH))},
+        "kernel": rng.standard_normal((WIDTH, CLASSES)),
+    }
+    params = jax.tree.map(jnp.asarray, params)
+
+    def f(params, tokens, rngs):
+        x = params["embed"]["table"][tokens].mean(1)
+        return jnp.where(jax.random.bernoulli(rngs.dropout(), 0.5, x.shape), 2 * x, 0) @ params["kernel"]
+
+    def losses(params, r):
+        moved = {"table": params["embed"]["table"] + r}
+        return loss(f({**params, "embed": moved}, tokens, nnx.Rngs(dropout=5)), labels)
+
+    slope = jax.grad(lambda r: losses(params, r).sum())(jnp.zeros((VOCABULARY, WIDTH)))
+    rngs = nnx.Rngs(dropout=5)
+    found = adversarial_training(f, loss, "embed/table", radius=RADIUS)(params, tokens, labels, rngs)
+    assert_close(found, losses(params, RADIUS * slope / jnp.linalg.norm(slope)))
+    assert int(rngs.dropout.count[...]) == 1
+
+
 def test_nnx_under_key_reuse_checks():
     x, labels = batch(False)
     objective = adversarial_training(call, loss, radius=RADIUS)

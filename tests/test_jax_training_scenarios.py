@@ -529,6 +529,18 @@ def test_a_tuple_without_logits_is_refused():
         )
 
 
+@pytest.mark.parametrize(("option", "said"), [("where", "'input', 'table', 'output'"), ("replicas", "'all', 'local'")])
+def test_options_of_jax_alone_are_checked(option, said):
+    with pytest.raises(ValueError, match=f"{option}: got 'else', expected one of {said}"):
+        adversarial_training(image, cross_entropy, radius=1.0, **{option: "else"})
+
+
+def test_labels_that_are_missing_are_named():
+    n = numbers()
+    with pytest.raises(TypeError, match=r"labels: got none.*loss=None"):
+        virtual_adversarial_training(image, cross_entropy, radius=1.0)(n["params"], n["x"], key=jax.random.key(0))
+
+
 def test_raw_takes_one_step_from_zero():
     with pytest.raises(ValueError, match="norm: got 'raw'"):
         adversarial_training(image, cross_entropy, radius=1.0, norm="raw", steps=2)

@@ -71,8 +71,10 @@ class Model:
     def parameters(self, arrays=None):
         """Names and values of the leaves of params."""
         paths = jax.tree.leaves_with_path(self.arrays if arrays is None else arrays)
-        paths = [(path[1:-1] if self.nnx else path[1:], leaf) for path, leaf in paths if _first(path) == 0]
+        paths = [(path[1:], leaf) for path, leaf in paths if _first(path) == 0]
         names = [jax.tree_util.keystr(path, simple=True, separator="/") for path, _ in paths]
+        if self.nnx:  # a variable's array is its value
+            names = [name.removesuffix("/value") for name in names]
         return names, [leaf for _, leaf in paths]
 
     def with_parameters(self, arrays, leaves):
@@ -158,6 +160,7 @@ class Passes:
     """The passes of one step: where r is added, and outputs and losses as functions of the arrays and the point."""
 
     def __init__(self, f, loss, target, options, params, x, labels, rest):
+        """What cannot work is refused before a pass is made."""
         self.model, self.loss, self.x, self.labels, self.options = Model(f, params, rest), loss, x, labels, options
         self.mask = _mask(options.mask, x, rest)
         self.site = find_site(self.model, x, target, options.where, self.mask)

@@ -92,7 +92,7 @@ def adversarial_training(
     """
     if norm == "raw" and (steps > 1 or start == "random" or step is not None):
         raise ValueError("norm: got 'raw', expected 'l2', 'linf' or 'l1' for several steps, a step's length, a start")
-    options = Options(where=where, mask=mask, has_aux=has_aux, replicas=replicas, axis_name=axis_name)
+    options = _options(where=where, mask=mask, has_aux=has_aux, replicas=replicas, axis_name=axis_name)
     fixed = {"norm": norm, "scope": scope, "clean_weight": clean_weight, "steps": steps, "step": step}
     attack = functools.partial(objectives.adversarial, **fixed, bounds=bounds, start=start)
 
@@ -140,7 +140,7 @@ def freelb_training(
 
     Cost: 3·K passes, floor K plain steps; one forward pass more for a state at a random start.
     """
-    options = Options(where=where, mask=mask, has_aux=has_aux, replicas=replicas, axis_name=axis_name)
+    options = _options(where=where, mask=mask, has_aux=has_aux, replicas=replicas, axis_name=axis_name)
     fixed = {"norm": norm, "scope": scope, "steps": steps, "step": step, "start": start}
 
     def objective(params, x, labels, *rest, key=None, radius=radius):
@@ -187,7 +187,7 @@ def gradient_penalty_training(
 
     Cost: 6 passes, floor 2 plain steps.
     """
-    options = Options(where=where, mask=mask, has_aux=has_aux, replicas=replicas, axis_name=axis_name)
+    options = _options(where=where, mask=mask, has_aux=has_aux, replicas=replicas, axis_name=axis_name)
 
     def objective(params, x, labels, *rest, weight=weight):
         passes = Passes(f, loss, target, options, params, x, labels, rest)
@@ -244,16 +244,27 @@ def virtual_adversarial_training(
 
     Cost: 8 passes, floor 8/3 plain steps.
     """
-    options = Options(where, mask, logits, outputs, has_aux, replicas, axis_name)
+    options = _options(where, mask, logits, outputs, has_aux, replicas, axis_name)
     fixed = {"xi": xi, "steps": steps, "entropy_weight": entropy_weight}
 
     def objective(params, x, *rest, key, radius=radius, weight=weight):
+        if loss is not None and not rest:
+            raise TypeError("labels: got none, expected objective(params, x, labels, *rest, key=key), or loss=None")
         labels, rest = (None, rest) if loss is None else (rest[0], rest[1:])
         passes = Passes(f, loss, target, options, params, x, labels, rest)
         numbers = {"radius": _number("radius", radius), "weight": _number("weight", weight)}
         return passes.finish(*objectives.virtual_adversarial(passes, key, **numbers, **fixed))
 
     return objective
+
+
+def _options(*values, **options):
+    """Options of all objectives, held against what they may be."""
+    found = Options(*values, **options)
+    for name, allowed in {"where": ("input", "table", "output"), "replicas": ("all", "local")}.items():
+        if (got := getattr(found, name)) not in allowed:
+            raise ValueError(f"{name}: got {got!r}, expected one of {', '.join(map(repr, allowed))}")
+    return found
 
 
 def _number(name, value):
