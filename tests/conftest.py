@@ -17,6 +17,7 @@ OWN |= {"test_modules_torch.py": "torch", "test_formulas_torch.py": "torch"}
 OWN |= {"test_torch_training_replicas.py": "torch", "test_torch_training_scenarios.py": "torch"}
 OWN |= {"test_torch_training_ecosystem.py": "torch"}
 OWN |= {"test_laplacian_jax.py": "jax", "test_unknown_sizes_tensorflow.py": "tensorflow"}
+OWN |= {f"test_jax_training_{topic}.py": "jax" for topic in ("devices", "ecosystem", "scenarios")}
 collect_ignore = [file for file, name in OWN.items() if name != WANTED]
 collect_ignore += [] if importlib.util.find_spec("ray") else ["test_ray.py"]  # has a tox environment of its own
 collect_ignore += [] if os.environ.get("EQUIREG_PACKAGE") else ["test_package.py"]  # likewise

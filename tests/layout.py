@@ -16,7 +16,7 @@ ALONE = {"torch": {"derivatives", "formulas", "refusals"}}
 TRAINING = {"batches", "objectives", "outcomes", "passes", "replicas", "sites", "vectors"}  # what training is built of
 PACKAGES = {  # what belongs to a framework and may be imported in its folder alone
     "torch": {"torch", "torchvision", "functorch"},
-    "jax": {"jax", "jaxlib", "flax", "optax"},
+    "jax": {"jax", "jaxlib", "flax", "optax", "equinox", "haiku"},
     "tensorflow": {"tensorflow", "keras"},
 }
 

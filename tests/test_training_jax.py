@@ -470,7 +470,6 @@ BAD_CALLS = {  # (target, arguments that are others), what the message must say
     "integers": (None, of_batch(np.ones((2, WIDTH), int)), "x", "int64", "floating", "target="),
     "empty batch": (None, of_batch(np.ones((0, WIDTH))), "x", "(0, 4)", "at least one"),
     "no batch": (None, {"x": np.float64(1)}, "x", "()", "(B, *S)"),
-    "reduced loss": (None, {"loss": lambda *given: cross_entropy(*given).mean()}, "loss", "()", "(5,)", "not reduced"),
     "loss a class": (None, {"loss": lambda outputs, labels: outputs}, "loss", "(5, 3)", "(5,)"),
     "loss of others": (None, {"loss": lambda *given: cross_entropy(*given)[1:]}, "loss", "(4,)", "(5,)"),
     "no state": (None, {"has_aux": True}, "f", "(outputs, state)", "has_aux"),
@@ -515,6 +514,20 @@ NAN = {
     ),
     "from the loss": (None, {"loss": lambda *given: cross_entropy(*given) * np.nan}, "loss"),
 }
+
+
+REDUCED = {
+    "raw": (adversarial_training, {"radius": 0.5, "norm": "raw"}),
+    "penalty": (gradient_penalty_training, {"weight": 0.5}),
+}
+
+
+@pytest.mark.parametrize(("method", "options"), REDUCED.values(), ids=REDUCED)
+def test_a_reduced_loss_is_refused_where_its_factor_counts(method, options):
+    mean = {"loss": lambda *given: cross_entropy(*given).mean()}
+    objective, batch = objective_and_batch(method, options, None, **mean)
+    with pytest.raises(ValueError, match=r"loss: got shape \(\) .*expected \(B,\).*not reduced"):
+        jax.eval_shape(objective, *batch)
 
 
 @pytest.mark.parametrize("slope", [False, True], ids=["called", "differentiated"])

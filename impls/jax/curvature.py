@@ -1,4 +1,5 @@
 import functools
+import math
 
 import jax
 import jax.numpy as jnp
@@ -31,8 +32,9 @@ def laplacian(loss, x, *, how="hvp", probes=None, with_loss=False):
         return (found, loss(x)) if with_loss else found
     vectors = probes  # (K, B, *S)
     if probes is None:
-        n = x[0].size
-        vectors = jnp.broadcast_to(jnp.eye(n, dtype=x.dtype).reshape(n, 1, *x.shape[1:]), (n, *x.shape))
+        n = math.prod(x.shape[1:])
+        units = jnp.eye(n, dtype=x.dtype).reshape(n, 1, *x.shape[1:])
+        vectors = units + jnp.zeros_like(x)[None]  # (n, B, *S), sharded as x is
     if how == "forward":
         values, form = loss(x) if with_loss else None, lambda v: _forward_form(loss, x, v)
     else:
@@ -49,11 +51,14 @@ def _forward_form(loss, x, v):  # vᵀHv, forward over forward
 
 def _forward_laplacian(loss, x):  # all unit vectors at once
     folx = _folx()
-    places = np.arange(x[0].size).reshape(1, 1, *x.shape[1:])  # of each number's only derivative, the one in itself
+    places = np.arange(math.prod(x.shape[1:])).reshape(
+        1, 1, *x.shape[1:]
+    )  # of each number's only derivative, the one in itself
     jacobian = folx.api.FwdJacobian(jnp.ones_like(x)[None], np.broadcast_to(places, (1, *x.shape)))
     if "scan[" in str(jax.make_jaxpr(loss)(x)):  # folx wants one kind of Jacobian before a step and after it
         jacobian = jacobian.as_dense
-    found = folx.forward_laplacian(loss, disable_jit=True)(folx.api.FwdLaplArray(x, jacobian, jnp.zeros_like(x)))
+    with jax.numpy_rank_promotion("allow"), jax.numpy_dtype_promotion("standard"):  # folx needs both
+        found = folx.forward_laplacian(loss, disable_jit=True)(folx.api.FwdLaplArray(x, jacobian, jnp.zeros_like(x)))
     return found.laplacian if hasattr(found, "laplacian") else jnp.zeros_like(found)  # (B,); an array ignores x
 
 

@@ -3,17 +3,18 @@ import jax.numpy as jnp
 
 from impls.checks import checked
 from impls.jax.adversarial import _gradient, _scale
-from impls.jax.norms import _wide, steepest
+from impls.jax.norms import _product, _wide, steepest
 
 
 @checked
 def normalize_embedding(table, frequencies):
     share = frequencies / frequencies.sum()
-    shifted = table - table[share.argmax()]  # a component that does not vary is then exactly 0
-    centred = shifted - share @ shifted  # (V, D)
-    variance = share @ jnp.square(centred)  # (D,)
+    usual = (jnp.arange(len(share)) == share.argmax()).astype(table.dtype)
+    shifted = table - _product(usual, table)[None]  # a component that does not vary is then exactly 0
+    centred = shifted - _product(share, shifted)[None]  # (V, D)
+    variance = _product(share, jnp.square(centred))  # (D,)
     varies = variance > 0
-    return jnp.where(varies, centred / jnp.sqrt(jnp.where(varies, variance, 1)), 0)
+    return jnp.where(varies[None], centred / jnp.sqrt(jnp.where(varies, variance, 1))[None], 0)
 
 
 @checked

@@ -3,17 +3,17 @@ import math
 import jax
 
 from impls.checks import checked
-from impls.jax.norms import unit
+from impls.jax.norms import _product, unit
 
 
 @checked
 def spectral_norm(weight, u, *, steps=1):
     matrix = weight.reshape(weight.shape[0], -1)  # (O, n)
     for _ in range(steps):
-        v = unit((matrix.T @ u)[None])[0]  # (n,)
-        u = unit((matrix @ v)[None])[0]  # (O,)
+        v = unit(_product(u, matrix)[None])[0]  # (n,)
+        u = unit(_product(matrix, v)[None])[0]  # (O,)
     u, v = jax.lax.stop_gradient(u), jax.lax.stop_gradient(v)  # held fixed: ∂σ/∂W = uvᵀ
-    return u @ (matrix @ v), u
+    return _product(u, _product(matrix, v)), u
 
 
 @checked

@@ -9,7 +9,7 @@ from impls.jax.norms import _wide
 def cross_entropy(logits, labels):
     log_p = jax.nn.log_softmax(_wide(logits), axis=-1)  # (B, C)
     if labels.ndim == 1:
-        labels = (labels[:, None] == jnp.arange(logits.shape[-1])).astype(log_p.dtype)
+        labels = (labels[:, None] == jnp.arange(logits.shape[-1])[None]).astype(log_p.dtype)
     return -(labels * log_p).sum(-1)  # (B,)
 
 

@@ -23,5 +23,5 @@ def dropout_loss(loss, x, masks):
 @checked
 def smooth_labels(labels, *, smoothing, like):
     if labels.ndim == 1:
-        labels = labels[:, None] == jnp.arange(like.shape[-1])
+        labels = labels[:, None] == jnp.arange(like.shape[-1])[None]
     return (1 - smoothing) * labels.astype(like.dtype) + smoothing / like.shape[-1]  # (B, C)

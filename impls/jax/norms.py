@@ -3,19 +3,29 @@ import jax.numpy as jnp
 
 from impls.checks import checked
 
+# Sums over axes, not over reshaped rows: an array that is sharded over a mesh with explicit axes has no such rows.
+
 
 @checked
 def l2_norm(x):
-    safe, largest = _scaled(_wide(x).reshape(x.shape[0], -1))
-    norm = largest[:, 0] * jnp.sqrt(jnp.square(safe).sum(1))
-    return jnp.where(largest[:, 0] == 0, 0, norm).astype(x.dtype)  # (B,)
+    return _lengths(x, "sample").reshape(x.shape[0]).astype(x.dtype)  # (B,)
+
+
+def _axes(x, scope):  # of one vector
+    return tuple(range(1 if scope == "sample" else 0, x.ndim))
+
+
+def _lengths(x, scope):
+    safe, largest = _scaled(_wide(x), scope)
+    norm = largest * jnp.sqrt(jnp.square(safe).sum(_axes(x, scope), keepdims=True))
+    return jnp.where(largest == 0, 0, norm)  # (B, 1, ...)
 
 
 @checked
 def unit(x, *, scope="sample"):
-    safe, largest = _scaled(_wide(x).reshape(x.shape[0] if scope == "sample" else 1, -1))
-    rows = safe / jnp.sqrt(jnp.square(safe).sum(1, keepdims=True))
-    return jnp.where(largest == 0, 0, rows).reshape(x.shape).astype(x.dtype)
+    safe, largest = _scaled(_wide(x), scope)
+    norm = jnp.sqrt(jnp.square(safe).sum(_axes(x, scope), keepdims=True))
+    return jnp.where(largest == 0, 0, safe / norm).astype(x.dtype)
 
 
 @checked
@@ -26,42 +36,58 @@ def steepest(x, *, norm="l2", scope="sample"):
         return jnp.sign(x)
     if norm == "raw":
         return x
-    rows = jnp.abs(_wide(x).reshape(x.shape[0] if scope == "sample" else 1, -1))
-    largest = (rows == rows.max(1, keepdims=True)).astype(rows.dtype)
-    return jnp.sign(x) * (largest / largest.sum(1, keepdims=True)).reshape(x.shape).astype(x.dtype)
+    axes, sizes = _axes(x, scope), jnp.abs(_wide(x))
+    largest = (sizes == sizes.max(axes, keepdims=True)).astype(sizes.dtype)
+    return jnp.sign(x) * (largest / largest.sum(axes, keepdims=True)).astype(x.dtype)
 
 
 @checked
 def project(x, *, radius, norm="l2"):
-    rows = _wide(x).reshape(x.shape[0], -1)  # (B, n)
+    return _project(x, radius, norm, "sample")
+
+
+def _project(x, radius, norm, scope):  # one vector a sample, or one that is the whole tensor
+    wide = _wide(x)
     if norm == "linf":
-        nearest = jnp.clip(rows, -radius, radius)
+        nearest = jnp.clip(wide, -radius, radius)
     elif norm == "l2":
-        inside = l2_norm(rows)[:, None] <= radius
-        nearest = jnp.where(inside, rows, radius * unit(jnp.where(inside, 1, rows)))
+        inside = _lengths(wide, scope) <= radius
+        nearest = jnp.where(inside, wide, radius * unit(jnp.where(inside, 1, wide), scope=scope))
     else:
-        sizes = jnp.abs(rows)
-        gaps = sizes.max(1, keepdims=True) - sizes  # to the largest: keeps its digits where x is far outside
-        count = jnp.arange(1, rows.shape[1] + 1, dtype=rows.dtype)
-        level = ((jnp.sort(gaps, axis=1).cumsum(1) + radius) / count).min(
-            1, keepdims=True
-        )  # what is left of the largest
-        inside = sizes.sum(1, keepdims=True) <= radius
-        nearest = jnp.where(inside, rows, jnp.sign(rows) * (level - gaps).clip(min=0))
-    return nearest.reshape(x.shape).astype(x.dtype)
+        axes, sizes = _axes(x, scope), jnp.abs(wide)
+        largest = sizes.max(axes, keepdims=True)
+        gaps = _rows(largest - sizes, scope)  # (B, n), to the largest: keeps its digits where x is far outside
+        count = jnp.arange(1, gaps.shape[1] + 1, dtype=wide.dtype)[None]
+        level = ((jnp.sort(gaps, axis=1).cumsum(1) + radius) / count).min(1, keepdims=True)
+        level = level.reshape(largest.shape)  # what is left of the largest
+        inside = sizes.sum(axes, keepdims=True) <= radius
+        nearest = jnp.where(inside, wide, jnp.sign(wide) * (level - (largest - sizes)).clip(min=0))
+    return nearest.astype(x.dtype)
 
 
 def _wide(x):  # half precision is computed with in float32
     return x.astype(jnp.promote_types(x.dtype, jnp.float32))
 
 
-def _scaled(rows):  # divided by their largest entries, which are held fixed; ones where all are 0: no root of 0
-    largest = jnp.abs(jax.lax.stop_gradient(rows)).max(1, keepdims=True)  # (B, 1)
+def _scaled(x, scope="sample"):  # divided by its largest entries, which are held fixed; ones where all are 0
+    largest = jnp.abs(jax.lax.stop_gradient(x)).max(_axes(x, scope), keepdims=True)  # (B, 1, ...)
     zero, less = largest == 0, jnp.where(largest > 1, 0.25, 1)  # XLA multiplies by reciprocals, and that of 3e38 is 0
-    return jnp.where(zero, 1, rows * less / jnp.where(zero, 1, largest * less)), largest
+    return jnp.where(zero, 1, x * less / jnp.where(zero, 1, largest * less)), largest
 
 
 def _step(xi, x, values, order):  # None: where an error of (ξ/size)^order is as large as rounding's u·size/ξ
     u = max(float(jnp.finfo(array.dtype).eps) / 2 for array in (x, values))
     size = jnp.maximum(l2_norm(_wide(x)), 1).reshape(-1, *[1] * (x.ndim - 1))
     return u ** (1 / (order + 1)) * size if xi is None else xi * jnp.ones_like(size)  # (B, 1, ..., 1)
+
+
+def _product(a, b):  # a @ b; what is contracted may be sharded over explicit axes, and comes to every device
+    explicit = any(not jax.typeof(array).sharding.mesh.empty for array in (a, b))
+    return jnp.matmul(a, b, out_sharding=jax.sharding.PartitionSpec()) if explicit else a @ b
+
+
+def _rows(x, scope):  # vectors side by side, (B, n) or (1, n), each of them on one device: they are sorted
+    if not jax.typeof(x).sharding.mesh.empty:
+        spec = jax.typeof(x).sharding.spec
+        x = jax.sharding.reshard(x, jax.sharding.PartitionSpec(spec[0] if scope == "sample" and spec else None))
+    return x.reshape(x.shape[0] if scope == "sample" else 1, -1)

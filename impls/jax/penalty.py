@@ -13,7 +13,7 @@ def input_gradient_penalty(loss, x, *, norm="l2_squared", how="double_backward",
         gradient = jax.lax.stop_gradient(gradient)
     penalty, direction = _norm_and_slope(_wide(gradient), norm)  # (B,), (B, *S)
     if how == "forward_over_reverse":
-        values, along = jax.jvp(loss, (x,), (direction.astype(x.dtype),))
+        values, along = _along(loss, x, direction.astype(x.dtype))
         penalty = _sloped(penalty, along)
     elif how == "finite_difference":
         step, length = _step(xi, x, values, order=2), l2_norm(direction)
@@ -23,18 +23,31 @@ def input_gradient_penalty(loss, x, *, norm="l2_squared", how="double_backward",
     return (penalty, values) if with_loss else penalty
 
 
+def _along(loss, x, direction):  # the loss and its derivative along the direction, in forward mode
+    try:
+        return jax.jvp(loss, (x,), (direction,))
+    except TypeError as error:
+        if "custom_vjp" not in str(error):
+            raise
+        raise TypeError(
+            "how: got 'forward_over_reverse' for a loss with a jax.custom_vjp function, which has no forward mode."
+            " Pass how='double_backward', or 'finite_difference' where its backward pass has no derivative"
+        ) from error
+
+
 def _sloped(penalty, along):
     along = _wide(along)
     return penalty + (along - jax.lax.stop_gradient(along))  # the norm's value, the derivative's gradient
 
 
 def _norm_and_slope(gradient, norm):
-    fixed, batch = jax.lax.stop_gradient(gradient), gradient.shape[0]
+    """A norm of each sample's gradient, and its derivative in the gradient, held fixed."""
+    fixed, axes = jax.lax.stop_gradient(gradient), tuple(range(1, gradient.ndim))
     if norm == "l2_squared":
-        return jnp.square(gradient.reshape(batch, -1)).sum(1), 2 * fixed  # (B,), (B, *S)
+        return jnp.square(gradient).sum(axes), 2 * fixed  # (B,), (B, *S)
     if norm == "l2":
         return l2_norm(gradient), unit(fixed)
-    return (gradient * jnp.sign(fixed)).reshape(batch, -1).sum(1), jnp.sign(fixed)  # |g|, of slope 0 at 0
+    return (gradient * jnp.sign(fixed)).sum(axes), jnp.sign(fixed)  # |g|, of slope 0 at 0
 
 
 @checked
@@ -46,10 +59,10 @@ def jacobian_penalty(f, x, *, weights=None, probes=None, with_outputs=False):
 
 def _frobenius(outputs, vjp, weights, probes):
     if probes is not None:
-        rows = probes if weights is None else probes * jnp.sqrt(weights)  # (K, B, C)
+        rows = probes if weights is None else probes * jnp.sqrt(weights)[None]  # (K, B, C)
         return _squared_norms(vjp, rows.astype(outputs.dtype)).mean(0)
-    batch, classes = outputs.shape
-    rows = jnp.broadcast_to(jnp.eye(classes, dtype=outputs.dtype)[:, None], (classes, batch, classes))
+    units = jnp.eye(outputs.shape[1], dtype=outputs.dtype)
+    rows = units[:, None] + jnp.zeros_like(outputs)[None]  # (C, B, C), sharded as the outputs are
     squares = _squared_norms(vjp, rows)  # (C, B)
     return (squares if weights is None else squares * weights.T).sum(0)
 
@@ -74,7 +87,7 @@ def tikhonov_penalty(divergence, f, x, *, probes=None, with_outputs=False):
         if probes is None:
             penalty = _frobenius(log_p, vjp, jnp.exp(log_p), None)
         else:  # no √p: its slope at p = 0 is infinite
-            penalty = _frobenius(log_p, vjp, None, probes * jnp.exp(log_p / 2))
+            penalty = _frobenius(log_p, vjp, None, probes * jnp.exp(log_p / 2)[None])
     return (penalty, outputs) if with_outputs else penalty
 
 

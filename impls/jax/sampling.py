@@ -34,12 +34,17 @@ def uniform_sphere(seed, shape, *, like):
 
 @checked
 def uniform_ball(seed, shape, *, like, norm="l2"):
+    return _beside(_ball(jax.random.key(seed), shape, like.dtype, norm), like)
+
+
+def _ball(key, shape, dtype, norm):
+    """`uniform_ball` from a key."""
     batch, n = shape[0], math.prod(shape[1:])
     if norm == "l2":  # the sphere of n + 2 dimensions, seen in n of them
-        return unit(gaussian(seed, (batch, n + 2), like=like))[:, :n].reshape(shape)
+        return unit(jax.random.normal(key, (batch, n + 2), dtype))[:, :n].reshape(shape)
     if norm == "linf":
-        return 2 * uniform(seed, shape, like=like) - 1
-    draws = uniform(seed, (batch, 2 * n + 1), like=like)
+        return 2 * jax.random.uniform(key, shape, dtype) - 1
+    draws = jax.random.uniform(key, (batch, 2 * n + 1), dtype)
     exponential = -jnp.log1p(-draws[:, n:])  # (B, n + 1)
     signs = jnp.where(draws[:, :n] < 0.5, -1, 1)
     return (signs * exponential[:, :n] / exponential.sum(1, keepdims=True)).reshape(shape)

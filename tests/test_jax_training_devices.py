@@ -1,0 +1,38 @@
+"""Four devices train like one with the whole batch, however JAX splits it (`tests/four_devices.py`, in a process)."""
+
+import json
+import os
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+import impls
+
+if (os.environ.get("EQUIREG_FRAMEWORK") or next(iter(impls.installed()), "")) != "jax":
+    pytest.skip("another framework is tested in this process", allow_module_level=True)
+
+from tests.four_devices import UNITS
+
+pytestmark = pytest.mark.usefixtures("bridge")
+
+
+@cache
+def measured():
+    """A part of the cases; tox's ecosystem-jax measures them all."""
+    command = [sys.executable, "-m", "tests.four_devices", "quick"]
+    done = subprocess.run(command, cwd=Path(__file__).parents[1], capture_output=True, text=True, check=False)
+    assert done.stdout, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("way", ["jit, explicit", "shard_map", "shard_map, unchecked", "methods, explicit", "local"])
+def test_four_devices_are_one(way):
+    """Largest difference of an entry, in rounding units of the largest one."""
+    assert max(measured()[way].values()) <= UNITS, measured()[way]
+
+
+def test_an_axis_that_is_not_named_is_refused():
+    assert measured()["refused"].startswith("axis_name: got None in a function that is mapped over 'data'")
