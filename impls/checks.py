@@ -90,6 +90,8 @@ class Call:
         if isinstance(wanted, Shape):
             self.check_array(name, value, wanted)
         elif isinstance(wanted, Interval):
+            if wanted.scheduled and callable(value) and not hasattr(value, "shape"):
+                return value
             number = check_number(name, value, wanted)
             if hasattr(number, "shape") and self.bridge.finite(number) is not None:
                 check_number(name, self.bridge.span(number)[0], wanted)  # not traced: it has a value to look at
@@ -218,8 +220,8 @@ class Call:
             return
         if not isinstance(value, tuple) or len(value) != 2 or not value[0] < value[1]:
             raise ValueError(f"{name}: got {value!r}, expected a pair of numbers, the lower one first")
-        x = self.given["x"]
-        if self.bridge.finite(x) is not None:
+        x = self.given.get("x")  # training gets its batches later
+        if x is not None and self.bridge.finite(x) is not None:
             lowest, highest = self.bridge.span(x)
             if lowest < value[0] or highest > value[1]:
                 found = f"{lowest:.4g} to {highest:.4g}"

@@ -33,6 +33,7 @@ class Interval:
     highest: float = float("inf")
     open: str = ""  # ends that do not belong to it: "low", "high"
     traced: bool = True  # not where its being 0 decides what is computed
+    scheduled: bool = False  # a function of the step's number will do
 
 
 @dataclass(frozen=True)
@@ -90,6 +91,8 @@ ModelOrClassifier = Annotated[Callable[[Array], Array], Returns("B C", softmax="
 Divergence = Annotated[Callable[[Array, Array], Array], Returns("B")]
 
 Scale = Annotated[float, Interval(0)]
+ScaleOrSchedule = Annotated[float | Callable[[Any], float], Interval(0, scheduled=True)]
+OptionalStep = Annotated[float, Interval(0, open="low")] | None
 Positive = Annotated[float, Interval(0, open="low")]
 Share = Annotated[float, Interval(0, 1)]
 MixingWeight = Annotated[float, Interval(0, 1, traced=False)]
