@@ -57,11 +57,12 @@ class Regularised:
         if objective.off:  # + 0·… is the same number, but a compiler rounds another graph in another way
             return super().train_step(data)
         x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(data)
-        _check_weights(self)
         with tf.GradientTape() as tape:
             loss, batch = objective.evaluate(x, y, sample_weight, self.optimizer._iterations)
             scaled = self.optimizer.scale_loss(loss)
         weights = self.trainable_weights
+        if not weights:
+            raise ValueError("model: got no trainable weights, expected some. Is trainable=False?")
         gradients = differentiated(tape, scaled, weights)
         loss = check_finite("loss", loss)
         with tf.control_dependencies([] if tf.executing_eagerly() else [loss]):  # nothing is written before a look
@@ -186,8 +187,3 @@ def _check_train_step(model):
                 f"model: got a {type(model).__name__} with a train_step of its own, expected Keras's own. In it,"
                 " take the value of adversarial_objective(model, …)(x, y, sample_weight), or the like, as the loss"
             )
-
-
-def _check_weights(model):
-    if not model.trainable_weights:
-        raise ValueError("model: got no trainable weights, expected some. Is trainable=False?")

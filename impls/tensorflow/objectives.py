@@ -9,9 +9,10 @@ from contextvars import ContextVar
 import keras
 import tensorflow as tf
 
-from impls.checks import check_classes, check_number, within
-from impls.contract.types import Interval
+from impls.checks import check_classes, check_count, check_number, within
+from impls.contract.types import SEED, Interval
 from impls.tensorflow.losses import entropy, kl_divergence
+from impls.tensorflow.moments import exact_moments
 from impls.tensorflow.norms import l2_norm, unit
 from impls.tensorflow.passes import Batch, check_finite, unrecorded
 from impls.tensorflow.sites import Sites
@@ -127,7 +128,7 @@ class Objective:
             self.in_compute_loss = self.asked_within and _is_the_only_compute_loss(self.model)
         if self.in_compute_loss:
             value = keras.Model.compute_loss(self.model, **arguments)
-        check_reductions(self.model, self.needs_mean)
+        _check_reductions(self.model, value, self.needs_mean)
         return value
 
     def _given(self, y, y_pred, sample_weight):
@@ -259,6 +260,7 @@ class GradientPenalty(Objective):
     def is_off(self, zeros):
         return "weight" in zeros
 
+    @exact_moments()
     def value(self, batch):
         tape, factor = _tape(), 1 if self.sites.is_table else batch.size
         with tape:
@@ -287,6 +289,9 @@ class VirtualAdversarial(Objective):
     alone = True
 
     def __init__(self, model, target, *, radius, weight, xi, steps, entropy_weight, seed, outputs, logits, **options):
+        check_count("seed", seed, SEED)
+        if outputs not in ("softmax", "sigmoid"):
+            raise ValueError(f"outputs: got {outputs!r}, expected one of 'softmax', 'sigmoid'")
         self.entropy_weight = entropy_weight
         super().__init__(model, target, radius=radius, weight=weight, **options)
         self.xi, self.powers, self.seed, self.outputs, self.logits = xi, steps, seed, outputs, logits
@@ -401,13 +406,15 @@ def _derivative(function, direction):
     return derivative(direction)
 
 
-def check_reductions(model, needs_mean):
+def _check_reductions(model, value, needs_mean):
     for loss in _losses(model):
-        if needs_mean and loss.reduction not in ("sum_over_batch_size", "mean"):
+        if value.shape.rank or (needs_mean and loss.reduction not in ("sum_over_batch_size", "mean")):
             raise ValueError(
                 f"loss: got {loss.name} with reduction {loss.reduction!r}, expected a mean over the batch:"
                 " 'sum_over_batch_size' or 'mean'"
             )
+    if value.shape.rank:
+        raise ValueError(f"loss: got shape {tuple(value.shape)} from compute_loss, expected a scalar, the batch's mean")
 
 
 def _losses(model):

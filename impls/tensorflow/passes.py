@@ -12,7 +12,6 @@ import tensorflow as tf
 from tensorflow.python.eager.record import stop_recording
 
 from impls.tensorflow import finite
-from impls.tensorflow.moments import exact_moments
 from impls.tensorflow.replicas import Share
 from impls.tensorflow.vectors import Vectors
 
@@ -90,7 +89,7 @@ class Batch:
         state = self.fixed if held else self.regularised
         options = {"training": True} if self.model._call_has_training_arg else {}
         loss = None
-        with exact_moments(), _Scope(state) as scope, self.sites.changed(self.x, scope, change) as x:
+        with _Scope(state) as scope, self.sites.changed(self.x, scope, change) as x:
             y_pred = self.model(x, **options)
             if losses:
                 loss = self.loss(self.x, self.y, y_pred, self.sample_weight)

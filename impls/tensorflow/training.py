@@ -4,7 +4,7 @@
     adversarial_training(model, "Embedding-Token", radius=0.5)
     model.fit(tokens, labels)
 
-What `fit` calls is then a model's own train_step with another loss; a saved model keeps it. Behind each stands a value for loops of one's own, `..._objective`, with the same options:
+A saved model keeps it. Behind each stands a value for loops of one's own, `..._objective`, with the same options:
 
     objective = adversarial_objective(model, "Embedding-Token", radius=0.5)
     with tf.GradientTape() as tape:
