@@ -2,6 +2,7 @@
 
 import importlib.util
 import os
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +15,9 @@ WANTED = os.environ.get("EQUIREG_FRAMEWORK") or next(iter(INSTALLED), "one of " 
 # The one-liners are each ecosystem's own, and so are their tests.
 OWN = {f"test_training_{name}.py": name for name in impls.FRAMEWORKS}
 OWN |= {"test_laplacian_jax.py": "jax", "test_unknown_sizes_tensorflow.py": "tensorflow"}
+OWN |= {
+    path.name: name for name in impls.FRAMEWORKS for path in Path(__file__).parent.glob(f"test_{name}_*.py")
+}  # test_tensorflow_training_fit.py
 collect_ignore = [file for file, name in OWN.items() if name != WANTED]
 collect_ignore += [] if importlib.util.find_spec("ray") else ["test_ray.py"]  # has a tox environment of its own
 collect_ignore += [] if os.environ.get("EQUIREG_PACKAGE") else ["test_package.py"]  # likewise

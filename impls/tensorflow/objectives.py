@@ -115,7 +115,8 @@ class Objective:
 
     def strength(self, name, batch):
         value = self.strengths[name]
-        value = value(batch.number) if callable(value) and not hasattr(value, "dtype") else value
+        if callable(value) and not hasattr(value, "dtype"):
+            value = value(tf.cast(batch.number, keras.config.floatx()))
         return tf.cast(tf.convert_to_tensor(value), keras.config.floatx())
 
     def loss(self, x, y, y_pred, sample_weight):

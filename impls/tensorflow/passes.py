@@ -8,6 +8,7 @@ wrote is made so at the end (`commit`). No table is ever assigned to: a scope sa
 from typing import Any, NamedTuple
 
 import keras
+import numpy as np
 import tensorflow as tf
 from tensorflow.python.eager.record import stop_recording
 
@@ -38,7 +39,8 @@ class Batch:
 
     def __init__(self, model, sites, loss, x, y, sample_weight, number):
         self.model, self.sites, self.loss, self.number = model, sites, loss, number
-        self.x, self.y, self.sample_weight = x, y, sample_weight
+        self.x = keras.tree.map_structure(_as_tensor, x)
+        self.y, self.sample_weight = y, sample_weight
         first = next(leaf for leaf in keras.tree.flatten(x) if leaf is not None)
         if first.shape[0] == 0:
             raise ValueError(f"x: got shape {tuple(first.shape)}, expected at least one sample")
@@ -137,6 +139,11 @@ class _Scope(keras.StatelessScope):
     def commit(self):
         for variable in self.assigned.values():
             variable.assign(self.get_current_value(variable))
+
+
+def _as_tensor(leaf):
+    """Arrays as tensors: Keras takes no mixture of them."""
+    return tf.convert_to_tensor(leaf) if isinstance(leaf, np.ndarray) else leaf
 
 
 def _build(model, x, y, sample_weight):

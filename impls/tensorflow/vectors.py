@@ -32,14 +32,17 @@ class Vectors:
 
     def parts(self, rows):
         """The tensors that rows stand for."""
-        if len(self.shapes) == 1:
-            return [tf.ensure_shape(tf.reshape(rows, self.shapes[0]), self.known[0])]
-        widths = [tf.reduce_prod(shape if self.site.is_table else shape[1:]) for shape in self.shapes]
-        parts = tf.split(rows, widths, axis=1, num=len(widths))
-        return [
-            tf.ensure_shape(tf.reshape(part, shape), known)
-            for part, shape, known in zip(parts, self.shapes, self.known, strict=True)
-        ]
+        parts = [rows]
+        if len(self.shapes) > 1:
+            parts = tf.split(rows, self._widths(), axis=1, num=len(self.shapes))
+        parts = [tf.reshape(part, shape) for part, shape in zip(parts, self.shapes, strict=True)]
+        for part, known in zip(parts, self.known, strict=True):
+            part.set_shape(known)  # no operation: TensorFlow's forward mode has none for tf.ensure_shape
+        return parts
+
+    def _widths(self):
+        """Numbers of a row at each place."""
+        return [tf.reduce_prod(shape if self.site.is_table else shape[1:]) for shape in self.shapes]
 
     @property
     def is_shared(self):
@@ -79,13 +82,13 @@ class Vectors:
         return self._drawn(lambda samples, n: _ball(seed, number, samples, n, norm))
 
     def _drawn(self, draw):
-        widths = [tf.reduce_prod(shape if self.site.is_table else shape[1:]) for shape in self.shapes]
+        width = sum(self._widths())
         if self.site.is_table:
-            return draw(1, sum(widths))
-        if self.site.scope == "tensor":
-            whole = draw(1, self.share.total * sum(widths))
-            return self.masked(self.share.own(tf.reshape(whole, (self.share.total, sum(widths)))))
-        return self.masked(self.share.own(draw(self.share.total, sum(widths))))
+            return draw(1, width)
+        if self.site.scope == "sample":
+            return self.masked(self.share.own(draw(self.share.total, width)))
+        whole = tf.reshape(draw(1, self.share.total * width), (self.share.total, width))
+        return self.masked(self.share.own(whole))
 
 
 def _floatx(tensor):
