@@ -6,6 +6,7 @@ first.
 """
 
 import warnings
+from types import FunctionType
 
 import keras
 import tensorflow as tf
@@ -150,19 +151,23 @@ def _serialised(model):
     if objective is None:
         return None
     settings = objective.settings | {name: getattr(objective, name) for name in objective.strengths}
-    try:
-        return keras.saving.serialize_keras_object(
-            {
-                key: float(value) if isinstance(value, tf.Tensor | tf.Variable) else value
-                for key, value in settings.items()
-            }
-        )
-    except Exception as error:
+    unknown = [key for key, value in settings.items() if isinstance(value, FunctionType) and not _is_registered(value)]
+    if unknown:
         warnings.warn(
-            f"the model is saved without {settings['name']}, and trains plainly when it is loaded: {error}",
+            f"{', '.join(unknown)}: got a function that Keras cannot write down, and so a model that is saved or copied"
+            f" without {settings['name']}, and trains plainly then. Register the function, by"
+            " keras.saving.register_keras_serializable",
             stacklevel=2,
         )
         return None
+    tensors = (tf.Tensor, tf.Variable, keras.Variable)
+    return keras.saving.serialize_keras_object(
+        {key: float(value) if isinstance(value, tensors) else value for key, value in settings.items()}
+    )
+
+
+def _is_registered(function):
+    return keras.saving.get_registered_name(function) != function.__name__
 
 
 def _restore(model, config):
@@ -171,9 +176,8 @@ def _restore(model, config):
     from impls.tensorflow import training
 
     settings = keras.saving.deserialize_keras_object(config)
-    for key in ("bounds",):
-        if isinstance(settings.get(key), list):
-            settings[key] = tuple(settings[key])
+    if settings.get("bounds") is not None:
+        settings["bounds"] = tuple(settings["bounds"])  # JSON knows lists alone
     name, target = settings.pop("name"), settings.pop("target")
     getattr(training, name)(model, target, **settings)
 

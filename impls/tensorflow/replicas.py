@@ -3,26 +3,17 @@
 Keras divides a replica's mean loss by the number of replicas and adds up the replicas' gradients.
 """
 
+import functools
+
 import tensorflow as tf
 
 
 class Share:
-    """The samples of this replica: rows first, first + 1, ... of the whole batch's `total`."""
+    """The samples of this replica, which are some rows of the whole batch."""
 
     def __init__(self, samples):
         self.samples = samples
         self.replicas = tf.distribute.get_strategy().num_replicas_in_sync
-        self.first, self.total = 0, samples
-        if self.replicas > 1:
-            counts = self.gathered(tf.reshape(samples, (1,)))  # the last batch need not be even
-            place = tf.cast(tf.distribute.get_replica_context().replica_id_in_sync_group, tf.int32)
-            self.first, self.total = tf.reduce_sum(counts[:place]), tf.reduce_sum(counts)
-
-    def gathered(self, rows):
-        """The rows of all replicas, in the order of the whole batch."""
-        if self.replicas == 1:
-            return rows
-        return tf.distribute.get_replica_context().all_gather(rows, axis=0)
 
     def summed(self, value):
         """The sum over all replicas."""
@@ -30,6 +21,29 @@ class Share:
             return value
         return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, value)
 
+    def gathered(self, rows):
+        """The rows of all replicas, in the order of the whole batch; by a sum, the collective that strategies order."""
+        if self.replicas == 1:
+            return rows
+        return self.summed(tf.pad(rows, [[self._first, self.total - self._first - self.samples], [0, 0]]))
+
     def own(self, rows):
         """Of the whole batch's rows those of this replica."""
-        return rows if self.replicas == 1 else rows[self.first : self.first + self.samples]
+        return rows if self.replicas == 1 else rows[self._first : self._first + self.samples]
+
+    @property
+    def total(self):
+        return self.samples if self.replicas == 1 else tf.reduce_sum(self._counts)
+
+    @property
+    def _first(self):
+        return tf.reduce_sum(self._counts[: self._place])
+
+    @property
+    def _place(self):
+        return tf.cast(tf.distribute.get_replica_context().replica_id_in_sync_group, tf.int32)
+
+    @functools.cached_property
+    def _counts(self):
+        """Samples by replica: the last batch need not be even. Asked for where needed: it is a message."""
+        return tf.cast(self.summed(tf.one_hot(self._place, self.replicas) * tf.cast(self.samples, tf.float32)), tf.int32)
