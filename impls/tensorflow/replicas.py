@@ -46,4 +46,6 @@ class Share:
     @functools.cached_property
     def _counts(self):
         """Samples by replica: the last batch need not be even. Asked for where needed: it is a message."""
-        return tf.cast(self.summed(tf.one_hot(self._place, self.replicas) * tf.cast(self.samples, tf.float32)), tf.int32)
+        return tf.cast(
+            self.summed(tf.one_hot(self._place, self.replicas) * tf.cast(self.samples, tf.float32)), tf.int32
+        )
