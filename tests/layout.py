@@ -11,6 +11,9 @@ from pathlib import Path
 CONTRACT = Path("impls", "contract")
 OWN = ("equivalence/trainees", "equivalence/state")  # folders with a file a framework
 BRIDGE_CONSTANTS = {"MODES", "SWEEP_MODE", "ONCE_MODE", "COMPARED_MODES", "SETTINGS", "TRACED_SEEDS"}
+BEHIND_TRAINING = {  # what the one-liners stand on, each ecosystem's own
+    "tensorflow": {"objectives", "passes", "sites", "vectors", "replicas", "kept", "moments"},
+}
 PACKAGES = {  # what belongs to a framework and may be imported in its folder alone
     "torch": {"torch", "torchvision", "functorch"},
     "jax": {"jax", "jaxlib", "flax", "optax"},
@@ -27,8 +30,9 @@ def complaints(root: Path) -> list[str]:
 
 
 def files(root: Path, framework: str) -> list[str]:
-    """A framework's folder has the contract's files: no more, no less."""
+    """A framework's folder has the contract's files and what stands behind its training: no more, no less."""
     wanted, found = stubs(root), {path.stem for path in (root / "impls" / framework).glob("*.py")} - {"__init__"}
+    wanted |= BEHIND_TRAINING.get(framework, set())
     missing = [f"impls/{framework}: {name}.py is missing" for name in sorted(wanted - found)]
     return missing + [f"impls/{framework}: {name}.py is not in the contract" for name in sorted(found - wanted)]
 
