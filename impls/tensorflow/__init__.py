@@ -44,7 +44,7 @@ def to_numpy(array):
 def finite(array):
     if not tf.executing_eagerly():
         return None
-    return array.dtype.is_integer or bool(tf.reduce_all(tf.math.is_finite(array)))  # not defined for integers
+    return tf.as_dtype(array.dtype).is_integer or bool(tf.reduce_all(tf.math.is_finite(array)))  # not defined for integers
 
 
 def transposed(array):

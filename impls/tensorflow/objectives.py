@@ -58,6 +58,7 @@ class Objective:
     """
 
     needs_mean = False  # whether a positive factor of the loss would change the result
+    alone = False  # whether it has a value without labels
 
     def __init__(self, model, target, *, where, mask, replicas, loss, scope="sample", **strengths):
         check_model(model)
@@ -94,8 +95,6 @@ class Objective:
                 self.steps.assign_add(1)
         return (value, batch.y_pred) if with_outputs else value
 
-    alone = False  # whether it has a value without labels
-
     def evaluate(self, x, y, sample_weight, number, *, labelled=True):
         """(value, batch); nothing is written yet."""
         token = CURRENT.set((*CURRENT.get(), self))
@@ -103,9 +102,14 @@ class Objective:
             with within(True):  # what methods hand to one another has been looked at
                 batch = Batch(self.model, self.sites, self.loss, x, y, sample_weight, number)
                 batch.labelled = labelled
-                return batch.clean().loss if self.off else self.value(batch), batch
+                return self.unchanged(batch) if self.off else self.value(batch), batch
         finally:
             CURRENT.reset(token)
+
+    def unchanged(self, batch):
+        """The value where a strength of 0 leaves the passes out."""
+        clean = batch.clean(losses=batch.labelled)
+        return clean.loss if batch.labelled else tf.zeros((), keras.config.floatx())
 
     def is_off(self, zeros):
         return "radius" in zeros

@@ -3,8 +3,6 @@
 Keras divides a replica's mean loss by the number of replicas and adds up the replicas' gradients.
 """
 
-import functools
-
 import tensorflow as tf
 
 
@@ -14,6 +12,7 @@ class Share:
     def __init__(self, samples):
         self.samples = samples
         self.replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        self._asked = None
 
     def summed(self, value):
         """The sum over all replicas."""
@@ -43,9 +42,10 @@ class Share:
     def _place(self):
         return tf.cast(tf.distribute.get_replica_context().replica_id_in_sync_group, tf.int32)
 
-    @functools.cached_property
+    @property
     def _counts(self):
-        """Samples by replica: the last batch need not be even. Asked for where needed: it is a message."""
-        return tf.cast(
-            self.summed(tf.one_hot(self._place, self.replicas) * tf.cast(self.samples, tf.float32)), tf.int32
-        )
+        """Samples by replica: the last batch need not be even. Asked for where needed, once: it is a message."""
+        if self._asked is None:
+            own = tf.one_hot(self._place, self.replicas) * tf.cast(self.samples, tf.float32)
+            self._asked = tf.cast(self.summed(own), tf.int32)
+        return self._asked
