@@ -60,7 +60,7 @@ METHODS = {
     "laplacian, forward": lambda m, loss: m.laplacian(loss, tf.constant(X), how="forward"),
     "jacobian": lambda m, loss: m.jacobian_penalty(lambda x: loss(x)[:, None], tf.constant(X)),
     "wgan": lambda m, loss: m.wgan_gradient_penalty(
-        loss, tf.constant(X), tf.constant(X * 2), tf.constant([0.1, 0.2, 0.3])
+        loss, tf.constant(X), tf.constant(X * 2), tf.constant([0.1, 0.2, 0.3], tf.float64)
     ),
 }
 
@@ -75,8 +75,11 @@ def value_and_gradient(method, m, layer):
     return found, tape.gradient(total, kernel)
 
 
-@pytest.mark.parametrize("name", LAYERS)
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize(
+    ("name", "method"),
+    [("LayerNormalization", method) for method in METHODS]
+    + [(name, method) for name in LAYERS if name != "LayerNormalization" for method in ("penalty", "hvp")],
+)
 def test_a_layer_is_the_same_by_hand(methods, method, name):
     """Values and parameter gradients; BatchNormalization mixes samples, which only a test of second derivatives may."""
     made, same = LAYERS[name]
@@ -89,14 +92,11 @@ def test_a_layer_is_the_same_by_hand(methods, method, name):
 def test_a_penalty_in_training():
     """With layers of a model, in a graph as well."""
 
-    def loss_of(model, x):
-        return tf.reduce_mean(model(x, training=True)[:, 0])
-
     x = keras.Input((6,))
     model = keras.Model(
         x, layers.Dense(1)(keras.ops.tanh(layers.LayerNormalization(epsilon=EPSILON)(layers.Dense(6)(x))))
     )
-    first, _, _, last = (layer for layer in model.layers[1:])
+    first, _, last = model.layers[1:]
 
     def by_elements(x):
         return last(tf.tanh(by_hand((-1, 6), [1])(first(x))))[:, 0]
@@ -107,7 +107,7 @@ def test_a_penalty_in_training():
             inner.watch(at)
             values = by_elements(at)
         value = tf.reduce_mean(values) + 0.5 * tf.reduce_mean(tf.reduce_sum(inner.gradient(values, at) ** 2, 1))
-    expected = tape.gradient(value, [first.kernel.value, last.kernel.value] and [first.kernel, last.kernel])
+    expected = tape.gradient(value, [first.kernel, last.kernel])
     objective = gradient_penalty_objective(model, weight=0.5, loss=lambda y, y_pred: y_pred[:, 0])
 
     @tf.function
