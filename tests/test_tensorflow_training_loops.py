@@ -793,3 +793,10 @@ def test_a_stop_gradient_on_the_target_is_refused():
     adversarial_training(compiled(model), radius=RADIUS)
     with pytest.raises(ValueError, match=r"does not depend on the model's input.*stop_gradient"):
         model.train_on_batch(X, LABELS)
+
+
+def test_other_backends_of_keras_are_refused(monkeypatch):
+    model = dense()
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    with pytest.raises(RuntimeError, match="got the jax backend, expected KERAS_BACKEND=tensorflow"):
+        adversarial_objective(model, radius=RADIUS)
