@@ -182,7 +182,8 @@ def test_a_function_that_cannot_be_written_down_is_said(tmp_path):
     model = built()
     adversarial_training(model, radius=lambda number: 0.5)
     model.train_on_batch(X, LABELS)
-    with pytest.warns(UserWarning, match="radius: got a function .* without adversarial_training, and trains plainly"):
+    said = r"radius: got a function .* without adversarial_training, and trains plainly"
+    with pytest.warns(UserWarning, match=r"trains plainly. Call"), pytest.warns(UserWarning, match=said):
         loaded = saved(model, tmp_path)
     assert not hasattr(loaded, "training_objective")
 
