@@ -12,8 +12,9 @@ CONTRACT = Path("impls", "contract")
 OWN = ("equivalence/trainees", "equivalence/state")  # folders with a file a framework
 BRIDGE_CONSTANTS = {"MODES", "SWEEP_MODE", "ONCE_MODE", "COMPARED_MODES", "SETTINGS", "INTEGERS", "TRACED_SEEDS"}
 # What one framework's methods share and no other's need: where its derivatives come from, and what it gets wrong.
-ALONE = {"torch": {"derivatives", "formulas", "refusals"}}
-TRAINING = {"batches", "objectives", "outcomes", "passes", "replicas", "sites", "vectors"}  # what training is built of
+ALONE = {"torch": {"derivatives", "formulas", "refusals"}, "tensorflow": {"moments"}}
+# What training is built of, in each ecosystem's own terms.
+TRAINING = {"batches", "kept", "objectives", "outcomes", "passes", "replicas", "sites", "vectors"}
 PACKAGES = {  # what belongs to a framework and may be imported in its folder alone
     "torch": {"torch", "torchvision", "functorch"},
     "jax": {"jax", "jaxlib", "flax", "optax", "equinox", "haiku"},
@@ -30,7 +31,7 @@ def complaints(root: Path) -> list[str]:
 
 
 def files(root: Path, framework: str) -> list[str]:
-    """A framework's folder has the contract's files: no more, no less."""
+    """A framework's folder has the contract's files and what stands behind its training: no more, no less."""
     wanted, found = stubs(root), {path.stem for path in (root / "impls" / framework).glob("*.py")} - {"__init__"}
     missing = [f"impls/{framework}: {name}.py is missing" for name in sorted(wanted - found)]
     extra = found - wanted - TRAINING - ALONE.get(framework, set())

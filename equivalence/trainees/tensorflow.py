@@ -111,6 +111,7 @@ class Trainee(trainees.Trainee):
         return self.fit()
 
     def take(self, method, options):
+        plain_training(self.model)
         method(self.model, "tokens", where="table", **options)
         return self.fit()
 

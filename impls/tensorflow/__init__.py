@@ -49,7 +49,9 @@ def cast(array, dtype):
 def finite(array):
     if not tf.executing_eagerly():
         return None
-    return array.dtype.is_integer or bool(tf.reduce_all(tf.math.is_finite(array)))  # not defined for integers
+    if tf.as_dtype(array.dtype).is_integer:  # for which it is not defined
+        return True
+    return bool(tf.reduce_all(tf.math.is_finite(array)))
 
 
 def transposed(array):

@@ -2,10 +2,12 @@ import numpy as np
 import tensorflow as tf
 
 from impls.checks import checked
+from impls.tensorflow.moments import exact_moments
 from impls.tensorflow.norms import l2_norm, unit
 
 
 @checked
+@exact_moments()
 def hvp(loss, x, vector):
     return _hessian(loss, x)[0](vector)
 
@@ -26,6 +28,7 @@ def _hessian(loss, x):  # reverse over reverse: TensorFlow's forward mode traces
 
 
 @checked
+@exact_moments()
 def laplacian(loss, x, *, how="hvp", probes=None, with_loss=False):
     vectors = probes  # (K, B, *S)
     if probes is None:
@@ -70,6 +73,7 @@ def _forward_forms(loss, x, vectors):  # the same, forward over forward
 
 
 @checked
+@exact_moments()
 def top_eigenpair(loss, x, start, *, steps, how="power"):
     product, _ = _hessian(loss, x)  # one forward pass and one gradient for all steps
     vector = tf.stop_gradient((_power if how == "power" else _lanczos)(product, start, steps))

@@ -1,9 +1,11 @@
 import tensorflow as tf
 
 from impls.checks import checked
+from impls.tensorflow.moments import exact_moments
 
 
 @checked
+@exact_moments()
 def parameter_gradient_penalty(loss, params, *, rate):
     params = {name: tf.identity(part) for name, part in params.items()}  # a tape watches names: the loss may hold these
     with tf.GradientTape(watch_accessed_variables=False) as tape:
