@@ -16,6 +16,7 @@ import numpy as np
 Loss = Callable[[Any], Any]  # (4, 3), or (6, 4, 3) with time first -> losses
 
 RIGHT = 1e-6  # relative: differences of fourth order leave 1e-9, a missing term leaves all of it
+WRONG = "wrong"  # how an answer begins where a derivative is another one
 STEP, KNOTS = 1e-3, (-2, -1, 1, 2)
 LABELS = np.array([0, 2, 1, 1])
 SOFT = np.array([[0.7, 0.2, 0.1], [0.1, 0.1, 0.8], [0.2, 0.5, 0.3], [0.3, 0.4, 0.3]])
@@ -153,4 +154,4 @@ def compared(bridge: ModuleType, derivative: Loss, lower: Loss, x: np.ndarray, a
     expected = (8 * (steps[1] - steps[-1]) - (steps[2] - steps[-2])) / (12 * STEP)
     size = float(np.abs(expected).max())
     off = float(np.abs(found - expected).max()) / (size if size > RIGHT else 1)
-    return "right" if off <= RIGHT else f"wrong, off by {off:.0%}"
+    return "right" if off <= RIGHT else f"{WRONG}, off by {off:.0%}"

@@ -26,8 +26,8 @@ from bench.records.schema import AgreementRecord, Block, ClaimRecord, CostRecord
 from bench.records.store import FILES, latest, of_this_schema, read
 from bench.report import markdown
 from bench.report.ci import LIMIT
-from bench.report.costs import calm, effects, measured_last
-from bench.report.tables import outcome
+from bench.report.tables.costs import calm, effects, measured_last
+from bench.report.tables.outcomes import outcome
 
 ALONE = float(np.log(1.1))  # what has no noise floor of its own must differ by more than a tenth
 FRESH = 2  # runs that must find again what one has found

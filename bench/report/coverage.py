@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from bench.records.schema import ClaimRecord
-from bench.report.tables import NOT_COVERED
+from bench.report.tables.entries import NOT_COVERED
 
 MOST, LONGEST = 6, 200  # places that are named, characters of what is printed
 

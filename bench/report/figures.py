@@ -15,7 +15,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from bench.records.schema import ClaimRecord
-from bench.report.tables import frameworks, main_case, of_kind
+from bench.report.tables.claims import main_case
+from bench.report.tables.outcomes import frameworks, of_kind
 from equivalence.claim import Claim, claims
 from equivalence.judge import judge
 

@@ -23,8 +23,8 @@ from markupsafe import Markup
 
 from bench.report import markdown
 from bench.report.reproduce import command
-from bench.report.tables import NOT_MEASURED, STALE, Shown
-from bench.report.terminal import bad
+from bench.report.tables.entries import BAD, NOT_MEASURED, OPEN, Entry, State, as_entry
+from bench.report.tables.outcomes import DTYPES, column
 from impls import FRAMEWORKS
 
 DATATABLES = importlib.resources.files("itables") / "html"
@@ -34,7 +34,7 @@ RECORDS = "records come here"
 GZIP = 31  # zlib's word for a stream as gzip writes it
 LONGEST = (10**9, 64, 8, 0, -1)  # numbers of a list that are kept, until everything fits; at last no list at all
 WHOLE = 36  # characters of a cell that stay on a line
-NUMBER = re.compile(r"[≈? ]*([-+−]?\d[\d]*(?:\.\d+)?(?:e[-+]?\d+)?)")
+OWN = {name: name for name in FRAMEWORKS} | {column(name, dtype): name for name in FRAMEWORKS for dtype in DTYPES}
 
 
 def render(machines: Sequence[Mapping[str, Any]], **facts: Any) -> str:
@@ -72,8 +72,9 @@ class Book:
         if frame.empty:
             return f"<p>{NOT_MEASURED}</p>\n"
         heads = "".join(self.head(str(name)) for name in frame.columns)
-        counted = [sum(bool(NUMBER.match(str(value))) for value in frame[name]) > len(frame) / 2 for name in frame]
-        rows = frame.itertuples(index=False)
+        rows = [[as_entry(value) for value in row] for row in frame.itertuples(index=False)]
+        numbers = [sum(math.isfinite(entry.number) for entry in entries) for entries in zip(*rows, strict=True)]
+        counted = [known > len(rows) / 2 for known in numbers]
         body = "\n".join(self.row(list(frame.columns), counted, row, plots) for row in rows)
         return (
             '<div class="scroll" tabindex="0" role="group" aria-label="table">\n'
@@ -82,33 +83,31 @@ class Book:
 
     def head(self, name: str) -> str:
         """A column's; one that is a framework's own says so, to be hidden where others are looked at."""
-        own = next((framework for framework in FRAMEWORKS if name.partition(" ")[0] == framework), "")
-        only = f' data-framework="{own}"' if own and " – " not in name else ""
+        only = f' data-framework="{OWN[name]}"' if name in OWN else ""
         return f'<th scope="col"{only}>{escape(name)}</th>'
 
     def row(
-        self, columns: Sequence[Any], counted: Sequence[bool], row: Sequence[Any], plots: Mapping[str, Any] | None
+        self, columns: Sequence[Any], counted: Sequence[bool], row: Sequence[Entry], plots: Mapping[str, Any] | None
     ) -> str:
         facts = ""
-        for name, value in zip(columns, row, strict=True):
-            if name in SELECTORS and (plain := str(value).removesuffix(STALE).strip()):
-                self.choices[name].add(plain)
-                facts += f' data-{name}="{escape(plain)}"'
+        for name, entry in zip(columns, row, strict=True):
+            if name in SELECTORS and entry.text:
+                self.choices[name].add(entry.text)
+                facts += f' data-{name}="{escape(entry.text)}"'
         cells = "".join(map(self.cell, row[1:], counted[1:]))
         return f"<tr{facts}>{self.cell(row[0], counted[0], plots)}{cells}</tr>"
 
-    def cell(self, value: Any, counted: bool = False, plots: Mapping[str, Any] | None = None) -> str:
+    def cell(self, entry: Entry, counted: bool = False, plots: Mapping[str, Any] | None = None) -> str:
         """Text that opens the records behind it; in a column with numbers it sorts by its own, or before them all."""
-        shown, order, kinds = escape(str(value)), "", ["whole"] if len(str(value)) <= WHOLE else []
-        if plots and f"{value}.svg" in plots["figures"]:
-            shown = f'<a href="#{anchor(plots, f"{value}.svg")}">{shown}</a>'
-        elif isinstance(value, Shown) and value.records:
-            numbers = " ".join(str(self.number(record)) for record in value.records)
+        shown, order, kinds = escape(entry), "", ["whole"] if len(entry) <= WHOLE else []
+        if plots and f"{entry}.svg" in plots["figures"]:
+            shown = f'<a href="#{anchor(plots, f"{entry}.svg")}">{shown}</a>'
+        elif entry.records:
+            numbers = " ".join(str(self.number(record)) for record in entry.records)
             shown = f'<button type="button" data-records="{numbers}">{shown}</button>'
         if counted:
-            found = NUMBER.match(str(value))
-            order = f' data-order="{found[1] if found else ""}"'
-        if state := looks(str(value)):
+            order = f' data-order="{entry.number if math.isfinite(entry.number) else ""}"'
+        if state := colour(entry):
             kinds.append(state)
         named = f' class="{" ".join(kinds)}"' if kinds else ""
         return f"<td{order}{named}>{shown}</td>"
@@ -120,13 +119,9 @@ class Book:
         return self.numbers[id(record)]
 
 
-def looks(text: str) -> str:
-    """What a cell's words mean, for its colour; the words stay."""
-    if bad(text) or text == "worse":
-        return "bad"
-    if NOT_MEASURED in text or STALE in text or text.startswith(("skipped", "unsupported")):
-        return "open"
-    return "good" if text.startswith("holds") or text in ("better", "ok") else ""
+def colour(entry: Entry) -> State:
+    """The class that colours an entry: what other code measured is as open as what nobody did, unless it is bad."""
+    return OPEN if entry.stale and entry.state != BAD else entry.state
 
 
 def drawn(machine: Mapping[str, Any], kind: str) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from bench.report import tables
+from bench.report.tables.entries import NOT_MEASURED
 
 if TYPE_CHECKING:
     import jinja2
@@ -38,7 +38,7 @@ def render(machines: Sequence[Mapping[str, Any]], **facts: Any) -> str:
 def table(frame: pd.DataFrame, plots: Mapping[str, Any] | None = None) -> str:
     """A table, or that there is nothing to show; with `plots`, a machine's, names in the first column lead there."""
     if frame.empty:
-        return f"{tables.NOT_MEASURED}\n"
+        return f"{NOT_MEASURED}\n"
     lines = [[text(cell) for cell in row] for row in (frame.columns, *frame.itertuples(index=False))]
     for line in lines if plots else ():
         if plots and f"{line[0]}.svg" in plots["figures"]:

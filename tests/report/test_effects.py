@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from bench.records.schema import TrainingRecord
-from bench.report import curve_figures, curves, effect_figures, effects
+from bench.report import curve_figures, effect_figures
+from bench.report.tables import curves, effects
 from bench.train import study
 from bench.train.measures import calibration_error, measures
 from bench.train.regimes import REGIMES

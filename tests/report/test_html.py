@@ -7,7 +7,6 @@ import math
 import re
 import shlex
 
-import pandas as pd
 import pytest
 
 from bench.places import ROOT
@@ -15,7 +14,7 @@ from bench.records.schema import KINDS, OwnLossRecord, PeerRecord, SelfCheckReco
 from bench.records.store import FILES, latest, read
 from bench.report import html, page
 from bench.report.reproduce import command
-from bench.report.tables import Shown
+from bench.report.tables.entries import BAD, OPEN, Entry, framed, number
 from tests.report.made import (
     agreement_record,
     call_record,
@@ -97,13 +96,15 @@ def test_ids_are_unique(tmp_path):
     assert not repeated
 
 
-def test_a_cell_sorts_by_its_number():
-    shown = html.Book().table(pd.DataFrame({"a": ["≈ 2.05", "1e-05 s", "3", "wrong"], "b": ["holds 6/6"] * 4}))
-    assert re.findall(r'data-order="([^"]*)"', shown) == ["2.05", "1e-05", "3", ""]
+def test_an_entry_sorts_by_its_number_and_is_coloured_by_its_state_whatever_its_text_says():
+    entries = [number(2.04831, ".2f", mark="≈ "), number(1e-5, ".0e", " s"), number(3, "g"), Entry("wrong", state=BAD)]
+    shown = html.Book().table(framed([(entry, "wrong variant of claim A1, not measured 7") for entry in entries]))
+    assert re.findall(r'data-order="([^"]*)"', shown) == ["2.04831", "1e-05", "3", ""]
+    assert shown.count("bad") == 1 and OPEN not in re.findall(r'class="[^"]*?(\w*)"', shown)
 
 
 def test_markup_in_a_reason_stays_text():
-    shown = html.Book().cell(Shown('<script>alert("x")</script>', [claim_record()]))
+    shown = html.Book().cell(Entry('<script>alert("x")</script>', records=[claim_record()]))
     assert "<script>" not in shown and "&lt;script&gt;" in shown
 
 

@@ -13,7 +13,8 @@ from bench.costs.selfcheck import EXPECTED, verdicts
 from bench.records.block_statistics import Effect, effect, noise_floor, verdict
 from bench.records.schema import Block, Cell, ColdRecord, CostRecord, PeerRecord, SelfCheckRecord
 from bench.records.staleness import Codes
-from bench.report.tables import NONE, NOT_MEASURED, Shown, framed, mark, of_kind
+from bench.report.tables.entries import GOOD, NEUTRAL, NONE, NOT_MEASURED, STATES, Entry, count, framed, mark, number
+from bench.report.tables.outcomes import of_kind
 from equivalence.measure import ROUNDING_UNIT
 from impls import FRAMEWORKS
 
@@ -61,21 +62,22 @@ def priced_table(table: pd.DataFrame, records: Iterable[object], code: Codes | N
     return framed(rows, PRICED_COLUMNS)
 
 
-def price(row: dict[Hashable, Any]) -> Shown:
-    """ "9.1 ms · 2.05 × (2.01–2.09)", or what befell the cell."""
-    status = row["status"]
-    if row["ms a step"] == NONE:
-        return Shown(status.partition(":")[0], status.records)
-    return Shown(f"{row['ms a step']} ms · {row['× plain']} × ({row['interval']})", status.records)
+def price(row: dict[Hashable, Any]) -> Entry:
+    """ "9.1 ms · 2.05 × (2.01–2.09)", or what befell the cell; without the reason, which its status tells."""
+    time, blocks = row["ms a step"], row["status"].records
+    if not np.isfinite(time.number):
+        told = status(blocks, reasons=False)
+        return Entry(told.text, state=told.state, records=blocks)
+    return Entry(f"{time} ms · {row['× plain']} × ({row['interval']})", time.number, records=blocks)
 
 
-def cold_price(cold: Sequence[ColdRecord], what: str, code: Codes | None) -> str:
+def cold_price(cold: Sequence[ColdRecord], what: str, code: Codes | None) -> Entry:
     """Seconds to compile or MiB held; in words where there are none."""
     if not cold:
         return NOT_MEASURED
     unit, form = {"compiled": ("s", ".2g"), "memory": ("MiB", ".0f")}[what]
     value = getattr(cold[0], what)
-    shown = f"{value:{form}} {unit}" if np.isfinite(value) else befell(cold[0])
+    shown = number(value, form, f" {unit}") if np.isfinite(value) else befell(cold[0])
     return mark(shown, cold, code)
 
 
@@ -124,52 +126,55 @@ def cost_row(blocks: Blocks, work: ColdRecord | None, noise: float, code: Codes 
     first, found = blocks[0], estimated(blocks)
     said = mark(status(blocks), blocks, code)
     shown = times(blocks, work, found, noise)
-    return (*first.place(), first.method, *shown, str(found.blocks), check_error(blocks), said)
+    return (*first.place(), first.method, *shown, count(found.blocks), check_error(blocks), said)
 
 
 def times(blocks: Blocks, work: ColdRecord | None, found: Effect, noise: float) -> tuple[str, ...]:
     """ms a step, × plain, interval, counted, floor, efficiency; ≈ where a plain step differs from itself by as much."""
     least, counted = (work.least, work.counted) if work else (float("nan"), float("nan"))
     least = least if np.isfinite(least) else blocks[0].floor
-    floor = number(counted, ".2f"), f"{least:.2f}" if least > 0 else NONE
+    floor = number(counted, ".2f"), number(least, ".2f") if least > 0 else NONE
     if not np.isfinite(found.mean):
         return NONE, NONE, NONE, *floor, NONE
     word = "same" if blocks[0].method == "plain" else verdict(found, noise)
     return (
-        f"{milliseconds(blocks):.3g}",
-        f"{MARKS.get(word, '')}{found.ratio:.2f}",
+        number(milliseconds(blocks), ".3g"),
+        number(found.ratio, ".2f", mark=MARKS.get(word, "")),
         interval(found),
         *floor,
-        f"{least / found.ratio:.0%}" if least > 0 else NONE,
+        number(least / found.ratio, ".0%") if least > 0 else NONE,
     )
 
 
-def interval(found: Effect) -> str:
+def interval(found: Effect) -> Entry:
     """Between which ratios an effect lies."""
     low, high = found.interval
-    return f"{low:.2f}–{high:.2f}" if np.isfinite(found.mean) else NONE
+    return Entry(f"{low:.2f}–{high:.2f}", low) if np.isfinite(found.mean) else NONE
 
 
-def check_error(blocks: Blocks) -> str:
+def check_error(blocks: Blocks) -> Entry:
     """The largest of the steps' values and gradients, in rounding units × condition."""
     errors = [record.error for record in blocks if record.status in ("ok", "wrong") and record.dtype in ROUNDING_UNIT]
-    return f"{np.max(errors):.2g}" if errors else NONE
+    return Entry(f"{np.max(errors):.2g}", float(np.max(errors))) if errors else NONE
 
 
-def status(blocks: Sequence[CostRecord | PeerRecord]) -> str:
-    """ok, or what befell a block and which share is left."""
+def status(blocks: Sequence[CostRecord | PeerRecord], reasons: bool = True) -> Entry:
+    """ok, or what befell a block, with its reason and with which share is left."""
     bad = [record for record in blocks if record.status != "ok"]
-    said = befell(bad[0]) if bad else "ok"
-    if bad and len(bad) < len(blocks):
-        said = f"{said} ({len(bad)} of {len(blocks)} blocks)"
+    if bad and bad[0].reason and not reasons:
+        return Entry(bad[0].status, state=STATES.get(bad[0].status, NEUTRAL))
+    told = befell(bad[0]) if bad else Entry("ok")
+    notes = f" ({len(bad)} of {len(blocks)} blocks)" if bad and len(bad) < len(blocks) else ""
     if disturbed := sum(record.disturbed for record in blocks):
-        said = f"{said}, {disturbed} of {len(blocks)} blocks disturbed"
-    return f"{said}, quick" if all(record.quick for record in blocks) else said
+        notes += f", {disturbed} of {len(blocks)} blocks disturbed"
+    notes += ", quick" if all(record.quick for record in blocks) else ""
+    return Entry(f"{told}{notes}", state=told.state if bad or notes else GOOD)
 
 
-def befell(record: Cell) -> str:
+def befell(record: Cell) -> Entry:
     """A record's status, with the reason where it has one."""
-    return f"{record.status}: {record.reason}" if record.reason else record.status
+    told = f"{record.status}: {record.reason}" if record.reason else record.status
+    return Entry(told, state=STATES.get(record.status, NEUTRAL))
 
 
 def growth_table(records: Iterable[object], code: Codes | None = None) -> pd.DataFrame:
@@ -178,7 +183,8 @@ def growth_table(records: Iterable[object], code: Codes | None = None) -> pd.Dat
     for sweep, framework, method, curve in curves(records):
         sizes = list(curve)[-FITTED:]
         measured = exponent(sizes, [milliseconds(curve[size]) for size in sizes])
-        shown = ", ".join(f"{size}: {growth_cell(curve[size])}" for size in curve)
+        times = ", ".join(f"{size}: {growth_cell(curve[size])}" for size in curve)
+        shown = Entry(times, next(iter(curve)))  # sorted by where it begins
         blocks = [record for size in curve.values() for record in size]
         numbers = number(measured, ".2f"), number(sweep.predicted(method, sizes), ".2f")
         rows.append((sweep.name, framework, method.format("K"), shown, *numbers, mark(status(blocks), blocks, code)))
@@ -226,7 +232,8 @@ def selfcheck_table(records: Iterable[object], code: Codes | None = None) -> pd.
         for method, words in verdicts(found).items():
             blocks = effects([record for record in found if record.method == method])
             said = ", ".join(f"{word} {words.count(word)} of {len(words)}" for word in dict.fromkeys(words))
-            numbers = f"{np.exp(np.mean(blocks)):.3f}", f"{np.std(blocks):.3f}"
+            times, spread = float(np.exp(np.mean(blocks))), float(np.std(blocks))
+            numbers = Entry(f"{times:.3f}", times), Entry(f"{spread:.3f}", spread)
             rows.append((*place, method, EXPECTED[method], *numbers, mark(said, found, code)))
     return framed(rows, SELFCHECK_COLUMNS)
 
@@ -245,7 +252,3 @@ def cold_cells(record: ColdRecord) -> tuple[str, ...]:
     sizes = (record.held, record.memory, record.device_memory)
     shown = [*(number(value, ".2g") for value in times), number(1e3 * record.step, ".3g")]
     return (*shown, *(number(value, ".0f") for value in sizes))
-
-
-def number(value: float, form: str) -> str:
-    return f"{value:{form}}" if np.isfinite(value) else NONE
