@@ -21,6 +21,7 @@ from equivalence.problem import Problem
 from equivalence.protocol import Complaint, NotCovered, said
 from equivalence.reference import Reference
 from equivalence.usages import Usage
+from impls import NotOffered
 
 MOVEMENT, MOVES = 1e-6, 2
 FEW = 2  # cases that are sooner measured without compiling for them
@@ -144,7 +145,7 @@ def one_by_one(problem: Problem, calls: Mapping[str, Callable[..., Any]], mode: 
 
 def raw(found: Any) -> Raw:
     """What came of a usage, as a worker can hand it on."""
-    if isinstance(found, NotCovered):
+    if isinstance(found, NotCovered | NotOffered):
         return {"not covered": said(found)}
     if isinstance(found, Exception):
         return {"error": said(found)}

@@ -19,6 +19,7 @@ from equivalence.protocol import NotCovered, said
 from equivalence.reference import known
 from equivalence.state import Kept
 from equivalence.usages import usages
+from impls import NotOffered
 
 Result = dict[str, dict[str, Any]]
 
@@ -39,7 +40,7 @@ def claim(
                 parts[name] = part
                 if mistake and not judge(part).holds:
                     break
-    except NotCovered as error:
+    except (NotCovered, NotOffered) as error:
         parts["not covered"] = not_covered(said(error))
     return parts
 

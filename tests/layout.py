@@ -8,14 +8,13 @@ import functools
 from collections.abc import Iterator
 from pathlib import Path
 
+from impls.frameworks import DESCRIBED
+
 CONTRACT = Path("impls", "contract")
-OWN = ("equivalence/trainees", "equivalence/state")  # folders with a file a framework
+OWN = ("equivalence/own_losses", "equivalence/trainees", "equivalence/state")  # folders with a file a framework
 BRIDGE_CONSTANTS = {"MODES", "SWEEP_MODE", "ONCE_MODE", "COMPARED_MODES", "SETTINGS", "TRACED_SEEDS"}
-PACKAGES = {  # what belongs to a framework and may be imported in its folder alone
-    "torch": {"torch", "torchvision", "functorch"},
-    "jax": {"jax", "jaxlib", "flax", "optax"},
-    "tensorflow": {"tensorflow", "keras"},
-}
+# What belongs to a framework and may be imported in its folder alone.
+PACKAGES = {name: set(each.imports) for name, each in DESCRIBED.items()}
 
 
 def complaints(root: Path) -> list[str]:
@@ -70,7 +69,7 @@ def foreign_imports(root: Path, framework: str) -> list[str]:
 def framework_free(root: Path) -> list[str]:
     """Importing these imports no framework; functions may, when they are called."""
     every = {name for owner in PACKAGES for name in PACKAGES[owner] | {f"impls.{owner}"}}
-    places = ("impls/__init__.py", "impls/checks.py", "impls/contract", "equivalence")
+    places = ("impls/__init__.py", "impls/checks.py", "impls/contract", "impls/frameworks", "equivalence")
     own = tuple(f"{folder}/{name}.py: " for folder in OWN for name in PACKAGES)  # loaded by name, one a process
     found = [said for place in places for said in importing(root, place, every, everywhere=False)]
     return [said for said in found if not said.startswith(own)]

@@ -13,6 +13,7 @@ from equivalence.calls import calls
 from equivalence.cases import build
 from equivalence.claim import claims
 from equivalence.usages import USAGES, Usage, usages
+from impls.frameworks import FRAMEWORKS
 
 AGREEMENT, OWN_LOSSES = "F", "L"
 CALLED_IN = "float64"  # the dtype of calls
@@ -130,7 +131,7 @@ def environment() -> dict[str, str]:
 def jobs(frameworks: list[str], chosen: Chosen, device: str, slots: int, shard: Shard = WHOLE) -> list[Job]:
     """At least one job a framework; the units of those that would leave slots idle are dealt out to all slots."""
     arguments = {"device": device, "environment": environment()}
-    slowest_first = sorted(frameworks, key=["tensorflow", "jax", "torch"].index)  # to start and to compile
+    slowest_first = sorted(frameworks, key=FRAMEWORKS.index, reverse=True)  # to start and to compile
     alone = len(frameworks) - len(frameworks) % slots  # so many keep the slots busy with one job each
     planned: list[Job] = []
     for position, framework in enumerate(slowest_first):

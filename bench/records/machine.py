@@ -17,10 +17,10 @@ import threadpoolctl
 from bench import places
 from bench.records.schema import Environment
 from bench.records.staleness import MEASURING
+from impls.frameworks import DESCRIBED
 
-COMPUTING = (  # whose versions are recorded
-    "torch", "jax", "jaxlib", "folx", "optax", "tensorflow", "tensorflow-cpu", "keras", "numpy", "mlxtend", "snownlp",
-)  # fmt: skip
+# Distributions whose versions are recorded.
+COMPUTING = (*(name for each in DESCRIBED.values() for name in each.packages), "numpy", "mlxtend", "snownlp")
 RECORDED_VARIABLES = (  # variables that tell allocators, threads, compilers and devices what to do
     "CUDA_VISIBLE_DEVICES", "GLIBC_TUNABLES", "KMP_AFFINITY", "KMP_BLOCKTIME", "LD_PRELOAD", "MALLOC_ARENA_MAX",
     "MALLOC_MMAP_MAX_", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "MKL_ENABLE_INSTRUCTIONS",

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 from bench.records import source
 from equivalence.claim import claims
-from impls import FRAMEWORKS
 from impls.contract import MODULES
+from impls.frameworks import FRAMEWORKS
 
 MEASURING = ("impls", "equivalence", "bench")
 SHOWING = (  # measures nothing: what is asked for, which processes it takes, where records are kept, what is shown
@@ -24,6 +24,7 @@ SHOWING = (  # measures nothing: what is asked for, which processes it takes, wh
     "bench/proofs",
     "bench/records",
     "bench/report",
+    "impls/frameworks",
 )
 PROOFS = {"claim", "agreement", "call", "variations", "own loss"}
 TIMES = {"cost", "cold", "self-check", "peer"}

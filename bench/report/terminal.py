@@ -13,6 +13,7 @@ from bench.proofs.mutants import rejecting
 from bench.report.tables import agreement, claims, costs, curves, effects, mistakes, own_losses, peers, variations
 from bench.report.tables.entries import BAD, GOOD, NOT_MEASURED, OPEN, State, as_entry
 from bench.running.job import Outcome
+from impls.frameworks import FRAMEWORKS
 
 WIDTHS = {"what it says": 24, "mistakes rejected": 9, "measured": 16, "planted mistake": 46}  # of 100; others share
 AGREEMENT_COLUMNS = ["usage", "largest error", "between frameworks", "verdict"]
@@ -22,11 +23,13 @@ COLOURS: dict[State, str] = {BAD: "red", OPEN: "yellow"}
 
 
 def print_claims(console: Console, records: Iterable[Any]) -> None:
-    """One row a claim that was measured; all of them where none was."""
+    """One row a claim that was measured, in the frameworks that were; all of them where none was."""
     records = list(records)
     table = claims.claims_table(records)
     measured = {record.claim for record in records if record.kind == "claim"} or set(table["claim"])
-    show(console, table[table["claim"].isin(measured)])
+    shown = table[table["claim"].isin(measured)]
+    idle = [name for name in FRAMEWORKS if (shown[name] == NOT_MEASURED).all()]
+    show(console, shown if len(idle) == len(FRAMEWORKS) else shown.drop(columns=idle))
     complain(console, claims.claim_details(records))
 
 
