@@ -36,6 +36,7 @@ LOADED_BY = {  # what the workers of some kinds of records alone load
     "equivalence/calls": PROOFS,
     "equivalence/parts": {"claim", "variations"},
     "equivalence/foreign": PROOFS,
+    "equivalence/own_losses": PROOFS,
     "equivalence/trainees": PROOFS,
 }
 PLANTED = "equivalence/mutants"
