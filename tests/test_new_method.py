@@ -26,7 +26,7 @@ BY_FILE = {
     for module, found in ((name, importlib.import_module(f"impls.contract.{name}")) for name in MODULES)
 }
 EVERY = [name for names in BY_FILE.values() for name in names]
-PURE = "G1"  # asks of every method whether it leaves the rest alone, and therefore of none whether its numbers are right
+PURE = "G1"  # asks of every method whether it leaves the rest alone, and of none whether its numbers are right
 
 
 def texts(*paths):
@@ -65,7 +65,8 @@ def test_every_method_is_in_the_list(place):
 
 @pytest.mark.parametrize("module", MODULES)
 def test_every_file_of_methods_is_in_the_documentation(module):
-    assert f"| `{module}` |" in (ROOT / "docs/methods.md").read_text("utf-8"), f"docs/methods.md: add a row for {module}"
+    text = (ROOT / "docs/methods.md").read_text("utf-8")
+    assert f"| `{module}` |" in text, f"docs/methods.md: add a row for {module}"
 
 
 def test_every_regime_is_beside_its_cost():

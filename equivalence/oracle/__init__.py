@@ -8,9 +8,9 @@ integral on a circle, both exact to rounding. An oracle's number and a framework
 Closures are `Model`, `LogSoftmax`, `Loss`, `Coordinates` and `OfParams`: functions with a `vjp`. `values` has the
 contract's functions under the contract's names. `pullbacks` has them again, with the same parameters:
 pullbacks.hvp(loss, x, v) is cotangent -> (x_bar, params_bar), the gradient of Σ cotangent·value. What takes arrays
-alone gives their gradients instead, what takes params gives params_bar, and what has two results has two pullbacks. Both
-are found by name in the module that has the contract's name: `hvp` and `hvp_pullback` in `curvature`, or `entropy`,
-which has a `pullback` of its own.
+alone gives their gradients instead, what takes params gives params_bar, and what has two results has two pullbacks.
+Both are found by name in the module that has the contract's name: `hvp` and `hvp_pullback` in `curvature`, or
+`entropy`, which has a `pullback` of its own.
 
 Everything is float64, and analytic in x, noise and radius where no derivative is taken inside; what takes one
 (curvature, the penalties' gradients, virtual adversarial directions) refuses a complex x, and so do projections.

@@ -100,9 +100,7 @@ def _gradients(total, tensors, again, keep=False):
     tensors = tuple(tensors)
     if not total.requires_grad:
         return tuple(map(torch.zeros_like, tensors))
-    return torch.autograd.grad(
-        total, tensors, create_graph=again, retain_graph=again or keep, materialize_grads=True
-    )
+    return torch.autograd.grad(total, tensors, create_graph=again, retain_graph=again or keep, materialize_grads=True)
 
 
 def compiled(step, mode):
