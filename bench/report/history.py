@@ -69,7 +69,7 @@ def lines(records: Iterable[Any]) -> pd.DataFrame:
     commits = {record.id: commit(record) for record in records if isinstance(record, Environment)}
     records = latest(records)
     rows = []
-    for blocks in costs.cells(records):
+    for blocks in costs.group_blocks(records):
         found, last = costs.estimated(blocks), max(blocks, key=lambda block: block.time)
         if "=" not in last.workload and last.environment in commits and np.isfinite(found.mean):
             name = cost_name(last.method, last.framework, last.mode, last.workload, last.dtype, last.device)

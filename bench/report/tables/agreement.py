@@ -30,8 +30,8 @@ def agreement_table(records: Iterable[Any], code: Codes | None = None) -> pd.Dat
     rows = []
     for usage in usages():
         own = [record for record in found if record.usage == usage]
-        cells = {
-            column(name, dtype): units_cell([r for r in own if (r.framework, r.dtype) == (name, dtype)], code)
+        entries = {
+            column(name, dtype): errors_entry([r for r in own if (r.framework, r.dtype) == (name, dtype)], code)
             for name in columns
             for dtype in DTYPES
         }
@@ -41,11 +41,11 @@ def agreement_table(records: Iterable[Any], code: Codes | None = None) -> pd.Dat
             "between frameworks": between_frameworks(own),
             "verdict": mark(tally(own), own, code),
         }
-        rows.append({"usage": usage} | cells | summary)
+        rows.append({"usage": usage} | entries | summary)
     return framed(rows)
 
 
-def units_cell(records: Sequence[AgreementRecord], code: Codes | None) -> Entry:
+def errors_entry(records: Sequence[AgreementRecord], code: Codes | None) -> Entry:
     measured = [record for record in records if record.status == "ok"]
     if not measured:
         return tally(records)
@@ -127,13 +127,13 @@ def calls_table(records: Iterable[Any], code: Codes | None = None) -> pd.DataFra
     rows = []
     for method in dict.fromkeys(call.method for call in calls().values()):
         own = [record for record in found if record.method == method]
-        cells = {name: calls_cell([r for r in own if r.framework == name], code) for name in columns}
+        entries = {name: calls_entry([r for r in own if r.framework == name], code) for name in columns}
         errors = {f"{r.framework}: {name}": worst(errors_of(part)) for r in own for name, part in r.parts.items()}
-        rows.append({"method": method} | cells | {"largest error": largest_entry(errors)})
+        rows.append({"method": method} | entries | {"largest error": largest_entry(errors)})
     return framed(rows)
 
 
-def calls_cell(records: Sequence[CallRecord], code: Codes | None) -> Entry:
+def calls_entry(records: Sequence[CallRecord], code: Codes | None) -> Entry:
     """What came of a method's calls, and how many there were."""
     if not records or records[0].status != "ok":
         return tally(records)
@@ -169,16 +169,16 @@ def cross_framework_table(records: Iterable[Any], code: Codes | None = None) -> 
     rows = []
     for method in dict.fromkeys(usage.method for usage in usages().values()):
         own = [record for record in found if record.method == method]
-        cells = {
-            f"{a} – {b} {dtype}": pair_cell([r for r in own if r.framework in (a, b) and r.dtype == dtype], code)
+        entries = {
+            f"{a} – {b} {dtype}": pair_entry([r for r in own if r.framework in (a, b) and r.dtype == dtype], code)
             for a, b in pairs
             for dtype in DTYPES
         }
-        rows.append({"method": method} | cells)
+        rows.append({"method": method} | entries)
     return framed(rows)
 
 
-def pair_cell(records: Sequence[AgreementRecord], code: Codes | None) -> Entry:
+def pair_entry(records: Sequence[AgreementRecord], code: Codes | None) -> Entry:
     """The largest difference of the two frameworks in these records."""
     measured = differences(records, lambda a, b: a.case)
     return mark(largest_entry(measured), records, code) if measured else NOT_MEASURED

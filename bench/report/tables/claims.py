@@ -26,18 +26,21 @@ def claims_table(records: Iterable[Any], code: Codes | None = None) -> pd.DataFr
     for claim in claims().values():
         own = [record for record in found if record.claim == claim.id]
         honest = [record for record in own if not record.wrong]
-        cells = {name: claim_cell(claim, [r for r in honest if r.framework == name], code) for name in columns}
-        shown = {"mistakes rejected": mistakes_cell(claim, own, code), "measured": mark(headline(honest), honest, code)}
-        rows.append({"claim": claim.id, "what it says": claim.title} | cells | shown)
+        entries = {name: claim_entry(claim, [r for r in honest if r.framework == name], code) for name in columns}
+        shown = {
+            "mistakes rejected": mistakes_entry(claim, own, code),
+            "measured": mark(headline(honest), honest, code),
+        }
+        rows.append({"claim": claim.id, "what it says": claim.title} | entries | shown)
     return framed(rows)
 
 
-def claim_cell(claim: Claim, records: Sequence[ClaimRecord], code: Codes | None) -> Entry:
+def claim_entry(claim: Claim, records: Sequence[ClaimRecord], code: Codes | None) -> Entry:
     missing = set(claim.cases) - {record.case for record in records}
     return mark(tally(records, len(missing)), records, code)
 
 
-def mistakes_cell(claim: Claim, records: Iterable[ClaimRecord], code: Codes | None) -> Entry:
+def mistakes_entry(claim: Claim, records: Iterable[ClaimRecord], code: Codes | None) -> Entry:
     """Rejected of planted: each of the claim's own mistakes in each framework that measured some."""
     names = {control(claim, words) for words in claim.wrong}
     planted = [record for record in records if record.wrong in names]

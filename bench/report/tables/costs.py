@@ -11,7 +11,7 @@ from bench.costs.cells import QUICK_MODE
 from bench.costs.growth import SWEEPS, Sweep, exponent
 from bench.costs.selfcheck import EXPECTED, verdicts
 from bench.records.block_statistics import Effect, effect, noise_floor, verdict
-from bench.records.schema import Block, Cell, ColdRecord, CostRecord, PeerRecord, SelfCheckRecord
+from bench.records.schema import Block, ColdRecord, CostRecord, PeerRecord, SelfCheckRecord, StepRecord
 from bench.records.staleness import Codes
 from bench.report.tables.entries import GOOD, NEUTRAL, NONE, NOT_MEASURED, STATES, Entry, count, framed, mark, number
 from bench.report.tables.outcomes import of_kind
@@ -38,7 +38,7 @@ Timed = TypeVar("Timed", bound=Block)
 
 def cost_table(records: Iterable[object], code: Codes | None = None) -> pd.DataFrame:
     """One row a cell, the least possible cost beside the measured one. No time is shown unless every block is right."""
-    found = [blocks for blocks in cells(records) if "=" not in blocks[0].workload]  # those grow: `growth_table`
+    found = [blocks for blocks in group_blocks(records) if "=" not in blocks[0].workload]  # those grow: `growth_table`
     noise = {blocks[0].place(): noise_floor(effects(blocks)) for blocks in found if blocks[0].method == "plain"}
     work = {(*record.place(), record.method): record for record in of_kind(records, ColdRecord)}
     rows = []
@@ -81,7 +81,7 @@ def cold_price(cold: Sequence[ColdRecord], what: str, code: Codes | None) -> Ent
     return mark(shown, cold, code)
 
 
-def cells(records: Iterable[object]) -> list[Blocks]:
+def group_blocks(records: Iterable[object]) -> list[Blocks]:
     """The blocks of each cell, of the code and environment that measured it last; cells of a workload together."""
     by_cell: dict[tuple[str, ...], Blocks] = {}
     for record in of_kind(records, CostRecord):
@@ -171,7 +171,7 @@ def status(blocks: Sequence[CostRecord | PeerRecord], reasons: bool = True) -> E
     return Entry(f"{told}{notes}", state=told.state if bad or notes else GOOD)
 
 
-def befell(record: Cell) -> Entry:
+def befell(record: StepRecord) -> Entry:
     """A record's status, with the reason where it has one."""
     told = f"{record.status}: {record.reason}" if record.reason else record.status
     return Entry(told, state=STATES.get(record.status, NEUTRAL))
@@ -183,7 +183,7 @@ def growth_table(records: Iterable[object], code: Codes | None = None) -> pd.Dat
     for sweep, framework, method, curve in curves(records):
         sizes = list(curve)[-FITTED:]
         measured = exponent(sizes, [milliseconds(curve[size]) for size in sizes])
-        times = ", ".join(f"{size}: {growth_cell(curve[size])}" for size in curve)
+        times = ", ".join(f"{size}: {growth_entry(curve[size])}" for size in curve)
         shown = Entry(times, next(iter(curve)))  # sorted by where it begins
         blocks = [record for size in curve.values() for record in size]
         numbers = number(measured, ".2f"), number(sweep.predicted(method, sizes), ".2f")
@@ -194,7 +194,8 @@ def growth_table(records: Iterable[object], code: Codes | None = None) -> pd.Dat
 def curves(records: Iterable[object]) -> Iterator[tuple[Sweep, str, str, dict[int, Blocks]]]:
     """Of each sweep, framework and method that was measured: the blocks by size."""
     known = {
-        (blocks[0].framework, blocks[0].mode, blocks[0].workload, blocks[0].method): blocks for blocks in cells(records)
+        (blocks[0].framework, blocks[0].mode, blocks[0].workload, blocks[0].method): blocks
+        for blocks in group_blocks(records)
     }
     for sweep in SWEEPS.values():
         for framework in FRAMEWORKS:
@@ -216,7 +217,7 @@ def milliseconds(blocks: Sequence[Block]) -> float:
     return 1e3 * float(np.median(np.concatenate(good)))
 
 
-def growth_cell(blocks: Blocks) -> str:
+def growth_entry(blocks: Blocks) -> str:
     if blocks[0].status == "ok":
         return "disturbed" if all(record.disturbed for record in blocks) else number(milliseconds(blocks), ".3g")
     return blocks[0].status
@@ -241,13 +242,13 @@ def selfcheck_table(records: Iterable[object], code: Codes | None = None) -> pd.
 def cold_table(records: Iterable[object], code: Codes | None = None) -> pd.DataFrame:
     """What is paid before a step is fast, and memory."""
     rows = [
-        (*record.place(), record.method, *cold_cells(record), mark(befell(record), [record], code))
+        (*record.place(), record.method, *cold_entries(record), mark(befell(record), [record], code))
         for record in of_kind(records, ColdRecord)
     ]
     return framed(rows, COLD_COLUMNS)
 
 
-def cold_cells(record: ColdRecord) -> tuple[str, ...]:
+def cold_entries(record: ColdRecord) -> tuple[str, ...]:
     times = (record.imported, record.traced, record.compiled)
     sizes = (record.held, record.memory, record.device_memory)
     shown = [*(number(value, ".2g") for value in times), number(1e3 * record.step, ".3g")]

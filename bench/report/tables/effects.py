@@ -10,7 +10,7 @@ from bench.costs.cells import QUICK_MODE
 from bench.records.schema import TrainingRecord
 from bench.records.staleness import Codes
 from bench.records.store import latest
-from bench.report.tables.costs import cells, estimated
+from bench.report.tables.costs import estimated, group_blocks
 from bench.report.tables.entries import BAD, GOOD, NEUTRAL, NONE, Entry, framed, mark, number
 from bench.report.tables.outcomes import of_kind
 from bench.train.statistics import Estimate, equivalent, estimate, holm, verdict
@@ -86,7 +86,7 @@ def judge(found: Estimate, allowed: float) -> Entry:
 
 def promised(records: Iterable[Any]) -> dict[tuple[str, str, str], Entry]:
     """What the cost tables say of a regime's step on the same model; by kind of data, framework, regime."""
-    known = {(b[0].workload, b[0].framework, b[0].mode, b[0].method): b for b in cells(records)}
+    known = {(b[0].workload, b[0].framework, b[0].mode, b[0].method): b for b in group_blocks(records)}
     found = {}
     for data, workload in WORKLOADS.items():
         for framework, mode in QUICK_MODE.items():

@@ -79,8 +79,8 @@ def kill_list(records: Iterable[Any]) -> pd.DataFrame:
     for mutant in mutants().values():
         own = {name: known[mutant.name, name] for name in columns if (mutant.name, name) in known}
         if own:
-            cells = {name: NONE if name in mutant.impossible else kill_count(own.get(name, {})) for name in columns}
-            rows.append({"planted mistake": mutant.name} | cells | {"killed by": killers(own.values(), order)})
+            entries = {name: NONE if name in mutant.impossible else kill_count(own.get(name, {})) for name in columns}
+            rows.append({"planted mistake": mutant.name} | entries | {"killed by": killers(own.values(), order)})
     return framed(rows, ["planted mistake", *columns, "killed by"])
 
 

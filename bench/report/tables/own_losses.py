@@ -16,13 +16,13 @@ def own_losses_table(records: Iterable[Any], code: Codes | None = None) -> pd.Da
     """One row a loss: whether its second derivative and its third are right."""
     columns = ["framework", "its own loss", "twice", "three times"]
     rows = [
-        (record.framework, record.loss, *(mark(own_loss_cell(record, times), [record], code) for times in columns[2:]))
+        (record.framework, record.loss, *(mark(own_loss_entry(record, times), [record], code) for times in columns[2:]))
         for record in of_kind(records, OwnLossRecord)
     ]
     return framed(rows, columns)
 
 
-def own_loss_cell(record: OwnLossRecord, times: str) -> Entry:
+def own_loss_entry(record: OwnLossRecord, times: str) -> Entry:
     """What `equivalence.own_losses` answered, or why it did not."""
     if record.status != "ok":
         return Entry(f"{record.status}: {record.reason}", state=STATES.get(record.status, NEUTRAL))
