@@ -56,7 +56,7 @@ def shaken_logarithms(rng: np.random.Generator) -> AbstractContextManager[None]:
 
 
 def moved(reference: Reference, rng: np.random.Generator) -> Reference:
-    """The same case with parameters and inputs moved, and a shaken model."""
+    """Move a case's parameters and inputs a little, and shake its model."""
 
     def move(array: np.ndarray) -> np.ndarray:
         return array * (1 + MOVEMENT * rng.choice([-1, 1], array.shape))
@@ -100,7 +100,7 @@ def references(usage: Usage, reference: Reference, unit: float) -> References:
 def measure(
     problems: Sequence[Problem], references_to: Sequence[Reference], usages: Sequence[Usage], mode: str = ""
 ) -> dict[str, dict[str, dict[str, Any]]]:
-    """By case and usage the signed errors of value and gradient in units of rounding, or the error that it raised."""
+    """Map case and usage to the signed errors of value and gradient in units of rounding, or to what it raised."""
     found, unit = run(problems, usages, mode), ROUNDING_UNIT[problems[0].dtype]
     return {
         problem.case.name: {
@@ -114,7 +114,7 @@ def measure(
 
 
 def run(problems: Sequence[Problem], usages: Sequence[Usage], mode: str = "") -> dict[str, dict[str, Raw]]:
-    """By case and usage value and gradient as lists, or the error that it raised: nothing of the oracle is in them.
+    """Map case and usage to value and gradient as lists, or to what it raised: nothing of the oracle is in them.
 
     The problems' arrays have the same shapes: all usages are compiled as one, once for all cases. In a mode of the
     framework; in the one in which so many cases are soonest done, if none is named.

@@ -97,7 +97,7 @@ def job(module: str, group: list[cells.Cell], files: dict[str, Path], caches: Pa
 
 
 def sizes(group: list[cells.Cell]) -> list[tuple[str, float]]:
-    """Of each cell, where its workload's name states sizes: what it is but for them, and their product."""
+    """Split each cell whose workload's name states sizes into what it is but for them, and their product."""
     stated = [int(number) for number in re.findall(r"=(\d+)", group[0].workload)]
     kind = re.sub(r"=\d+", "", group[0].workload)
     return [(f"{cell.method} {cell.framework} {cell.mode} {kind}", math.prod(stated)) for cell in group if stated]

@@ -45,7 +45,7 @@ def explain(trial: Trial, records: Collection[Any], replaced: Collection[str]) -
 
 
 def measured_alone(trial: Trial, records: Collection[Any], replaced: Collection[str]) -> dict[str, list[Any]]:
-    """By function that may be to blame for what failed, what is measured of it with no other one replaced."""
+    """Measure each function that may be to blame for what failed, with no other one replaced; records by function."""
     if len(replaced) == 1:
         return {name: [record for record in records if uses(record, name)] for name in replaced}
     units = [["alone", name, unit] for name in sorted(replaced) for unit in suspicious(records, name)]
@@ -115,7 +115,7 @@ def calls(records: Collection[Any], name: str) -> list[Any]:
 
 
 def results(*jobs: Job) -> dict[tuple[str, str], dict[str, Any]]:
-    """By unit and function what came of it, or the error."""
+    """Map each kind of unit and function to its result, or to the error."""
     return {
         (outcome.unit[0], outcome.unit[1]): outcome.result if outcome.status == "ok" else {"error": outcome.reason}
         for outcome in outcomes(*jobs)

@@ -58,7 +58,7 @@ class ImplementationRecord(Measured):
     functions: list[str]
     """The contract's functions that it has."""
     dtypes: tuple[str, ...] = tuple(ROUNDING_UNIT)
-    """Those that it says its functions compute in."""
+    """The dtypes that the file says its functions compute in."""
     gradients: bool = True
     """Whether it says that gradients flow into the parameters."""
     changes: str = ""
@@ -66,7 +66,7 @@ class ImplementationRecord(Measured):
     calls: dict[str, int] = Field(default_factory=dict)
     """How often each function was called."""
     in_reference: dict[str, int] = Field(default_factory=dict)
-    """In how many of these calls the reference's function of the same name was entered."""
+    """Count in how many of these calls the reference's function of the same name was entered."""
 
     def words(self) -> str:
         """What is not offered; nothing where all is."""
@@ -120,7 +120,7 @@ class Trial:
         return Job(WORKER, self.framework, self.arguments, units, UNIT, processor_time=True)
 
     def records(self, outcome: Outcome) -> list[Any]:
-        """As for the reference; of a process that ended, the function that it was in."""
+        """Turn an outcome into records; of a process that ended they name the function that it was in."""
         gone = {process: name for process, name in ended_in(self.journal).items() if process not in self.told}
         self.told |= gone.keys()
         if gone and outcome.status != "ok":

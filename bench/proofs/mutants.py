@@ -78,7 +78,7 @@ def fate(record: ClaimRecord | AgreementRecord | CallRecord) -> str:
 
 
 def fates(records: Iterable[Any]) -> dict[tuple[str, str], dict[str, str]]:
-    """By mistake and framework what each claim did to it, agreement among them: the strongest where it had several."""
+    """Map mistake and framework to what each claim, or agreement, did to it: the strongest of several."""
     found: dict[tuple[str, str], dict[str, str]] = defaultdict(dict)
     for record in records:
         if wrong := getattr(record, "wrong", ""):
@@ -105,7 +105,7 @@ def idle(records: Iterable[Any], ids: Iterable[str]) -> list[str]:
 
 
 def rejecting(records: Iterable[Any]) -> dict[tuple[str, str], tuple[list[str], list[str]]]:
-    """By claim and framework the mistakes that it rejects on numbers, and all that were measured on it."""
+    """Map claim and framework to the mistakes that it rejects on numbers, and to all that were measured on it."""
     found: dict[tuple[str, str], tuple[list[str], list[str]]] = defaultdict(lambda: ([], []))
     for (mistake, framework), row in fates(records).items():
         for claim, what in row.items():

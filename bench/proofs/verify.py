@@ -48,7 +48,7 @@ def orders(usage: Usage) -> bool:
 
 
 def two_orders(usage: Usage) -> bool:
-    """The same without the third, which is the slowest by far."""
+    """First and second derivatives alone: the third is the slowest by far."""
     return usage.name != "laplacian" and orders(usage)
 
 

@@ -76,7 +76,7 @@ def cpu_name() -> str:
 
 @functools.cache
 def product_rate(size: int = 256, count: int = 40) -> float:
-    """Of the fastest of some matrix products in float32 on one core, in 10⁹ operations a second."""
+    """Measure the speed of a matrix product in float32 on one core: the fastest of some, in 10⁹ operations a second."""
     a = np.random.default_rng(0).standard_normal((size, size), dtype=np.float32)
     fastest = float("inf")
     with threadpoolctl.threadpool_limits(1):

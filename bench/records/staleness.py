@@ -74,7 +74,7 @@ class Basis(NamedTuple):
 
 
 def basis(record: Any) -> Basis:
-    """Of a record."""
+    """Find out what a record rests on."""
     claim, planted = getattr(record, "claim", ""), bool(getattr(record, "wrong", ""))
     stated = claims().get(claim)
     measured = stated.methods if stated else (record.method,) if record.kind in ("agreement", "call") else ()

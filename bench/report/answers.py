@@ -36,7 +36,7 @@ class Finding:
 
 
 def findings(shown: Mapping[str, pd.DataFrame], records: Sequence[Any]) -> list[Finding]:
-    """Of a machine's tables by name (`page.shown`), and the records that they were made from."""
+    """Answer every question from a machine's tables by name (`page.shown`) and the records that they were made from."""
     return [
         state_claims(shown["claims"]),
         state_mistakes(shown["mistakes"]),

@@ -27,7 +27,7 @@ def print_aside(
 
 
 def gaps(records: Collection[Any]) -> dict[str, list[str]]:
-    """By reason the claims, or parts of one, and the usages that were not measured."""
+    """Map each reason to the claims, or parts of one, and the usages that were not measured for it."""
     found: dict[str, list[str]] = defaultdict(list)
     for record in records:
         for reason in dict.fromkeys(missing(record)):

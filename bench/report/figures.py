@@ -185,7 +185,7 @@ def power(value: float, position: object = None) -> str:
 
 
 def themed(text: str, title: str) -> str:
-    """In the colours of the page or screen that it stands on, with its title for who cannot see it."""
+    """Give a figure the colours of the page or screen that it stands on, and its title for who cannot see it."""
     head, opening, rest = text.partition("<svg ")
     attributes, end, body = rest.partition(">")
     named = f'role="img" aria-label={quoteattr(title)} {attributes}'

@@ -96,7 +96,7 @@ def cost_name(method: str, framework: str, mode: str, workload: str, dtype: str,
 
 
 def commit(environment: Environment) -> str:
-    """As it is written in history; + where what measures had been changed since."""
+    """Name a commit as history does: with a + where what measures had been changed since."""
     return (environment.commit or "unknown") + "+" * environment.dirty
 
 

@@ -15,7 +15,7 @@ SPECIAL = str.maketrans({character: f"\\{character}" for character in "\\|*`[]<"
 
 
 def environment(**filters: Any) -> "jinja2.Environment":
-    """Of the templates, with filters that write tables (`table`) and figures (`drawn`) for one kind of page."""
+    """Load the templates with filters that write tables (`table`) and figures (`drawn`) for one kind of page."""
     import jinja2  # here: a comparison writes tables, and does without it
 
     found = jinja2.Environment(

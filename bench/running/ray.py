@@ -70,7 +70,7 @@ class Cluster:
         return ray.get([environment.options(scheduling_strategy=place).remote(self.sender) for place in places])
 
     def run(self, jobs: list[Job], slots: list[list[int]], say: Callable[[Event], None], device: str = "") -> None:
-        """As `Executor` says; a task takes as many CPUs as a slot has cores, and a GPU where it needs one."""
+        """Run as `Executor` says; a task takes as many CPUs as a slot has cores, and a GPU where it needs one."""
         share = len(slots[0])
         resources = {"num_cpus": share, "num_gpus": int(any(job.arguments["device"] == "cuda" for job in jobs))}
         for kind, count in (("CPU", resources["num_cpus"]), ("GPU", resources["num_gpus"])):
@@ -173,7 +173,7 @@ def environment(sender: Environment) -> Environment:
 
 
 def nodes() -> list[dict[str, Any]]:
-    """Those that can measure; a head often only leads."""
+    """List the nodes that can measure; a head often only leads."""
     return [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU", 0) > 0]
 
 

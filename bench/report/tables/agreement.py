@@ -19,7 +19,7 @@ from equivalence.usages import usages
 
 
 def agreements(records: Iterable[Any]) -> list[AgreementRecord]:
-    """Those without a planted mistake."""
+    """The records of agreement without a planted mistake."""
     return [record for record in of_kind(records, AgreementRecord) if not record.wrong]
 
 
@@ -55,7 +55,7 @@ def errors_entry(records: Sequence[AgreementRecord], code: Codes | None) -> Entr
 
 
 def unit_errors(record: AgreementRecord) -> tuple[float, float]:
-    """Of the value and of the θ-gradient; not a number where the measurement could not be judged."""
+    """The errors of the value and of the θ-gradient; not a number where the measurement could not be judged."""
     numbers = record.verdict.numbers
     return numbers.get("value units", math.nan), numbers.get("gradient units", math.nan)
 

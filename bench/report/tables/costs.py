@@ -192,7 +192,7 @@ def growth_table(records: Iterable[object], code: Codes | None = None) -> pd.Dat
 
 
 def curves(records: Iterable[object]) -> Iterator[tuple[Sweep, str, str, dict[int, Blocks]]]:
-    """Of each sweep, framework and method that was measured: the blocks by size."""
+    """Yield each sweep, framework and method that was measured, with its blocks by size."""
     known = {
         (blocks[0].framework, blocks[0].mode, blocks[0].workload, blocks[0].method): blocks
         for blocks in group_blocks(records)

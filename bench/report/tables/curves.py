@@ -15,7 +15,7 @@ Losses = dict[str, dict[str, np.ndarray]]  # by regime and framework
 
 
 def curves(records: Iterable[Any]) -> dict[str, Losses]:
-    """By data set, what was trained to compare frameworks; with whichever strength was last."""
+    """Find by data set what was trained to compare frameworks, with whichever strength was last."""
     found: dict[str, Losses] = {}
     for record in sorted(of_kind(records, TrainingRecord), key=lambda record: record.time):
         if record.part == "curve" and record.losses:

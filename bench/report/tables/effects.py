@@ -58,7 +58,7 @@ def last(runs: Sequence[TrainingRecord]) -> Runs:
 
 
 def differences(runs: Runs, plain: Runs, measure: str = "accuracy") -> list[float]:
-    """Of the seeds that both have and neither diverged with."""
+    """Subtract plain training's measure, for the seeds that both have and neither diverged with."""
     shared = [seed for seed in runs if seed in plain and {runs[seed].status, plain[seed].status} == {"ok"}]
     return [getattr(runs[seed], measure) - getattr(plain[seed], measure) for seed in sorted(shared)]
 

@@ -29,7 +29,7 @@ def of_mistakes(records: Iterable[Any]) -> list[Judged]:
 
 
 def what_became(records: Iterable[Any]) -> Fates:
-    """Of the mistakes that are still planted; judged once for all tables of the same records."""
+    """Find the fates of the mistakes that are still planted; judged once for all tables of the same records."""
     found = latest(records)
     if FATE not in found.remembered:
         found.remembered[FATE] = fates(of_mistakes(found))

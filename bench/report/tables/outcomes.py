@@ -56,7 +56,7 @@ def worst(values: Iterable[float]) -> float:
 
 
 def frameworks(records: Iterable[Any]) -> list[str]:
-    """Those of the project, then whatever else was recorded."""
+    """List the project's frameworks, then whatever else was recorded."""
     return list(dict.fromkeys([*FRAMEWORKS, *(record.framework for record in records)]))
 
 
