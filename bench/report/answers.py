@@ -36,7 +36,7 @@ class Finding:
 
 
 def findings(shown: Mapping[str, pd.DataFrame], records: Sequence[Any]) -> list[Finding]:
-    """Answer every question from a machine's tables by name (`page.shown`) and the records that they were made from."""
+    """Answer each question from a machine's tables by name (`page.make_tables`) and the records behind them."""
     return [
         state_claims(shown["claims"]),
         state_mistakes(shown["mistakes"]),
@@ -58,10 +58,10 @@ def state_claims(table: pd.DataFrame) -> Finding:
     failing = states.index[(states == BAD).any(axis=1)]
     full = states.index[(states == GOOD).all(axis=1)]
     answer = f"{len(full)} of {len(claims())} claims hold on every case in {', '.join(FRAMEWORKS)}"
-    return Finding("Does it hold?", answer, listed("does not hold", failing))
+    return Finding("Does it hold?", answer, list_names("does not hold", failing))
 
 
-def listed(word: str, names: Iterable[str]) -> str:
+def list_names(word: str, names: Iterable[str]) -> str:
     names = list(names)
     return f"{word}: {', '.join(names)}" if names else ""
 
@@ -90,7 +90,7 @@ def state_agreement(table: pd.DataFrame, found: Sequence[AgreementRecord]) -> Fi
     failing = table["usage"][[state == BAD for state in states]]
     held = states.count(GOOD)
     answer = f"{held} of {len(usages())} uses of the methods agree with the oracle"
-    detail = listed("does not agree", failing)
+    detail = list_names("does not agree", failing)
     if held and not detail:
         largest = largest_entry(differences(found, lambda a, b: f"{a.usage}, {a.framework} – {b.framework}"))
         detail = f"largest difference between two frameworks, in rounding units × condition: {largest}"

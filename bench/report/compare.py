@@ -26,7 +26,7 @@ from bench.records.schema import AgreementRecord, Block, ClaimRecord, CostRecord
 from bench.records.store import FILES, latest, of_this_schema, read
 from bench.report import markdown
 from bench.report.ci import LIMIT
-from bench.report.tables.costs import calm, effects, measured_last
+from bench.report.tables.costs import effects, measured_last, select_undisturbed
 from bench.report.tables.outcomes import outcome
 
 ALONE = float(np.log(1.1))  # what has no noise floor of its own must differ by more than a tenth
@@ -155,7 +155,7 @@ def timings(records: Sequence[Any]) -> dict[str, Timing]:
     noise = {(*blocks[0].place(), blocks[0].quick): noise_floor(effects(blocks)) for blocks in plain}
     found = {}
     for name, blocks in groups.items():
-        if any(block.status != "ok" for block in blocks) or not (good := calm(blocks)):
+        if any(block.status != "ok" for block in blocks) or not (good := select_undisturbed(blocks)):
             continue
         first = blocks[0]
         if first.method == "plain":

@@ -70,7 +70,7 @@ def lines(records: Iterable[Any]) -> pd.DataFrame:
     records = latest(records)
     rows = []
     for blocks in costs.group_blocks(records):
-        found, last = costs.estimated(blocks), max(blocks, key=lambda block: block.time)
+        found, last = costs.estimate_effect(blocks), max(blocks, key=lambda block: block.time)
         if "=" not in last.workload and last.environment in commits and np.isfinite(found.mean):
             name = cost_name(last.method, last.framework, last.mode, last.workload, last.dtype, last.device)
             place = last.time, commits[last.environment], last.environment

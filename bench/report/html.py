@@ -40,23 +40,23 @@ OWN = {name: name for name in FRAMEWORKS} | {column(name, dtype): name for name 
 def render(machines: Sequence[Mapping[str, Any]], **facts: Any) -> str:
     """The page. The same sections give the same bytes."""
     book = Book()
-    templates = markdown.environment(table=book.table, drawn=drawn)
+    templates = markdown.environment(table=book.table, show_figures=show_figures)
     machine, reading = (templates.get_template(name) for name in ("machine.md.j2", "reading.md.j2"))
     parts = [
-        {"name": each["name"], "body": marked_up(machine.render(machine=each, **facts), f"{number}-")}
+        {"name": each["name"], "body": render_markdown(machine.render(machine=each, **facts), f"{number}-")}
         for number, each in enumerate(machines)
     ]
     places = {name: place for each in machines for name, place in each["places"].items()}
-    script, style = datatables()
+    script, style = load_datatables()
     page = templates.get_template("index.html.j2").render(
         machines=parts,
-        reading=marked_up(reading.render(**facts), "reading-"),
+        reading=render_markdown(reading.render(**facts), "reading-"),
         choices={name: sorted(found) for name, found in book.choices.items() if len(found) > 1},
         records=RECORDS,
         datatables=Markup(script),
         datatables_style=Markup(style),
     )
-    return page.replace(RECORDS, packed(book.records, places, LARGEST - len(page.encode())))
+    return page.replace(RECORDS, pack_records(book.records, places, LARGEST - len(page.encode())))
 
 
 class Book:
@@ -101,13 +101,13 @@ class Book:
         """Text that opens the records behind it; in a column with numbers it sorts by its own, or before them all."""
         shown, order, kinds = escape(entry), "", ["whole"] if len(entry) <= WHOLE else []
         if plots and f"{entry}.svg" in plots["figures"]:
-            shown = f'<a href="#{anchor(plots, f"{entry}.svg")}">{shown}</a>'
+            shown = f'<a href="#{name_anchor(plots, f"{entry}.svg")}">{shown}</a>'
         elif entry.records:
             numbers = " ".join(str(self.number(record)) for record in entry.records)
             shown = f'<button type="button" data-records="{numbers}">{shown}</button>'
         if counted:
             order = f' data-order="{entry.number if math.isfinite(entry.number) else ""}"'
-        if state := colour(entry):
+        if state := choose_class(entry):
             kinds.append(state)
         named = f' class="{" ".join(kinds)}"' if kinds else ""
         return f"<td{order}{named}>{shown}</td>"
@@ -119,24 +119,24 @@ class Book:
         return self.numbers[id(record)]
 
 
-def colour(entry: Entry) -> State:
+def choose_class(entry: Entry) -> State:
     """The class that colours an entry: what other code measured is as open as what nobody did, unless it is bad."""
     return OPEN if entry.stale and entry.state != BAD else entry.state
 
 
-def drawn(machine: Mapping[str, Any], kind: str) -> str:
+def show_figures(machine: Mapping[str, Any], kind: str) -> str:
     """The figures of a kind, each where tables' links lead."""
     return "".join(
-        f'<figure id="{anchor(machine, name)}">\n{inline(svg, anchor(machine, name))}\n</figure>\n\n'
+        f'<figure id="{name_anchor(machine, name)}">\n{inline_svg(svg, name_anchor(machine, name))}\n</figure>\n\n'
         for name, svg in machine[kind].items()
     )
 
 
-def anchor(machine: Mapping[str, Any], figure: str) -> str:
+def name_anchor(machine: Mapping[str, Any], figure: str) -> str:
     return f"{machine['name']}-{figure.removesuffix('.svg')}"
 
 
-def inline(svg: str, name: str) -> str:
+def inline_svg(svg: str, name: str) -> str:
     """A figure as a part of a page: no declaration of its own, names that no other figure has, and no blank line.
 
     A blank line would end a block of HTML in Markdown.
@@ -145,7 +145,7 @@ def inline(svg: str, name: str) -> str:
     return "\n".join(line for line in svg[svg.index("<svg") :].splitlines() if line.strip())
 
 
-def marked_up(text: str, prefix: str) -> Markup:
+def render_markdown(text: str, prefix: str) -> Markup:
     """Markdown as HTML, a name to lead to for every heading."""
     parser = MarkdownIt("commonmark", {"html": True})
     tokens = parser.parse(text)
@@ -158,20 +158,20 @@ def marked_up(text: str, prefix: str) -> Markup:
     return Markup(parser.renderer.render(tokens, parser.options, {}))
 
 
-def packed(records: Sequence[Any], places: Mapping[str, Any], room: int) -> str:
+def pack_records(records: Sequence[Any], places: Mapping[str, Any], room: int) -> str:
     """The records with the commands that measure them again, compressed; long lists are cut where they do not fit."""
     for longest in LONGEST:
         last = longest == LONGEST[-1]
-        if found := compressed(written(records, places, longest), math.inf if last else room):
+        if found := compress(write_json(records, places, longest), math.inf if last else room):
             break
     return found
 
 
-def written(records: Sequence[Any], places: Mapping[str, Any], longest: int) -> Iterator[str]:
+def write_json(records: Sequence[Any], places: Mapping[str, Any], longest: int) -> Iterator[str]:
     """JSON of records and environments, piece by piece: all of it may be larger than the memory has room for."""
 
     def text(value: Any) -> str:
-        return json.dumps(plain(value, longest), separators=(",", ":"), ensure_ascii=False)
+        return json.dumps(simplify(value, longest), separators=(",", ":"), ensure_ascii=False)
 
     yield '{"records":['
     for number, record in enumerate(records):
@@ -179,7 +179,7 @@ def written(records: Sequence[Any], places: Mapping[str, Any], longest: int) -> 
     yield f'],"environments":{text({name: place.model_dump() for name, place in places.items()})}}}'
 
 
-def compressed(parts: Iterable[str], room: float) -> str:
+def compress(parts: Iterable[str], room: float) -> str:
     """Base 64 of gzip; empty as soon as it is clear that it takes more room."""
     stream, found, size = zlib.compressobj(9, wbits=GZIP), [], 0
     for part in parts:
@@ -191,19 +191,19 @@ def compressed(parts: Iterable[str], room: float) -> str:
     return text if len(text) <= room else ""
 
 
-def plain(value: Any, longest: int) -> Any:
+def simplify(value: Any, longest: int) -> Any:
     """Numbers that JSON has, and of a list that is too long what it is like."""
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if isinstance(value, dict):
         nested = list | tuple | dict if longest < 0 else ()
-        return {str(name): plain(each, longest) for name, each in value.items() if not isinstance(each, nested)}
+        return {str(name): simplify(each, longest) for name, each in value.items() if not isinstance(each, nested)}
     if isinstance(value, list | tuple):
-        return [plain(each, longest) for each in value] if len(value) <= longest else cut(value)
+        return [simplify(each, longest) for each in value] if len(value) <= longest else summarise(value)
     return value
 
 
-def cut(values: Sequence[Any]) -> dict[str, Any]:
+def summarise(values: Sequence[Any]) -> dict[str, Any]:
     """A list that the page has no room for: all of it is in the records' file."""
     numbers = [value for value in values if isinstance(value, int | float) and math.isfinite(value)]
     if not numbers:
@@ -213,7 +213,7 @@ def cut(values: Sequence[Any]) -> dict[str, Any]:
 
 
 @functools.cache
-def datatables() -> tuple[str, str]:
+def load_datatables() -> tuple[str, str]:
     """DataTables' script and style as itables packs them; where the script exports it, it gets a name instead."""
     script, style = (DATATABLES.joinpath(f"dt_bundle.{kind}").read_text("utf-8") for kind in ("js", "css"))
     exported = re.search(r"export\{[^}]*?(\w+) as default[^}]*\};?", script)

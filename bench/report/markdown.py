@@ -15,7 +15,7 @@ SPECIAL = str.maketrans({character: f"\\{character}" for character in "\\|*`[]<"
 
 
 def environment(**filters: Any) -> "jinja2.Environment":
-    """Load the templates with filters that write tables (`table`) and figures (`drawn`) for one kind of page."""
+    """Load the templates with filters that write tables (`table`) and figures (`show_figures`) for one kind of page."""
     import jinja2  # here: a comparison writes tables, and does without it
 
     found = jinja2.Environment(
@@ -32,7 +32,8 @@ def environment(**filters: Any) -> "jinja2.Environment":
 
 def render(machines: Sequence[Mapping[str, Any]], **facts: Any) -> str:
     """The page. The same sections give the same text."""
-    return environment(table=table, drawn=drawn).get_template("README.md.j2").render(machines=machines, **facts)
+    templates = environment(table=table, show_figures=show_figures)
+    return templates.get_template("README.md.j2").render(machines=machines, **facts)
 
 
 def table(frame: pd.DataFrame, plots: Mapping[str, Any] | None = None) -> str:
@@ -47,7 +48,7 @@ def table(frame: pd.DataFrame, plots: Mapping[str, Any] | None = None) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def drawn(machine: Mapping[str, Any], kind: str) -> str:
+def show_figures(machine: Mapping[str, Any], kind: str) -> str:
     return "".join(f"![{name}]({path(machine, name)})\n\n" for name in machine[kind])
 
 

@@ -107,7 +107,7 @@ def section(machine: Machine, code: Codes | None) -> dict[str, Any]:
         for kind in ("growth", "effects", "training", "trend")
     }
     others = {name for figures in drawn.values() for name in figures}
-    tabled = shown(records, code)
+    tabled = make_tables(records, code)
     return (
         tabled
         | drawn
@@ -117,7 +117,7 @@ def section(machine: Machine, code: Codes | None) -> dict[str, Any]:
             "caveats": answers.caveats(records, machine.problems, code),
             "environments": environments(records, places),
             "places": places,
-            "stale": outdated(records, code),
+            "stale": count_stale(records, code),
             "failures": failures(records, code),
             "figures": {name: svg for name, svg in machine.figures.items() if name not in others},
             "trend": history.trend_table(machine.history),
@@ -126,11 +126,11 @@ def section(machine: Machine, code: Codes | None) -> dict[str, Any]:
     )
 
 
-def shown(records: Latest, code: Codes | None) -> dict[str, pd.DataFrame]:
+def make_tables(records: Latest, code: Codes | None) -> dict[str, pd.DataFrame]:
     """The tables by name."""
     cost = costs.cost_table(records, code)
     return {
-        "claims": stated(claims_table(records, code)),
+        "claims": add_formulas(claims_table(records, code)),
         "mistakes": mistakes.kill_summary(records, code),
         "kill_matrix": mistakes.kill_matrix(records),
         "agreement": agreement.agreement_table(records, code),
@@ -152,10 +152,10 @@ def shown(records: Latest, code: Codes | None) -> dict[str, pd.DataFrame]:
 def failures(records: Latest, code: Codes | None) -> list[pd.DataFrame]:
     """What does not hold, claims and then uses; no table where all of it does."""
     details = claim_details(records, code), agreement.agreement_details(records, code)
-    return [bad for detail in details if not (bad := not_holding(detail)).empty]
+    return [bad for detail in details if not (bad := select_failing(detail)).empty]
 
 
-def stated(table: pd.DataFrame) -> pd.DataFrame:
+def add_formulas(table: pd.DataFrame) -> pd.DataFrame:
     """The table of claims with what each says as a formula, and where it comes from."""
     known = [claims()[name] for name in table["claim"]]
     table.insert(2, "formula", [claim.formula for claim in known])
@@ -163,13 +163,13 @@ def stated(table: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-def outdated(records: Sequence[Any], code: Codes | None) -> str:
+def count_stale(records: Sequence[Any], code: Codes | None) -> str:
     """How many of the records that count were made with other code."""
     count = sum(stale(record, code) for record in records)
     return f"{count} of {len(records)} records" if count else ""
 
 
-def not_holding(details: pd.DataFrame) -> pd.DataFrame:
+def select_failing(details: pd.DataFrame) -> pd.DataFrame:
     return details[[entry.state != GOOD for entry in details["result"]]]
 
 
@@ -194,12 +194,12 @@ def environments(records: Sequence[Any], places: Mapping[str, Environment]) -> p
         days.setdefault(record.environment, []).append(record.time[:10])
     rows = []
     for name, made in counts.items():
-        facts = described(places[name]) if name in places else ["not recorded"] * (len(columns) - 2)
+        facts = describe_environment(places[name]) if name in places else ["not recorded"] * (len(columns) - 2)
         rows.append([*facts, count(made), " to ".join(dict.fromkeys((min(days[name]), max(days[name]))))])
     return framed(rows, columns)
 
 
-def described(environment: Environment) -> list[str]:
+def describe_environment(environment: Environment) -> list[str]:
     packages = ", ".join(f"{name} {version}" for name, version in sorted(environment.packages.items()))
     commit = (environment.commit or "unknown") + (", with changes" if environment.dirty else "")
     size = number(environment.memory_gb, "g", " GiB")

@@ -30,13 +30,13 @@ def print_claims(console: Console, records: Iterable[Any]) -> None:
     shown = table[table["claim"].isin(measured)]
     idle = [name for name in FRAMEWORKS if (shown[name] == NOT_MEASURED).all()]
     show(console, shown if len(idle) == len(FRAMEWORKS) else shown.drop(columns=idle))
-    complain(console, claims.claim_details(records))
+    print_reasons(console, claims.claim_details(records))
 
 
 def print_agreement(console: Console, records: Iterable[Any]) -> None:
     records = list(records)
     show(console, agreement.agreement_table(records)[AGREEMENT_COLUMNS])
-    complain(console, agreement.agreement_details(records))
+    print_reasons(console, agreement.agreement_details(records))
 
 
 def print_calls(console: Console, records: Iterable[Any]) -> None:
@@ -139,16 +139,16 @@ def show(console: Console, frame: pd.DataFrame, title: str | None = None) -> Non
     for name in frame.columns:
         table.add_column(name, width=WIDTHS.get(name))
     for row in frame.itertuples(index=False):
-        table.add_row(*map(coloured, row))
+        table.add_row(*map(colour_entry, row))
     console.print(table)
 
 
-def coloured(value: str) -> Text:
+def colour_entry(value: str) -> Text:
     """Text, not markup: reasons may hold brackets."""
     return Text(value, style=COLOURS.get(as_entry(value).state, ""))
 
 
-def complain(console: Console, details: pd.DataFrame) -> None:
+def print_reasons(console: Console, details: pd.DataFrame) -> None:
     """One line for everything that does not hold: what it is, and measured against expected."""
     for *names, result, reason in details.itertuples(index=False):
         if as_entry(result).state != GOOD:

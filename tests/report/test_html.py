@@ -110,8 +110,8 @@ def test_markup_in_a_reason_stays_text():
 
 def test_long_lists_are_cut_where_they_do_not_fit():
     long = cost_record("fgm", steps=[float(number) for number in range(1000)], base=[1.0] * 1000)
-    whole = html.packed([long], {}, 10**6)
-    text = html.packed([long], {}, len(whole) - 1)
+    whole = html.pack_records([long], {}, 10**6)
+    text = html.pack_records([long], {}, len(whole) - 1)
     [record] = json.loads(gzip.decompress(base64.b64decode(text)))["records"]
     assert record["steps"] == {"left out here": 1000, "least": 0.0, "median": 499.5, "largest": 999.0}
     assert len(text) < len(whole)
@@ -119,7 +119,7 @@ def test_long_lists_are_cut_where_they_do_not_fit():
 
 def test_what_has_no_room_at_all_keeps_its_facts():
     long = cost_record("fgm", steps=[0.5] * 1000)
-    [record] = json.loads(gzip.decompress(base64.b64decode(html.packed([long], {}, 0))))["records"]
+    [record] = json.loads(gzip.decompress(base64.b64decode(html.pack_records([long], {}, 0))))["records"]
     assert record["method"] == "fgm" and record["again"] and "steps" not in record
 
 
@@ -132,7 +132,7 @@ def test_a_folder_of_many_records_has_as_many(tmp_path):
 
 
 def test_json_has_no_word_for_what_is_no_number():
-    assert html.plain({"a": [math.nan, 1.0], "b": math.inf}, 9) == {"a": ["nan", 1.0], "b": "inf"}
+    assert html.simplify({"a": [math.nan, 1.0], "b": math.inf}, 9) == {"a": ["nan", 1.0], "b": "inf"}
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -77,7 +77,7 @@ def cold_price(cold: Sequence[ColdRecord], what: str, code: Codes | None) -> Ent
         return NOT_MEASURED
     unit, form = {"compiled": ("s", ".2g"), "memory": ("MiB", ".0f")}[what]
     value = getattr(cold[0], what)
-    shown = number(value, form, f" {unit}") if np.isfinite(value) else befell(cold[0])
+    shown = number(value, form, f" {unit}") if np.isfinite(value) else tell_status(cold[0])
     return mark(shown, cold, code)
 
 
@@ -106,10 +106,10 @@ def effects(blocks: Sequence[Block]) -> list[float]:
     """The number of each block that was timed undisturbed; none where a block is wrong."""
     if any(record.status == "wrong" for record in blocks):
         return []
-    return [record.effect for record in calm(blocks)]
+    return [record.effect for record in select_undisturbed(blocks)]
 
 
-def estimated(blocks: Sequence[Block]) -> Effect:
+def estimate_effect(blocks: Sequence[Block]) -> Effect:
     """The effect of a cell. Several tables show it, and its interval takes a thousand times as long as its mean."""
     return bootstrapped(tuple(effects(blocks)))
 
@@ -117,13 +117,13 @@ def estimated(blocks: Sequence[Block]) -> Effect:
 bootstrapped = functools.lru_cache(maxsize=None)(effect)
 
 
-def calm(blocks: Iterable[Timed]) -> list[Timed]:
+def select_undisturbed(blocks: Iterable[Timed]) -> list[Timed]:
     """The blocks that were timed while other processes left the cores alone."""
     return [record for record in blocks if record.status == "ok" and not record.disturbed]
 
 
 def cost_row(blocks: Blocks, work: ColdRecord | None, noise: float, code: Codes | None) -> tuple[str, ...]:
-    first, found = blocks[0], estimated(blocks)
+    first, found = blocks[0], estimate_effect(blocks)
     said = mark(status(blocks), blocks, code)
     shown = times(blocks, work, found, noise)
     return (*first.place(), first.method, *shown, count(found.blocks), check_error(blocks), said)
@@ -163,7 +163,7 @@ def status(blocks: Sequence[CostRecord | PeerRecord], reasons: bool = True) -> E
     bad = [record for record in blocks if record.status != "ok"]
     if bad and bad[0].reason and not reasons:
         return Entry(bad[0].status, state=STATES.get(bad[0].status, NEUTRAL))
-    told = befell(bad[0]) if bad else Entry("ok")
+    told = tell_status(bad[0]) if bad else Entry("ok")
     notes = f" ({len(bad)} of {len(blocks)} blocks)" if bad and len(bad) < len(blocks) else ""
     if disturbed := sum(record.disturbed for record in blocks):
         notes += f", {disturbed} of {len(blocks)} blocks disturbed"
@@ -171,7 +171,7 @@ def status(blocks: Sequence[CostRecord | PeerRecord], reasons: bool = True) -> E
     return Entry(f"{told}{notes}", state=told.state if bad or notes else GOOD)
 
 
-def befell(record: StepRecord) -> Entry:
+def tell_status(record: StepRecord) -> Entry:
     """A record's status, with the reason where it has one."""
     told = f"{record.status}: {record.reason}" if record.reason else record.status
     return Entry(told, state=STATES.get(record.status, NEUTRAL))
@@ -211,7 +211,7 @@ def curves(records: Iterable[object]) -> Iterator[tuple[Sweep, str, str, dict[in
 
 def milliseconds(blocks: Sequence[Block]) -> float:
     """The median over all samples; NaN where a block is wrong or none was timed undisturbed."""
-    good = [record.steps for record in calm(blocks)]
+    good = [record.steps for record in select_undisturbed(blocks)]
     if not good or any(record.status == "wrong" for record in blocks):
         return float("nan")
     return 1e3 * float(np.median(np.concatenate(good)))
@@ -242,7 +242,7 @@ def selfcheck_table(records: Iterable[object], code: Codes | None = None) -> pd.
 def cold_table(records: Iterable[object], code: Codes | None = None) -> pd.DataFrame:
     """What is paid before a step is fast, and memory."""
     rows = [
-        (*record.place(), record.method, *cold_entries(record), mark(befell(record), [record], code))
+        (*record.place(), record.method, *cold_entries(record), mark(tell_status(record), [record], code))
         for record in of_kind(records, ColdRecord)
     ]
     return framed(rows, COLD_COLUMNS)

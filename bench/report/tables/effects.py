@@ -10,7 +10,7 @@ from bench.costs.cells import QUICK_MODE
 from bench.records.schema import TrainingRecord
 from bench.records.staleness import Codes
 from bench.records.store import latest
-from bench.report.tables.costs import estimated, group_blocks
+from bench.report.tables.costs import estimate_effect, group_blocks
 from bench.report.tables.entries import BAD, GOOD, NEUTRAL, NONE, Entry, framed, mark, number
 from bench.report.tables.outcomes import of_kind
 from bench.train.statistics import Estimate, equivalent, estimate, holm, verdict
@@ -91,7 +91,7 @@ def promised(records: Iterable[Any]) -> dict[tuple[str, str, str], Entry]:
     for data, workload in WORKLOADS.items():
         for framework, mode in QUICK_MODE.items():
             for regime, method in TIMED.items():
-                ratio = estimated(known.get((workload, framework, mode, method), [])).ratio
+                ratio = estimate_effect(known.get((workload, framework, mode, method), [])).ratio
                 if ratio == ratio:
                     found[data, framework, regime] = number(ratio, ".2f")
     return found

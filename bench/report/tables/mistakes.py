@@ -79,12 +79,12 @@ def kill_list(records: Iterable[Any]) -> pd.DataFrame:
     for mutant in mutants().values():
         own = {name: known[mutant.name, name] for name in columns if (mutant.name, name) in known}
         if own:
-            entries = {name: NONE if name in mutant.impossible else kill_count(own.get(name, {})) for name in columns}
-            rows.append({"planted mistake": mutant.name} | entries | {"killed by": killers(own.values(), order)})
+            entries = {name: NONE if name in mutant.impossible else count_kills(own.get(name, {})) for name in columns}
+            rows.append({"planted mistake": mutant.name} | entries | {"killed by": list_killers(own.values(), order)})
     return framed(rows, ["planted mistake", *columns, "killed by"])
 
 
-def kill_count(row: Mapping[str, str]) -> Entry:
+def count_kills(row: Mapping[str, str]) -> Entry:
     """Claims that kill, of those measured; in words where none rejects."""
     what, killing = strongest(row), Counter(row.values())[KILLED]
     if what == NOT_MEASURED:
@@ -92,7 +92,7 @@ def kill_count(row: Mapping[str, str]) -> Entry:
     return Entry(what.upper(), state=BAD) if what == SURVIVED else Entry(f"{killing}/{len(row)}", killing)
 
 
-def killers(rows: Iterable[Mapping[str, str]], order: Sequence[str]) -> str:
+def list_killers(rows: Iterable[Mapping[str, str]], order: Sequence[str]) -> str:
     """The claims that kill in all frameworks; after them those of one alone, and those that only catch."""
     by_claim = {claim: {row.get(claim, "") for row in rows} for claim in order}
     groups = {
@@ -121,12 +121,12 @@ def kill_matrix(records: Iterable[Any]) -> pd.DataFrame:
     for mutant in mutants().values():
         own = [known.get((mutant.name, name), {}) for name in columns]
         if any(own):
-            letters = {claim: letters_of(row.get(claim, "") for row in own) for claim in order}
+            letters = {claim: write_letters(row.get(claim, "") for row in own) for claim in order}
             rows.append({"family": mutant.family, "planted mistake": mutant.name, "copies": mutant.copies} | letters)
     return framed(rows, ["family", "planted mistake", "copies", *order])
 
 
-def letters_of(found: Iterable[str]) -> str:
+def write_letters(found: Iterable[str]) -> str:
     """A letter a framework, or nothing where none measured it."""
     letters = "".join(LETTERS.get(what, NONE) for what in found)
     return letters if letters.strip(NONE) else ""

@@ -9,7 +9,7 @@ from bench.peers import OURS, UNSUPPORTED
 from bench.records.block_statistics import noise_floor, verdict
 from bench.records.schema import PeerRecord
 from bench.records.staleness import Codes
-from bench.report.tables.costs import effects, estimated, interval, measured_last, milliseconds, status
+from bench.report.tables.costs import effects, estimate_effect, interval, measured_last, milliseconds, status
 from bench.report.tables.entries import NONE, OPEN, Entry, count, framed, mark, number
 from bench.report.tables.outcomes import of_kind
 
@@ -38,7 +38,7 @@ def peer_table(records: Iterable[Any], code: Codes | None = None) -> pd.DataFram
 
 
 def peer_row(name: str, blocks: Blocks, noise: float, base: bool, code: Codes | None) -> tuple[str, ...]:
-    found = estimated(blocks)
+    found = estimate_effect(blocks)
     word = "ours" if base else verdict(found, noise)
     times = number(milliseconds(blocks), ".3g"), number(found.ratio, ".2f"), interval(found)
     return (name, blocks[-1].version, *times, count(found.blocks), word, mark(status(blocks), blocks, code))
