@@ -284,6 +284,7 @@ def work(framework, falsified, tmp_path):
     return measure
 
 
+@pytest.mark.slow
 def test_a_block_times_what_is_right_and_refuses_what_is_wrong(work):
     plain, slowed, fgm = work("bench.costs.time_block", "plain", SLOWED, "fgm")
     for timed in (plain, slowed):
@@ -294,6 +295,7 @@ def test_a_block_times_what_is_right_and_refuses_what_is_wrong(work):
     assert not {"steps", "base"} & set(fgm)
 
 
+@pytest.mark.slow
 def test_a_cold_process_says_what_is_paid_and_refuses_what_is_wrong(work, framework):
     (plain,) = work("bench.costs.time_cold", "plain")
     assert plain["status"] == "ok" and min(plain["imported"], plain["step"]) > 0

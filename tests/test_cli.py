@@ -62,6 +62,7 @@ def test_an_unknown_workload_of_time_is_refused(tmp_path):
     assert said.exit_code == 2 and "digits-mlp" in said.output
 
 
+@pytest.mark.slow
 def test_cuda_without_one_says_what_was_found(tmp_path, framework, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     said = invoke("verify", "--framework", framework, "--device", "cuda", "--out", tmp_path)
@@ -87,6 +88,7 @@ def test_a_name_is_known_whatever_its_case():
     assert arguments.known("claim", ["c1", "f"], [*claims(), "F"]) == ["C1", "F"]
 
 
+@pytest.mark.slow
 def test_verify_measures_stores_and_judges(tmp_path, framework):
     said = invoke(
         "verify", "--framework", framework, "--claim", "C1", "--workload", "tanh-mlp",
@@ -216,6 +218,7 @@ def test_sizes_and_checkpoints_are_refused_before_any_work(tmp_path):
     assert said.exit_code == 2 and "config.json: not found" in said.output
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("missing", [("pandas",), ("jinja2", "matplotlib", "markdown_it", "itables", "pyarrow")])
 def test_without_a_package_it_works_or_says_which_one_is_missing(missing, tmp_path, framework):
     """Whatever a report needs is no reason for a traceback where nothing is reported."""

@@ -387,6 +387,7 @@ def verified(path, framework, *words):
     return RUNNER.invoke(app, ["verify", "--impl", str(path), "--framework", framework, *map(str, words)])
 
 
+@pytest.mark.slow
 def test_a_file_that_replaces_a_comparison_is_refused(write, framework, tmp_path):
     path = write("""
         import equivalence.agreement
@@ -425,6 +426,7 @@ THREE = """
 """
 
 
+@pytest.mark.slow
 def test_a_file_is_judged_by_what_it_computes_alone(write, framework, tmp_path):
     """One function is right, and it is said whose work it is; one seeds, one is wrong."""
     path, records = write(THREE.format(framework=framework)), tmp_path / "records.json"
@@ -442,6 +444,7 @@ def test_a_file_is_judged_by_what_it_computes_alone(write, framework, tmp_path):
     assert f"squared_error: {calls} of {calls} calls end in the reference" in " ".join(found.output.split())
 
 
+@pytest.mark.slow
 def test_a_function_that_falsifies_what_is_said_of_it_fails(write, framework, tmp_path):
     """It replaces the comparison when it is called, and writes what looks like results wherever it can."""
     path = write(f"""

@@ -113,6 +113,7 @@ def test_bad_lines_are_skipped_where_asked(tmp_path, told, folder, checkpoint): 
     assert invoke(*ask, "--out", tmp_path / "out", "--skip-bad-lines").exit_code == 0
 
 
+@pytest.mark.slow
 def test_clue_and_bert_end_to_end(tmp_path, framework, folder, checkpoint, monkeypatch):  # noqa: F811
     """Nothing is pretended: a process of its own trains BERT on sentences, and judges it."""
     pytest.importorskip("tokenizers")

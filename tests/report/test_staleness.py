@@ -118,6 +118,7 @@ def test_names_of_methods_that_a_claim_calls_are_not_unused():
     assert "laplacian" in without and not {"vat_loss", "kl_divergence", "unit"} & without
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", WORKERS)
 def test_what_a_worker_loads_is_what_its_record_rests_on(kind, framework):
     command = [sys.executable, "-c", STARTED, WORKERS[kind], framework]
