@@ -126,7 +126,7 @@ def test_compilers_keep_files_where_a_command_line_finds_them():
 
 def test_a_job_numbers_its_methods():
     said = job("torch", "eager", "digits-mlp", ["plain", "fgm"], cores=[0], quick=True, expected="e.npz", folder="c")
-    assert said["units"] == [[0, "plain"], [1, "fgm"]]
+    assert said["tasks"] == [[0, "plain"], [1, "fgm"]]
 
 
 def test_methods_exist_in_the_contract(methods):
@@ -267,11 +267,11 @@ def falsified(tmp_path_factory):
 
 @pytest.fixture
 def work(framework, falsified, tmp_path):
-    """The results of a worker's units."""
+    """The results of a worker's tasks."""
 
-    def measure(module, *units):
+    def measure(module, *tasks):
         said = job(
-            framework, QUICK_MODE[framework], "digits-cnn", units,
+            framework, QUICK_MODE[framework], "digits-cnn", tasks,
             cores=CORES, quick=True, expected=str(falsified), folder=str(tmp_path),
         )  # fmt: skip
         worker = subprocess.run(

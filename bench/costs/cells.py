@@ -135,7 +135,7 @@ def job(
     block: int = 0,
     dtype: str = "float32",
 ) -> dict[str, Any]:
-    """What `bench.costs.time_block` and `bench.costs.time_cold` read: a framework, mode and workload, a unit a method.
+    """What `bench.costs.time_block` and `bench.costs.time_cold` read: a framework, mode and workload, a task a method.
 
     `expected` is the file that `bench.costs.expected_steps` wrote for the workload, `folder` one for what compilers
     keep.
@@ -150,7 +150,7 @@ def job(
         "quick": quick,
         "expected": str(expected),
         "block": block,
-        "units": [[number, method] for number, method in enumerate(methods)],
+        "tasks": [[number, method] for number, method in enumerate(methods)],
         "environment": {
             "OPENBLAS_NUM_THREADS": "1",  # NumPy only checks: its own idle threads must not take the framework's cores
             "XLA_PYTHON_CLIENT_PREALLOCATE": "false",  # else the GPU's memory is the pool's, not the step's

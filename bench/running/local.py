@@ -50,4 +50,4 @@ def run(jobs: list[Job], slots: list[list[int]], say: Callable[[Event], None], m
         finally:
             free.put(cores)
 
-    run_side_by_side(jobs, sum(len(job.units) for job in jobs), work, len(slots), say)
+    run_side_by_side(jobs, sum(len(job.tasks) for job in jobs), work, len(slots), say)

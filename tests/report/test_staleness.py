@@ -20,7 +20,7 @@ REGISTRIES = ("equivalence/claims/", "equivalence/mutants/")  # all of it is rea
 STARTED = """
 import importlib, json, pathlib, sys
 worker = importlib.import_module(sys.argv[1])
-job = {"framework": sys.argv[2], "device": "cpu", "cores": [0], "folder": "", "oracle": "", "units": []}
+job = {"framework": sys.argv[2], "device": "cpu", "cores": [0], "folder": "", "oracle": "", "tasks": []}
 try:
     worker.start(job)
 except KeyError:
