@@ -182,6 +182,7 @@ def test_a_claim_that_rejects_nothing_on_numbers_is_no_check(judged):
     assert judged(of_its_own(WRONG), "C2", "F", whole=False)[0], "of a part of the mistakes that is not known"
 
 
+@pytest.mark.slow
 def test_a_claim_is_judged_for_real(framework, tmp_path):
     found = CliRunner().invoke(app, ["mutants", "--framework", framework, "--out", str(tmp_path), "--claim", "A6"])
     assert found.exit_code == 0, found.output
@@ -218,6 +219,7 @@ def test_the_terminal_names_what_survives():
     assert f"torch: nothing rejects “{FEW[1]}”" in said and "C2 rejects no mistake" in said
 
 
+@pytest.mark.slow
 def test_planted_for_real(framework, tmp_path):
     words = [word for name in FEW for word in ("--mutant", name)]
     found = CliRunner().invoke(app, ["mutants", "--framework", framework, "--out", str(tmp_path), *words])
@@ -226,6 +228,7 @@ def test_planted_for_real(framework, tmp_path):
     assert all(name.split(":")[0] in shown for name in FEW) and "SURVIVED" not in shown
 
 
+@pytest.mark.slow
 def test_a_mistake_that_no_claim_can_see_survives(framework, tmp_path):
     """FGM's l1 ball is not what C2 measures."""
     asked = ["--claim", "C2", "--mutant", "fgm: the gradient is divided by its l1 norm in the l1 ball"]
