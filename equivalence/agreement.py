@@ -21,6 +21,7 @@ from equivalence.problem import Problem
 from equivalence.protocol import Complaint, NotCovered, said
 from equivalence.reference import Reference
 from equivalence.usages import Usage
+from impls import NotOffered
 
 MOVEMENT, MOVES = 1e-6, 2
 FEW = 2  # cases that are sooner measured without compiling for them
@@ -56,7 +57,7 @@ def shaken_logarithms(rng: np.random.Generator) -> AbstractContextManager[None]:
 
 
 def moved(reference: Reference, rng: np.random.Generator) -> Reference:
-    """The same case with parameters and inputs moved, and a shaken model."""
+    """Move a case's parameters and inputs a little, and shake its model."""
 
     def move(array: np.ndarray) -> np.ndarray:
         return array * (1 + MOVEMENT * rng.choice([-1, 1], array.shape))
@@ -100,7 +101,7 @@ def references(usage: Usage, reference: Reference, unit: float) -> References:
 def measure(
     problems: Sequence[Problem], references_to: Sequence[Reference], usages: Sequence[Usage], mode: str = ""
 ) -> dict[str, dict[str, dict[str, Any]]]:
-    """By case and usage the signed errors of value and gradient in units of rounding, or the error that it raised."""
+    """Map case and usage to the signed errors of value and gradient in units of rounding, or to what it raised."""
     found, unit = run(problems, usages, mode), ROUNDING_UNIT[problems[0].dtype]
     return {
         problem.case.name: {
@@ -114,7 +115,7 @@ def measure(
 
 
 def run(problems: Sequence[Problem], usages: Sequence[Usage], mode: str = "") -> dict[str, dict[str, Raw]]:
-    """By case and usage value and gradient as lists, or the error that it raised: nothing of the oracle is in them.
+    """Map case and usage to value and gradient as lists, or to what it raised: nothing of the oracle is in them.
 
     The problems' arrays have the same shapes: all usages are compiled as one, once for all cases. In a mode of the
     framework; in the one in which so many cases are soonest done, if none is named.
@@ -145,7 +146,7 @@ def one_by_one(problem: Problem, calls: Mapping[str, Callable[..., Any]], mode: 
 
 def raw(found: Any) -> Raw:
     """What came of a usage, as a worker can hand it on."""
-    if isinstance(found, NotCovered):
+    if isinstance(found, NotCovered | NotOffered):
         return {"not covered": said(found)}
     if isinstance(found, Exception):
         return {"error": said(found)}

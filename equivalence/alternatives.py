@@ -13,7 +13,7 @@ Array = Any
 
 
 def mean_over(terms: list[Array]) -> Array:
-    """Of K arrays, one after the other."""
+    """Average K arrays, one after the other."""
     return sum(terms[1:], start=terms[0]) / len(terms)
 
 

@@ -133,7 +133,7 @@ def exact(difference: np.ndarray, scale: float, dtype: str) -> dict[str, Any]:
 
 
 def not_covered(reason: str) -> dict[str, Any]:
-    """In the place of a measurement: an implementation says itself that it does not offer what was asked for."""
+    """Stand in the place of a measurement: an implementation says itself that it does not offer what was asked for."""
     return {"kind": "not covered", "reason": reason}
 
 

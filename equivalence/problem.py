@@ -73,11 +73,11 @@ class Problem:
         return self.bridge.cast(array, self.dtype) if value.dtype.kind == "f" and self.dtype == "bfloat16" else array
 
     def in_dtype(self, dtype: str) -> "Problem":
-        """The same problem in another precision."""
+        """State the problem in another precision."""
         return Problem(self.case, self.bridge, self.methods, dtype, self.device)
 
     def tiled(self, copies: int) -> "Problem":
-        """The same problem with its batch repeated: one call evaluates a method with many arguments a sample."""
+        """Repeat the problem's batch, so that one call evaluates a method with many arguments a sample."""
         return Problem(self.case.tiled(copies), self.bridge, self.methods, self.dtype, self.device)
 
     @property
@@ -112,7 +112,7 @@ class Problem:
         return Point(f, loss, x, data["labels"], named, self.case, params, of_params, *tables, data.get("directions"))
 
     def low_dimensional(self, point: Point) -> Point:
-        """The same point as a function of coordinates (B, m) along the case's directions, where it has them."""
+        """State the point in coordinates (B, m) along the case's directions, where it has them."""
         if point.directions is None:
             return point
 

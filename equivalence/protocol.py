@@ -1,8 +1,8 @@
 """How a worker process talks to the run that started it: a job on standard input, events as JSON lines on output.
 
-A job is {"framework", "device", "cores", "units": [[number, unit], ...], ...}. Events are {"event": "ready"}, then
-for each unit {"event": "start", "number"} and {"event": "done", "number", "status", "result" | "error", "seconds",
-"memory"}, the status ok, failed or oom (out of memory). A worker that dies leaves a start without a done: that unit has
+A job is {"framework", "device", "cores", "tasks": [[number, task], ...], ...}. Events are {"event": "ready"}, then
+for each task {"event": "start", "number"} and {"event": "done", "number", "status", "result" | "error", "seconds",
+"memory"}, the status ok, failed or oom (out of memory). A worker that dies leaves a start without a done: that task has
 failed, the others are run by a new worker.
 
 The job has a "token", a secret of the run and this worker, and so has each event: the code that is measured runs in
@@ -28,7 +28,7 @@ from typing import Any
 LONGEST = 500  # characters of an error: some libraries print whole graphs
 OUT_OF_MEMORY = re.compile("out of memory|RESOURCE_EXHAUSTED|OOM when allocating|can't allocate memory", re.IGNORECASE)
 PARENT_DEATH_SIGNAL = 1  # Linux's PR_SET_PDEATHSIG
-Unit = Any
+Task = Any
 Result = dict[str, Any]
 
 
@@ -46,14 +46,14 @@ def said(error: Exception) -> str:
 
 
 def blame(error: Exception) -> str:
-    """Whether memory ran out, or the unit failed. Only NumPy raises Python's own error, others say it in words."""
+    """Whether memory ran out, or the task failed. Only NumPy raises Python's own error, others say it in words."""
     return "oom" if isinstance(error, MemoryError) or OUT_OF_MEMORY.search(str(error)) else "failed"
 
 
-def serve(start: Callable[[dict[str, Any]], Callable[[Unit], Result]]) -> None:
-    """Read the job, `start` it (import the framework, configure it), then measure unit after unit.
+def serve(start: Callable[[dict[str, Any]], Callable[[Task], Result]]) -> None:
+    """Read the job, `start` it (import the framework, configure it), then measure task after task.
 
-    An exception in a unit is its error, the last lines of it the reason; it does not end the worker.
+    An exception in a task is its error, the last lines of it the reason; it does not end the worker.
     """
     end_with_parent()
     events = os.fdopen(os.dup(1), "w", encoding="utf-8", buffering=1)
@@ -70,11 +70,11 @@ def serve(start: Callable[[dict[str, Any]], Callable[[Unit], Result]]) -> None:
         events.write(f"\n{line}\n")  # after whatever else was written there without an end of line
 
     say(event="ready")
-    for number, unit in job["units"]:
+    for number, task in job["tasks"]:
         say(event="start", number=number)
         began = time.perf_counter()
         try:
-            found: dict[str, Any] = {"status": "ok", "result": measure(unit)}
+            found: dict[str, Any] = {"status": "ok", "result": measure(task)}
         except Complaint as error:
             found = {"status": "failed", "error": said(error)[:LONGEST]}
         except Exception as error:  # anything that a measured implementation may raise

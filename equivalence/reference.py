@@ -75,5 +75,5 @@ class Reference:
 
 @functools.cache
 def known(name: str) -> Reference:
-    """Of a registered case: what is expected of it is computed once a process."""
+    """The reference of a registered case: what is expected of it is computed once a process."""
     return Reference(build([name])[name])

@@ -34,11 +34,11 @@ class Usage:
         return self.name == self.method
 
     def value(self, point: Point) -> np.ndarray:
-        """By the oracle."""
+        """The value, by the oracle."""
         return np.asarray(self.call(values, point))
 
     def gradient(self, point: Point) -> Pulled:
-        """By the oracle, of the mean of the values: (x_bar, params_bar)."""
+        """The gradient of the mean of the values, by the oracle: (x_bar, params_bar)."""
         pullback = self.pull(point) if self.pull else self.call(pullbacks, point)
         value = self.value(point)
         return pullback(np.full(value.shape, 1 / value.size))
@@ -217,7 +217,7 @@ def wgan(target: float) -> Usage:
 
 
 def hvp_pull(p: Any) -> Callable[[np.ndarray], Pulled]:
-    """Of c‖Hv‖: c·Hv/‖Hv‖ is the cotangent of Hv."""
+    """Pull c‖Hv‖ back: c·Hv/‖Hv‖ is the cotangent of Hv."""
 
     def pullback(c: np.ndarray) -> Pulled:
         direction = values.unit(values.hvp(p.loss, p.x, p.extra.vector))
@@ -246,7 +246,7 @@ def matrices(p: Point) -> tuple[list[Any], list[Any]]:
 
 
 def normalized_pull(p: Any) -> Callable[[np.ndarray], Pulled]:
-    """Of c‖row‖: c·row/‖row‖ is the cotangent of a row."""
+    """Pull c‖row‖ back: c·row/‖row‖ is the cotangent of a row."""
     rows = values.normalize_embedding(p.table, p.extra.frequencies)
 
     def pullback(c: np.ndarray) -> Pulled:
@@ -267,7 +267,7 @@ def bound_pull(p: Any) -> Callable[[np.ndarray], Pulled]:
 
 
 def only_params(pull: Callable[[Any], Callable[[np.ndarray], dict[str, Any]]]) -> Pull:
-    """Of methods whose argument is the parameters: there is no x behind them."""
+    """Pull back methods whose argument is the parameters: there is no x behind them."""
     return lambda p: lambda c: (None, pull(p)(c))
 
 

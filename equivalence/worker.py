@@ -1,8 +1,8 @@
 """Measure claims and agreement in one framework, in one process: `python -m equivalence.worker`, a job on its input.
 
-Units are ["claim", id, case, mistake or ""], ["agreement", [cases], dtype, [usages], mistake or ""] and ["own losses"];
+Tasks are ["claim", id, case, mistake or ""], ["agreement", [cases], dtype, [usages], mistake or ""] and ["own losses"];
 of someone else's implementation also ["contents", path, seconds], ["difference", function, case, dtype, [usages]],
-["alone", function, unit], where all others are the reference's, and ["resemblance", function, [[check, measurement]]].
+["alone", function, task], where all others are the reference's, and ["resemblance", function, [[check, measurement]]].
 """
 
 import gc
@@ -14,9 +14,9 @@ from equivalence.protocol import serve
 
 
 def start(job: dict[str, Any]) -> Callable[[list[Any]], dict[str, Any]]:
-    """Import the framework, configured for proofs; returns what measures a unit."""
+    """Import the framework, configured for proofs; returns what measures a task."""
     impls = importlib.import_module("impls")  # only now: the environment had to be set before NumPy comes in
-    measurers = importlib.import_module("equivalence.units").MEASURERS
+    measurers = importlib.import_module("equivalence.tasks").MEASURERS
     bridge = impls.load(job["framework"])
     bridge.configure(threads=len(job["cores"]), double=True)
     methods = impls.methods(job["framework"])
@@ -25,8 +25,8 @@ def start(job: dict[str, Any]) -> Callable[[list[Any]], dict[str, Any]]:
     if not job.get("gradients", True):
         bridge = importlib.import_module("equivalence.values_only").without_gradients(bridge)
 
-    def measure(unit: list[Any]) -> dict[str, Any]:
-        kind, *arguments = unit
+    def measure(task: list[Any]) -> dict[str, Any]:
+        kind, *arguments = task
         return measurers[kind](bridge, methods, job["device"], *arguments)
 
     if "implementation" not in job:

@@ -2,11 +2,16 @@
 
 import importlib
 import importlib.util
+from collections.abc import Callable
 from types import ModuleType, SimpleNamespace
+from typing import Any, NoReturn
 
 from impls.contract import MODULES
+from impls.frameworks import DESCRIBED, FRAMEWORKS
 
-FRAMEWORKS = ("torch", "jax", "tensorflow")
+
+class NotOffered(NotImplementedError):
+    """A framework that is not complete yet lacks the function that was called."""
 
 
 def installed() -> list[str]:
@@ -22,11 +27,28 @@ def load(framework: str) -> ModuleType:
 
 
 def methods(framework: str) -> SimpleNamespace:
-    """Every method of the contract in one flat namespace: `methods("jax").fgm`."""
+    """Every method of the contract in one flat namespace: `methods("jax").fgm`.
+
+    What a framework lacks that says it is `partial` raises NotOffered when it is called; of others it is an error here.
+    """
     namespace = {}
     for module in MODULES:
         stubs = importlib.import_module(f"impls.contract.{module}")
-        implementation = importlib.import_module(f"impls.{framework}.{module}")
+        place = f"impls.{framework}.{module}"
         names = [name for name, stub in vars(stubs).items() if getattr(stub, "__module__", None) == stubs.__name__]
-        namespace.update({name: getattr(implementation, name) for name in names})
+        if DESCRIBED[framework].partial:
+            found = vars(importlib.import_module(place)) if importlib.util.find_spec(place) else {}
+            namespace.update({name: found.get(name) or lacking(f"{place}.{name}") for name in names})
+        else:
+            implementation = importlib.import_module(place)
+            namespace.update({name: getattr(implementation, name) for name in names})
     return SimpleNamespace(**namespace)
+
+
+def lacking(place: str) -> Callable[..., Any]:
+    """Stand in for a function that is not written yet."""
+
+    def method(*arguments: Any, **options: Any) -> NoReturn:
+        raise NotOffered(f"{place} is not written yet")
+
+    return method

@@ -30,7 +30,7 @@ ENTERED: ContextVar[set[str] | None] = ContextVar("ENTERED", default=None)
 
 @contextmanager
 def within(method: bool) -> Iterator[None]:
-    """Inside a checked method, or in a closure that it calls, which is the caller's own code."""
+    """Skip the checks inside a checked method; resume them in the user's closure."""
     token = WITHIN.set(method)
     try:
         yield

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from impls.contract import MODULES
+from impls.frameworks import DESCRIBED
 
-ARRAYS = {"torch": "torch.Tensor", "jax": "jax.Array", "tensorflow": "tensorflow.Tensor"}
+ARRAYS = {name: each.array for name, each in DESCRIBED.items()}
 HEAD = '''"""Every method of the contract with {framework}'s arrays, and training in one line."""
 
 from collections.abc import Callable, Sequence

@@ -8,21 +8,25 @@ import pytest
 
 import impls
 from bench.proofs.verify import environment
+from impls.frameworks import DESCRIBED, FRAMEWORKS
 from tests.points import point
 
 INSTALLED = impls.installed()
-WANTED = os.environ.get("EQUIREG_FRAMEWORK") or next(iter(INSTALLED), "one of " + ", ".join(impls.FRAMEWORKS))
-# The one-liners are each ecosystem's own, and so are their tests.
-OWN = {f"test_training_{name}.py": name for name in impls.FRAMEWORKS}
-OWN |= {"test_modules_torch.py": "torch", "test_formulas_torch.py": "torch"}
-OWN |= {"test_laplacian_jax.py": "jax", "test_unknown_sizes_tensorflow.py": "tensorflow"}
-OWN |= {path.name: name for name in impls.FRAMEWORKS for path in Path(__file__).parent.glob(f"test_{name}_*.py")}
+WANTED = os.environ.get("EQUIREG_FRAMEWORK") or next(iter(INSTALLED), "one of " + ", ".join(FRAMEWORKS))
+# What is one framework's own has tests in files that begin or end with its name.
+PATTERNS = ("test_*_{}.py", "test_{}_*.py")
+OWN = {
+    path.name: name
+    for name in FRAMEWORKS
+    for each in PATTERNS
+    for path in Path(__file__).parent.glob(each.format(name))
+}
 collect_ignore = [file for file, name in OWN.items() if name != WANTED]
 collect_ignore += [] if importlib.util.find_spec("ray") else ["test_ray.py"]  # has a tox environment of its own
 collect_ignore += [] if os.environ.get("EQUIREG_PACKAGE") else ["test_package.py"]  # likewise
 # Other packages are installed where their arms are tested alone: tox's peers environments.
-PEER = {"torch": "foolbox", "jax": "matfree"}.get(WANTED)
-if PEER is None or importlib.util.find_spec(PEER) is None:
+PEER = DESCRIBED[WANTED].peer if WANTED in DESCRIBED else ""
+if not PEER or importlib.util.find_spec(PEER) is None:
     collect_ignore.append("test_peers.py")
 ALONE = {*OWN, "test_ray.py", "test_package.py", "test_peers.py"}
 

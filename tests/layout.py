@@ -8,18 +8,17 @@ import functools
 from collections.abc import Iterator
 from pathlib import Path
 
+from impls.frameworks import DESCRIBED
+
 CONTRACT = Path("impls", "contract")
-OWN = ("equivalence/trainees", "equivalence/state")  # folders with a file a framework
+OWN = ("equivalence/own_losses", "equivalence/trainees", "equivalence/state")  # folders with a file a framework
 BRIDGE_CONSTANTS = {"MODES", "SWEEP_MODE", "ONCE_MODE", "COMPARED_MODES", "SETTINGS", "INTEGERS", "TRACED_SEEDS"}
 # What one framework's methods share and no other's need: where its derivatives come from, and what it gets wrong.
 ALONE = {"torch": {"derivatives", "formulas", "refusals"}, "tensorflow": {"moments"}}
 # What training is built of, in each ecosystem's own terms.
 TRAINING = {"batches", "kept", "objectives", "outcomes", "passes", "replicas", "sites", "vectors"}
-PACKAGES = {  # what belongs to a framework and may be imported in its folder alone
-    "torch": {"torch", "torchvision", "functorch"},
-    "jax": {"jax", "jaxlib", "flax", "optax", "equinox", "haiku"},
-    "tensorflow": {"tensorflow", "keras"},
-}
+# What belongs to a framework and may be imported in its folder alone.
+PACKAGES = {name: set(each.imports) for name, each in DESCRIBED.items()}
 
 
 def complaints(root: Path) -> list[str]:
@@ -76,7 +75,7 @@ def foreign_imports(root: Path, framework: str) -> list[str]:
 def framework_free(root: Path) -> list[str]:
     """Importing these imports no framework; functions may, when they are called."""
     every = {name for owner in PACKAGES for name in PACKAGES[owner] | {f"impls.{owner}"}}
-    places = ("impls/__init__.py", "impls/checks.py", "impls/contract", "equivalence")
+    places = ("impls/__init__.py", "impls/checks.py", "impls/contract", "impls/frameworks", "equivalence")
     own = tuple(f"{folder}/{name}.py: " for folder in OWN for name in PACKAGES)  # loaded by name, one a process
     found = [said for place in places for said in importing(root, place, every, everywhere=False)]
     return [said for said in found if not said.startswith(own)]

@@ -225,6 +225,7 @@ class Normalised(Image):
 
 def statistics(rank, method, options):
     """What is left in the buffers, after two steps with an objective and after two plain ones."""
+
     def plain(model):
         return lambda x, labels: LOSS(model(x), labels).mean()
 

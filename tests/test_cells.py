@@ -126,7 +126,7 @@ def test_compilers_keep_files_where_a_command_line_finds_them():
 
 def test_a_job_numbers_its_methods():
     said = job("torch", "eager", "digits-mlp", ["plain", "fgm"], cores=[0], quick=True, expected="e.npz", folder="c")
-    assert said["units"] == [[0, "plain"], [1, "fgm"]]
+    assert said["tasks"] == [[0, "plain"], [1, "fgm"]]
 
 
 def test_methods_exist_in_the_contract(methods):
@@ -267,11 +267,11 @@ def falsified(tmp_path_factory):
 
 @pytest.fixture
 def work(framework, falsified, tmp_path):
-    """The results of a worker's units."""
+    """The results of a worker's tasks."""
 
-    def measure(module, *units):
+    def measure(module, *tasks):
         said = job(
-            framework, QUICK_MODE[framework], "digits-cnn", units,
+            framework, QUICK_MODE[framework], "digits-cnn", tasks,
             cores=CORES, quick=True, expected=str(falsified), folder=str(tmp_path),
         )  # fmt: skip
         worker = subprocess.run(
@@ -284,6 +284,7 @@ def work(framework, falsified, tmp_path):
     return measure
 
 
+@pytest.mark.slow
 def test_a_block_times_what_is_right_and_refuses_what_is_wrong(work):
     plain, slowed, fgm = work("bench.costs.time_block", "plain", SLOWED, "fgm")
     for timed in (plain, slowed):
@@ -294,6 +295,7 @@ def test_a_block_times_what_is_right_and_refuses_what_is_wrong(work):
     assert not {"steps", "base"} & set(fgm)
 
 
+@pytest.mark.slow
 def test_a_cold_process_says_what_is_paid_and_refuses_what_is_wrong(work, framework):
     (plain,) = work("bench.costs.time_cold", "plain")
     assert plain["status"] == "ok" and min(plain["imported"], plain["step"]) > 0

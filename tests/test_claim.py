@@ -43,6 +43,7 @@ def misnamed(claim, bridge, methods):
     return called - named, named - called
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("claim", claims().values(), ids=claims())
 def test_a_claim_names_the_functions_that_it_calls(claim, bridge, methods):
     assert misnamed(claim, bridge, methods) == (set(), set())

@@ -62,6 +62,7 @@ def test_an_unknown_workload_of_time_is_refused(tmp_path):
     assert said.exit_code == 2 and "digits-mlp" in said.output
 
 
+@pytest.mark.slow
 def test_cuda_without_one_says_what_was_found(tmp_path, framework, monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     said = invoke("verify", "--framework", framework, "--device", "cuda", "--out", tmp_path)
@@ -102,6 +103,7 @@ def test_a_name_is_known_whatever_its_case():
     assert arguments.known("claim", ["c1", "f"], [*claims(), "F"]) == ["C1", "F"]
 
 
+@pytest.mark.slow
 def test_verify_measures_stores_and_judges(tmp_path, framework):
     said = invoke(
         "verify", "--framework", framework, "--claim", "C1", "--workload", "tanh-mlp",
@@ -127,18 +129,18 @@ def test_every_claim_has_a_unit_in_every_framework():
     chosen = verify.Chosen(claims=frozenset({*claims(), "F"}))
     jobs = verify.jobs(["torch", "jax"], chosen, "cpu", slots=2)
     for framework in ("torch", "jax"):
-        units = [unit for job in jobs if job.framework == framework for unit in job.units]
-        assert {unit[1] for unit in units if unit[0] == "claim"} == set(claims())
-        assert {unit[2] for unit in units if unit[0] == "agreement"} == {"float64", "float32"}
-        assert not any(unit[-1] for unit in units), "no mistake is planted in a verification"
+        tasks = [task for job in jobs if job.framework == framework for task in job.tasks]
+        assert {task[1] for task in tasks if task[0] == "claim"} == set(claims())
+        assert {task[2] for task in tasks if task[0] == "agreement"} == {"float64", "float32"}
+        assert not any(task[-1] for task in tasks), "no mistake is planted in a verification"
 
 
 def test_a_quick_run_has_every_claim_on_the_cases_that_stand_for_others():
-    quick = verify.units(verify.Chosen(claims=frozenset({*claims(), "F"}), quick=True))
-    asked = [(unit[1], unit[2]) for unit in quick if unit[0] == "claim"]
+    quick = verify.tasks(verify.Chosen(claims=frozenset({*claims(), "F"}), quick=True))
+    asked = [(task[1], task[2]) for task in quick if task[0] == "claim"]
     assert asked == [(claim.id, case) for claim in claims().values() for case in (claim.control, *claim.quick)]
     assert set(claims()) == {claim for claim, _ in asked}
-    assert sum(unit[0] == "agreement" for unit in quick) == 1
+    assert sum(task[0] == "agreement" for task in quick) == 1
 
 
 def test_every_method_that_computes_is_verified():
@@ -181,10 +183,10 @@ def test_what_is_written_has_its_verdict():
 
 def test_a_usage_that_raises_is_a_failure_of_its_own():
     job = Job("equivalence.worker", "torch", {"device": "cpu"}, [])
-    unit = ["agreement", ["tanh-mlp"], "float64", ["fgm", "hvp"], ""]
+    task = ["agreement", ["tanh-mlp"], "float64", ["fgm", "hvp"], ""]
     (value, gradient), _ = references(usages()["hvp"], known("tanh-mlp"), ROUNDING_UNIT["float64"])
     found = {"fgm": {"error": "ValueError: no"}, "hvp": {"value": value.tolist(), "gradient": gradient.tolist()}}
-    fgm, hvp = verify.records(Outcome(job, unit, "ok", result={"tanh-mlp": found}))
+    fgm, hvp = verify.records(Outcome(job, task, "ok", result={"tanh-mlp": found}))
     assert isinstance(fgm, AgreementRecord) and fgm.status == "failed" and "no" in fgm.reason
     assert hvp.status == "ok" and hvp.verdict.holds
 
@@ -194,8 +196,8 @@ def test_a_usage_that_raises_is_a_failure_of_its_own():
 )
 def test_what_is_no_result_of_a_usage_is_a_failure(found):
     job = Job("equivalence.worker", "torch", {"device": "cpu"}, [])
-    unit = ["agreement", ["tanh-mlp"], "float64", ["hvp"], ""]
-    (record,) = verify.records(Outcome(job, unit, "ok", result={"tanh-mlp": {"hvp": found}}))
+    task = ["agreement", ["tanh-mlp"], "float64", ["hvp"], ""]
+    (record,) = verify.records(Outcome(job, task, "ok", result={"tanh-mlp": {"hvp": found}}))
     assert record.status == "failed" and record.reason and not record.verdict.holds
 
 
@@ -231,6 +233,7 @@ def test_sizes_and_checkpoints_are_refused_before_any_work(tmp_path):
     assert said.exit_code == 2 and "config.json: not found" in said.output
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("missing", [("pandas",), ("jinja2", "matplotlib", "markdown_it", "itables", "pyarrow")])
 def test_without_a_package_it_works_or_says_which_one_is_missing(missing, tmp_path, framework):
     """Whatever a report needs is no reason for a traceback where nothing is reported."""

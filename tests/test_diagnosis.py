@@ -12,17 +12,17 @@ RIGHT, WRONG = ({"kind": "exact", "difference": d, "scale": 1.0, "rounding unit"
 
 
 class Trial:
-    """Stands for the runs of a file; `alone` says what a unit gives with one function of it."""
+    """Stands for the runs of a file; `alone` says what a task gives with one function of it."""
 
     def __init__(self, alone):
         self.alone, self.seen = alone, []
 
-    def job(self, units, clean=False):
-        self.seen += units
-        return Job("equivalence.worker", "torch", {"device": "cpu"}, units)
+    def job(self, tasks, clean=False):
+        self.seen += tasks
+        return Job("equivalence.worker", "torch", {"device": "cpu"}, tasks)
 
     def outcomes(self, *jobs):
-        return [Outcome(job, unit, "ok", result=self.result(*unit)) for job in jobs for unit in job.units]
+        return [Outcome(job, task, "ok", result=self.result(*task)) for job in jobs for task in job.tasks]
 
     def result(self, kind, name, rest):
         if kind == "resemblance":
@@ -54,14 +54,14 @@ def claim(name, part=WRONG, **options):
 
 @pytest.fixture
 def explain(monkeypatch):
-    """What is said of functions, and the units that were measured to know it."""
+    """What is said of functions, and the tasks that were measured to know it."""
 
     def explained(records, replaced, **alone):
         trial = Trial(alone)
         monkeypatch.setattr(diagnosis, "outcomes", trial.outcomes)
         monkeypatch.setattr(comparison, "compare", lambda found, *place: found)  # the outcomes are measurements already
         words = diagnosis.explain(trial, records, replaced)
-        return words, [unit for unit in trial.seen if unit[0] == "alone" and unit[2][0] != "difference"]
+        return words, [task for task in trial.seen if task[0] == "alone" and task[2][0] != "difference"]
 
     return explained
 
@@ -77,7 +77,7 @@ def test_a_usage_that_fails_for_another_function_does_not_name_its_own(explain):
     records = [usage("fgm", OFF), usage("cross_entropy", OFF), usage("hvp")]
     words, measured = explain(records, ["fgm", "cross_entropy", "hvp"], fgm=0.0, cross_entropy=OFF)
     assert list(words) == ["cross_entropy"]
-    assert [unit[1] for unit in measured] == ["cross_entropy", "fgm"]
+    assert [task[1] for task in measured] == ["cross_entropy", "fgm"]
     assert "known mistake" in records[1].reason and "known mistake" not in records[0].reason
 
 
@@ -85,11 +85,11 @@ def test_a_claim_is_measured_with_each_function_unless_a_usage_explains_it(expla
     replaced = ["fgm", "input_gradient_penalty", "hvp"]
     records = [usage(name) for name in replaced] + [claim("C5")]
     words, measured = explain(records, replaced, fgm=0.0, input_gradient_penalty=0.0, hvp=OFF)
-    assert {unit[1] for unit in measured} == set(replaced)
+    assert {task[1] for task in measured} == set(replaced)
     assert list(words) == ["hvp"] and "cause unknown" in words["hvp"]
     records[0] = usage("fgm", OFF)
     words, measured = explain(records, replaced, fgm=OFF)
-    assert [unit[2][0] for unit in measured] == ["agreement"] and list(words) == ["fgm"]
+    assert [task[2][0] for task in measured] == ["agreement"] and list(words) == ["fgm"]
 
 
 def test_what_has_no_numbers_is_not_named(explain):

@@ -15,7 +15,7 @@ import pytest
 from typer.testing import CliRunner
 
 from bench.commands.app import app
-from equivalence import agreement, state, units
+from equivalence import agreement, state, tasks
 from equivalence.foreign import loading
 from equivalence.foreign.guard import Guard
 from equivalence.foreign.journal import Journal, counted
@@ -238,14 +238,14 @@ def test_blocks_within_blocks_see_what_is_theirs(bridge):
 
 
 def test_planted_mistakes_about_the_process_leave_it_as_it_was(bridge, methods):
-    """Or the next unit would be measured in another state than it should."""
+    """Or the next task would be measured in another state than it should."""
     planted = [mutant for mutant in mutants().values() if mutant.claims]
     assert len(planted) > 10
     before = state.read(bridge)
     for mutant in planted:
         if state.framework(bridge) not in mutant.impossible and mutant.methods & {"fgm", "hvp", "entropy"}:
             (method,) = mutant.methods
-            units.agree(bridge, methods, "cpu", ["tanh-mlp"], "float64", [method], mutant.name)
+            tasks.agree(bridge, methods, "cpu", ["tanh-mlp"], "float64", [method], mutant.name)
             assert state.read(bridge) == before, mutant.name
 
 
@@ -313,7 +313,7 @@ def places(framework, bridge, methods):
         ("impls.contract.types.Shape.__init__", Shape.__init__, "__defaults__"),
         ("equivalence.foreign.guard.Guard.__call__", Guard, "__call__"),
         ("equivalence.foreign.guard.Guard.__getattribute__", Guard, "__getattribute__"),
-        ("equivalence.units.MEASURERS.claim", units.MEASURERS, "claim"),
+        ("equivalence.tasks.MEASURERS.claim", tasks.MEASURERS, "claim"),
         (f"impls.{framework}.adversarial.fgm", methods.fgm.__wrapped__, "__code__"),
         (f"impls.{framework}.value_and_grad", bridge, "value_and_grad"),
         ("sys.modules.equivalence.agreement", sys.modules, "equivalence.agreement"),
@@ -346,8 +346,8 @@ def test_whatever_of_this_program_is_replaced_is_named(framework, bridge, method
 def test_a_measurement_replaces_nothing(bridge, methods):
     """Nor does what is imported and traced meanwhile."""
     seal = Seal(bridge)
-    units.claim(bridge, methods, "cpu", "C13", "softmax", "")
-    units.agree(bridge, methods, "cpu", ["tanh-mlp"], "float64", ["input_gradient_penalty", "vat_loss"], "")
+    tasks.claim(bridge, methods, "cpu", "C13", "softmax", "")
+    tasks.agree(bridge, methods, "cpu", ["tanh-mlp"], "float64", ["input_gradient_penalty", "vat_loss"], "")
     seal.check("nothing")
 
 
@@ -387,6 +387,7 @@ def verified(path, framework, *words):
     return RUNNER.invoke(app, ["verify", "--impl", str(path), "--framework", framework, *map(str, words)])
 
 
+@pytest.mark.slow
 def test_a_file_that_replaces_a_comparison_is_refused(write, framework, tmp_path):
     path = write("""
         import equivalence.agreement
@@ -425,6 +426,7 @@ THREE = """
 """
 
 
+@pytest.mark.slow
 def test_a_file_is_judged_by_what_it_computes_alone(write, framework, tmp_path):
     """One function is right, and it is said whose work it is; one seeds, one is wrong."""
     path, records = write(THREE.format(framework=framework)), tmp_path / "records.json"
@@ -442,6 +444,7 @@ def test_a_file_is_judged_by_what_it_computes_alone(write, framework, tmp_path):
     assert f"squared_error: {calls} of {calls} calls end in the reference" in " ".join(found.output.split())
 
 
+@pytest.mark.slow
 def test_a_function_that_falsifies_what_is_said_of_it_fails(write, framework, tmp_path):
     """It replaces the comparison when it is called, and writes what looks like results wherever it can."""
     path = write(f"""

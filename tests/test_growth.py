@@ -9,8 +9,8 @@ from bench.costs.growth import SWEEPS, exponent
 from bench.costs.timing import sizes
 from bench.costs.workloads import build
 from bench.records.schema import CostRecord
-from bench.report import costs
 from bench.report.growth_figures import growth_figures
+from bench.report.tables import costs
 
 
 def block(cell, seconds, **options):

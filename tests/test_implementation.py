@@ -149,6 +149,7 @@ def test_importing_may_print_and_import_its_neighbours(write, capsys):
     assert not (path.parent / "__pycache__").exists()
 
 
+@pytest.mark.slow
 def test_a_file_that_ends_its_process_when_imported_is_refused(write, tmp_path, framework):
     path = write("import os\nos._exit(5)")
     found = invoke("verify", "--impl", path, "--framework", framework, "--out", tmp_path)
@@ -377,6 +378,7 @@ def test_the_template_has_the_whole_contract(framework_named, tmp_path):
     assert [name for name in stubs() if f"\ndef {name}(" in text] == list(template.FILLED)
 
 
+@pytest.mark.slow
 def test_the_template_holds_as_it_is_printed(tmp_path, framework):
     printed = invoke("template", "--framework", framework)
     path = tmp_path / "own.py"
@@ -408,6 +410,7 @@ MIXED = """
 """
 
 
+@pytest.mark.slow
 def test_a_wrong_function_is_named_with_its_mistake_and_no_other(write, tmp_path, framework):
     """One is wrong by another constant than the planted one, one holds, one ends its process: two have no numbers."""
     path, records = write(MIXED.format(framework=framework)), tmp_path / "records.json"
@@ -438,6 +441,7 @@ RAISING = """
 """
 
 
+@pytest.mark.slow
 def test_of_what_raises_or_is_refused_no_mistake_is_named(write, tmp_path, framework):
     path = write(RAISING)
     found = invoke("verify", "--impl", path, "--framework", framework, "--out", tmp_path, "--claim", "F", "--quick")
@@ -446,11 +450,11 @@ def test_of_what_raises_or_is_refused_no_mistake_is_named(write, tmp_path, frame
     assert not re.search("known mistake|differs|cause", found.output)
 
 
-def test_the_example_in_the_readme_says_what_it_says_there(write, tmp_path, framework):
+@pytest.mark.slow
+def test_the_example_in_the_documentation_says_what_it_says_there(write, tmp_path, framework):
     if framework != "torch":
         pytest.skip("the example is PyTorch's")
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    section = readme.partition("### Verify your own implementation")[2]
+    section = (ROOT / "docs/verify-your-own.md").read_text(encoding="utf-8")
     example, said, fix = (
         re.search(rf"```{kind}\n(.*?)```", section, re.DOTALL)[1] for kind in ("python", "text", "diff")
     )
@@ -474,12 +478,14 @@ def without_numbers(text):
     return " ".join(re.sub(r"-?\d[\d.]*(e[+-]\d+)?", "#", text).split())
 
 
+@pytest.mark.slow
 def test_functions_that_nothing_measures_are_refused(write, tmp_path, framework):
     path = write("def fgm(loss, x, *, radius, norm='l2', scope='sample'): ...")
     found = invoke("verify", "--impl", path, "--framework", framework, "--claim", "A1", "--out", tmp_path)
     assert found.exit_code == 2 and "nothing to measure" in found.output
 
 
+@pytest.mark.slow
 def test_an_import_that_hangs_out_of_python_is_ended(write, tmp_path, framework, monkeypatch):
     monkeypatch.setattr(implementation, "IMPORTING", 1.0)
     path = write("import signal, time\nsignal.setitimer(signal.ITIMER_REAL, 0)\ntime.sleep(60)")  # as C code would

@@ -126,6 +126,7 @@ LEDGER = {
 }
 
 
+@pytest.mark.slow
 def test_the_ledger_is_still_true(framework, bridge):
     for line in LEDGER[framework]:
         line()

@@ -33,21 +33,21 @@ def invoke(*words):
 
 @pytest.fixture
 def measured(monkeypatch):
-    """The units that are measured, by a machine that finds everything right; `after` so many it is interrupted."""
-    units = []
+    """The tasks that are measured, by a machine that finds everything right; `after` so many it is interrupted."""
+    tasks = []
 
     def run(self, jobs, slots, say, device=""):
         for job in jobs:
-            for unit in job.units:
-                stop = len(units) >= run.after
-                say(Outcome(job, unit, "interrupted", "stopped") if stop else Outcome(job, unit, "ok", result=RIGHT))
-                units.extend([] if stop else [(job.framework, repr(unit))])
-        if len(units) >= run.after:
+            for task in job.tasks:
+                stop = len(tasks) >= run.after
+                say(Outcome(job, task, "interrupted", "stopped") if stop else Outcome(job, task, "ok", result=RIGHT))
+                tasks.extend([] if stop else [(job.framework, repr(task))])
+        if len(tasks) >= run.after:
             raise KeyboardInterrupt
 
     run.after = 10**9
     monkeypatch.setattr(Local, "run", run)
-    return SimpleNamespace(units=units, run=run)
+    return SimpleNamespace(tasks=tasks, run=run)
 
 
 def claim_records(out):
@@ -65,9 +65,9 @@ def test_what_is_no_part_is_refused(text, tmp_path):
 
 
 def parts_of(plan, count=3):
-    """The units of each part of a plan, by framework."""
+    """The tasks of each part of a plan, by framework."""
     return [
-        {(job.framework, repr(unit)) for job in plan(Shard(number, count)) for unit in job.units}
+        {(job.framework, repr(task)) for job in plan(Shard(number, count)) for task in job.tasks}
         for number in range(1, count + 1)
     ]
 
@@ -127,12 +127,12 @@ def test_an_interrupted_run_goes_on_without_repeating_anything(tmp_path, measure
     measured.run.after = 10**9
     assert invoke(*ask, "--resume").exit_code == 0
     assert {record["status"] for record in claim_records(tmp_path).values()} == {"ok"}
-    assert len(measured.units) == len(set(measured.units)) == len(claim_records(tmp_path))
-    done = len(measured.units)
+    assert len(measured.tasks) == len(set(measured.tasks)) == len(claim_records(tmp_path))
+    done = len(measured.tasks)
     assert invoke(*ask, "--resume").exit_code == 0, "what is there counts"
-    assert len(measured.units) == done
+    assert len(measured.tasks) == done
     invoke(*ask)
-    assert len(measured.units) == 2 * done, "without --resume everything is measured"
+    assert len(measured.tasks) == 2 * done, "without --resume everything is measured"
 
 
 @pytest.mark.parametrize(
@@ -147,7 +147,7 @@ def test_only_the_same_is_reused(tmp_path, measured, framework, change):
     ]
     path.write_text("".join(record.model_dump_json() + "\n" for record in records))
     invoke(*ask, "--resume")
-    assert len(measured.units) == 2
+    assert len(measured.tasks) == 2
 
 
 def test_a_disturbed_block_is_measured_again(tmp_path):
@@ -273,7 +273,7 @@ def test_a_full_disk_ends_the_run_in_words_and_keeps_what_was_written(tmp_path, 
     write = Store.append
 
     def full(self, record, environment=None):
-        if len(measured.units) >= 1:
+        if len(measured.tasks) >= 1:
             raise OSError(errno.ENOSPC, "No space left on device")
         write(self, record, environment)
 

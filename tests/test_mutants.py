@@ -12,7 +12,8 @@ from bench.commands import verifying
 from bench.commands.app import app
 from bench.proofs import mutants as planting
 from bench.records.schema import AgreementRecord, ClaimRecord
-from bench.report import tables, terminal
+from bench.report import terminal
+from bench.report.tables import mistakes
 from equivalence.claim import claims
 from equivalence.mutant import Mutant, control, mutants
 from impls.contract import MODULES
@@ -139,7 +140,7 @@ def test_the_tables_idle_claims_are_those_of_the_command():
         record("C3", FEW[1], UNUSABLE), record("C4", FEW[2], WRONG), record("C3", FEW[0], RIGHT),
         agreement(FEW[1], 1.0),
     ]  # fmt: skip
-    [shown] = tables.kill_summary(records)["idle claims"]
+    [shown] = mistakes.kill_summary(records)["idle claims"]
     assert shown.split(", ") == planting.idle(records, ["C1", "C2", "C3", "C4", "F"]) == ["C2", "C3", "F"]
 
 
@@ -181,6 +182,7 @@ def test_a_claim_that_rejects_nothing_on_numbers_is_no_check(judged):
     assert judged(of_its_own(WRONG), "C2", "F", whole=False)[0], "of a part of the mistakes that is not known"
 
 
+@pytest.mark.slow
 def test_a_claim_is_judged_for_real(framework, tmp_path):
     found = CliRunner().invoke(app, ["mutants", "--framework", framework, "--out", str(tmp_path), "--claim", "A6"])
     assert found.exit_code == 0, found.output
@@ -194,14 +196,14 @@ def test_tables_say_who_kills_what():
         record("C1", FEW[0], WRONG, "jax"), record("C2", FEW[0], WRONG, "jax"), agreement(FEW[0], 1e9, "jax"),
         record("C1", FEW[1], RIGHT), record("C1", "no longer planted", WRONG),
     ]  # fmt: skip
-    shown = tables.kill_list(records).set_index("planted mistake")
+    shown = mistakes.kill_list(records).set_index("planted mistake")
     assert shown.loc[FEW[0]].tolist() == ["1/3", "3/3", "C1; not everywhere: C2 F; caught: C3"]
     assert shown.loc[FEW[1]].tolist() == ["SURVIVED", "not measured", ""]
     assert len(shown) == 2
-    letters = tables.kill_matrix(records).set_index("planted mistake")
+    letters = mistakes.kill_matrix(records).set_index("planted mistake")
     assert letters.loc[FEW[0], ["C1", "C2", "C3", "F"]].tolist() == ["KK", "·K", "c–", "–K"]
     assert letters.loc[FEW[0], "copies"] == mutants()[FEW[0]].copies
-    torch, jax = tables.kill_summary(records).itertuples(index=False)
+    torch, jax = mistakes.kill_summary(records).itertuples(index=False)
     assert (torch.killed, torch.caught, torch.survived) == ("1", "0", "1")
     assert int(torch.planted) == sum(map(int, (torch.killed, torch.survived, torch[5])))
     assert (jax.killed, jax[-1]) == ("1", "–")
@@ -217,6 +219,7 @@ def test_the_terminal_names_what_survives():
     assert f"torch: nothing rejects “{FEW[1]}”" in said and "C2 rejects no mistake" in said
 
 
+@pytest.mark.slow
 def test_planted_for_real(framework, tmp_path):
     words = [word for name in FEW for word in ("--mutant", name)]
     found = CliRunner().invoke(app, ["mutants", "--framework", framework, "--out", str(tmp_path), *words])
@@ -225,6 +228,7 @@ def test_planted_for_real(framework, tmp_path):
     assert all(name.split(":")[0] in shown for name in FEW) and "SURVIVED" not in shown
 
 
+@pytest.mark.slow
 def test_a_mistake_that_no_claim_can_see_survives(framework, tmp_path):
     """FGM's l1 ball is not what C2 measures."""
     asked = ["--claim", "C2", "--mutant", "fgm: the gradient is divided by its l1 norm in the l1 ball"]

@@ -178,6 +178,7 @@ def test_compilers_drop_what_nobody_reads_and_what_is_there_twice():
     assert optimised(program, []) == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", [name for name in METHODS if METHODS[name].quick])
 @pytest.mark.parametrize("name", ["tanh-mlp"])
 def test_a_compiled_step_is_traced_once_and_is_one_graph(framework, cell, case, method, name):

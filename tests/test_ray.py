@@ -44,8 +44,8 @@ def cluster(nodes):
     return Cluster(nodes.address, 300, 0)
 
 
-def job(units, **options):
-    return Job("worker_for_tests", "torch", {"device": "cpu", **options}, units, 20.0)
+def job(tasks, **options):
+    return Job("worker_for_tests", "torch", {"device": "cpu", **options}, tasks, 20.0)
 
 
 def heard(cluster, jobs, hear=lambda event: None, device=""):
@@ -58,14 +58,14 @@ def heard(cluster, jobs, hear=lambda event: None, device=""):
 
     cluster.run(jobs, cluster.slots()[:1], say, device)
     outcomes = [event for event in said if isinstance(event, Outcome)]
-    assert len(outcomes) == sum(len(job.units) for job in jobs), "every unit has exactly one outcome"
+    assert len(outcomes) == sum(len(job.tasks) for job in jobs), "every task has exactly one outcome"
     return outcomes, said
 
 
 def test_outcomes_come_back_with_where_they_were_measured(cluster):
     asked = [job(["a", "raise", "hoard", "b"]), job(["c"])]
     outcomes, _ = heard(cluster, asked, device="cpu")
-    assert {outcome.unit: outcome.status for outcome in outcomes} == {
+    assert {outcome.task: outcome.status for outcome in outcomes} == {
         "a": "ok", "raise": "failed", "hoard": "oom", "b": "ok", "c": "ok",
     }  # fmt: skip
     assert {outcome.environment.id for outcome in outcomes} == {describe().id}
@@ -82,25 +82,25 @@ def test_a_file_travels_along(cluster, folder):
 
 def test_jobs_that_belong_together_are_one_task():
     a, b, c, d = (
-        Job("m", "torch", {}, [unit], together=name) for unit, name in zip("abcd", ["x", "", "x", ""], strict=True)
+        Job("m", "torch", {}, [task], together=name) for task, name in zip("abcd", ["x", "", "x", ""], strict=True)
     )
     assert together([a, b, c, d]) == [[a, c], [b], [d]]
 
 
 def test_a_lost_node_costs_nothing(nodes, cluster, folder):
-    """It is killed in the middle of a unit: what was done stays done, the rest is measured on another."""
+    """It is killed in the middle of a task: what was done stays done, the rest is measured on another."""
     (doomed,) = nodes.worker_nodes
     until = folder / "until"
 
     def kill(event):
-        if isinstance(event, Started) and event.unit == "pause" and not until.exists():
+        if isinstance(event, Started) and event.task == "pause" and not until.exists():
             nodes.remove_node(doomed, allow_graceful=False)
             nodes.add_node(num_cpus=1)
             until.touch()
 
     outcomes, said = heard(cluster, [job(["a", "pause", "b"], until=str(until)), job(["c"])], kill)
     assert {outcome.status for outcome in outcomes} == {"ok"}
-    started = [event.unit for event in said if isinstance(event, Started)]
+    started = [event.task for event in said if isinstance(event, Started)]
     assert sorted(started) == ["a", "b", "c", "pause", "pause"]
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from bench.proofs.comparison import compare
 from bench.proofs.mutants import DTYPE
-from equivalence import units
+from equivalence import tasks
 from equivalence.foreign.resemblance import Likeness, errors, likeness, measure, nearest
 from equivalence.mutant import CASE, mutants, planted
 from equivalence.reference import known
@@ -110,7 +110,7 @@ def looked_up(name, replacement, bridge, methods):
     [function] = mutants()[name].methods
     usages = [usage.name for usage in USAGES if usage.method == function and usage.applies(known(CASE).case)]
     wrong = planted(methods, replacement(methods, bridge))
-    measured = units.agree(bridge, wrong, "cpu", [CASE], DTYPE, usages, "")[CASE]
+    measured = tasks.agree(bridge, wrong, "cpu", [CASE], DTYPE, usages, "")[CASE]
     checks = [(["usage", CASE, DTYPE, usage], compare(raw, usage, CASE, DTYPE)) for usage, raw in measured.items()]
     return measure(bridge, methods, "cpu", function, checks)
 

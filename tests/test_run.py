@@ -25,42 +25,42 @@ WORKER = """
         if "once" in job and not pathlib.Path(job["once"]).exists():
             pathlib.Path(job["once"]).touch()
             ctypes.string_at(0)
-        def measure(unit):
-            if unit == "raise":
+        def measure(task):
+            if task == "raise":
                 raise ValueError("a wrong number")
-            if unit == "exit":
+            if task == "exit":
                 os._exit(3)
-            if unit == "hang":
+            if task == "hang":
                 time.sleep(60)
-            if unit == "segfault":
+            if task == "segfault":
                 ctypes.string_at(0)
-            if unit == "too much":
+            if task == "too much":
                 bytearray(1 << 60)
-            if unit == "in words":
+            if task == "in words":
                 raise RuntimeError("RESOURCE_EXHAUSTED: Out of memory allocating 8 bytes")
-            if unit == "hoard":
+            if task == "hoard":
                 hoard = b"x" * (400 << 20)
                 time.sleep(60)
-            if unit == "pause":
+            if task == "pause":
                 while not pathlib.Path(job["until"]).exists():
                     time.sleep(0.05)
-            if unit == "read":
+            if task == "read":
                 return {"path": job["expected"], "text": pathlib.Path(job["expected"]).read_text()}
-            if unit == "again":
+            if task == "again":
                 fill = lambda: len(b"x" * (100 << 20))
                 faults = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_minflt
                 before = [faults(), fill(), faults(), fill(), faults()]
                 return {"faults": [before[2] - before[0], before[4] - before[2]]}
-            if unit == "print":
+            if task == "print":
                 print("not an event")
-            if unit == "fork":
+            if task == "fork":
                 os.fork()
-            if unit == "leave a child":
+            if task == "leave a child":
                 child = os.fork()
                 if not child:
                     time.sleep(600)
                 return {"child": child}
-            if unit == "forge":
+            if task == "forge":
                 done = '{"event": "done", "number": %d, "status": "ok", "seconds": 0, "result": {"forged": true}}'
                 for number in range(2, 20):
                     for line in [done % 0 + "\\n", done % 1 + "\\n", "[]\\n", "no end of line"]:
@@ -68,9 +68,9 @@ WORKER = """
                             os.write(number, line.encode())
                         except OSError:
                             pass
-            if unit == "nan":
+            if task == "nan":
                 return {"value": float("nan")}
-            return {"unit": unit}
+            return {"task": task}
         return measure
 
     serve(start)
@@ -79,25 +79,25 @@ WORKER = """
 
 @pytest.fixture
 def work(tmp_path, monkeypatch):
-    """Run units in a worker as above; outcomes by unit, and everything that was said."""
+    """Run tasks in a worker as above; outcomes by task, and everything that was said."""
     (tmp_path / "worker_for_tests.py").write_text(textwrap.dedent(WORKER))
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
 
-    def measure(units, limit=20.0, hear=lambda event: None, memory=math.inf, sizes=(), **arguments):
+    def measure(tasks, limit=20.0, hear=lambda event: None, memory=math.inf, sizes=(), **arguments):
         said = []
 
         def say(event):
             said.append(event)
             hear(event)
 
-        job = Job("worker_for_tests", "torch", {"device": "cpu", **arguments}, units, limit, list(sizes))
+        job = Job("worker_for_tests", "torch", {"device": "cpu", **arguments}, tasks, limit, list(sizes))
         try:
             run([job], [[0]], say, memory)
         except KeyboardInterrupt:
             assert "interrupted" in {event.status for event in said if isinstance(event, Outcome)}
         outcomes = [event for event in said if isinstance(event, Outcome)]
-        assert len(outcomes) == len(units), "every unit has exactly one outcome"
-        return {outcome.unit: outcome for outcome in outcomes}, said
+        assert len(outcomes) == len(tasks), "every task has exactly one outcome"
+        return {outcome.task: outcome for outcome in outcomes}, said
 
     return measure
 
@@ -105,12 +105,12 @@ def work(tmp_path, monkeypatch):
 def test_results_come_back(work):
     outcomes, _ = work(["a", "print", "b"])
     assert [outcome.status for outcome in outcomes.values()] == ["ok"] * 3
-    assert outcomes["b"].result == {"unit": "b"}
+    assert outcomes["b"].result == {"task": "b"}
 
 
 def test_what_measured_code_writes_to_the_worker_s_output_is_no_event(work):
     outcomes, _ = work(["a", "forge", "b", "c"])
-    assert {unit: outcome.result for unit, outcome in outcomes.items()} == {unit: {"unit": unit} for unit in outcomes}
+    assert {task: outcome.result for task, outcome in outcomes.items()} == {task: {"task": task} for task in outcomes}
 
 
 def test_a_process_that_a_worker_forks_ends_no_unit_twice(work):
@@ -128,13 +128,13 @@ def test_an_exception_is_its_unit_s_own(work):
 def test_a_death_costs_one_unit_and_the_rest_goes_on(work):
     outcomes, said = work(["a", "exit", "b", "c"])
     assert outcomes["exit"].status == "failed" and "exit status 3" in outcomes["exit"].reason
-    assert [outcomes[unit].status for unit in "abc"] == ["ok"] * 3
+    assert [outcomes[task].status for task in "abc"] == ["ok"] * 3
     assert len({event.process for event in said if isinstance(event, Started)}) == 2
 
 
 def test_a_killed_worker_costs_one_unit(work):
     def kill(event):
-        if isinstance(event, Started) and event.unit == "hang":
+        if isinstance(event, Started) and event.task == "hang":
             os.kill(event.process, signal.SIGKILL)
 
     outcomes, _ = work(["a", "hang", "b"], hear=kill)
@@ -154,12 +154,12 @@ def test_a_segfault_has_its_name(work):
     assert outcomes["a"].status == outcomes["b"].status == "ok"
 
 
-@pytest.mark.parametrize("unit", ["too much", "in words"])
-def test_an_allocation_that_is_refused_is_out_of_memory(work, unit):
-    outcomes, said = work(["a", unit, "b"])
-    assert outcomes[unit].status == "oom" and "Error" in outcomes[unit].reason
+@pytest.mark.parametrize("task", ["too much", "in words"])
+def test_an_allocation_that_is_refused_is_out_of_memory(work, task):
+    outcomes, said = work(["a", task, "b"])
+    assert outcomes[task].status == "oom" and "Error" in outcomes[task].reason
     assert outcomes["b"].status == "ok"
-    assert len({event.process for event in said if isinstance(event, Started)}) == 2, "the next unit has all memory"
+    assert len({event.process for event in said if isinstance(event, Started)}) == 2, "the next task has all memory"
 
 
 def test_a_worker_over_the_memory_limit_costs_one_unit(work):
@@ -168,10 +168,10 @@ def test_a_worker_over_the_memory_limit_costs_one_unit(work):
     assert outcomes["a"].status == outcomes["b"].status == "ok"
 
 
-@pytest.mark.parametrize(("unit", "status"), [("hang", "timeout"), ("too much", "oom")])
-def test_what_is_larger_than_what_was_too_much_is_skipped(work, unit, status):
+@pytest.mark.parametrize(("task", "status"), [("hang", "timeout"), ("too much", "oom")])
+def test_what_is_larger_than_what_was_too_much_is_skipped(work, task, status):
     sizes = [("one", 8), ("one", 4), ("one", 16), ("other", 16)]
-    outcomes, _ = work([unit, "smaller", "larger", "other"], limit=2.0, sizes=sizes)
+    outcomes, _ = work([task, "smaller", "larger", "other"], limit=2.0, sizes=sizes)
     assert outcomes["larger"].status == "skipped"
     assert outcomes["larger"].reason == f"{status} at size 8 already, this is size 16"
     assert outcomes["smaller"].status == outcomes["other"].status == "ok"
@@ -179,18 +179,18 @@ def test_what_is_larger_than_what_was_too_much_is_skipped(work, unit, status):
 
 def test_sizes_go_with_the_units_that_are_kept():
     job = Job("", "torch", {}, ["a", "b", "c"], sizes=[("x", 1), ("x", 2), ("x", 3)]).only("b".__ne__)
-    assert (job.units, job.sizes) == (["a", "c"], [("x", 1), ("x", 3)])
+    assert (job.tasks, job.sizes) == (["a", "c"], [("x", 1), ("x", 3)])
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_run_that_is_stopped_says_so_of_every_unit(work, number):
     def stop(event):
-        if isinstance(event, Started) and event.unit == "hang":
+        if isinstance(event, Started) and event.task == "hang":
             os.kill(os.getpid(), number)
 
     outcomes, said = work(["a", "hang", "b"], hear=stop)
     assert [outcome.status for outcome in outcomes.values()] == ["ok", "interrupted", "interrupted"]
-    assert all("the run was stopped" in outcomes[unit].reason for unit in ("hang", "b"))
+    assert all("the run was stopped" in outcomes[task].reason for task in ("hang", "b"))
     (process,) = {event.process for event in said if isinstance(event, Started)}
     assert not psutil.pid_exists(process)
 

@@ -70,6 +70,7 @@ def test_the_whole_of_it_is_moved(tmp_path):
     assert not [name for name in files if "/test_" in name or "conftest" in name or "__pycache__" in name]
 
 
+@pytest.mark.slow
 def test_it_lives_in_one_process_with_modules_of_the_same_names(tmp_path, framework):
     """A module of the user's is what its name says; ours are found all the same."""
     ship(ROOT, tmp_path / "site-packages")

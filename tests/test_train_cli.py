@@ -30,24 +30,24 @@ def stored(out):
 @pytest.fixture
 def told(monkeypatch):
     """Runs that are asked for, by a machine whose likelihoods prefer small strengths; `after` so many it is stopped."""
-    units = []
+    tasks = []
 
     def run(self, jobs, slots, say, device=""):
         for job in jobs:
-            for unit in job.units:
-                if len(units) >= run.after:
-                    say(Outcome(job, unit, "interrupted", "stopped"))
+            for task in job.tasks:
+                if len(tasks) >= run.after:
+                    say(Outcome(job, task, "interrupted", "stopped"))
                     continue
-                units.append((job.arguments["part"], *unit))
-                status = "diverged" if unit[1] == run.lost else "ok"
-                found = {"status": status, "accuracy": 0.8, "nll": unit[2] + 0.1, "step": 0.01}
-                say(Outcome(job, unit, "ok", result=found))
-        if len(units) >= run.after:
+                tasks.append((job.arguments["part"], *task))
+                status = "diverged" if task[1] == run.lost else "ok"
+                found = {"status": status, "accuracy": 0.8, "nll": task[2] + 0.1, "step": 0.01}
+                say(Outcome(job, task, "ok", result=found))
+        if len(tasks) >= run.after:
             raise KeyboardInterrupt
 
     run.after, run.lost = 10**9, ""
     monkeypatch.setattr(Local, "run", run)
-    return SimpleNamespace(units=units, run=run)
+    return SimpleNamespace(tasks=tasks, run=run)
 
 
 STRENGTHS = REGIMES["fgm"].strengths
@@ -63,14 +63,14 @@ def _installed(monkeypatch):
 def test_a_study_searches_and_then_judges(tmp_path, told):
     said = invoke(*ASK, "--out", tmp_path)
     assert said.exit_code == 0, said.output
-    tried = [unit for unit in told.units if unit[0] == "validation"]
-    judged = [unit for unit in told.units if unit[0] == "test"]
-    assert {unit[2] for unit in tried} == {"fgm"} and {unit[4] for unit in tried} == set(study.TUNING_SEEDS)
-    assert {unit[3] for unit in judged if unit[2] == "fgm"} == {min(STRENGTHS)}, (
+    tried = [task for task in told.tasks if task[0] == "validation"]
+    judged = [task for task in told.tasks if task[0] == "test"]
+    assert {task[2] for task in tried} == {"fgm"} and {task[4] for task in tried} == set(study.TUNING_SEEDS)
+    assert {task[3] for task in judged if task[2] == "fgm"} == {min(STRENGTHS)}, (
         "the strength with the least likelihood"
     )
-    assert {(unit[2], unit[4]) for unit in judged} == {(name, seed) for name in ("plain", "fgm") for seed in range(3)}
-    assert "fgm" in said.output and len(stored(tmp_path)) == len(told.units)
+    assert {(task[2], task[4]) for task in judged} == {(name, seed) for name in ("plain", "fgm") for seed in range(3)}
+    assert "fgm" in said.output and len(stored(tmp_path)) == len(told.tasks)
 
 
 def test_what_was_interrupted_goes_on(tmp_path, told):
@@ -79,7 +79,7 @@ def test_what_was_interrupted_goes_on(tmp_path, told):
     assert invoke(*ASK, "--out", tmp_path).exit_code == 130
     told.run.after = 10**9
     assert invoke(*ASK, "--out", tmp_path, "--resume").exit_code == 0
-    assert len(told.units) == len(set(told.units)) == search + judged, "nothing twice"
+    assert len(told.tasks) == len(set(told.tasks)) == search + judged, "nothing twice"
 
 
 def test_a_run_that_diverged_is_a_result(tmp_path, told):
@@ -100,7 +100,7 @@ def test_a_run_that_diverged_is_a_result(tmp_path, told):
 def test_wrong_arguments_are_refused_before_any_work(tmp_path, told, words, complaint):
     said = invoke(*words, "--out", tmp_path / "out")
     assert said.exit_code == 2 and complaint in " ".join(said.output.split())
-    assert not told.units and not (tmp_path / "out").exists()
+    assert not told.tasks and not (tmp_path / "out").exists()
 
 
 def test_bad_lines_are_skipped_where_asked(tmp_path, told, folder, checkpoint):  # noqa: F811
@@ -113,6 +113,7 @@ def test_bad_lines_are_skipped_where_asked(tmp_path, told, folder, checkpoint): 
     assert invoke(*ask, "--out", tmp_path / "out", "--skip-bad-lines").exit_code == 0
 
 
+@pytest.mark.slow
 def test_clue_and_bert_end_to_end(tmp_path, framework, folder, checkpoint, monkeypatch):  # noqa: F811
     """Nothing is pretended: a process of its own trains BERT on sentences, and judges it."""
     pytest.importorskip("tokenizers")

@@ -91,11 +91,11 @@ def measured(
     what = TextColumn("{task.description:42.42}", markup=False)
     columns = (what, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("starting", total=sum(len(job.units) for job in jobs))
+        task = progress.add_task("starting", total=sum(len(job.tasks) for job in jobs))
 
         def say(event: Any) -> None:
             if not isinstance(event, Outcome):
-                progress.update(task, description=f"{event.job.framework} {described(event.unit)}")
+                progress.update(task, description=f"{event.job.framework} {described(event.task)}")
                 return
             progress.advance(task)
             outcomes.append(event)
@@ -123,8 +123,8 @@ def measured(
     return records
 
 
-def described(unit: Any) -> str:
-    return unit if isinstance(unit, str) else " ".join(str(part) for part in unit[1:] if isinstance(part, str))
+def described(task: Any) -> str:
+    return task if isinstance(task, str) else " ".join(str(part) for part in task[1:] if isinstance(part, str))
 
 
 def finish(records: list[Any], path: Path | None, good: bool | None = None) -> None:

@@ -72,8 +72,8 @@ def train_command(
 def trained(session: Session, planned: study.Study, curves: bool = False) -> list[Any]:
     """Search for strengths, train, judge; or the curves alone. The records of what the tables rest on."""
 
-    def done(units: list[study.Unit], part: study.Part) -> list[Any]:
-        mine = session.shard.of(units, lambda unit: unit[0])  # the search is a data set's own
+    def done(tasks: list[study.Task], part: study.Part) -> list[Any]:
+        mine = session.shard.of(tasks, lambda task: task[0])  # the search is a data set's own
         with tempfile.TemporaryDirectory() as caches:
             jobs = study.jobs(planned, mine, part, caches)
             slots = session.executor.slots()

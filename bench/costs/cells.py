@@ -8,20 +8,17 @@ from bench.costs.methods import ATTACK, ATTACKED, DOUBLE, METHODS, PENALTY, Meth
 from bench.costs.workloads import ON_REQUEST, WORKLOADS, named
 from bench.running import allocator, caches
 from equivalence.usages import attacked
+from impls.frameworks import DESCRIBED
 
-# jax eager is left out: it dispatches operation by operation, and nobody trains with it.
-MODES = {"torch": ("eager", "compiled"), "jax": ("jit",), "tensorflow": ("eager", "function", "xla")}
-QUICK_MODE = {"torch": "eager", "jax": "jit", "tensorflow": "function"}
+TIMED_FRAMEWORKS = {name: each for name, each in DESCRIBED.items() if each.timed_modes}
+MODES = {name: each.timed_modes for name, each in TIMED_FRAMEWORKS.items()}
+QUICK_MODE = {name: each.quick_mode for name, each in TIMED_FRAMEWORKS.items()}
 QUICK_WORKLOADS = ("digits-mlp",)
 
 
 # Steps of `bench.costs.loops`, whose gradients must be those of the usages.
-LOOP_MODES = {
-    "torch": ("module eager", "module compiled"),
-    "jax": ("optax jit",),
-    "tensorflow": ("keras function", "keras xla"),
-}
-QUICK_LOOP_MODE = {"torch": "module compiled", "jax": "optax jit", "tensorflow": "keras function"}
+LOOP_MODES = {name: each.loop_modes for name, each in TIMED_FRAMEWORKS.items()}
+QUICK_LOOP_MODE = {name: each.quick_loop_mode for name, each in TIMED_FRAMEWORKS.items()}
 LOOP_WORKLOADS = ("digits-mlp",)
 TWICE_COMPILED = ("module compiled", "gradient_penalty_training")  # torch.compile refuses a double backward
 LOOPS = {
@@ -138,7 +135,7 @@ def job(
     block: int = 0,
     dtype: str = "float32",
 ) -> dict[str, Any]:
-    """What `bench.costs.time_block` and `bench.costs.time_cold` read: a framework, mode and workload, a unit a method.
+    """What `bench.costs.time_block` and `bench.costs.time_cold` read: a framework, mode and workload, a task a method.
 
     `expected` is the file that `bench.costs.expected_steps` wrote for the workload, `folder` one for what compilers
     keep.
@@ -153,7 +150,7 @@ def job(
         "quick": quick,
         "expected": str(expected),
         "block": block,
-        "units": [[number, method] for number, method in enumerate(methods)],
+        "tasks": [[number, method] for number, method in enumerate(methods)],
         "environment": {
             "OPENBLAS_NUM_THREADS": "1",  # NumPy only checks: its own idle threads must not take the framework's cores
             "XLA_PYTHON_CLIENT_PREALLOCATE": "false",  # else the GPU's memory is the pool's, not the step's

@@ -53,7 +53,7 @@ def expected(workload: str, methods: Iterable[str], path: str | Path) -> None:
 
 
 def write(case: Case, methods: Iterable[str], path: str | Path) -> None:
-    """The same for any case, computed anew."""
+    """Compute what is expected of any case anew."""
     arrays: Arrays = {}
     for method in dict.fromkeys(["plain", *methods]):
         arrays |= computed(case, method)

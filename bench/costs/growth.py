@@ -18,7 +18,7 @@ class Sweep:
     methods: dict[str, Callable[[int], float]]  # the name, with {} where the size goes
 
     def cells(self, framework: str, device: str = "cpu") -> list[Cell]:
-        """In the mode of quick runs: what grows is the work, whatever runs it."""
+        """List the cells to time, in the mode of quick runs: what grows is the work, whatever runs it."""
         return [
             Cell(method.format(size), framework, QUICK_MODE[framework], self.workload.format(size), device=device)
             for size in self.sizes
@@ -32,7 +32,7 @@ class Sweep:
 
 
 def exponent(sizes: Iterable[float], costs: Iterable[float]) -> float:
-    """Of the power law through the logarithms, least squares; NaN unless there are two sizes and every cost is > 0."""
+    """Fit a power law by least squares of the logarithms; NaN unless there are two sizes and every cost is > 0."""
     x, y = np.asarray(list(sizes), float), np.asarray(list(costs), float)
     if len(set(x)) < 2 or not ((x > 0).all() and (y > 0).all()):
         return float("nan")

@@ -62,7 +62,7 @@ def chosen(size: int) -> np.ndarray:
 
 
 def sampled(tree: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Of each array the chosen entries."""
+    """Take the chosen entries of each array."""
     return {name: np.ravel(array)[chosen(array.size)] for name, array in tree.items()}
 
 

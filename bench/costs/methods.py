@@ -37,7 +37,7 @@ class Passes:
 
     @property
     def nominal(self) -> int:
-        """In forward passes, were all layers alike and many: the inputs' gradient is 1, a backward pass 2."""
+        """Count in forward passes, as if layers were alike and many: the inputs' gradient is 1, a backward pass 2."""
         return self.forward + self.input_gradient + 2 * self.backward
 
     def plus(self, other: "Passes", times: int = 1) -> "Passes":
@@ -71,7 +71,7 @@ class Method:
 
     @property
     def floor(self) -> Fraction:
-        """In plain training steps of 3 nominal passes; `bench.costs.passes.floor` says it exactly, for a workload."""
+        """A lower bound in plain steps, which assumes that all layers cost the same; `passes.floor` counts."""
         return Fraction(self.passes.plus(self.each).nominal, PLAIN.nominal)
 
     def unsupported(self, case: Case) -> str:
@@ -113,12 +113,12 @@ def regularised(
 
 
 def with_loss(name: str, method: str, regulariser: Callable[..., Any]) -> Usage:
-    """Of a regulariser that gives the loss as well."""
+    """Describe training with a regulariser that gives the loss as well."""
     return regularised(name, method, regulariser, lambda m, p: regulariser(m, p, with_loss=True))
 
 
 def with_outputs(name: str, method: str, regulariser: Callable[..., Any]) -> Usage:
-    """Of a regulariser that gives the model's outputs as well."""
+    """Describe training with a regulariser that gives the model's outputs as well."""
 
     def shared(m: SimpleNamespace, p: Point) -> tuple[Any, Any]:
         penalty, outputs = regulariser(m, p, with_outputs=True)
@@ -128,7 +128,7 @@ def with_outputs(name: str, method: str, regulariser: Callable[..., Any]) -> Usa
 
 
 def taking(name: str, method: str, regulariser: Callable[..., Any], argument: str) -> Usage:
-    """Of a regulariser that takes the model's outputs, under this name."""
+    """Describe training with a regulariser that takes the model's outputs, under this name."""
 
     def shared(m: SimpleNamespace, p: Point) -> tuple[Any, Any]:
         outputs = p.f(p.x)
@@ -143,7 +143,7 @@ def weighed(
     regulariser: Callable[[Any, Point], Any],
     pullback: Callable[[Any], Callable[[np.ndarray], dict[str, Any]]],
 ) -> Usage:
-    """The same with a regulariser of the parameters: one number, whose `pullback` gives their gradients."""
+    """The loss plus WEIGHT times one number of the parameters, whose `pullback` gives their gradients."""
 
     def call(m: SimpleNamespace, p: Point) -> Any:
         return p.loss(p.x) + WEIGHT * regulariser(m, p)

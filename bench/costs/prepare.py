@@ -76,7 +76,7 @@ class PreparedLarge(Prepared):
     small: Callable[[], Prepared]
 
     def numpy(self, result: Any) -> tuple[np.ndarray, np.ndarray]:
-        """Of the small step: values and the chosen entries of the gradient."""
+        """Run the small step: its values and the chosen entries of its gradient."""
         values, gradients = self.small().run()
         chosen = sampled({name: self.bridge.to_numpy(gradient) for name, gradient in gradients.items()})
         return self.bridge.to_numpy(values), flat(chosen)

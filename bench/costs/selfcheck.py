@@ -34,12 +34,12 @@ def jobs(framework: str, workload: str, expected: Path, folder: Path, runs: int)
 
 
 def record(outcome: Outcome) -> SelfCheckRecord:
-    """A unit's record."""
+    """A task's record."""
     place = outcome.job.arguments
     facts: dict[str, Any] = {"status": outcome.status, "reason": outcome.reason}
     facts |= {name: found for name, found in outcome.result.items() if name in SelfCheckRecord.model_fields}
     facts |= {name: place[name] for name in ("mode", "workload", "dtype", "device", "block", "run")}
-    return SelfCheckRecord(method=outcome.unit, framework=outcome.job.framework, **facts)
+    return SelfCheckRecord(method=outcome.task, framework=outcome.job.framework, **facts)
 
 
 def verdicts(records: Iterable[SelfCheckRecord]) -> dict[str, list[Word]]:

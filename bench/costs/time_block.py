@@ -18,7 +18,7 @@ from equivalence.protocol import serve
 
 SAMPLE_SECONDS = 0.02  # of work in a sample: the clock's and the interpreter's jitter are far below
 SAMPLES = {"quick": 4, "full": 12}  # of either step, in quadruples ABBA or BAAB
-LONGEST = 10.0  # seconds of sampling a unit; slow steps are sampled less often, a quadruple at least twice
+LONGEST = 10.0  # seconds of sampling a task; slow steps are sampled less often, a quadruple at least twice
 WARM_UP = 3  # calls after the first; the fastest of them says how many make a sample
 
 

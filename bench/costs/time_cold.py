@@ -1,6 +1,6 @@
 """What is paid before a step is fast, and the memory that it needs: one method in a process of its own, caches empty.
 
-The same jobs and events as `bench.costs.time_block`, with one unit. The memory is measured after the times, in steps
+The same jobs and events as `bench.costs.time_block`, with one task. The memory is measured after the times, in steps
 that nothing times; the step's work is counted last.
 """
 

@@ -17,7 +17,7 @@ from bench.records.machine import cores
 from bench.records.schema import ColdRecord, CostRecord
 from bench.running.job import Job, Outcome
 
-UNIT_LIMIT = 300.0  # seconds for a method: compiling a double backward takes the longest
+TASK_LIMIT = 300.0  # seconds for a method: compiling a double backward takes the longest
 BLOCKS = 6  # processes that a ratio is the mean of; see `bench.records.block_statistics`
 
 
@@ -91,25 +91,25 @@ def job(module: str, group: list[cells.Cell], files: dict[str, Path], caches: Pa
         block=block,
         dtype=cell.dtype,
     )
-    units = [method for _, method in message.pop("units")]
+    tasks = [method for _, method in message.pop("tasks")]
     together = f"{cell.workload} {cell.framework} {cell.mode}"  # a ratio's blocks are from one machine
-    return Job(module, cell.framework, message, units, UNIT_LIMIT, sizes(group), together=together)
+    return Job(module, cell.framework, message, tasks, TASK_LIMIT, sizes(group), together=together)
 
 
 def sizes(group: list[cells.Cell]) -> list[tuple[str, float]]:
-    """Of each cell, where its workload's name states sizes: what it is but for them, and their product."""
+    """Split each cell whose workload's name states sizes into what it is but for them, and their product."""
     stated = [int(number) for number in re.findall(r"=(\d+)", group[0].workload)]
     kind = re.sub(r"=\d+", "", group[0].workload)
     return [(f"{cell.method} {cell.framework} {cell.mode} {kind}", math.prod(stated)) for cell in group if stated]
 
 
 def record(outcome: Outcome) -> CostRecord | ColdRecord:
-    """A unit's record. A result carries its own status: `wrong` has a reason and no times."""
+    """A task's record. A result carries its own status: `wrong` has a reason and no times."""
     place = outcome.job.arguments
     facts: dict[str, Any] = {"status": outcome.status, "reason": outcome.reason} | outcome.result
     facts |= {name: place[name] for name in ("mode", "workload", "dtype", "device")}
-    facts |= {"method": outcome.unit, "framework": outcome.job.framework}
+    facts |= {"method": outcome.task, "framework": outcome.job.framework}
     if outcome.job.module == "bench.costs.time_cold":
         return ColdRecord(**facts)
-    floor = cells.TIMED[outcome.unit].floor if outcome.unit in cells.TIMED else 0
+    floor = cells.TIMED[outcome.task].floor if outcome.task in cells.TIMED else 0
     return CostRecord(**facts, block=place["block"], quick=place["quick"], floor=float(floor))

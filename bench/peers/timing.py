@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.costs import cells
-from bench.costs.timing import UNIT_LIMIT, How, ask
+from bench.costs.timing import TASK_LIMIT, How, ask
 from bench.peers import TASKS
 from bench.records.schema import PeerRecord
 from bench.running.job import Job, Outcome
@@ -56,15 +56,15 @@ def job(match: Match, caches: Path, how: How, block: int) -> Job:
         folder=str(caches),
         block=block,
     )
-    units = [arm for _, arm in message.pop("units")]
+    arms = [arm for _, arm in message.pop("tasks")]
     together = f"{match.task} {match.workload} {match.framework}"
     arguments = message | {"task": match.task}
-    return Job("bench.peers.time_block", match.framework, arguments, units, UNIT_LIMIT, together=together)
+    return Job("bench.peers.time_block", match.framework, arguments, arms, TASK_LIMIT, together=together)
 
 
 def record(outcome: Outcome) -> PeerRecord:
-    """A unit's record."""
+    """A task's record."""
     place = outcome.job.arguments
     facts: dict[str, Any] = {"status": outcome.status, "reason": outcome.reason} | outcome.result
     facts |= {name: place[name] for name in ("task", "mode", "workload", "dtype", "device", "block", "quick")}
-    return PeerRecord(method=outcome.unit, framework=outcome.job.framework, **facts)
+    return PeerRecord(method=outcome.task, framework=outcome.job.framework, **facts)

@@ -92,7 +92,7 @@ def about(name: str, records: Collection[Any], difference: dict[str, Any], alike
 
 
 def elsewhere(name: str, records: Collection[Any]) -> Iterator[str]:
-    """Of a function that fails claims alone."""
+    """Say what to look at in a function that fails claims and no comparison."""
     agreeing = [record.usage for record in records if isinstance(record, AgreementRecord) and record.verdict.holds]
     if agreeing:
         yield f"{name} agrees with the oracle in {some(list(dict.fromkeys(agreeing)))}"

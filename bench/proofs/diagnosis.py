@@ -45,19 +45,19 @@ def explain(trial: Trial, records: Collection[Any], replaced: Collection[str]) -
 
 
 def measured_alone(trial: Trial, records: Collection[Any], replaced: Collection[str]) -> dict[str, list[Any]]:
-    """By function that may be to blame for what failed, what is measured of it with no other one replaced."""
+    """Measure each function that may be to blame for what failed, with no other one replaced; records by function."""
     if len(replaced) == 1:
         return {name: [record for record in records if uses(record, name)] for name in replaced}
-    units = [["alone", name, unit] for name in sorted(replaced) for unit in suspicious(records, name)]
+    tasks = [["alone", name, task] for name in sorted(replaced) for task in suspicious(records, name)]
     found: dict[str, list[Any]] = defaultdict(list)
-    for outcome in outcomes(trial.job(units)):
-        _, name, unit = outcome.unit
-        found[name] += verify.records(replace(outcome, unit=unit))
+    for outcome in outcomes(trial.job(tasks)):
+        _, name, task = outcome.task
+        found[name] += verify.records(replace(outcome, task=task))
     return found
 
 
 def suspicious(records: Collection[Any], name: str) -> Iterator[Any]:
-    """Units that failed and may have failed for a function: its usages, and claims that no failing usage explains."""
+    """Tasks that failed and may have failed for a function: its usages, and claims that no failing usage explains."""
     failed = [record for record in records if not record.verdict.holds]
     explained = {record.method for record in failed if isinstance(record, AgreementRecord | CallRecord)}
     yield from (["calls", name, r.dtype, ""] for r in failed if isinstance(r, CallRecord) and r.method == name)
@@ -91,7 +91,7 @@ def used(records: Collection[Any], name: str) -> list[AgreementRecord]:
 
 
 def difference(name: str, found: Collection[AgreementRecord]) -> list[Any]:
-    """The unit that finds where a function first differs from the reference, in the usages that failed in one place."""
+    """The task that finds where a function first differs from the reference, in the usages that failed in one place."""
     first = next(iter(found))
     failed = [r.usage for r in found if wrong(r) and (r.case, r.dtype) == (first.case, first.dtype)]
     return ["alone", name, ["difference", name, first.case, first.dtype, failed]]
@@ -115,17 +115,17 @@ def calls(records: Collection[Any], name: str) -> list[Any]:
 
 
 def results(*jobs: Job) -> dict[tuple[str, str], dict[str, Any]]:
-    """By unit and function what came of it, or the error."""
+    """Map each kind of task and function to its result, or to the error."""
     return {
-        (outcome.unit[0], outcome.unit[1]): outcome.result if outcome.status == "ok" else {"error": outcome.reason}
+        (outcome.task[0], outcome.task[1]): outcome.result if outcome.status == "ok" else {"error": outcome.reason}
         for outcome in outcomes(*jobs)
     }
 
 
 def outcomes(*jobs: Job) -> list[Outcome]:
-    """What became of jobs' units, the jobs side by side; nothing is started where there are none."""
+    """What became of jobs' tasks, the jobs side by side; nothing is started where there are none."""
     heard: list[Any] = []
-    run([job for job in jobs if job.units], [[core] for core in cores()], heard.append)
+    run([job for job in jobs if job.tasks], [[core] for core in cores()], heard.append)
     return [event for event in heard if isinstance(event, Outcome)]
 
 

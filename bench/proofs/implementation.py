@@ -1,4 +1,4 @@
-"""Someone else's implementation: what the file holds, and which units measure it.
+"""Someone else's implementation: what the file holds, and which tasks measure it.
 
 The file is only ever imported in a worker, first in one of its own: what it does there ends that worker and no more.
 """
@@ -21,11 +21,11 @@ from equivalence.judge import judge
 from equivalence.measure import ROUNDING_UNIT, not_covered
 from equivalence.usages import usages
 
-IMPORTING, CALL, UNIT = 30.0, 20.0, 60.0  # seconds that an import, one call, a claim on a case may take
+IMPORTING, CALL, TASK = 30.0, 20.0, 60.0  # seconds that an import, one call, a claim on a case may take
 OURS = 600.0  # of our own code, which does not hang
 NO_GRADIENTS = "GRADIENTS is False"
 AS_WRITTEN = {"TORCHDYNAMO_DISABLE": "1"}  # torch.compile goes into no transformation, and takes minutes
-FEW = 4  # units that take about as long as starting one more worker
+FEW = 4  # tasks that take about as long as starting one more worker
 WORKER = "equivalence.worker"
 
 
@@ -58,7 +58,7 @@ class ImplementationRecord(Measured):
     functions: list[str]
     """The contract's functions that it has."""
     dtypes: tuple[str, ...] = tuple(ROUNDING_UNIT)
-    """Those that it says its functions compute in."""
+    """The dtypes that the file says its functions compute in."""
     gradients: bool = True
     """Whether it says that gradients flow into the parameters."""
     changes: str = ""
@@ -66,7 +66,7 @@ class ImplementationRecord(Measured):
     calls: dict[str, int] = Field(default_factory=dict)
     """How often each function was called."""
     in_reference: dict[str, int] = Field(default_factory=dict)
-    """In how many of these calls the reference's function of the same name was entered."""
+    """Count in how many of these calls the reference's function of the same name was entered."""
 
     def words(self) -> str:
         """What is not offered; nothing where all is."""
@@ -86,9 +86,9 @@ class ImplementationRecord(Measured):
 def contents(path: Path, framework: str, device: str) -> ImplementationRecord:
     """What the file has of the contract, as a process of its own finds it."""
     heard: list[Any] = []
-    unit = ["contents", str(path), IMPORTING]
+    task = ["contents", str(path), IMPORTING]
     # Python code is stopped before the limit.
-    job = Job(WORKER, framework, {"device": device}, [unit], limit=IMPORTING + 2, processor_time=True)
+    job = Job(WORKER, framework, {"device": device}, [task], limit=IMPORTING + 2, processor_time=True)
     run([job], [cores()], heard.append)
     outcome = heard[-1]
     if outcome.status != "ok":
@@ -109,18 +109,18 @@ class Trial:
 
     def jobs(self, chosen: verify.Chosen, slots: int) -> list[Job]:
         """Every claim and usage of what the file replaces."""
-        found = [part for unit in verify.units(chosen) for part in split(unit)]
+        found = [part for task in verify.tasks(chosen) for part in split(task)]
         shares = min(slots, 1 + len(found) // FEW)
         return [self.job(dealt) for share in range(shares) if (dealt := found[share::shares])]
 
-    def job(self, units: list[Any], clean: bool = False) -> Job:
-        """Units for one process, with the file's functions; a clean one knows nothing of the file."""
+    def job(self, tasks: list[Any], clean: bool = False) -> Job:
+        """Tasks for one process, with the file's functions; a clean one knows nothing of the file."""
         if clean:
-            return Job(WORKER, self.framework, self.ours, units, OURS)
-        return Job(WORKER, self.framework, self.arguments, units, UNIT, processor_time=True)
+            return Job(WORKER, self.framework, self.ours, tasks, OURS)
+        return Job(WORKER, self.framework, self.arguments, tasks, TASK, processor_time=True)
 
     def records(self, outcome: Outcome) -> list[Any]:
-        """As for the reference; of a process that ended, the function that it was in."""
+        """Turn an outcome into records; of a process that ended they name the function that it was in."""
         gone = {process: name for process, name in ended_in(self.journal).items() if process not in self.told}
         self.told |= gone.keys()
         if gone and outcome.status != "ok":
@@ -136,12 +136,12 @@ class Trial:
     def about_gradients(self, records: Collection[Any]) -> None:
         """Excuse what fails of claims about gradients, if none are offered: the reference fails without them, too."""
         failing = [record for record in records if isinstance(record, ClaimRecord) and not record.verdict.holds]
-        units = [["claim", record.claim, record.case, ""] for record in failing]
-        if self.gradients or not units:
+        tasks = [["claim", record.claim, record.case, ""] for record in failing]
+        if self.gradients or not tasks:
             return
         heard: list[Any] = []
-        run([Job(WORKER, self.framework, self.ours, units, OURS)], [cores()], heard.append)
-        controls = {tuple(event.unit[1:3]): event for event in heard if isinstance(event, Outcome)}
+        run([Job(WORKER, self.framework, self.ours, tasks, OURS)], [cores()], heard.append)
+        controls = {tuple(event.task[1:3]): event for event in heard if isinstance(event, Outcome)}
         for record in failing:
             if control := controls.get((record.claim, record.case)):
                 excuse(record, control)
@@ -172,11 +172,11 @@ def excuse(record: ClaimRecord, control: Outcome) -> None:
     vars(record).pop("verdict", None)  # that of the parts as they were
 
 
-def split(unit: list[Any]) -> list[list[Any]]:
+def split(task: list[Any]) -> list[list[Any]]:
     """An agreement's usages function by function: one that ends its process costs the others nothing."""
-    kind, *rest = unit
+    kind, *rest = task
     if kind != "agreement":
-        return [unit]
+        return [task]
     cases, dtype, names, mistake = rest
     by_method: dict[str, list[str]] = defaultdict(list)
     for name in names:

@@ -1,4 +1,4 @@
-"""Planted mistakes against claims: which units to measure, and what became of each mistake.
+"""Planted mistakes against claims: which tasks to measure, and what became of each mistake.
 
 A mistake is measured on every claim about numbers that uses what it replaces, on the case that stands for the others,
 and as an agreement with the oracle. A control, a wrong variant that a claim names for itself, is measured on that claim
@@ -25,7 +25,7 @@ CACHED = {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0", "JAX_PERSISTENT_CAC
 FATES = KILLED, CAUGHT, SURVIVED = "killed", "caught", "survived"  # strongest first
 
 
-def units(mutants: Collection[Mutant], chosen: Collection[str]) -> Iterator[Any]:
+def tasks(mutants: Collection[Mutant], chosen: Collection[str]) -> Iterator[Any]:
     """For each mistake, everything that could reject it."""
     for mutant in mutants:
         case = build([mutant.case])[mutant.case]
@@ -49,13 +49,13 @@ def owner(mutant: Mutant) -> str:
 def jobs(
     frameworks: list[str], mutants: Collection[Mutant], chosen: Collection[str], device: str, slots: int, cache: str
 ) -> list[Job]:
-    """Each framework's units, dealt out to all slots: neighbours cost alike.
+    """Each framework's tasks, dealt out to all slots: neighbours cost alike.
 
     `cache` is a folder for what JAX compiles: much of it is the same for a mistake that a claim cannot see.
     """
     arguments = {"device": device, "environment": FAST_COMPILATION | CACHED | {"JAX_COMPILATION_CACHE_DIR": cache}}
     found = {
-        framework: list(units([mutant for mutant in mutants if framework not in mutant.impossible], chosen))
+        framework: list(tasks([mutant for mutant in mutants if framework not in mutant.impossible], chosen))
         for framework in frameworks
     }
     return [
@@ -78,7 +78,7 @@ def fate(record: ClaimRecord | AgreementRecord | CallRecord) -> str:
 
 
 def fates(records: Iterable[Any]) -> dict[tuple[str, str], dict[str, str]]:
-    """By mistake and framework what each claim did to it, agreement among them: the strongest where it had several."""
+    """Map mistake and framework to what each claim, or agreement, did to it: the strongest of several."""
     found: dict[tuple[str, str], dict[str, str]] = defaultdict(dict)
     for record in records:
         if wrong := getattr(record, "wrong", ""):
@@ -105,7 +105,7 @@ def idle(records: Iterable[Any], ids: Iterable[str]) -> list[str]:
 
 
 def rejecting(records: Iterable[Any]) -> dict[tuple[str, str], tuple[list[str], list[str]]]:
-    """By claim and framework the mistakes that it rejects on numbers, and all that were measured on it."""
+    """Map claim and framework to the mistakes that it rejects on numbers, and to all that were measured on it."""
     found: dict[tuple[str, str], tuple[list[str], list[str]]] = defaultdict(lambda: ([], []))
     for (mistake, framework), row in fates(records).items():
         for claim, what in row.items():

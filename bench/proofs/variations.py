@@ -26,7 +26,7 @@ def records(outcome: Outcome) -> list[VariationRecord]:
     return [
         VariationRecord(
             framework=outcome.job.framework,
-            seed=outcome.unit[1],
+            seed=outcome.task[1],
             device=outcome.job.arguments["device"],
             status=outcome.status,
             reason=outcome.reason,

@@ -1,4 +1,4 @@
-"""Which units to measure for a verification, and records of what came back."""
+"""Which tasks to measure for a verification, and records of what came back."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ from equivalence.calls import calls
 from equivalence.cases import build
 from equivalence.claim import claims
 from equivalence.usages import USAGES, Usage, usages
+from impls.frameworks import FRAMEWORKS
 
 AGREEMENT, OWN_LOSSES = "F", "L"
 CALLED_IN = "float64"  # the dtype of calls
@@ -47,7 +48,7 @@ def orders(usage: Usage) -> bool:
 
 
 def two_orders(usage: Usage) -> bool:
-    """The same without the third, which is the slowest by far."""
+    """First and second derivatives alone: the third is the slowest by far."""
     return usage.name != "laplacian" and orders(usage)
 
 
@@ -80,14 +81,14 @@ class Chosen:
     dtypes: tuple[str, ...] = ("float64", "float32")  # what is measured in one that is missing is measured in the other
 
 
-def units(chosen: Chosen) -> list[Any]:
+def tasks(chosen: Chosen) -> list[Any]:
     """Everything to measure in one framework."""
-    found = [*agreement_units(chosen), *call_units(chosen), *claim_units(chosen)]
+    found = [*agreement_tasks(chosen), *call_tasks(chosen), *claim_tasks(chosen)]
     facts = OWN_LOSSES in chosen.claims and not (chosen.methods or chosen.cases or chosen.quick)
     return [*found, ["own losses"]] if facts else found
 
 
-def claim_units(chosen: Chosen) -> Iterator[Any]:
+def claim_tasks(chosen: Chosen) -> Iterator[Any]:
     for claim in claims().values():
         if claim.id not in chosen.claims or (chosen.methods and not chosen.methods & set(claim.methods)):
             continue
@@ -96,7 +97,7 @@ def claim_units(chosen: Chosen) -> Iterator[Any]:
                 yield ["claim", claim.id, case, ""]
 
 
-def agreement_units(chosen: Chosen) -> Iterator[Any]:
+def agreement_tasks(chosen: Chosen) -> Iterator[Any]:
     if AGREEMENT not in chosen.claims:
         return
     for group in GROUPS[:1] if chosen.quick else GROUPS:
@@ -113,7 +114,7 @@ def agreement_units(chosen: Chosen) -> Iterator[Any]:
             yield ["agreement", names, group.dtype if group.dtype in chosen.dtypes else chosen.dtypes[0], fitting, ""]
 
 
-def call_units(chosen: Chosen) -> Iterator[Any]:
+def call_tasks(chosen: Chosen) -> Iterator[Any]:
     """Calls of every kind, in a quick run as well: each kind is one that no claim looks at."""
     if AGREEMENT not in chosen.claims:
         return
@@ -128,25 +129,25 @@ def environment() -> dict[str, str]:
 
 
 def jobs(frameworks: list[str], chosen: Chosen, device: str, slots: int, shard: Shard = WHOLE) -> list[Job]:
-    """At least one job a framework; the units of those that would leave slots idle are dealt out to all slots."""
+    """At least one job a framework; the tasks of those that would leave slots idle are dealt out to all slots."""
     arguments = {"device": device, "environment": environment()}
-    slowest_first = sorted(frameworks, key=["tensorflow", "jax", "torch"].index)  # to start and to compile
+    slowest_first = sorted(frameworks, key=FRAMEWORKS.index, reverse=True)  # to start and to compile
     alone = len(frameworks) - len(frameworks) % slots  # so many keep the slots busy with one job each
     planned: list[Job] = []
     for position, framework in enumerate(slowest_first):
         shares = 1 if position < alone else slots
-        dealt = [shard.of(units(chosen))[share::shares] for share in range(shares)]
+        dealt = [shard.of(tasks(chosen))[share::shares] for share in range(shares)]
         planned += [Job("equivalence.worker", framework, arguments, part) for part in dealt if part]
     return planned
 
 
 def records(outcome: Outcome) -> list[ClaimRecord | AgreementRecord | CallRecord | OwnLossRecord]:
     """What an outcome says, in records: one for a claim, one a usage for agreement, one for a method's calls."""
-    kind, *unit = outcome.unit
+    kind, *task = outcome.task
     framework, status, reason = outcome.job.framework, outcome.status, outcome.reason
     device = outcome.job.arguments["device"]
     if kind == "claim":
-        claim, case, mistake = unit
+        claim, case, mistake = task
         parts = outcome.result
         if missing := uncovered(list(parts.values())):
             status, reason, parts = "unsupported", missing, {}
@@ -164,7 +165,7 @@ def records(outcome: Outcome) -> list[ClaimRecord | AgreementRecord | CallRecord
             )
         ]
     if kind == "calls":
-        method, dtype, mistake = unit
+        method, dtype, mistake = task
         return [
             CallRecord(
                 method=method,
@@ -186,7 +187,7 @@ def records(outcome: Outcome) -> list[ClaimRecord | AgreementRecord | CallRecord
             )
             for loss, derivatives in found.items()
         ]
-    cases, dtype, names, mistake = unit
+    cases, dtype, names, mistake = task
     return [agreement_record(outcome, case, dtype, name, mistake) for case in cases for name in names]
 
 

@@ -33,7 +33,7 @@ class Effect:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """Of the ratio: 95 % by bootstrap over blocks, the range where there are too few of them."""
+        """The ratio's 95 % interval, by bootstrap over blocks; their range where there are too few of them."""
         return float(np.exp(self.low)), float(np.exp(self.high))
 
 
@@ -50,7 +50,7 @@ def block_effect(steps: Sequence[float], base: Sequence[float]) -> float:
 
 
 def effect(blocks: Sequence[float]) -> Effect:
-    """Of the blocks' numbers. One that is not finite makes all of it NaN: nothing is left out in silence."""
+    """Estimate from the blocks' numbers. One that is not finite makes all of it NaN: nothing is left out."""
     values = np.asarray(blocks, float)
     if not values.size or not np.isfinite(values).all():
         return Effect(float("nan"), float("nan"), float("nan"), int(values.size))

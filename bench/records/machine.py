@@ -17,10 +17,10 @@ import threadpoolctl
 from bench import places
 from bench.records.schema import Environment
 from bench.records.staleness import MEASURING
+from impls.frameworks import DESCRIBED
 
-COMPUTING = (  # whose versions are recorded
-    "torch", "jax", "jaxlib", "folx", "optax", "tensorflow", "tensorflow-cpu", "keras", "numpy", "mlxtend", "snownlp",
-)  # fmt: skip
+# Distributions whose versions are recorded.
+COMPUTING = (*(name for each in DESCRIBED.values() for name in each.packages), "numpy", "mlxtend", "snownlp")
 RECORDED_VARIABLES = (  # variables that tell allocators, threads, compilers and devices what to do
     "CUDA_VISIBLE_DEVICES", "GLIBC_TUNABLES", "KMP_AFFINITY", "KMP_BLOCKTIME", "LD_PRELOAD", "MALLOC_ARENA_MAX",
     "MALLOC_MMAP_MAX_", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "MKL_ENABLE_INSTRUCTIONS",
@@ -76,7 +76,7 @@ def cpu_name() -> str:
 
 @functools.cache
 def product_rate(size: int = 256, count: int = 40) -> float:
-    """Of the fastest of some matrix products in float32 on one core, in 10⁹ operations a second."""
+    """Measure the speed of a matrix product in float32 on one core: the fastest of some, in 10⁹ operations a second."""
     a = np.random.default_rng(0).standard_normal((size, size), dtype=np.float32)
     fastest = float("inf")
     with threadpoolctl.threadpool_limits(1):

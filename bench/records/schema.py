@@ -235,7 +235,7 @@ class VariationRecord(Measured):
         return (self.kind, self.framework, str(self.seed))
 
 
-class Cell(Measured):
+class StepRecord(Measured):
     """Which training step was measured, and whether it could be."""
 
     method: str
@@ -252,7 +252,7 @@ class Cell(Measured):
         return (self.workload, self.framework, self.mode, self.dtype, self.device)
 
 
-class Block(Cell):
+class Block(StepRecord):
     """A process: seconds a step of the method and, interleaved, of the plain step."""
 
     block: int = 0
@@ -324,7 +324,7 @@ class SelfCheckRecord(Block):
         return (self.kind, self.method, *self.place(), str(self.run), str(self.block))
 
 
-class ColdRecord(Cell):
+class ColdRecord(StepRecord):
     """A cell in a new process with empty caches: what is paid before a step is fast, and memory."""
 
     kind: Literal["cold"] = "cold"

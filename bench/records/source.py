@@ -34,12 +34,12 @@ class Code:
 
     @functools.cached_property
     def definitions(self) -> dict[str, frozenset[str]]:
-        """By name of a function, class or variable at the top level all identifiers in its definition."""
+        """Map each function, class or variable at the top level to all identifiers in its definition."""
         return {name: frozenset(identifiers(part)) for part in self.tree.body for name in defined(part)}
 
     @functools.cached_property
     def identifiers(self) -> frozenset[str]:
-        """Of the whole file."""
+        """Collect the identifiers of the whole file."""
         return frozenset(identifiers(self.tree))
 
     def digest(self, without: frozenset[str] = frozenset()) -> str:

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 from bench.records import source
 from equivalence.claim import claims
-from impls import FRAMEWORKS
 from impls.contract import MODULES
+from impls.frameworks import FRAMEWORKS
 
 MEASURING = ("impls", "equivalence", "bench")
 SHOWING = (  # measures nothing: what is asked for, which processes it takes, where records are kept, what is shown
@@ -24,6 +24,7 @@ SHOWING = (  # measures nothing: what is asked for, which processes it takes, wh
     "bench/proofs",
     "bench/records",
     "bench/report",
+    "impls/frameworks",
 )
 PROOFS = {"claim", "agreement", "call", "variations", "own loss"}
 TIMES = {"cost", "cold", "self-check", "peer"}
@@ -35,9 +36,11 @@ LOADED_BY = {  # what the workers of some kinds of records alone load
     "equivalence/calls": PROOFS,
     "equivalence/parts": {"claim", "variations"},
     "equivalence/foreign": PROOFS,
+    "equivalence/own_losses": PROOFS,
     "equivalence/trainees": PROOFS,
 }
 PLANTED = "equivalence/mutants"
+DESCRIPTIONS = "impls/frameworks"  # read of every framework, wherever one is chosen
 
 
 class File:
@@ -47,7 +50,8 @@ class File:
         place = path.relative_to(source.ROOT)
         self.path, self.name = path, place.as_posix()
         self.places = {each.as_posix() for each in (place, *place.parents)}
-        self.frameworks = {part.partition("_")[0] for part in place.with_suffix("").parts}.intersection(FRAMEWORKS)
+        named = {part.partition("_")[0] for part in place.with_suffix("").parts}.intersection(FRAMEWORKS)
+        self.frameworks = set() if DESCRIPTIONS in self.places else named
         self.code = source.read(path)
 
     @property
@@ -72,7 +76,7 @@ class Basis(NamedTuple):
 
 
 def basis(record: Any) -> Basis:
-    """Of a record."""
+    """Find out what a record rests on."""
     claim, planted = getattr(record, "claim", ""), bool(getattr(record, "wrong", ""))
     stated = claims().get(claim)
     measured = stated.methods if stated else (record.method,) if record.kind in ("agreement", "call") else ()

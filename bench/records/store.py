@@ -87,7 +87,7 @@ def rewrite(path: Path, records: Iterable[Any], kept: Iterable[Any]) -> None:
 
 
 def schema(path: Path) -> int:
-    """Of a file of records, by its first line."""
+    """Read the schema of a file of records from its first line."""
     with path.open("rb") as file:
         first = file.readline()
     try:
@@ -118,7 +118,7 @@ def read(path: Path) -> tuple[list[Any], list[str]]:
 
 
 def lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """With their numbers, one at a time; empty ones are left out."""
+    """Yield the lines with their numbers, one at a time; empty ones are left out."""
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
             if line := line.rstrip(b"\n"):
@@ -147,7 +147,7 @@ class Latest(tuple[Any, ...]):
 
     @functools.cached_property
     def kinds(self) -> dict[str, list[Any]]:
-        """By kind."""
+        """Sort the records by their kind."""
         found: dict[str, list[Any]] = {}
         for record in self:
             found.setdefault(record.kind, []).append(record)

@@ -4,13 +4,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from bench.records.schema import AgreementRecord, Block
 from bench.records.staleness import Codes, stale
 from bench.records.store import latest
-from bench.report import tables
-from bench.report.tables import NOT_MEASURED
+from bench.report.tables.agreement import agreements, differences, largest_entry
+from bench.report.tables.effects import PLAIN
+from bench.report.tables.entries import BAD, GOOD, NEUTRAL, NOT_MEASURED, OPEN, Entry, framed
 from equivalence.claim import claims
 from equivalence.mutant import mutants
 from equivalence.usages import usages
@@ -34,35 +36,32 @@ class Finding:
 
 
 def findings(shown: Mapping[str, pd.DataFrame], records: Sequence[Any]) -> list[Finding]:
-    """Of a machine's tables by name (`page.shown`), and the records that they were made from."""
+    """Answer each question from a machine's tables by name (`page.make_tables`) and the records behind them."""
     return [
         state_claims(shown["claims"]),
         state_mistakes(shown["mistakes"]),
-        state_agreement(shown["agreement"], tables.agreements(records)),
+        state_agreement(shown["agreement"], agreements(records)),
         state_costs(shown["cost"]),
         state_effects(shown["effects"]),
     ]
 
 
+def table(found: Sequence[Finding]) -> pd.DataFrame:
+    """One row a finding."""
+    return framed([(each.question, each.answer, each.detail) for each in found], ("question", "answer", "detail"))
+
+
 def state_claims(table: pd.DataFrame) -> Finding:
     """Claims that hold on every case in every framework of the project."""
     table = table.set_index("claim")
-    cells = table[list(FRAMEWORKS)]
-    failing = cells.index[cells.apply(lambda row: any(not good(cell) and cell != NOT_MEASURED for cell in row), axis=1)]
-    full = cells.index[cells.apply(lambda row: all(map(complete, row)), axis=1)]
+    states = table[list(FRAMEWORKS)].map(lambda entry: entry.state)
+    failing = states.index[(states == BAD).any(axis=1)]
+    full = states.index[(states == GOOD).all(axis=1)]
     answer = f"{len(full)} of {len(claims())} claims hold on every case in {', '.join(FRAMEWORKS)}"
-    return Finding("Does it hold?", answer, listed("does not hold", failing))
+    return Finding("Does it hold?", answer, list_names("does not hold", failing))
 
 
-def good(cell: str) -> bool:
-    return cell.startswith("holds")
-
-
-def complete(cell: str) -> bool:
-    return good(cell) and NOT_MEASURED not in cell
-
-
-def listed(word: str, names: Iterable[str]) -> str:
+def list_names(word: str, names: Iterable[str]) -> str:
     names = list(names)
     return f"{word}: {', '.join(names)}" if names else ""
 
@@ -76,35 +75,35 @@ def state_mistakes(table: pd.DataFrame) -> Finding:
         f"{row['framework']}: {row['killed']} of {row['planted']} rejected by numbers, {row['caught']} by an error"
         for _, row in table.iterrows()
     ]
-    survived, missing = (sum(int(value) for value in table[name]) for name in ("survived", NOT_MEASURED))
+    survived, missing = (int(sum(entry.number for entry in table[name])) for name in ("survived", NOT_MEASURED))
     answer = "No planted mistake survives" if not survived else f"{survived} planted mistakes survive"
     answer += f"; {missing} {NOT_MEASURED}" if missing else ""
-    return Finding(question, answer, "; ".join(rows))
+    outdated = any(entry.stale for entry in table["framework"])
+    states = (OPEN if missing else NEUTRAL), (OPEN if outdated else NEUTRAL)
+    return Finding(question, Entry(answer, state=states[0]), Entry("; ".join(rows), state=states[1]))
 
 
 def state_agreement(table: pd.DataFrame, found: Sequence[AgreementRecord]) -> Finding:
     """Usages of methods that agree with the oracle wherever they were measured."""
     question = "Do the frameworks agree?"
-    failing = [
-        row["usage"] for _, row in table.iterrows() if not good(row["verdict"]) and row["verdict"] != NOT_MEASURED
-    ]
-    held = sum(good(verdict) for verdict in table["verdict"])
+    states = [entry.state for entry in table["verdict"]]
+    failing = table["usage"][[state == BAD for state in states]]
+    held = states.count(GOOD)
     answer = f"{held} of {len(usages())} uses of the methods agree with the oracle"
-    detail = listed("does not agree", failing)
-    if held and not failing:
-        largest = tables.largest_entry(
-            tables.differences(found, lambda a, b: f"{a.usage}, {a.framework} – {b.framework}")
-        )
+    detail = list_names("does not agree", failing)
+    if held and not detail:
+        largest = largest_entry(differences(found, lambda a, b: f"{a.usage}, {a.framework} – {b.framework}"))
         detail = f"largest difference between two frameworks, in rounding units × condition: {largest}"
     return Finding(question, answer, detail)
 
 
 def state_costs(table: pd.DataFrame) -> Finding:
     """Between which costs a step of the usual methods lies, in plain steps, over workloads, frameworks and modes."""
-    table = table[table["× plain"] != tables.NONE]
+    ratios_of = table["× plain"].map(lambda entry: entry.number)
+    table = table[np.isfinite(ratios_of.astype(float))]
     parts = []
     for method, name in PRICED.items():
-        ratios = [float(text.strip("≈? ")) for text in table[table["method"] == method]["× plain"]]
+        ratios = [entry.number for entry in table["× plain"][table["method"] == method]]
         if ratios:
             low, high = min(ratios), max(ratios)
             parts.append(f"{name} {low:.1f}–{high:.1f}" if f"{low:.1f}" != f"{high:.1f}" else f"{name} {low:.1f}")
@@ -115,14 +114,14 @@ def state_costs(table: pd.DataFrame) -> Finding:
 
 def state_effects(table: pd.DataFrame) -> Finding:
     """How many regimes did better than plain training, and worse."""
-    table = table[table["verdict"] != tables.NONE]
+    table = table[table["regime"] != PLAIN]
     question = "What does it bring?"
     if table.empty:
         return Finding(question, NOT_MEASURED, "")
     words = table["verdict"].value_counts()
     said = ", ".join(f"{words[word]} {word}" for word in ("better", "worse", "no difference shown") if word in words)
-    better = table[table["verdict"] == "better"]
-    gains = better["beside plain"].map(lambda text: float(text.partition(" ")[0]))
+    better = table[table["verdict"].map(lambda entry: entry.state == GOOD).astype(bool)]
+    gains = better["beside plain"].map(lambda entry: entry.number).astype(float)
     best = better.loc[gains.groupby([better["data set"], better["framework"]], sort=False).idxmax()]
     found = [f"{row['regime']} on {row['data set']} {row['beside plain']}" for _, row in best.iterrows()]
     shown = f"most accuracy, in points: {'; '.join(found)}" if found else ""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bench.report import markdown
-from bench.report.tables import outcome
+from bench.report.tables.outcomes import outcome
 
 LIMIT = 900_000  # bytes; GitHub takes 1 MiB a step
 

@@ -26,8 +26,8 @@ from bench.records.schema import AgreementRecord, Block, ClaimRecord, CostRecord
 from bench.records.store import FILES, latest, of_this_schema, read
 from bench.report import markdown
 from bench.report.ci import LIMIT
-from bench.report.costs import calm, effects, measured_last
-from bench.report.tables import outcome
+from bench.report.tables.costs import effects, measured_last, select_undisturbed
+from bench.report.tables.outcomes import outcome
 
 ALONE = float(np.log(1.1))  # what has no noise floor of its own must differ by more than a tenth
 FRESH = 2  # runs that must find again what one has found
@@ -43,7 +43,7 @@ class Unreadable(Exception):
 
 @dataclass(frozen=True)
 class Timing:
-    """Of one thing that was timed: a number of log(time) a block, and what it differs from itself by."""
+    """One thing that was timed: a number of log(time) a block, and by how much it differs from itself."""
 
     numbers: list[float]
     noise: float
@@ -65,7 +65,7 @@ class Results:
 
 @dataclass(frozen=True)
 class Change:
-    """Of one thing on one machine."""
+    """What changed of one thing on one machine."""
 
     change: Word
     what: str
@@ -83,7 +83,7 @@ class Change:
 
 
 def results(source: str) -> Results:
-    """Of a folder of results, of a commit of this project, or of pytest-benchmark's JSON.
+    """Read one side: a folder of results, a commit of this project, or pytest-benchmark's JSON.
 
     Raises:
         Unreadable: it is none of these, or holds no record.
@@ -155,7 +155,7 @@ def timings(records: Sequence[Any]) -> dict[str, Timing]:
     noise = {(*blocks[0].place(), blocks[0].quick): noise_floor(effects(blocks)) for blocks in plain}
     found = {}
     for name, blocks in groups.items():
-        if any(block.status != "ok" for block in blocks) or not (good := calm(blocks)):
+        if any(block.status != "ok" for block in blocks) or not (good := select_undisturbed(blocks)):
             continue
         first = blocks[0]
         if first.method == "plain":
@@ -202,7 +202,7 @@ def compare(base: Results, new: Results, fresh: Sequence[Results] = ()) -> list[
 
 
 def changes(base: Results, new: Results) -> Iterator[Change]:
-    """In what holds; on a machine that both know, or on the only one that each has."""
+    """Yield changes in what holds, on a machine that both know, or on the only one that each has."""
     for machine, before, after in pairs(base.words, new.words):
         for name in dict.fromkeys([*before, *after]):
             old, now = before.get(name), after.get(name)
@@ -229,7 +229,7 @@ def pairs(base: dict[str, Any], new: dict[str, Any]) -> Iterator[tuple[str, Any,
 
 
 def slowed(base: Results, new: Results, fresh: Sequence[Results]) -> Iterator[Change]:
-    """In what was timed on the same machine."""
+    """Yield changes in what was timed on the same machine."""
     for machine, before in base.times.items():
         if machine in other_machines(base, new):
             continue
@@ -263,7 +263,7 @@ def moved(old: Timing, new: Timing) -> str:
 
 
 def difference(old: Timing, new: Timing) -> Effect:
-    """Of the means, with its interval by bootstrap over both sides' blocks; of few blocks the range."""
+    """The difference of the means, with its interval by bootstrap over both sides' blocks; of few blocks the range."""
     a, b = np.asarray(old.numbers), np.asarray(new.numbers)
     mean, low, high = b.mean() - a.mean(), b.min() - a.max(), b.max() - a.min()
     if min(a.size, b.size) >= FEWEST and np.ptp(a) and np.ptp(b):

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.text import Text
 
 from bench.records.schema import ClaimRecord
-from bench.report.tables import NOT_COVERED
+from bench.report.tables.entries import NOT_COVERED
 
 MOST, LONGEST = 6, 200  # places that are named, characters of what is printed
 
@@ -27,7 +27,7 @@ def print_aside(
 
 
 def gaps(records: Collection[Any]) -> dict[str, list[str]]:
-    """By reason the claims, or parts of one, and the usages that were not measured."""
+    """Map each reason to the claims, or parts of one, and the usages that were not measured for it."""
     found: dict[str, list[str]] = defaultdict(list)
     for record in records:
         for reason in dict.fromkeys(missing(record)):

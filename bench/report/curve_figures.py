@@ -7,9 +7,9 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from bench.records.schema import TrainingRecord
-from bench.report.curves import Losses, curves, differences
 from bench.report.figures import CASE_LOOKS, LOOKS, svg
-from bench.report.tables import frameworks, of_kind
+from bench.report.tables.curves import Losses, curves, differences
+from bench.report.tables.outcomes import frameworks, of_kind
 
 SHOWN = ("plain", "fgm", "gradient penalty", "vat")  # of the losses; the distances are every regime's
 

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from bench.report.effects import PLAIN, Runs, differences, judged
 from bench.report.figures import CASE_LOOKS, INK, svg
+from bench.report.tables.effects import PLAIN, Runs, differences, judged
 from bench.train.regimes import REGIMES
 from bench.train.statistics import estimate
 

@@ -95,7 +95,7 @@ def described() -> Iterator[tuple[str, ...]]:
 
 
 def units(metadata: list[Any], annotation: Any) -> Iterator[Unit]:
-    """Of a number, or of the numbers in a list."""
+    """Yield the unit of a number, or of the numbers in a list."""
     yield from (each for each in metadata if isinstance(each, Unit))
     for part in get_args(annotation):
         yield from units(list(getattr(part, "__metadata__", ())), part)

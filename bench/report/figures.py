@@ -15,7 +15,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from bench.records.schema import ClaimRecord
-from bench.report.tables import frameworks, main_case, of_kind
+from bench.report.tables.claims import main_case
+from bench.report.tables.outcomes import frameworks, of_kind
 from equivalence.claim import Claim, claims
 from equivalence.judge import judge
 
@@ -184,7 +185,7 @@ def power(value: float, position: object = None) -> str:
 
 
 def themed(text: str, title: str) -> str:
-    """In the colours of the page or screen that it stands on, with its title for who cannot see it."""
+    """Give a figure the colours of the page or screen that it stands on, and its title for who cannot see it."""
     head, opening, rest = text.partition("<svg ")
     attributes, end, body = rest.partition(">")
     named = f'role="img" aria-label={quoteattr(title)} {attributes}'

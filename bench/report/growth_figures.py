@@ -7,8 +7,8 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from bench.costs.growth import Sweep
-from bench.report.costs import FITTED, curves, milliseconds
 from bench.report.figures import CASE_LOOKS, svg
+from bench.report.tables.costs import FITTED, curves, milliseconds
 
 Curves = dict[str, dict[str, dict[int, float]]]  # ms by framework, method and size
 

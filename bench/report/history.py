@@ -12,12 +12,16 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from bench.costs.cells import MODES, TIMED
 from bench.records import files
-from bench.records.schema import Environment
+from bench.records.schema import ClaimRecord, Environment
 from bench.records.store import latest
-from bench.report import costs, tables
 from bench.report.answers import PRICED
 from bench.report.figures import CASE_LOOKS, svg
+from bench.report.tables import costs
+from bench.report.tables.agreement import agreements
+from bench.report.tables.entries import NONE, Entry, count, framed
+from bench.report.tables.outcomes import HOLDS, Judged, of_kind, outcome
 
 FILE = "history.csv"
 COLUMNS = ("time", "commit", "environment", "what", "name", "value", "low", "high", "unit")
@@ -69,29 +73,34 @@ def lines(records: Iterable[Any]) -> pd.DataFrame:
     commits = {record.id: commit(record) for record in records if isinstance(record, Environment)}
     records = latest(records)
     rows = []
-    for blocks in costs.cells(records):
-        found, last = costs.estimated(blocks), max(blocks, key=lambda block: block.time)
+    for blocks in costs.group_blocks(records):
+        found, last = costs.estimate_effect(blocks), max(blocks, key=lambda block: block.time)
         if "=" not in last.workload and last.environment in commits and np.isfinite(found.mean):
-            name = f"{last.method}, {last.framework} {last.mode}, {last.workload}, {last.dtype}, {last.device}"
+            name = cost_name(last.method, last.framework, last.mode, last.workload, last.dtype, last.device)
             place = last.time, commits[last.environment], last.environment
             if last.method == "plain":
                 rows.append((*place, COST, name, costs.milliseconds(blocks), np.nan, np.nan, "ms"))
             else:
                 rows.append((*place, COST, name, found.ratio, *found.interval, "plain steps"))
-    checks: list[tables.Judged] = [*tables.of_kind(records, tables.ClaimRecord), *tables.agreements(records)]
-    groups: dict[tuple[str, str], list[tables.Judged]] = {}
+    checks: list[Judged] = [*of_kind(records, ClaimRecord), *agreements(records)]
+    groups: dict[tuple[str, str], list[Judged]] = {}
     for record in checks:
         if not record.wrong and record.environment in commits:
             groups.setdefault((record.environment, f"{record.kind}, {record.framework}"), []).append(record)
     for (where, name), own in groups.items():
-        held = sum(tables.outcome(record) == "holds" for record in own) / len(own)
+        held = sum(outcome(record) == HOLDS for record in own) / len(own)
         time = max(record.time for record in own)
         rows.append((time, commits[where], where, HOLDING, name, held, np.nan, np.nan, "share"))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
+def cost_name(method: str, framework: str, mode: str, workload: str, dtype: str, device: str) -> str:
+    """What history calls a cell."""
+    return f"{method}, {framework} {mode}, {workload}, {dtype}, {device}"
+
+
 def commit(environment: Environment) -> str:
-    """As it is written in history; + where what measures had been changed since."""
+    """Name a commit as history does: with a + where what measures had been changed since."""
     return (environment.commit or "unknown") + "+" * environment.dirty
 
 
@@ -101,21 +110,29 @@ def trend_table(history: pd.DataFrame) -> pd.DataFrame:
     for (what, name), own in history.groupby(["what", "name"], sort=False):
         if own["commit"].nunique() > 1:
             first, last = own.iloc[0], own.iloc[-1]
-            shown = [f"{each['value']:.3g} {each['unit']} ({each['commit']})" for each in (first, last)]
-            change = f"{100 * (last['value'] / first['value'] - 1):+.1f} %" if first["value"] else tables.NONE
-            rows.append((what, name, *shown, change, str(own["commit"].nunique())))
-    return pd.DataFrame(rows, columns=TREND_COLUMNS)
+            shown = [
+                Entry(f"{each['value']:.3g} {each['unit']} ({each['commit']})", each["value"]) for each in (first, last)
+            ]
+            change = 100 * (last["value"] / first["value"] - 1) if first["value"] else np.nan
+            moved = Entry(f"{change:+.1f} %", change) if first["value"] else NONE
+            rows.append((what, name, *shown, moved, count(own["commit"].nunique())))
+    return framed(rows, TREND_COLUMNS)
 
 
 def trend_figures(history: pd.DataFrame) -> dict[str, str]:
     """SVG by file name: the usual methods' costs by commit, a panel a framework and mode; none of one commit alone."""
-    found = history[(history["what"] == COST) & history["name"].str.contains(f", {SHOWN}, float32", regex=False)]
+    names = {
+        (framework, mode, method): cost_name(method, framework, mode, SHOWN, "float32", "cpu")
+        for framework in MODES
+        for mode in MODES[framework]
+        for method in (*PRICED, *TIMED)
+    }
+    found = history[(history["what"] == COST) & history["name"].isin(names.values())]
     order = list(dict.fromkeys(found["commit"]))
-    parts = found["name"].str.split(", ", expand=True)
     panels: dict[str, dict[str, pd.DataFrame]] = {}
-    for method in PRICED if len(order) > 1 else ():
-        for mode, own in found[parts[0] == method].groupby(parts[1], sort=False):
-            panels.setdefault(str(mode), {})[method] = own
+    for (framework, mode, method), name in names.items() if len(order) > 1 else ():
+        if method in PRICED and len(own := found[found["name"] == name]):
+            panels.setdefault(f"{framework} {mode}", {})[method] = own
 
     def draw(axes: Sequence[Axes]) -> None:
         looks = dict(zip(PRICED, CASE_LOOKS, strict=False))

@@ -23,8 +23,8 @@ from markupsafe import Markup
 
 from bench.report import markdown
 from bench.report.reproduce import command
-from bench.report.tables import NOT_MEASURED, STALE, Shown
-from bench.report.terminal import bad
+from bench.report.tables.entries import BAD, NOT_MEASURED, OPEN, Entry, State, as_entry
+from bench.report.tables.outcomes import DTYPES, column
 from impls import FRAMEWORKS
 
 DATATABLES = importlib.resources.files("itables") / "html"
@@ -34,29 +34,29 @@ RECORDS = "records come here"
 GZIP = 31  # zlib's word for a stream as gzip writes it
 LONGEST = (10**9, 64, 8, 0, -1)  # numbers of a list that are kept, until everything fits; at last no list at all
 WHOLE = 36  # characters of a cell that stay on a line
-NUMBER = re.compile(r"[≈? ]*([-+−]?\d[\d]*(?:\.\d+)?(?:e[-+]?\d+)?)")
+OWN = {name: name for name in FRAMEWORKS} | {column(name, dtype): name for name in FRAMEWORKS for dtype in DTYPES}
 
 
 def render(machines: Sequence[Mapping[str, Any]], **facts: Any) -> str:
     """The page. The same sections give the same bytes."""
     book = Book()
-    templates = markdown.environment(table=book.table, drawn=drawn)
+    templates = markdown.environment(table=book.table, show_figures=show_figures)
     machine, reading = (templates.get_template(name) for name in ("machine.md.j2", "reading.md.j2"))
     parts = [
-        {"name": each["name"], "body": marked_up(machine.render(machine=each, **facts), f"{number}-")}
+        {"name": each["name"], "body": render_markdown(machine.render(machine=each, **facts), f"{number}-")}
         for number, each in enumerate(machines)
     ]
     places = {name: place for each in machines for name, place in each["places"].items()}
-    script, style = datatables()
+    script, style = load_datatables()
     page = templates.get_template("index.html.j2").render(
         machines=parts,
-        reading=marked_up(reading.render(**facts), "reading-"),
+        reading=render_markdown(reading.render(**facts), "reading-"),
         choices={name: sorted(found) for name, found in book.choices.items() if len(found) > 1},
         records=RECORDS,
         datatables=Markup(script),
         datatables_style=Markup(style),
     )
-    return page.replace(RECORDS, packed(book.records, places, LARGEST - len(page.encode())))
+    return page.replace(RECORDS, pack_records(book.records, places, LARGEST - len(page.encode())))
 
 
 class Book:
@@ -72,8 +72,9 @@ class Book:
         if frame.empty:
             return f"<p>{NOT_MEASURED}</p>\n"
         heads = "".join(self.head(str(name)) for name in frame.columns)
-        counted = [sum(bool(NUMBER.match(str(value))) for value in frame[name]) > len(frame) / 2 for name in frame]
-        rows = frame.itertuples(index=False)
+        rows = [[as_entry(value) for value in row] for row in frame.itertuples(index=False)]
+        numbers = [sum(math.isfinite(entry.number) for entry in entries) for entries in zip(*rows, strict=True)]
+        counted = [known > len(rows) / 2 for known in numbers]
         body = "\n".join(self.row(list(frame.columns), counted, row, plots) for row in rows)
         return (
             '<div class="scroll" tabindex="0" role="group" aria-label="table">\n'
@@ -82,33 +83,31 @@ class Book:
 
     def head(self, name: str) -> str:
         """A column's; one that is a framework's own says so, to be hidden where others are looked at."""
-        own = next((framework for framework in FRAMEWORKS if name.partition(" ")[0] == framework), "")
-        only = f' data-framework="{own}"' if own and " – " not in name else ""
+        only = f' data-framework="{OWN[name]}"' if name in OWN else ""
         return f'<th scope="col"{only}>{escape(name)}</th>'
 
     def row(
-        self, columns: Sequence[Any], counted: Sequence[bool], row: Sequence[Any], plots: Mapping[str, Any] | None
+        self, columns: Sequence[Any], counted: Sequence[bool], row: Sequence[Entry], plots: Mapping[str, Any] | None
     ) -> str:
         facts = ""
-        for name, value in zip(columns, row, strict=True):
-            if name in SELECTORS and (plain := str(value).removesuffix(STALE).strip()):
-                self.choices[name].add(plain)
-                facts += f' data-{name}="{escape(plain)}"'
+        for name, entry in zip(columns, row, strict=True):
+            if name in SELECTORS and entry.text:
+                self.choices[name].add(entry.text)
+                facts += f' data-{name}="{escape(entry.text)}"'
         cells = "".join(map(self.cell, row[1:], counted[1:]))
         return f"<tr{facts}>{self.cell(row[0], counted[0], plots)}{cells}</tr>"
 
-    def cell(self, value: Any, counted: bool = False, plots: Mapping[str, Any] | None = None) -> str:
+    def cell(self, entry: Entry, counted: bool = False, plots: Mapping[str, Any] | None = None) -> str:
         """Text that opens the records behind it; in a column with numbers it sorts by its own, or before them all."""
-        shown, order, kinds = escape(str(value)), "", ["whole"] if len(str(value)) <= WHOLE else []
-        if plots and f"{value}.svg" in plots["figures"]:
-            shown = f'<a href="#{anchor(plots, f"{value}.svg")}">{shown}</a>'
-        elif isinstance(value, Shown) and value.records:
-            numbers = " ".join(str(self.number(record)) for record in value.records)
+        shown, order, kinds = escape(entry), "", ["whole"] if len(entry) <= WHOLE else []
+        if plots and f"{entry}.svg" in plots["figures"]:
+            shown = f'<a href="#{name_anchor(plots, f"{entry}.svg")}">{shown}</a>'
+        elif entry.records:
+            numbers = " ".join(str(self.number(record)) for record in entry.records)
             shown = f'<button type="button" data-records="{numbers}">{shown}</button>'
         if counted:
-            found = NUMBER.match(str(value))
-            order = f' data-order="{found[1] if found else ""}"'
-        if state := looks(str(value)):
+            order = f' data-order="{entry.number if math.isfinite(entry.number) else ""}"'
+        if state := choose_class(entry):
             kinds.append(state)
         named = f' class="{" ".join(kinds)}"' if kinds else ""
         return f"<td{order}{named}>{shown}</td>"
@@ -120,28 +119,24 @@ class Book:
         return self.numbers[id(record)]
 
 
-def looks(text: str) -> str:
-    """What a cell's words mean, for its colour; the words stay."""
-    if bad(text) or text == "worse":
-        return "bad"
-    if NOT_MEASURED in text or STALE in text or text.startswith(("skipped", "unsupported")):
-        return "open"
-    return "good" if text.startswith("holds") or text in ("better", "ok") else ""
+def choose_class(entry: Entry) -> State:
+    """The class that colours an entry: what other code measured is as open as what nobody did, unless it is bad."""
+    return OPEN if entry.stale and entry.state != BAD else entry.state
 
 
-def drawn(machine: Mapping[str, Any], kind: str) -> str:
+def show_figures(machine: Mapping[str, Any], kind: str) -> str:
     """The figures of a kind, each where tables' links lead."""
     return "".join(
-        f'<figure id="{anchor(machine, name)}">\n{inline(svg, anchor(machine, name))}\n</figure>\n\n'
+        f'<figure id="{name_anchor(machine, name)}">\n{inline_svg(svg, name_anchor(machine, name))}\n</figure>\n\n'
         for name, svg in machine[kind].items()
     )
 
 
-def anchor(machine: Mapping[str, Any], figure: str) -> str:
+def name_anchor(machine: Mapping[str, Any], figure: str) -> str:
     return f"{machine['name']}-{figure.removesuffix('.svg')}"
 
 
-def inline(svg: str, name: str) -> str:
+def inline_svg(svg: str, name: str) -> str:
     """A figure as a part of a page: no declaration of its own, names that no other figure has, and no blank line.
 
     A blank line would end a block of HTML in Markdown.
@@ -150,7 +145,7 @@ def inline(svg: str, name: str) -> str:
     return "\n".join(line for line in svg[svg.index("<svg") :].splitlines() if line.strip())
 
 
-def marked_up(text: str, prefix: str) -> Markup:
+def render_markdown(text: str, prefix: str) -> Markup:
     """Markdown as HTML, a name to lead to for every heading."""
     parser = MarkdownIt("commonmark", {"html": True})
     tokens = parser.parse(text)
@@ -163,20 +158,20 @@ def marked_up(text: str, prefix: str) -> Markup:
     return Markup(parser.renderer.render(tokens, parser.options, {}))
 
 
-def packed(records: Sequence[Any], places: Mapping[str, Any], room: int) -> str:
+def pack_records(records: Sequence[Any], places: Mapping[str, Any], room: int) -> str:
     """The records with the commands that measure them again, compressed; long lists are cut where they do not fit."""
     for longest in LONGEST:
         last = longest == LONGEST[-1]
-        if found := compressed(written(records, places, longest), math.inf if last else room):
+        if found := compress(write_json(records, places, longest), math.inf if last else room):
             break
     return found
 
 
-def written(records: Sequence[Any], places: Mapping[str, Any], longest: int) -> Iterator[str]:
+def write_json(records: Sequence[Any], places: Mapping[str, Any], longest: int) -> Iterator[str]:
     """JSON of records and environments, piece by piece: all of it may be larger than the memory has room for."""
 
     def text(value: Any) -> str:
-        return json.dumps(plain(value, longest), separators=(",", ":"), ensure_ascii=False)
+        return json.dumps(simplify(value, longest), separators=(",", ":"), ensure_ascii=False)
 
     yield '{"records":['
     for number, record in enumerate(records):
@@ -184,7 +179,7 @@ def written(records: Sequence[Any], places: Mapping[str, Any], longest: int) -> 
     yield f'],"environments":{text({name: place.model_dump() for name, place in places.items()})}}}'
 
 
-def compressed(parts: Iterable[str], room: float) -> str:
+def compress(parts: Iterable[str], room: float) -> str:
     """Base 64 of gzip; empty as soon as it is clear that it takes more room."""
     stream, found, size = zlib.compressobj(9, wbits=GZIP), [], 0
     for part in parts:
@@ -196,19 +191,19 @@ def compressed(parts: Iterable[str], room: float) -> str:
     return text if len(text) <= room else ""
 
 
-def plain(value: Any, longest: int) -> Any:
+def simplify(value: Any, longest: int) -> Any:
     """Numbers that JSON has, and of a list that is too long what it is like."""
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     if isinstance(value, dict):
         nested = list | tuple | dict if longest < 0 else ()
-        return {str(name): plain(each, longest) for name, each in value.items() if not isinstance(each, nested)}
+        return {str(name): simplify(each, longest) for name, each in value.items() if not isinstance(each, nested)}
     if isinstance(value, list | tuple):
-        return [plain(each, longest) for each in value] if len(value) <= longest else cut(value)
+        return [simplify(each, longest) for each in value] if len(value) <= longest else summarise(value)
     return value
 
 
-def cut(values: Sequence[Any]) -> dict[str, Any]:
+def summarise(values: Sequence[Any]) -> dict[str, Any]:
     """A list that the page has no room for: all of it is in the records' file."""
     numbers = [value for value in values if isinstance(value, int | float) and math.isfinite(value)]
     if not numbers:
@@ -218,7 +213,7 @@ def cut(values: Sequence[Any]) -> dict[str, Any]:
 
 
 @functools.cache
-def datatables() -> tuple[str, str]:
+def load_datatables() -> tuple[str, str]:
     """DataTables' script and style as itables packs them; where the script exports it, it gets a name instead."""
     script, style = (DATATABLES.joinpath(f"dt_bundle.{kind}").read_text("utf-8") for kind in ("js", "css"))
     exported = re.search(r"export\{[^}]*?(\w+) as default[^}]*\};?", script)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from bench.report import tables
+from bench.report.tables.entries import NOT_MEASURED
 
 if TYPE_CHECKING:
     import jinja2
@@ -18,7 +18,7 @@ SPECIAL = str.maketrans(MARKUP | ENDING)
 
 
 def environment(**filters: Any) -> "jinja2.Environment":
-    """Of the templates, with filters that write tables (`table`) and figures (`drawn`) for one kind of page."""
+    """Load the templates with filters that write tables (`table`) and figures (`show_figures`) for one kind of page."""
     import jinja2  # here: a comparison writes tables, and does without it
 
     found = jinja2.Environment(
@@ -35,13 +35,14 @@ def environment(**filters: Any) -> "jinja2.Environment":
 
 def render(machines: Sequence[Mapping[str, Any]], **facts: Any) -> str:
     """The page. The same sections give the same text."""
-    return environment(table=table, drawn=drawn).get_template("README.md.j2").render(machines=machines, **facts)
+    templates = environment(table=table, show_figures=show_figures)
+    return templates.get_template("README.md.j2").render(machines=machines, **facts)
 
 
 def table(frame: pd.DataFrame, plots: Mapping[str, Any] | None = None) -> str:
     """A table, or that there is nothing to show; with `plots`, a machine's, names in the first column lead there."""
     if frame.empty:
-        return f"{tables.NOT_MEASURED}\n"
+        return f"{NOT_MEASURED}\n"
     lines = [[text(cell) for cell in row] for row in (frame.columns, *frame.itertuples(index=False))]
     for line in lines if plots else ():
         if plots and f"{line[0]}.svg" in plots["figures"]:
@@ -50,7 +51,7 @@ def table(frame: pd.DataFrame, plots: Mapping[str, Any] | None = None) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
 
-def drawn(machine: Mapping[str, Any], kind: str) -> str:
+def show_figures(machine: Mapping[str, Any], kind: str) -> str:
     return "".join(f"![{name}]({path(machine, name)})\n\n" for name in machine[kind])
 
 

@@ -14,12 +14,15 @@ from bench.records import block_statistics, files
 from bench.records.schema import DISTURBED, Environment
 from bench.records.staleness import Codes, stale
 from bench.records.store import FILES, Latest, latest, read
-from bench.report import answers, ci, costs, effects, history, html, markdown, peers, readme, tables
+from bench.report import answers, ci, history, html, markdown, readme
 from bench.report.curve_figures import curve_figures
-from bench.report.curves import curves_table
 from bench.report.effect_figures import effect_figures
 from bench.report.figures import figures
 from bench.report.growth_figures import growth_figures
+from bench.report.tables import agreement, costs, effects, mistakes, own_losses, peers, variations
+from bench.report.tables.claims import claim_details, claims_table
+from bench.report.tables.curves import curves_table
+from bench.report.tables.entries import GOOD, NONE, NOT_MEASURED, STALE, count, framed, number
 from bench.train.statistics import MARGIN
 from equivalence import judge
 from equivalence.claim import claims
@@ -31,7 +34,7 @@ FACTS = {  # that the templates name beside the records
     "statistics": block_statistics,
     "timing": timing,
     "costs": costs,
-    "stale": tables.STALE,
+    "stale": STALE,
     "disturbed": DISTURBED,
     "margin": f"{100 * MARGIN:g}",
 }
@@ -92,7 +95,7 @@ def load(path: Path) -> Machine:
 
 def sections(machines: Sequence[Machine], code: Codes | None) -> list[dict[str, Any]]:
     """What the pages need of each machine; where there is none, tables that say so."""
-    return [section(machine, code) for machine in machines or [Machine(tables.NOT_MEASURED, [], [])]]
+    return [section(machine, code) for machine in machines or [Machine(NOT_MEASURED, [], [])]]
 
 
 def section(machine: Machine, code: Codes | None) -> dict[str, Any]:
@@ -104,17 +107,17 @@ def section(machine: Machine, code: Codes | None) -> dict[str, Any]:
         for kind in ("growth", "effects", "training", "trend")
     }
     others = {name for figures in drawn.values() for name in figures}
-    tabled = shown(records, code)
+    tabled = make_tables(records, code)
     return (
         tabled
         | drawn
         | {
             "name": machine.name,
-            "findings": pd.DataFrame(answers.findings(tabled, records)),
+            "findings": answers.table(answers.findings(tabled, records)),
             "caveats": answers.caveats(records, machine.problems, code),
             "environments": environments(records, places),
             "places": places,
-            "stale": outdated(records, code),
+            "stale": count_stale(records, code),
             "failures": failures(records, code),
             "figures": {name: svg for name, svg in machine.figures.items() if name not in others},
             "trend": history.trend_table(machine.history),
@@ -123,17 +126,17 @@ def section(machine: Machine, code: Codes | None) -> dict[str, Any]:
     )
 
 
-def shown(records: Latest, code: Codes | None) -> dict[str, pd.DataFrame]:
+def make_tables(records: Latest, code: Codes | None) -> dict[str, pd.DataFrame]:
     """The tables by name."""
     cost = costs.cost_table(records, code)
     return {
-        "claims": stated(tables.claims_table(records, code)),
-        "mistakes": tables.kill_summary(records, code),
-        "kill_matrix": tables.kill_matrix(records),
-        "agreement": tables.agreement_table(records, code),
-        "cross_framework": tables.cross_framework_table(records, code),
-        "variations": tables.variations_table(records, code),
-        "own_losses": tables.own_losses_table(records, code),
+        "claims": add_formulas(claims_table(records, code)),
+        "mistakes": mistakes.kill_summary(records, code),
+        "kill_matrix": mistakes.kill_matrix(records),
+        "agreement": agreement.agreement_table(records, code),
+        "cross_framework": agreement.cross_framework_table(records, code),
+        "variations": variations.variations_table(records, code),
+        "own_losses": own_losses.own_losses_table(records, code),
         "cost": cost,
         "priced": costs.priced_table(cost, records, code),
         "growth": costs.growth_table(records, code),
@@ -148,11 +151,11 @@ def shown(records: Latest, code: Codes | None) -> dict[str, pd.DataFrame]:
 
 def failures(records: Latest, code: Codes | None) -> list[pd.DataFrame]:
     """What does not hold, claims and then uses; no table where all of it does."""
-    details = tables.claim_details(records, code), tables.agreement_details(records, code)
-    return [bad for detail in details if not (bad := not_holding(detail)).empty]
+    details = claim_details(records, code), agreement.agreement_details(records, code)
+    return [bad for detail in details if not (bad := select_failing(detail)).empty]
 
 
-def stated(table: pd.DataFrame) -> pd.DataFrame:
+def add_formulas(table: pd.DataFrame) -> pd.DataFrame:
     """The table of claims with what each says as a formula, and where it comes from."""
     known = [claims()[name] for name in table["claim"]]
     table.insert(2, "formula", [claim.formula for claim in known])
@@ -160,14 +163,14 @@ def stated(table: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-def outdated(records: Sequence[Any], code: Codes | None) -> str:
+def count_stale(records: Sequence[Any], code: Codes | None) -> str:
     """How many of the records that count were made with other code."""
     count = sum(stale(record, code) for record in records)
     return f"{count} of {len(records)} records" if count else ""
 
 
-def not_holding(details: pd.DataFrame) -> pd.DataFrame:
-    return details[~details["result"].str.startswith("holds")] if len(details) else details
+def select_failing(details: pd.DataFrame) -> pd.DataFrame:
+    return details[[entry.state != GOOD for entry in details["result"]]]
 
 
 def environments(records: Sequence[Any], places: Mapping[str, Environment]) -> pd.DataFrame:
@@ -190,17 +193,17 @@ def environments(records: Sequence[Any], places: Mapping[str, Environment]) -> p
     for record in records:
         days.setdefault(record.environment, []).append(record.time[:10])
     rows = []
-    for name, count in counts.items():
-        facts = described(places[name]) if name in places else ["not recorded"] * (len(columns) - 2)
-        rows.append([*facts, str(count), " to ".join(dict.fromkeys((min(days[name]), max(days[name]))))])
-    return tables.framed(rows, columns)
+    for name, made in counts.items():
+        facts = describe_environment(places[name]) if name in places else ["not recorded"] * (len(columns) - 2)
+        rows.append([*facts, count(made), " to ".join(dict.fromkeys((min(days[name]), max(days[name]))))])
+    return framed(rows, columns)
 
 
-def described(environment: Environment) -> list[str]:
+def describe_environment(environment: Environment) -> list[str]:
     packages = ", ".join(f"{name} {version}" for name, version in sorted(environment.packages.items()))
     commit = (environment.commit or "unknown") + (", with changes" if environment.dirty else "")
-    size = f"{environment.memory_gb:g} GiB"
-    variables = ", ".join(f"{name}={value}" for name, value in environment.variables.items()) or "–"
+    size = number(environment.memory_gb, "g", " GiB")
+    variables = ", ".join(f"{name}={value}" for name, value in environment.variables.items()) or NONE
     software = environment.system, environment.python, packages, variables, commit
-    rate = f"{environment.product_gflops:g} GFLOP/s" if environment.product_gflops else "–"
-    return [environment.cpu, str(environment.cores), rate, size, *software]
+    rate = number(environment.product_gflops, "g", " GFLOP/s") if environment.product_gflops else NONE
+    return [environment.cpu, count(environment.cores), rate, size, *software]

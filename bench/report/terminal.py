@@ -10,37 +10,40 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.proofs.mutants import rejecting
-from bench.report import costs, curves, effects, peers, tables
-from bench.report.tables import NOT_COVERED, NOT_MEASURED
+from bench.report.tables import agreement, claims, costs, curves, effects, mistakes, own_losses, peers, variations
+from bench.report.tables.entries import BAD, GOOD, NOT_MEASURED, OPEN, State, as_entry
 from bench.running.job import Outcome
+from impls.frameworks import FRAMEWORKS
 
 WIDTHS = {"what it says": 24, "mistakes rejected": 9, "measured": 16, "planted mistake": 46}  # of 100; others share
 AGREEMENT_COLUMNS = ["usage", "largest error", "between frameworks", "verdict"]
 COST_COLUMNS = ["step", "ms a step", "× plain", "interval", "floor", "efficiency", "blocks", "status"]
 EFFECTS_COLUMNS = ["regime", "strength", "accuracy %", "beside plain", "verdict", "NLL", "× plain", "seeds"]
-BAD = ("FAILS", "wrong", "failed", "timeout", "oom", "interrupted")  # cells say the worst first
+COLOURS: dict[State, str] = {BAD: "red", OPEN: "yellow"}
 
 
 def print_claims(console: Console, records: Iterable[Any]) -> None:
-    """One row a claim that was measured; all of them where none was."""
+    """One row a claim that was measured, in the frameworks that were; all of them where none was."""
     records = list(records)
-    table = tables.claims_table(records)
+    table = claims.claims_table(records)
     measured = {record.claim for record in records if record.kind == "claim"} or set(table["claim"])
-    show(console, table[table["claim"].isin(measured)])
-    complain(console, tables.claim_details(records))
+    shown = table[table["claim"].isin(measured)]
+    idle = [name for name in FRAMEWORKS if (shown[name] == NOT_MEASURED).all()]
+    show(console, shown if len(idle) == len(FRAMEWORKS) else shown.drop(columns=idle))
+    print_reasons(console, claims.claim_details(records))
 
 
 def print_agreement(console: Console, records: Iterable[Any]) -> None:
     records = list(records)
-    show(console, tables.agreement_table(records)[AGREEMENT_COLUMNS])
-    complain(console, tables.agreement_details(records))
+    show(console, agreement.agreement_table(records)[AGREEMENT_COLUMNS])
+    print_reasons(console, agreement.agreement_details(records))
 
 
 def print_calls(console: Console, records: Iterable[Any]) -> None:
     """One row a method, and below the table what is wrong with which call."""
     records = list(records)
-    table = tables.calls_table(records)
-    show(console, table[(table.drop(columns=["method", "largest error"]) != tables.NOT_MEASURED).any(axis=1)])
+    table = agreement.calls_table(records)
+    show(console, table[(table.drop(columns=["method", "largest error"]) != NOT_MEASURED).any(axis=1)])
     for record in records:
         if record.kind == "call" and not record.verdict.holds:
             console.print(Text(f"{record.framework} {record.method}: {record.verdict.reason}", style="red"))
@@ -51,8 +54,8 @@ def print_mutants(
 ) -> None:
     """Every mistake with the claims that reject it, the sums, and below them what is wrong."""
     records = list(records)
-    show(console, tables.kill_list(records))
-    show(console, tables.kill_summary(records))
+    show(console, mistakes.kill_list(records))
+    show(console, mistakes.kill_summary(records))
     for mistake, framework in survivors:
         console.print(Text(f"{framework}: nothing rejects “{mistake}”", style="red"))
     for claim in idle:
@@ -65,8 +68,8 @@ def print_power(
     """The mistakes that claims reject, how many of each kind, and below what is wrong with the claims."""
     records = list(records)
     rejected = {mistake for killed, _ in rejecting(records).values() for mistake in killed}
-    show(console, tables.kill_list(record for record in records if record.wrong in rejected))
-    show(console, tables.power_table(records))
+    show(console, mistakes.kill_list(record for record in records if record.wrong in rejected))
+    show(console, mistakes.power_table(records))
     for mistake, framework in accepted:
         console.print(Text(f"{framework}: “{mistake}” is accepted", style="red"))
     for claim, framework in blind:
@@ -76,14 +79,14 @@ def print_power(
 def print_variations(console: Console, records: Iterable[Any]) -> None:
     """A line a framework, and one for each false alarm."""
     records = list(records)
-    show(console, tables.variations_table(records))
+    show(console, variations.variations_table(records))
     for record in records:
         for what, reason in record.failures.items() or ([("group", record.reason)] if record.status != "ok" else []):
             console.print(Text(f"{record.framework}, seed {record.seed}, {what}: {reason}", style="red"))
 
 
 def print_own_losses(console: Console, records: Iterable[Any]) -> None:
-    show(console, tables.own_losses_table(records))
+    show(console, own_losses.own_losses_table(records))
 
 
 def print_costs(console: Console, records: Iterable[Any]) -> None:
@@ -136,25 +139,17 @@ def show(console: Console, frame: pd.DataFrame, title: str | None = None) -> Non
     for name in frame.columns:
         table.add_column(name, width=WIDTHS.get(name))
     for row in frame.itertuples(index=False):
-        table.add_row(*map(coloured, row))
+        table.add_row(*map(colour_entry, row))
     console.print(table)
 
 
-def coloured(value: str) -> Text:
+def colour_entry(value: str) -> Text:
     """Text, not markup: reasons may hold brackets."""
-    if bad(value):
-        return Text(value, style="red")
-    unknown = any(word in value for word in (NOT_MEASURED, NOT_COVERED, "skipped"))
-    return Text(value, style="yellow" if unknown else "")
+    return Text(value, style=COLOURS.get(as_entry(value).state, ""))
 
 
-def bad(value: str) -> bool:
-    """Whether a cell says that something does not hold, or that a check is blind."""
-    return value.startswith(BAD) or "ACCEPTED" in value or "SURVIVED" in value
-
-
-def complain(console: Console, details: pd.DataFrame) -> None:
+def print_reasons(console: Console, details: pd.DataFrame) -> None:
     """One line for everything that does not hold: what it is, and measured against expected."""
     for *names, result, reason in details.itertuples(index=False):
-        if result != "holds":
+        if as_entry(result).state != GOOD:
             console.print(Text(f"{', '.join(names)}: {result}: {reason}", style="red"))

@@ -7,13 +7,15 @@ from rich.console import Console
 from rich.text import Text
 
 from bench.records.schema import AgreementRecord, CallRecord, ClaimRecord
-from bench.report import tables, terminal
-from bench.report.tables import NOT_MEASURED
+from bench.report import terminal
+from bench.report.tables.agreement import agreement_table, calls_table
+from bench.report.tables.claims import claims_table
+from bench.report.tables.entries import NOT_MEASURED
 
 
 def print_verified(console: Console, records: Collection[Any], framework: str) -> None:
     """One row a claim and a usage, of those that were measured."""
-    claimed, agreed = tables.claims_table(records), tables.agreement_table(records)
+    claimed, agreed = claims_table(records), agreement_table(records)
     if any(isinstance(record, ClaimRecord) for record in records):
         claimed = claimed[claimed[framework] != NOT_MEASURED]
         terminal.show(console, claimed[["claim", "what it says", framework, "measured"]])
@@ -21,7 +23,7 @@ def print_verified(console: Console, records: Collection[Any], framework: str) -
         agreed = agreed[agreed["verdict"] != NOT_MEASURED]
         terminal.show(console, agreed[["usage", "largest error", "verdict"]])
     if any(isinstance(record, CallRecord) for record in records):
-        called = tables.calls_table(records)
+        called = calls_table(records)
         terminal.show(console, called[called[framework] != NOT_MEASURED])
 
 

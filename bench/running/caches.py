@@ -21,7 +21,7 @@ def settings(folder: str) -> dict[str, str]:
 
 
 def lasting() -> dict[str, str]:
-    """The same for a check, which finds what an earlier run of the same versions has compiled on such a processor.
+    """Settings for a check, which finds what an earlier run of the same versions has compiled on such a processor.
 
     Only JAX keeps programs so that another process can take them. It tells programs apart by what they compute and by
     the compiler's flags, but not by the processor that they are compiled for.

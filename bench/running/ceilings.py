@@ -8,7 +8,7 @@ BEYOND = ("timeout", "oom")
 
 
 class Ceilings:
-    """What is known of the units of some jobs; a unit without a size is always tried."""
+    """What is known of the tasks of some jobs; a task without a size is always tried."""
 
     def __init__(self) -> None:
         self.reached: dict[str, tuple[float, str]] = {}  # by name: the least size that was too much, and the status
@@ -21,7 +21,7 @@ class Ceilings:
                 self.reached[name] = size, outcome.status
 
     def reason(self, job: Job, number: int) -> str:
-        """Why a unit is not worth trying; empty where it is."""
+        """Why a task is not worth trying; empty where it is."""
         name, size = job.sizes[number] if job.sizes else ("", -math.inf)
         least, status = self.reached.get(name, (math.inf, ""))
         return f"{status} at size {least:g} already, this is size {size:g}" if size > least else ""

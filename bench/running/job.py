@@ -1,4 +1,4 @@
-"""What a run is made of: jobs, and what becomes of their units, whichever executor works through them."""
+"""What a run is made of: jobs, and what becomes of their tasks, whichever executor works through them."""
 
 import math
 from collections.abc import Callable
@@ -10,32 +10,32 @@ from bench.records.schema import Environment, Status
 
 @dataclass(frozen=True)
 class Job:
-    """Units for one worker: `module` is run as `python -m`, `arguments` and the numbered units go to its input."""
+    """Tasks for one worker: `module` is run as `python -m`, `arguments` and the numbered tasks go to its input."""
 
     module: str
     framework: str
     arguments: dict[str, Any]
-    units: list[Any]
-    limit: float = 120.0  # seconds a unit may take
-    # Of each unit, where units grow: what it is but for its size, and its size. After one that takes too long or too
+    tasks: list[Any]
+    limit: float = 120.0  # seconds a task may take
+    # Of each task, where tasks grow: what it is but for its size, and its size. After one that takes too long or too
     # much memory, larger ones of the same name are skipped.
     sizes: list[tuple[str, float]] = field(default_factory=list)
     together: str = ""  # jobs of one name are measured on one machine, one after the other
     processor_time: bool = False  # the limit is of that: a busy machine changes nothing, and waiting ends later
 
     def only(self, wanted: Callable[[Any], bool]) -> "Job":
-        """The same job with some of its units."""
-        kept = [number for number, unit in enumerate(self.units) if wanted(unit)]
+        """The same job with some of its tasks."""
+        kept = [number for number, task in enumerate(self.tasks) if wanted(task)]
         sizes = [self.sizes[number] for number in kept] if self.sizes else []
-        return replace(self, units=[self.units[number] for number in kept], sizes=sizes)
+        return replace(self, tasks=[self.tasks[number] for number in kept], sizes=sizes)
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a unit: its result where the status is ok, else the reason."""
+    """What became of a task: its result where the status is ok, else the reason."""
 
     job: Job
-    unit: Any
+    task: Any
     status: Status
     reason: str = ""
     seconds: float = 0.0
@@ -46,10 +46,10 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Started:
-    """A unit is being measured, by this process."""
+    """A task is being measured, by this process."""
 
     job: Job
-    unit: Any
+    task: Any
     process: int
 
 
@@ -72,6 +72,6 @@ class Executor(Protocol):
     def run(self, jobs: list[Job], slots: list[list[int]], say: Callable[[Event], None], device: str = "") -> None:
         """Run every job, as many at a time as there are slots; `say` hears what happens, in this thread alone.
 
-        Every unit has exactly one Outcome, whatever its worker does. With a device, nothing else is timed on it
+        Every task has exactly one Outcome, whatever its worker does. With a device, nothing else is timed on it
         meanwhile. Ctrl-C: what is not finished is said to be interrupted, then KeyboardInterrupt.
         """

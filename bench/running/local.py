@@ -31,7 +31,7 @@ class Local:
         return [describe()]
 
     def run(self, jobs: list[Job], slots: list[list[int]], say: Callable[[Event], None], device: str = "") -> None:
-        """As `Executor` says. Locks the device, if there is one; raises locks.Held where it stays taken."""
+        """Run as `Executor` says. Locks the device, if there is one; raises locks.Held where it stays taken."""
         with locks.device(device, self.wait, self.tell) if device else contextlib.nullcontext():
             run(jobs, slots, say, self.memory)
 
@@ -50,4 +50,4 @@ def run(jobs: list[Job], slots: list[list[int]], say: Callable[[Event], None], m
         finally:
             free.put(cores)
 
-    run_side_by_side(jobs, sum(len(job.units) for job in jobs), work, len(slots), say)
+    run_side_by_side(jobs, sum(len(job.tasks) for job in jobs), work, len(slots), say)

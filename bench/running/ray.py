@@ -1,7 +1,7 @@
-"""Run jobs on a Ray cluster: each is a task that starts the same worker processes as here, on the node it comes to.
+"""Run jobs on a Ray cluster: each is a Ray task that starts the same worker processes as here, on the node it comes to.
 
 A node needs what this machine has: the same Python and packages. The code is sent along, without its history. What a
-task says streams back as it comes; if its node is lost, what it had not finished goes to another.
+Ray task says streams back as it comes; if its node is lost, what it had not finished goes to another.
 """
 
 import contextlib
@@ -39,7 +39,7 @@ FILES, FOLDERS = ("expected",), ("caches",)  # arguments that name a file, which
 
 @dataclass(frozen=True)
 class Order:
-    """What a task is to do: jobs, one after the other, on so many cores."""
+    """What a Ray task is to do: jobs, one after the other, on so many cores."""
 
     jobs: list[Job]
     files: dict[str, bytes]  # by the path that the jobs' arguments name
@@ -62,7 +62,7 @@ class Cluster:
         self.memory, self.wait, self.sender = memory, wait, describe()
 
     def slots(self) -> list[list[int]]:
-        """One for each CPU of the cluster; which core a task has is found out on its node."""
+        """One for each CPU of the cluster; which core a Ray task has is found out on its node."""
         return [[0]] * int(ray.cluster_resources().get("CPU", 0))
 
     def environments(self) -> list[Environment]:
@@ -70,7 +70,7 @@ class Cluster:
         return ray.get([environment.options(scheduling_strategy=place).remote(self.sender) for place in places])
 
     def run(self, jobs: list[Job], slots: list[list[int]], say: Callable[[Event], None], device: str = "") -> None:
-        """As `Executor` says; a task takes as many CPUs as a slot has cores, and a GPU where it needs one."""
+        """Run as `Executor` says; a Ray task takes as many CPUs as a slot has cores, and a GPU where it needs one."""
         share = len(slots[0])
         resources = {"num_cpus": share, "num_gpus": int(any(job.arguments["device"] == "cuda" for job in jobs))}
         for kind, count in (("CPU", resources["num_cpus"]), ("GPU", resources["num_gpus"])):
@@ -82,7 +82,7 @@ class Cluster:
             yield from persist(order, resources, stop)
 
         groups = together(jobs)
-        run_side_by_side(groups, sum(len(job.units) for job in jobs), work, len(groups), say)
+        run_side_by_side(groups, sum(len(job.tasks) for job in jobs), work, len(groups), say)
 
 
 def code() -> dict[str, Any]:
@@ -94,7 +94,7 @@ def code() -> dict[str, Any]:
 
 
 def together(jobs: list[Job]) -> list[list[Job]]:
-    """The jobs that one machine must measure, as one task each."""
+    """The jobs that one machine must measure, as one Ray task each."""
     groups: dict[str, list[Job]] = {}
     for number, job in enumerate(jobs):
         groups.setdefault(job.together or f"alone {number}", []).append(job)
@@ -107,32 +107,32 @@ def contents(jobs: list[Job]) -> dict[str, bytes]:
 
 
 def persist(order: Order, resources: dict[str, int], stop: threading.Event) -> Iterator[Event]:
-    """Everything that becomes of an order's units, on as many nodes as it takes."""
-    left = [list(job.units) for job in order.jobs]
+    """Everything that becomes of an order's tasks, on as many nodes as it takes."""
+    left = [list(job.tasks) for job in order.jobs]
     lost = ""
     for _ in range(TRIES):
-        rest = [job.only(units.__contains__) for job, units in zip(order.jobs, left, strict=True)]
+        rest = [job.only(tasks.__contains__) for job, tasks in zip(order.jobs, left, strict=True)]
         try:
             for position, event in stream(replace(order, jobs=rest), resources, stop):
                 if isinstance(event, Outcome):
-                    left[position].remove(event.unit)
+                    left[position].remove(event.task)
                 yield replace(event, job=order.jobs[position])
             break
         except RayTaskError as error:  # our own code: another node would not help
-            lost = f"the task failed: {error.cause!r}"
+            lost = f"the Ray task failed: {error.cause!r}"
             break
         except RayError as error:
             lost = f"its node was lost, {TRIES} times: {type(error).__name__}"
-    for job, units in zip(order.jobs, left, strict=True):
-        for unit in units:
+    for job, tasks in zip(order.jobs, left, strict=True):
+        for task in tasks:
             if stop.is_set():
-                yield Outcome(job, unit, "interrupted", "the run was stopped before this was done")
+                yield Outcome(job, task, "interrupted", "the run was stopped before this was done")
             else:
-                yield Outcome(job, unit, "failed", lost)
+                yield Outcome(job, task, "failed", lost)
 
 
 def stream(order: Order, resources: dict[str, int], stop: threading.Event) -> Iterator[tuple[int, Event]]:
-    """What one task says, with the position of the job that it is about; ends early where the run is stopped."""
+    """What one Ray task says, with the position of the job that it is about; ends early where the run is stopped."""
     events = measure.options(num_returns="streaming", **resources).remote(order)
     while not stop.is_set():
         ready, _ = ray.wait([events], timeout=LOOK)
@@ -146,7 +146,7 @@ def stream(order: Order, resources: dict[str, int], stop: threading.Event) -> It
 
 @ray.remote(max_retries=0)
 def measure(order: Order) -> Iterator[tuple[int, Event]]:
-    """On a node: what becomes of every unit, and where that was."""
+    """On a node: what becomes of every task, and where that was."""
     place, ceilings, never = describe(order.sender), Ceilings(), threading.Event()
     with contextlib.ExitStack() as stack:
         own = stack.enter_context(locks.some(order.share, cores()))
@@ -173,7 +173,7 @@ def environment(sender: Environment) -> Environment:
 
 
 def nodes() -> list[dict[str, Any]]:
-    """Those that can measure; a head often only leads."""
+    """List the nodes that can measure; a head often only leads."""
     return [node for node in ray.nodes() if node["Alive"] and node["Resources"].get("CPU", 0) > 0]
 
 

@@ -23,22 +23,22 @@ def reusable(records: Iterable[Any], codes: Codes, environments: Collection[Envi
 def left(
     jobs: list[Job], records_of: Callable[[Outcome], list[Any]], reusable: Iterable[Any]
 ) -> tuple[list[Job], list[Any]]:
-    """The jobs with the units that are still to be measured, and the records of those that are not.
+    """The jobs with the tasks that are still to be measured, and the records of those that are not.
 
-    A unit is known by the records that it would give; where any of these is missing, it is measured.
+    A task is known by the records that it would give; where any of these is missing, it is measured.
     """
     known = {identity(record): record for record in reusable}
     found: dict[tuple[Any, ...], Any] = {}
 
-    def missing(job: Job, unit: Any) -> bool:
-        wanted = [identity(record) for record in records_of(Outcome(job, unit, "interrupted"))]
+    def missing(job: Job, task: Any) -> bool:
+        wanted = [identity(record) for record in records_of(Outcome(job, task, "interrupted"))]
         if not all(name in known for name in wanted):
             return True
         found.update((name, known[name]) for name in wanted)
         return False
 
     rest = [job.only(functools.partial(missing, job)) for job in jobs]
-    return [job for job in rest if job.units], list(found.values())
+    return [job for job in rest if job.tasks], list(found.values())
 
 
 def identity(record: Any) -> tuple[Any, ...]:

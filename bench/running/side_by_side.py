@@ -1,4 +1,4 @@
-"""Several tasks side by side, heard in one thread, and ended in good order by Ctrl-C."""
+"""Several loads side by side, heard in one thread, and ended in good order by Ctrl-C."""
 
 import contextlib
 import queue
@@ -10,39 +10,39 @@ from typing import Any, TypeVar
 
 from bench.running.job import Event, Outcome
 
-Task = TypeVar("Task")
+Load = TypeVar("Load")
 STOPPING = (signal.SIGINT, signal.SIGTERM)  # by hand; by a batch system
 
 
 def run_side_by_side(
-    tasks: list[Task],
-    units: int,
-    work: Callable[[Task, threading.Event], Iterator[Event]],
+    loads: list[Load],
+    tasks: int,
+    work: Callable[[Load, threading.Event], Iterator[Event]],
     width: int,
     say: Callable[[Event], None],
 ) -> None:
-    """`work` on the tasks, `width` at a time, until so many units have an Outcome; `say` hears every event.
+    """`work` on the loads, `width` at a time, until so many tasks have an Outcome; `say` hears every event.
 
-    `work` must give the Outcome of every unit soon after the event that it is handed is set, which Ctrl-C does.
+    `work` must give the Outcome of every task soon after the event that it is handed is set, which Ctrl-C does.
     """
     heard: queue.Queue[Any] = queue.Queue()
     with stopping() as stop, ThreadPoolExecutor(max(width, 1)) as pool:
 
-        def carry(task: Task) -> None:
+        def carry(load: Load) -> None:
             try:
-                for event in work(task, stop):
+                for event in work(load, stop):
                     heard.put(event)
             except BaseException as error:
                 heard.put(error)
 
-        for task in tasks:
-            pool.submit(carry, task)
+        for load in loads:
+            pool.submit(carry, load)
         try:
-            while units:
+            while tasks:
                 event = heard.get()
                 if isinstance(event, BaseException):
                     raise event
-                units -= isinstance(event, Outcome)
+                tasks -= isinstance(event, Outcome)
                 say(event)
         except BaseException:
             stop.set()

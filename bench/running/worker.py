@@ -1,4 +1,4 @@
-"""Work through one job in worker processes on this machine. One that crashes or hangs costs the unit it was on."""
+"""Work through one job in worker processes on this machine. One that crashes or hangs costs the task it was on."""
 
 import contextlib
 import json
@@ -31,8 +31,8 @@ LOOK = 0.2  # seconds between two looks at a worker: seldom enough not to distur
 def execute(
     job: Job, cores: list[int], stop: threading.Event, ceilings: Ceilings, memory: float = math.inf
 ) -> Iterator[Event]:
-    """Work through a job's units; after a death the rest goes to a new worker. `memory` in MiB, of one worker."""
-    left, starts = set(range(len(job.units))), 0
+    """Work through a job's tasks; after a death the rest goes to a new worker. `memory` in MiB, of one worker."""
+    left, starts = set(range(len(job.tasks))), 0
     while left:
         before = len(left)
         for number, event in attempt(job, sorted(left), cores, stop, ceilings, memory, last=starts + 1 == STARTS):
@@ -46,7 +46,7 @@ def execute(
 def attempt(
     job: Job, numbers: list[int], cores: list[int], stop: threading.Event, ceilings: Ceilings, memory: float, last: bool
 ) -> Iterator[tuple[int, Event]]:
-    """What becomes of at least one of the units, by number; of none, if its worker died while it started.
+    """What becomes of at least one of the tasks, by number; of none, if its worker died while it started.
 
     That may have been bad luck: only of the `last` attempt is it what becomes of them all.
     """
@@ -63,8 +63,8 @@ def attempt(
             numbers = [worker.current]
         elif worker.seen or not (last or worker.watch.verdict):
             return
-    for number in numbers:  # of a worker that never came to a unit all: another one would not either
-        yield number, Outcome(job, job.units[number], *ended)
+    for number in numbers:  # of a worker that never came to a task all: another one would not either
+        yield number, Outcome(job, job.tasks[number], *ended)
 
 
 class Worker:
@@ -84,10 +84,10 @@ class Worker:
             encoding="utf-8",
             start_new_session=True,  # Ctrl-C is the run's to hear, not the worker's
         )
-        units = [(number, job.units[number]) for number in numbers]
+        tasks = [(number, job.tasks[number]) for number in numbers]
         self.token = secrets.token_hex()
         arguments = {**job.arguments, "token": self.token}
-        self.message = json.dumps({**arguments, "framework": job.framework, "cores": cores, "units": units})
+        self.message = json.dumps({**arguments, "framework": job.framework, "cores": cores, "tasks": tasks})
         self.watch = Watch(self.process.pid, stop, memory, job.processor_time)
         self.current: int | None = None
         self.seen: set[int] = set()
@@ -111,7 +111,7 @@ class Worker:
                 pipe.close()
 
     def events(self) -> Iterator[tuple[int, Event]]:
-        """What it says of which unit, until it ends or is ended."""
+        """What it says of which task, until it ends or is ended."""
         assert self.process.stdin and self.process.stdout
         with contextlib.suppress(BrokenPipeError):  # dead already: `explain_end` says why
             self.process.stdin.write(self.message)
@@ -125,13 +125,13 @@ class Worker:
                 event = self.heard(said)
                 yield said["number"], event
                 if isinstance(event, Outcome) and event.status == "oom":
-                    self.watch.kill()  # what it still holds would be missing for the next unit
+                    self.watch.kill()  # what it still holds would be missing for the next task
                     return
 
     def event(self, line: str) -> dict[str, Any]:
         """What a line says; nothing, if it was cut off by the worker's death or another than the worker wrote it.
 
-        A process that the worker has forked knows the token too, but not more than one of them can end a unit.
+        A process that the worker has forked knows the token too, but not more than one of them can end a task.
         """
         try:
             said = json.loads(line)
@@ -143,17 +143,17 @@ class Worker:
 
     def heard(self, said: dict[str, Any]) -> Event:
         number = said["number"]
-        unit = self.job.units[number]
+        task = self.job.tasks[number]
         self.seen.add(number)
         if said["event"] == "start":
             self.current = number
-            return Started(self.job, unit, self.process.pid)
+            return Started(self.job, task, self.process.pid)
         self.current = None
         spent = said["seconds"], said.get("memory", math.nan)
-        return Outcome(self.job, unit, said["status"], said.get("error", ""), *spent, said.get("result", {}))
+        return Outcome(self.job, task, said["status"], said.get("error", ""), *spent, said.get("result", {}))
 
     def explain_end(self) -> tuple[Status, str]:
-        """Status and reason of the unit that it died on."""
+        """Status and reason of the task that it died on."""
         if self.watch.verdict:
             return self.watch.verdict
         code = self.process.returncode

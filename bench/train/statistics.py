@@ -24,7 +24,7 @@ class Estimate:
 
 
 def estimate(values: Sequence[float], confidence: float = CONFIDENCE) -> Estimate:
-    """Of values that are independent, one a seed; NaN where there are fewer than two.
+    """Estimate a mean from values that are independent, one a seed; NaN where there are fewer than two.
 
     Values that are all the same have an interval without width, and p is 1 if they are 0 and 0 otherwise.
     """
@@ -49,7 +49,7 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
 
 
 def verdict(difference: Estimate, p: float) -> Word:
-    """Of a difference in something that is better when larger, with the p-value that is to be believed."""
+    """Judge a difference in something that is better when larger, by the p-value that is to be believed."""
     if p != p:
         return "no data"
     if p > 1 - CONFIDENCE:

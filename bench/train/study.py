@@ -23,7 +23,7 @@ RUN_LIMIT = 3600.0  # seconds a run
 QUICK_DATASET, QUICK_REGIMES, QUICK_SEEDS = "digits-100", ("plain", "fgm", "gradient penalty"), 2
 CURVE_DATASET, CURVE_SEED = "reviews-1000", 0
 Part = Literal["validation", "test", "curve"]
-Unit = tuple[str, str, float, int]  # data set, regime, strength, seed
+Task = tuple[str, str, float, int]  # data set, regime, strength, seed
 Strengths = dict[tuple[str, str], float]  # by data set and regime
 
 
@@ -80,7 +80,7 @@ def applies(regime: str, dataset: str) -> bool:
     return not REGIMES[regime].text or not dataset.startswith("digits")
 
 
-def tuning(study: Study) -> list[Unit]:
+def tuning(study: Study) -> list[Task]:
     """Every strength of the regimes that have more than one."""
     if study.quick:
         return []
@@ -107,16 +107,16 @@ def chosen(study: Study, tried: Iterable[TrainingRecord]) -> Strengths:
     return strengths
 
 
-def final(study: Study, strengths: Strengths) -> list[Unit]:
+def final(study: Study, strengths: Strengths) -> list[Task]:
     return [(*pair, strengths[pair], seed) for seed in range(study.seeds) for pair in study.pairs]
 
 
-def curves(study: Study) -> list[Unit]:
+def curves(study: Study) -> list[Task]:
     """The first steps of every regime, with one seed."""
     return [(*pair, REGIMES[pair[1]].middle, CURVE_SEED) for pair in study.pairs]
 
 
-def jobs(study: Study, units: Iterable[Unit], part: Part, folder: str) -> list[Job]:
+def jobs(study: Study, tasks: Iterable[Task], part: Part, folder: str) -> list[Job]:
     """A process a data set and seed: its regimes share the data."""
     arguments = {
         "part": part,
@@ -128,14 +128,14 @@ def jobs(study: Study, units: Iterable[Unit], part: Part, folder: str) -> list[J
         "environment": {**caches.settings(folder), **allocator.settings()},
     }
     grouped: dict[tuple[str, int], list[list[Any]]] = {}
-    for unit in units:
-        grouped.setdefault((unit[0], unit[3]), []).append(list(unit))
+    for task in tasks:
+        grouped.setdefault((task[0], task[3]), []).append(list(task))
     return [Job("bench.train.worker", study.framework, arguments, group, RUN_LIMIT) for group in grouped.values()]
 
 
 def record(outcome: Outcome) -> TrainingRecord:
     """A run's record. A result carries its own status: a run that diverged has a reason and no measures."""
-    place, (dataset, regime, strength, seed) = outcome.job.arguments, outcome.unit
+    place, (dataset, regime, strength, seed) = outcome.job.arguments, outcome.task
     facts: dict[str, Any] = {"status": outcome.status, "reason": outcome.reason} | outcome.result
     facts |= {name: place[name] for name in ("part", "optimizer", "dtype", "device", "quick")}
     run = {"dataset": dataset, "regime": regime, "strength": strength, "seed": seed}

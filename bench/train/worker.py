@@ -1,4 +1,4 @@
-"""Runs in one framework, a process for several: a unit is [dataset, regime, strength, seed].
+"""Runs in one framework, a process for several: a task is [dataset, regime, strength, seed].
 
 A job on standard input (`bench.train.study`), events on standard output (`equivalence.protocol`).
 """
@@ -25,8 +25,8 @@ def start(job: dict[str, Any]) -> Callable[[Any], dict[str, Any]]:
     source = Source(**job["source"]) if job["source"] else None
     options = {name: job[name] for name in ("optimizer", "dtype", "device")}
 
-    def run(unit: list[Any]) -> dict[str, Any]:
-        name, regime, strength, seed = unit
+    def run(task: list[Any]) -> dict[str, Any]:
+        name, regime, strength, seed = task
         data, curve = dataset(name, seed, source), job["part"] == "curve"
         steps = CURVE if curve else None
         done = train(job["framework"], data, REGIMES[regime], strength, seed, steps=steps, **options)

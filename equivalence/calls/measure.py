@@ -20,6 +20,7 @@ from equivalence.oracle import values
 from equivalence.problem import Problem
 from equivalence.protocol import Complaint, NotCovered, said
 from equivalence.reference import Reference
+from impls import NotOffered
 
 Array = np.ndarray
 APART = " · "  # between a call's name and its setting
@@ -61,7 +62,7 @@ def run_on(problem: Problem, setting: str, chosen: Sequence[Call]) -> dict[str, 
         return evaluate(problem, setting, chosen, shapes)
     except Exception as error:
         if len(chosen) == 1:
-            kind = "not covered" if isinstance(error, NotCovered) else "error"
+            kind = "not covered" if isinstance(error, NotCovered | NotOffered) else "error"
             return {chosen[0].name: {kind: said(error)}}
     found: dict[str, Raw | Missing] = {}
     for call in chosen:

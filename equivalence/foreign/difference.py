@@ -61,7 +61,7 @@ class Recorder:
         return tuple(result) if isinstance(result, tuple | list) else (result,)
 
     def numbers(self, arrays: Mapping[str, Any]) -> dict[str, np.ndarray]:
-        """As NumPy arrays, those that have values."""
+        """Turn what has values into NumPy arrays."""
         bridge = self.guard.bridge
         return {name: bridge.to_numpy(array) for name, array in arrays.items() if bridge.finite(array) is not None}
 

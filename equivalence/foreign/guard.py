@@ -20,13 +20,9 @@ from equivalence.foreign.loading import Function, Scope, brief, exit_code, line,
 from equivalence.foreign.returns import Returned, fits, shape_of
 from equivalence.foreign.state import left_alone, put_back
 from equivalence.protocol import Complaint, NotCovered
+from impls.frameworks import DESCRIBED
 
-WORDS = {
-    "torch": "a PyTorch tensor",
-    "jax": "a JAX array",
-    "tensorflow": "a TensorFlow tensor",
-    "numpy": "a NumPy array",
-}
+WORDS = {"numpy": "a NumPy array"} | {name: each.words for name, each in DESCRIBED.items()}
 
 
 def guarded(methods: SimpleNamespace, bridge: ModuleType, path: str, seconds: float, journal: str) -> SimpleNamespace:

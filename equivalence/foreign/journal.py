@@ -76,7 +76,7 @@ class Journal:
 
 
 def printed(folder: str) -> dict[str, str]:
-    """By function, what it printed first."""
+    """Map each function to what it printed first."""
     return heard(folder, PRINTED)
 
 
@@ -91,14 +91,14 @@ def heard(folder: str, what: str) -> dict[str, str]:
 
 
 def ended_in(folder: str) -> dict[int, str]:
-    """By process that is gone, the function that it was in."""
+    """Map each process that is gone to the function that it was in."""
     files = [file for file in Path(folder).iterdir() if file.name.isdigit()]  # foreign code can write there too
     names = {int(file.name): file.read_text(errors="replace") for file in files}
     return {process: name for process, name in names.items() if name and not psutil.pid_exists(process)}
 
 
 def counted(folder: str) -> dict[str, tuple[int, int]]:
-    """By function how often it was called, and in how many of these calls the reference was entered."""
+    """Map each function to how often it was called, and in how many of these calls the reference was entered."""
     calls: Counter[str] = Counter()
     in_reference: Counter[str] = Counter()
     for file in Path(folder).glob(f"*{CALLS}"):

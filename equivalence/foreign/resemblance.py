@@ -150,7 +150,7 @@ def apart(own: Signed, known: Signed, ratio: float) -> float:
 
 
 def nearest(alike: Mapping[str, Likeness]) -> dict[str, Likeness]:
-    """Of mistakes that are alike the nearest in size and direction; several where they have the same numbers."""
+    """Choose the nearest in size and direction of mistakes that are alike; several where their numbers are the same."""
     first = min(alike.values(), key=far, default=None)
     return {name: like for name, like in alike.items() if first and math.isclose(like.ratio, first.ratio, rel_tol=1e-6)}
 
@@ -208,14 +208,14 @@ def by_check(bridge: ModuleType, methods: SimpleNamespace, device: str, check: C
 def by_usage(
     bridge: ModuleType, methods: SimpleNamespace, device: str, case: str, dtype: str, name: str
 ) -> Measurement:
-    """Of a usage: signed errors, or the error that it raised. Not compiled, which takes longer than one evaluation."""
+    """Measure a usage: signed errors, or what it raised. Not compiled, which takes longer than one evaluation."""
     reference = known(case)
     problem = Problem(reference.case, bridge, methods, dtype, device)
     return agreement.measure([problem], [reference], [usages()[name]], bridge.MODES[0])[case][name]
 
 
 def by_call(bridge: ModuleType, methods: SimpleNamespace, device: str, dtype: str, name: str) -> Measurement:
-    """Of one call of a function by itself, likewise."""
+    """Measure one call of a function by itself, likewise."""
     found = calling.run_one(bridge, methods, device, dtype, name)
     return calling.judged(found, calling.expectations(name), dtype)
 

@@ -68,7 +68,7 @@ class Returned:
                 self.call.sizes.setdefault(letter, size)
 
     def shapes(self) -> list[tuple[Any, ...]]:
-        """By array, as far as they are known; a letter stands for a size that is not."""
+        """Map each array to its sizes, as far as they are known; a letter stands for a size that is not."""
         return [tuple(size for letter in each.split() for size in self.call.known(letter)) for each in self.letters]
 
 

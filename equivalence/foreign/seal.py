@@ -2,7 +2,7 @@
 
 A function of ours that returns what it is told to, a comparison that finds all numbers equal, a framework's norm that
 is another: each would let a wrong file pass. What the modules hold is noted before the file is imported, and looked at
-again after that and after each unit. Code in one process cannot be kept from undoing even this, if that is what it was
+again after that and after each task. Code in one process cannot be kept from undoing even this, if that is what it was
 written for; so the numbers of agreement are compared with the oracle's in the run, where the file never is.
 """
 
@@ -137,12 +137,12 @@ class Seal:
 
 
 def sealed(bridge: ModuleType, measure: Callable[[Any], Result]) -> Callable[[Any], Result]:
-    """Measure a unit; what was replaced before it ends, or when the file was imported, is why it fails."""
+    """Measure a task; what was replaced before it ends, or when the file was imported, is why it fails."""
     seal = Seal(bridge)
 
-    def measured(unit: Any) -> Result:
+    def measured(task: Any) -> Result:
         try:
-            return measure(unit)
+            return measure(task)
         finally:
             seal.check("the file")
 

@@ -82,8 +82,9 @@ def bert_encoder(params, x, mask, *, heads):
 
 def _encoder_layer(params, name, x, mask, heads):
     parted = (*tf.unstack(tf.shape(x)[:2]), heads, x.shape[-1] // heads)
-    projected = (_dense(params, f"{name}.attention.self.{part}", x) for part in ("query", "key", "value"))
-    mixed = _attend(*(tf.reshape(part, parted) for part in projected), mask)
+    projections = (_dense(params, f"{name}.attention.self.{part}", x) for part in ("query", "key", "value"))
+    query, key, value = (tf.reshape(part, parted) for part in projections)  # (B, T, h, d)
+    mixed = _attend(query, key, value, mask)
     attended = _dense(params, f"{name}.attention.output.dense", tf.reshape(mixed, tf.shape(x)))
     x = _norm(params, f"{name}.attention.output.LayerNorm", x + attended, 1e-12)  # (B, T, D)
     hidden = _exact_gelu(_dense(params, f"{name}.intermediate.dense", x))  # (B, T, H)

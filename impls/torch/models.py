@@ -80,8 +80,9 @@ def bert_encoder(params, x, mask, *, heads):
 
 def _encoder_layer(params, name, x, mask, heads):
     parted = (*x.shape[:2], heads, -1)
-    projected = (_dense(params, f"{name}.attention.self.{part}", x) for part in ("query", "key", "value"))
-    mixed = _attend(*(part.reshape(parted) for part in projected), mask)
+    projections = (_dense(params, f"{name}.attention.self.{part}", x) for part in ("query", "key", "value"))
+    query, key, value = (part.reshape(parted) for part in projections)  # (B, T, h, d)
+    mixed = _attend(query, key, value, mask)
     attended = _dense(params, f"{name}.attention.output.dense", mixed.reshape(x.shape))
     x = _norm(params, f"{name}.attention.output.LayerNorm", x + attended, 1e-12)  # (B, T, D)
     hidden = F.gelu(_dense(params, f"{name}.intermediate.dense", x))  # (B, T, H)

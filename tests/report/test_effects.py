@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from bench.records.schema import TrainingRecord
-from bench.report import curve_figures, curves, effect_figures, effects
+from bench.report import curve_figures, effect_figures
+from bench.report.tables import curves, effects
 from bench.train import study
 from bench.train.measures import calibration_error, measures
 from bench.train.regimes import REGIMES
@@ -119,8 +120,8 @@ def test_the_strength_with_the_least_mean_likelihood_is_chosen():
 def test_no_seed_of_the_search_is_one_of_the_studys():
     planned = study.Study("torch", ("reviews-200",), tuple(REGIMES), seeds=50)
     tried, judged = study.tuning(planned), study.final(planned, study.chosen(planned, []))
-    assert not {unit[3] for unit in tried} & {unit[3] for unit in judged}
-    assert {(unit[1], unit[2]) for unit in judged} <= {(unit[1], unit[2]) for unit in tried} | {("plain", 0.0)}
+    assert not {task[3] for task in tried} & {task[3] for task in judged}
+    assert {(task[1], task[2]) for task in judged} <= {(task[1], task[2]) for task in tried} | {("plain", 0.0)}
 
 
 def test_a_regime_of_tables_is_for_text():

@@ -7,7 +7,6 @@ import math
 import re
 import shlex
 
-import pandas as pd
 import pytest
 
 from bench.places import ROOT
@@ -15,7 +14,7 @@ from bench.records.schema import KINDS, OwnLossRecord, PeerRecord, SelfCheckReco
 from bench.records.store import FILES, latest, read
 from bench.report import html, page
 from bench.report.reproduce import command
-from bench.report.tables import Shown
+from bench.report.tables.entries import BAD, OPEN, Entry, framed, number
 from tests.report.made import (
     agreement_record,
     call_record,
@@ -97,20 +96,22 @@ def test_ids_are_unique(tmp_path):
     assert not repeated
 
 
-def test_a_cell_sorts_by_its_number():
-    shown = html.Book().table(pd.DataFrame({"a": ["≈ 2.05", "1e-05 s", "3", "wrong"], "b": ["holds 6/6"] * 4}))
-    assert re.findall(r'data-order="([^"]*)"', shown) == ["2.05", "1e-05", "3", ""]
+def test_an_entry_sorts_by_its_number_and_is_coloured_by_its_state_whatever_its_text_says():
+    entries = [number(2.04831, ".2f", mark="≈ "), number(1e-5, ".0e", " s"), number(3, "g"), Entry("wrong", state=BAD)]
+    shown = html.Book().table(framed([(entry, "wrong variant of claim A1, not measured 7") for entry in entries]))
+    assert re.findall(r'data-order="([^"]*)"', shown) == ["2.04831", "1e-05", "3", ""]
+    assert shown.count("bad") == 1 and OPEN not in re.findall(r'class="[^"]*?(\w*)"', shown)
 
 
 def test_markup_in_a_reason_stays_text():
-    shown = html.Book().cell(Shown('<script>alert("x")</script>', [claim_record()]))
+    shown = html.Book().cell(Entry('<script>alert("x")</script>', records=[claim_record()]))
     assert "<script>" not in shown and "&lt;script&gt;" in shown
 
 
 def test_long_lists_are_cut_where_they_do_not_fit():
     long = cost_record("fgm", steps=[float(number) for number in range(1000)], base=[1.0] * 1000)
-    whole = html.packed([long], {}, 10**6)
-    text = html.packed([long], {}, len(whole) - 1)
+    whole = html.pack_records([long], {}, 10**6)
+    text = html.pack_records([long], {}, len(whole) - 1)
     [record] = json.loads(gzip.decompress(base64.b64decode(text)))["records"]
     assert record["steps"] == {"left out here": 1000, "least": 0.0, "median": 499.5, "largest": 999.0}
     assert len(text) < len(whole)
@@ -118,7 +119,7 @@ def test_long_lists_are_cut_where_they_do_not_fit():
 
 def test_what_has_no_room_at_all_keeps_its_facts():
     long = cost_record("fgm", steps=[0.5] * 1000)
-    [record] = json.loads(gzip.decompress(base64.b64decode(html.packed([long], {}, 0))))["records"]
+    [record] = json.loads(gzip.decompress(base64.b64decode(html.pack_records([long], {}, 0))))["records"]
     assert record["method"] == "fgm" and record["again"] and "steps" not in record
 
 
@@ -131,7 +132,7 @@ def test_a_folder_of_many_records_has_as_many(tmp_path):
 
 
 def test_json_has_no_word_for_what_is_no_number():
-    assert html.plain({"a": [math.nan, 1.0], "b": math.inf}, 9) == {"a": ["nan", 1.0], "b": "inf"}
+    assert html.simplify({"a": [math.nan, 1.0], "b": math.inf}, 9) == {"a": ["nan", 1.0], "b": "inf"}
 
 
 @pytest.mark.parametrize("kind", KINDS)

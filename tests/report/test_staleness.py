@@ -20,7 +20,7 @@ REGISTRIES = ("equivalence/claims/", "equivalence/mutants/")  # all of it is rea
 STARTED = """
 import importlib, json, pathlib, sys
 worker = importlib.import_module(sys.argv[1])
-job = {"framework": sys.argv[2], "device": "cpu", "cores": [0], "folder": "", "oracle": "", "units": []}
+job = {"framework": sys.argv[2], "device": "cpu", "cores": [0], "folder": "", "oracle": "", "tasks": []}
 try:
     worker.start(job)
 except KeyError:
@@ -118,6 +118,7 @@ def test_names_of_methods_that_a_claim_calls_are_not_unused():
     assert "laplacian" in without and not {"vat_loss", "kl_divergence", "unit"} & without
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", WORKERS)
 def test_what_a_worker_loads_is_what_its_record_rests_on(kind, framework):
     command = [sys.executable, "-c", STARTED, WORKERS[kind], framework]

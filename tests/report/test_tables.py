@@ -12,7 +12,10 @@ from bench.costs import selfcheck
 from bench.costs.cells import AGAIN, SLOWED
 from bench.records.schema import SelfCheckRecord, VariationRecord
 from bench.records.store import read
-from bench.report import costs, figures, markdown, page, tables, terminal
+from bench.report import figures, markdown, page, terminal
+from bench.report.tables import agreement, costs, variations
+from bench.report.tables import claims as claim_tables
+from bench.report.tables.entries import NOT_COVERED, NOT_MEASURED, STALE
 from equivalence.claim import claims
 from tests.report.made import (
     AllOf,
@@ -38,7 +41,7 @@ def row(table, **where):
 
 
 def c1(records, code=None):
-    return row(tables.claims_table(records, code), claim="C1")
+    return row(claim_tables.claims_table(records, code), claim="C1")
 
 
 def printed(show, records):
@@ -62,7 +65,7 @@ def test_holds_fails_crashed_and_missing_are_told_apart():
 @pytest.mark.parametrize("status", ["failed", "timeout", "skipped", "unsupported", "interrupted", "wrong"])
 def test_no_status_but_ok_looks_like_holding(status):
     found = c1([claim_record(status=status)])["torch"]
-    said = {"unsupported": tables.NOT_COVERED}.get(status, status)
+    said = {"unsupported": NOT_COVERED}.get(status, status)
     assert said in found and "holds" not in found
 
 
@@ -78,17 +81,17 @@ def test_a_new_record_replaces_the_one_before():
 def test_what_is_not_a_number_fails(nothing):
     part = power_law() | {"norms": [nothing] * 10}
     record = claim_record(part=part)
-    assert not tables.verdict(record).holds
+    assert not record.verdict.holds
     assert c1([record])["torch"].startswith("FAILS 1/1")
     assert "C1.svg" not in figures.figures([record])
-    agreement = row(tables.agreement_table([agreement_record([nothing])]), usage="hvp")
-    assert agreement["verdict"] == "FAILS 1/1" and "nan" in agreement["torch float64"]
+    found = row(agreement.agreement_table([agreement_record([nothing])]), usage="hvp")
+    assert found["verdict"] == "FAILS 1/1" and "nan" in found["torch float64"]
 
 
 def test_the_reason_of_a_failure_is_in_the_details():
-    bad = row(tables.claim_details([claim_record(part=power_law(order=1.0))]), claim="C1")
+    bad = row(claim_tables.claim_details([claim_record(part=power_law(order=1.0))]), claim="C1")
     assert bad["result"] == "FAILS" and "order 2" in bad["reason"] and "1.0" in bad["reason"]
-    late = row(tables.claim_details([claim_record(status="timeout", reason="no answer in 120 s")]), claim="C1")
+    late = row(claim_tables.claim_details([claim_record(status="timeout", reason="no answer in 120 s")]), claim="C1")
     assert (late["result"], late["reason"]) == ("timeout", "no answer in 120 s")
 
 
@@ -113,7 +116,7 @@ def test_headline_is_the_worst_of_the_frameworks():
 
 def test_two_frameworks_are_compared_by_their_signed_errors():
     records = [agreement_record([3.0, 1.0]), agreement_record([-2.0, 1.0], "jax")]
-    found = row(tables.agreement_table(records), usage="hvp")
+    found = row(agreement.agreement_table(records), usage="hvp")
     assert found["between frameworks"] == "5 (torch, jax: float64 tanh-mlp)"
     assert (found["torch float64"], found["torch float32"]) == ("3 · 0.75", "not measured")
     assert (found["condition"], found["verdict"]) == ("12", "holds 2/2")
@@ -123,7 +126,7 @@ def test_methods_are_compared_pair_by_pair_over_all_cases():
     records = [agreement_record([3.0, 1.0]), agreement_record([-2.0, 1.0], "jax")]
     worse = [record.model_copy(update={"case": "digits-mlp"}) for record in records]
     worse[0].measurement = worse[0].measurement | {"value": [4.0, 1.0]}
-    found = row(tables.cross_framework_table(records + worse), method="hvp")
+    found = row(agreement.cross_framework_table(records + worse), method="hvp")
     assert found["torch – jax float64"] == "6 (digits-mlp)"
     assert found["torch – jax float32"] == found["torch – tensorflow float64"] == "not measured"
 
@@ -132,8 +135,8 @@ def test_what_a_planted_mistake_did_is_no_agreement():
     planted = agreement_record([1e9, 1.0], wrong="the sign is lost")
     for records in ([planted], [agreement_record([3.0, 1.0]), planted]):
         honest = len(records) - 1
-        assert len(tables.agreement_details(records)) == honest
-        verdict = row(tables.agreement_table(records), usage="hvp")["verdict"]
+        assert len(agreement.agreement_details(records)) == honest
+        verdict = row(agreement.agreement_table(records), usage="hvp")["verdict"]
         assert verdict == ("holds 1/1" if honest else "not measured")
 
 
@@ -141,9 +144,9 @@ def test_false_alarms_are_counted():
     fine = VariationRecord(framework="jax", seed=0, status="ok", count=38, worst=3.0)
     alarm = VariationRecord(framework="jax", seed=1, status="ok", count=38, worst=40.0, failures={"hvp": "off by 40"})
     died = VariationRecord(framework="jax", seed=2, status="timeout", reason="took longer")
-    found = row(tables.variations_table([fine, alarm, died]), framework="jax")
+    found = row(variations.variations_table([fine, alarm, died]), framework="jax")
     assert (found["variations"], found["false alarms"], found["largest error"]) == ("76", "2", "nan")
-    assert row(tables.variations_table([fine]), framework="torch")["variations"] == "not measured"
+    assert row(variations.variations_table([fine]), framework="torch")["variations"] == "not measured"
 
 
 def test_costs_stand_beside_their_floor():
@@ -235,9 +238,9 @@ def test_what_is_paid_before_and_the_memory():
 def test_stale_records_are_marked():
     record = claim_record()
     record.code = "old"
-    assert c1([record], AllOf("new"))["torch"].endswith(tables.STALE)
-    assert tables.STALE not in c1([record], AllOf("old"))["torch"]
-    assert tables.STALE not in c1([record])["torch"]
+    assert c1([record], AllOf("new"))["torch"].endswith(STALE)
+    assert STALE not in c1([record], AllOf("old"))["torch"]
+    assert STALE not in c1([record])["torch"]
 
 
 def test_a_truncated_line_is_reported_and_the_rest_kept(tmp_path):
@@ -350,11 +353,11 @@ def test_a_figure_keeps_its_words_whole():
 def test_calls_have_a_row_a_method_and_a_cell_a_framework():
     raised = call_record([1.0], "jax")
     raised.parts["hvp: many"] = {"error": "hvp raised ValueError: no"}
-    table = tables.calls_table([call_record([0.25]), raised]).set_index("method")
+    table = agreement.calls_table([call_record([0.25]), raised]).set_index("method")
     assert table.loc["hvp", "torch"] == "holds, 1 calls" and table.loc["hvp", "jax"] == "FAILS, 2 calls"
     assert table.loc["hvp", "largest error"].startswith("nan (jax: hvp: many")
     assert not raised.verdict.holds and "hvp raised ValueError: no" in raised.verdict.reason
-    assert (table.drop(index="hvp")[["torch", "jax"]] == tables.NOT_MEASURED).all(axis=None)
+    assert (table.drop(index="hvp")[["torch", "jax"]] == NOT_MEASURED).all(axis=None)
 
 
 def test_a_call_that_is_off_is_rejected_by_numbers_and_one_that_raised_is_caught():

@@ -47,7 +47,7 @@ def updating(objective: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def snippet() -> Callable[..., Any]:
-    """As it is usually found: the attack takes the gradients of everything, in a function compiled by itself."""
+    """The usual snippet: the attack takes the gradients of everything, in a function compiled by itself."""
     attack = jax.jit(jax.grad(lambda params, x, labels: loss(mlp(params, x), labels).mean(), argnums=(0, 1)))
     train = updating(lambda params, x, labels: loss(mlp(params, x), labels))
 

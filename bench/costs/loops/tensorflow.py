@@ -53,7 +53,7 @@ def plain(model: keras.Model) -> None:
 
 
 def snippet(model: keras.Model) -> None:
-    """As it is usually found: every gradient for the attack, one norm for the batch, then Keras's own step."""
+    """The usual snippet: every gradient for the attack, one norm for the batch, then Keras's own step."""
     usual = model.train_step
 
     def train_step(data: Any) -> Any:

@@ -56,7 +56,7 @@ def plain(model: Any, optimizer: Any, loss: Any) -> Callable[[Any, Any], Any]:
 
 
 def snippet(model: Any, optimizer: Any, loss: Any) -> Callable[[Any, Any], Any]:
-    """As it is usually found: a whole backward pass for the attack, one norm for the batch."""
+    """The usual snippet: a whole backward pass for the attack, one norm for the batch."""
 
     def step(x: Any, labels: Any) -> Any:
         x = x.clone().requires_grad_()

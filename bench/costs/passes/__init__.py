@@ -20,6 +20,7 @@ from bench.costs.methods import Passes
 from bench.costs.prepare import prepare, problem, uncompiled
 from bench.costs.workloads import build
 from equivalence.cases import Case
+from impls.frameworks import DESCRIBED
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ def work(cell: Cell, case: Case | None = None) -> int:
         ValueError: the method does not apply to the workload, or the step is Keras's.
     """
     if cell.mode in LOOP_MODES[cell.framework]:
-        if cell.framework == "tensorflow":
+        if not DESCRIBED[cell.framework].loops_are_graphs:
             raise ValueError(
                 f"mode: got {cell.mode}, expected another: Keras's step decides in Python, no graph holds it"
             )

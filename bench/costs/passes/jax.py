@@ -92,6 +92,6 @@ def convolved(options: dict[str, Any], x: Sequence[int], kernel: Sequence[int], 
 
 
 def programs(options: dict[str, Any]) -> list[ClosedJaxpr]:
-    """Those among an operation's options."""
+    """Yield the programs among an operation's options."""
     parts = [part for value in options.values() for part in (value if isinstance(value, tuple) else [value])]
     return [part for part in parts if isinstance(part, ClosedJaxpr)]

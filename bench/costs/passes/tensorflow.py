@@ -109,7 +109,7 @@ def work_of(operation: Any) -> int:
 
 
 def convolved(operation: Any, x: Any, kernel: Any, out: Any) -> int:
-    """Of a convolution or one of its gradients, which do the same work; channels last, (H, W, I, O) kernels."""
+    """Count a convolution or one of its gradients, which do the same work; channels last, (H, W, I, O) kernels."""
     options = [operation.get_attr(name) for name in ("strides", "dilations")]
     axes = []
     for axis in (1, 2):

@@ -19,6 +19,7 @@ from equivalence.protocol import NotCovered, said
 from equivalence.reference import known
 from equivalence.state import Kept
 from equivalence.usages import usages
+from impls import NotOffered
 
 Result = dict[str, dict[str, Any]]
 
@@ -34,12 +35,12 @@ def claim(
     used = with_mistake(planted(methods, trainees.steps(methods)), bridge, mistake)
     parts = {}
     try:
-        with Kept(bridge):  # a mistake may be one about the process, which the next unit is measured in too
+        with Kept(bridge):  # a mistake may be one about the process, which the next task is measured in too
             for name, part in stated.measure(Problem(reference.case, bridge, used, "float64", device), reference):
                 parts[name] = part
                 if mistake and not judge(part).holds:
                     break
-    except NotCovered as error:
+    except (NotCovered, NotOffered) as error:
         parts["not covered"] = not_covered(said(error))
     return parts
 
@@ -93,9 +94,9 @@ def contents(bridge: ModuleType, methods: SimpleNamespace, device: str, path: st
     return {**offered, "changes": str(kept)}
 
 
-def alone(bridge: ModuleType, methods: SimpleNamespace, device: str, function: str, unit: list[Any]) -> dict[str, Any]:
-    """A unit with one foreign function, the reference in the place of the others."""
-    kind, *arguments = unit
+def alone(bridge: ModuleType, methods: SimpleNamespace, device: str, function: str, task: list[Any]) -> dict[str, Any]:
+    """A task with one foreign function, the reference in the place of the others."""
+    kind, *arguments = task
     used = {
         name: method.reference if isinstance(method, Guard) and name != function else method
         for name, method in vars(methods).items()

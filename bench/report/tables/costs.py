@@ -11,9 +11,10 @@ from bench.costs.cells import QUICK_MODE
 from bench.costs.growth import SWEEPS, Sweep, exponent
 from bench.costs.selfcheck import EXPECTED, verdicts
 from bench.records.block_statistics import Effect, effect, noise_floor, verdict
-from bench.records.schema import Block, Cell, ColdRecord, CostRecord, PeerRecord, SelfCheckRecord
+from bench.records.schema import Block, ColdRecord, CostRecord, PeerRecord, SelfCheckRecord, StepRecord
 from bench.records.staleness import Codes
-from bench.report.tables import NONE, NOT_MEASURED, Shown, framed, mark, of_kind
+from bench.report.tables.entries import GOOD, NEUTRAL, NONE, NOT_MEASURED, STATES, Entry, count, framed, mark, number
+from bench.report.tables.outcomes import of_kind
 from equivalence.measure import ROUNDING_UNIT
 from impls import FRAMEWORKS
 
@@ -40,7 +41,7 @@ def cost_table(records: Iterable[object], code: Codes | None = None, sized: bool
 
     Workloads of other sizes than their own are shown where they are asked for (`sized`); `growth_table` has the rest.
     """
-    found = [blocks for blocks in cells(records) if sized or "=" not in blocks[0].workload]
+    found = [blocks for blocks in group_blocks(records) if sized or "=" not in blocks[0].workload]
     noise = {blocks[0].place(): noise_floor(effects(blocks)) for blocks in found if blocks[0].method == "plain"}
     work = {(*record.place(), record.method): record for record in of_kind(records, ColdRecord)}
     rows = []
@@ -64,25 +65,26 @@ def priced_table(table: pd.DataFrame, records: Iterable[object], code: Codes | N
     return framed(rows, PRICED_COLUMNS)
 
 
-def price(row: dict[Hashable, Any]) -> Shown:
-    """ "9.1 ms · 2.05 × (2.01–2.09)", or what befell the cell."""
-    status = row["status"]
-    if row["ms a step"] == NONE:
-        return Shown(status.partition(":")[0], status.records)
-    return Shown(f"{row['ms a step']} ms · {row['× plain']} × ({row['interval']})", status.records)
+def price(row: dict[Hashable, Any]) -> Entry:
+    """ "9.1 ms · 2.05 × (2.01–2.09)", or what befell the cell; without the reason, which its status tells."""
+    time, blocks = row["ms a step"], row["status"].records
+    if not np.isfinite(time.number):
+        told = status(blocks, reasons=False)
+        return Entry(told.text, state=told.state, records=blocks)
+    return Entry(f"{time} ms · {row['× plain']} × ({row['interval']})", time.number, records=blocks)
 
 
-def cold_price(cold: Sequence[ColdRecord], what: str, code: Codes | None) -> str:
+def cold_price(cold: Sequence[ColdRecord], what: str, code: Codes | None) -> Entry:
     """Seconds to compile or MiB held; in words where there are none."""
     if not cold:
         return NOT_MEASURED
     unit, form = {"compiled": ("s", ".2g"), "memory": ("MiB", ".0f")}[what]
     value = getattr(cold[0], what)
-    shown = f"{value:{form}} {unit}" if np.isfinite(value) else befell(cold[0])
+    shown = number(value, form, f" {unit}") if np.isfinite(value) else tell_status(cold[0])
     return mark(shown, cold, code)
 
 
-def cells(records: Iterable[object]) -> list[Blocks]:
+def group_blocks(records: Iterable[object]) -> list[Blocks]:
     """The blocks of each cell, of the code and environment that measured it last; cells of a workload together."""
     by_cell: dict[tuple[str, ...], Blocks] = {}
     for record in of_kind(records, CostRecord):
@@ -107,10 +109,10 @@ def effects(blocks: Sequence[Block]) -> list[float]:
     """The number of each block that was timed undisturbed; none where a block is wrong."""
     if any(record.status == "wrong" for record in blocks):
         return []
-    return [record.effect for record in calm(blocks)]
+    return [record.effect for record in select_undisturbed(blocks)]
 
 
-def estimated(blocks: Sequence[Block]) -> Effect:
+def estimate_effect(blocks: Sequence[Block]) -> Effect:
     """The effect of a cell. Several tables show it, and its interval takes a thousand times as long as its mean."""
     return bootstrapped(tuple(effects(blocks)))
 
@@ -118,61 +120,64 @@ def estimated(blocks: Sequence[Block]) -> Effect:
 bootstrapped = functools.lru_cache(maxsize=None)(effect)
 
 
-def calm(blocks: Iterable[Timed]) -> list[Timed]:
+def select_undisturbed(blocks: Iterable[Timed]) -> list[Timed]:
     """The blocks that were timed while other processes left the cores alone."""
     return [record for record in blocks if record.status == "ok" and not record.disturbed]
 
 
 def cost_row(blocks: Blocks, work: ColdRecord | None, noise: float, code: Codes | None) -> tuple[str, ...]:
-    first, found = blocks[0], estimated(blocks)
+    first, found = blocks[0], estimate_effect(blocks)
     said = mark(status(blocks), blocks, code)
     shown = times(blocks, work, found, noise)
-    return (*first.place(), first.method, *shown, str(found.blocks), check_error(blocks), said)
+    return (*first.place(), first.method, *shown, count(found.blocks), check_error(blocks), said)
 
 
 def times(blocks: Blocks, work: ColdRecord | None, found: Effect, noise: float) -> tuple[str, ...]:
     """ms a step, × plain, interval, counted, floor, efficiency; ≈ where a plain step differs from itself by as much."""
     least, counted = (work.least, work.counted) if work else (float("nan"), float("nan"))
     least = least if np.isfinite(least) else blocks[0].floor
-    floor = number(counted, ".2f"), f"{least:.2f}" if least > 0 else NONE
+    floor = number(counted, ".2f"), number(least, ".2f") if least > 0 else NONE
     if not np.isfinite(found.mean):
         return NONE, NONE, NONE, *floor, NONE
     word = "same" if blocks[0].method == "plain" else verdict(found, noise)
     return (
-        f"{milliseconds(blocks):.3g}",
-        f"{MARKS.get(word, '')}{found.ratio:.2f}",
+        number(milliseconds(blocks), ".3g"),
+        number(found.ratio, ".2f", mark=MARKS.get(word, "")),
         interval(found),
         *floor,
-        f"{least / found.ratio:.0%}" if least > 0 else NONE,
+        number(least / found.ratio, ".0%") if least > 0 else NONE,
     )
 
 
-def interval(found: Effect) -> str:
+def interval(found: Effect) -> Entry:
     """Between which ratios an effect lies."""
     low, high = found.interval
-    return f"{low:.2f}–{high:.2f}" if np.isfinite(found.mean) else NONE
+    return Entry(f"{low:.2f}–{high:.2f}", low) if np.isfinite(found.mean) else NONE
 
 
-def check_error(blocks: Blocks) -> str:
+def check_error(blocks: Blocks) -> Entry:
     """The largest of the steps' values and gradients, in rounding units × condition."""
     errors = [record.error for record in blocks if record.status in ("ok", "wrong") and record.dtype in ROUNDING_UNIT]
-    return f"{np.max(errors):.2g}" if errors else NONE
+    return Entry(f"{np.max(errors):.2g}", float(np.max(errors))) if errors else NONE
 
 
-def status(blocks: Sequence[CostRecord | PeerRecord]) -> str:
-    """ok, or what befell a block and which share is left."""
+def status(blocks: Sequence[CostRecord | PeerRecord], reasons: bool = True) -> Entry:
+    """ok, or what befell a block, with its reason and with which share is left."""
     bad = [record for record in blocks if record.status != "ok"]
-    said = befell(bad[0]) if bad else "ok"
-    if bad and len(bad) < len(blocks):
-        said = f"{said} ({len(bad)} of {len(blocks)} blocks)"
+    if bad and bad[0].reason and not reasons:
+        return Entry(bad[0].status, state=STATES.get(bad[0].status, NEUTRAL))
+    told = tell_status(bad[0]) if bad else Entry("ok")
+    notes = f" ({len(bad)} of {len(blocks)} blocks)" if bad and len(bad) < len(blocks) else ""
     if disturbed := sum(record.disturbed for record in blocks):
-        said = f"{said}, {disturbed} of {len(blocks)} blocks disturbed"
-    return f"{said}, quick" if all(record.quick for record in blocks) else said
+        notes += f", {disturbed} of {len(blocks)} blocks disturbed"
+    notes += ", quick" if all(record.quick for record in blocks) else ""
+    return Entry(f"{told}{notes}", state=told.state if bad or notes else GOOD)
 
 
-def befell(record: Cell) -> str:
+def tell_status(record: StepRecord) -> Entry:
     """A record's status, with the reason where it has one."""
-    return f"{record.status}: {record.reason}" if record.reason else record.status
+    told = f"{record.status}: {record.reason}" if record.reason else record.status
+    return Entry(told, state=STATES.get(record.status, NEUTRAL))
 
 
 def growth_table(records: Iterable[object], code: Codes | None = None) -> pd.DataFrame:
@@ -181,7 +186,8 @@ def growth_table(records: Iterable[object], code: Codes | None = None) -> pd.Dat
     for sweep, framework, method, curve in curves(records):
         sizes = list(curve)[-FITTED:]
         measured = exponent(sizes, [milliseconds(curve[size]) for size in sizes])
-        shown = ", ".join(f"{size}: {growth_cell(curve[size])}" for size in curve)
+        times = ", ".join(f"{size}: {growth_entry(curve[size])}" for size in curve)
+        shown = Entry(times, next(iter(curve)))  # sorted by where it begins
         blocks = [record for size in curve.values() for record in size]
         numbers = number(measured, ".2f"), number(sweep.predicted(method, sizes), ".2f")
         rows.append((sweep.name, framework, method.format("K"), shown, *numbers, mark(status(blocks), blocks, code)))
@@ -189,9 +195,10 @@ def growth_table(records: Iterable[object], code: Codes | None = None) -> pd.Dat
 
 
 def curves(records: Iterable[object]) -> Iterator[tuple[Sweep, str, str, dict[int, Blocks]]]:
-    """Of each sweep, framework and method that was measured: the blocks by size."""
+    """Yield each sweep, framework and method that was measured, with its blocks by size."""
     known = {
-        (blocks[0].framework, blocks[0].mode, blocks[0].workload, blocks[0].method): blocks for blocks in cells(records)
+        (blocks[0].framework, blocks[0].mode, blocks[0].workload, blocks[0].method): blocks
+        for blocks in group_blocks(records)
     }
     for sweep in SWEEPS.values():
         for framework in FRAMEWORKS:
@@ -207,13 +214,13 @@ def curves(records: Iterable[object]) -> Iterator[tuple[Sweep, str, str, dict[in
 
 def milliseconds(blocks: Sequence[Block]) -> float:
     """The median over all samples; NaN where a block is wrong or none was timed undisturbed."""
-    good = [record.steps for record in calm(blocks)]
+    good = [record.steps for record in select_undisturbed(blocks)]
     if not good or any(record.status == "wrong" for record in blocks):
         return float("nan")
     return 1e3 * float(np.median(np.concatenate(good)))
 
 
-def growth_cell(blocks: Blocks) -> str:
+def growth_entry(blocks: Blocks) -> str:
     if blocks[0].status == "ok":
         return "disturbed" if all(record.disturbed for record in blocks) else number(milliseconds(blocks), ".3g")
     return blocks[0].status
@@ -229,7 +236,8 @@ def selfcheck_table(records: Iterable[object], code: Codes | None = None) -> pd.
         for method, words in verdicts(found).items():
             blocks = effects([record for record in found if record.method == method])
             said = ", ".join(f"{word} {words.count(word)} of {len(words)}" for word in dict.fromkeys(words))
-            numbers = f"{np.exp(np.mean(blocks)):.3f}", f"{np.std(blocks):.3f}"
+            times, spread = float(np.exp(np.mean(blocks))), float(np.std(blocks))
+            numbers = Entry(f"{times:.3f}", times), Entry(f"{spread:.3f}", spread)
             rows.append((*place, method, EXPECTED[method], *numbers, mark(said, found, code)))
     return framed(rows, SELFCHECK_COLUMNS)
 
@@ -237,18 +245,14 @@ def selfcheck_table(records: Iterable[object], code: Codes | None = None) -> pd.
 def cold_table(records: Iterable[object], code: Codes | None = None) -> pd.DataFrame:
     """What is paid before a step is fast, and memory."""
     rows = [
-        (*record.place(), record.method, *cold_cells(record), mark(befell(record), [record], code))
+        (*record.place(), record.method, *cold_entries(record), mark(tell_status(record), [record], code))
         for record in of_kind(records, ColdRecord)
     ]
     return framed(rows, COLD_COLUMNS)
 
 
-def cold_cells(record: ColdRecord) -> tuple[str, ...]:
+def cold_entries(record: ColdRecord) -> tuple[str, ...]:
     times = (record.imported, record.traced, record.compiled)
     sizes = (record.held, record.memory, record.device_memory)
     shown = [*(number(value, ".2g") for value in times), number(1e3 * record.step, ".3g")]
     return (*shown, *(number(value, ".0f") for value in sizes))
-
-
-def number(value: float, form: str) -> str:
-    return f"{value:{form}}" if np.isfinite(value) else NONE

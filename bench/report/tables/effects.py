@@ -10,8 +10,9 @@ from bench.costs.cells import QUICK_MODE
 from bench.records.schema import TrainingRecord
 from bench.records.staleness import Codes
 from bench.records.store import latest
-from bench.report.costs import cells, estimated
-from bench.report.tables import NONE, framed, mark, of_kind
+from bench.report.tables.costs import estimate_effect, group_blocks
+from bench.report.tables.entries import BAD, GOOD, NEUTRAL, NONE, Entry, framed, mark, number
+from bench.report.tables.outcomes import of_kind
 from bench.train.statistics import Estimate, equivalent, estimate, holm, verdict
 
 PLAIN = "plain"
@@ -57,7 +58,7 @@ def last(runs: Sequence[TrainingRecord]) -> Runs:
 
 
 def differences(runs: Runs, plain: Runs, measure: str = "accuracy") -> list[float]:
-    """Of the seeds that both have and neither diverged with."""
+    """Subtract plain training's measure, for the seeds that both have and neither diverged with."""
     shared = [seed for seed in runs if seed in plain and {runs[seed].status, plain[seed].status} == {"ok"}]
     return [getattr(runs[seed], measure) - getattr(plain[seed], measure) for seed in sorted(shared)]
 
@@ -71,23 +72,28 @@ def effects_table(records: Iterable[Any], code: Codes | None = None) -> pd.DataF
         beside = {name: estimate(differences(runs, plain)) for name, runs in regimes.items() if name != PLAIN}
         allowed = holm({name: each.p for name, each in beside.items()})
         for name, runs in regimes.items():
-            word = verdict(beside[name], allowed[name]) if name in beside else NONE
+            word = judge(beside[name], allowed[name]) if name in beside else NONE
             shown = points(beside[name]) if name in beside else NONE
             price = costs.get((place[0].partition("-")[0], place[1], name), NONE)
             rows.append((*place, name, *row(list(runs.values()), list(plain.values()), shown, word, price, code)))
     return framed(rows, EFFECT_COLUMNS)
 
 
-def promised(records: Iterable[Any]) -> dict[tuple[str, str, str], str]:
+def judge(found: Estimate, allowed: float) -> Entry:
+    word = verdict(found, allowed)
+    return Entry(word, state={"better": GOOD, "worse": BAD}.get(word, NEUTRAL))
+
+
+def promised(records: Iterable[Any]) -> dict[tuple[str, str, str], Entry]:
     """What the cost tables say of a regime's step on the same model; by kind of data, framework, regime."""
-    known = {(b[0].workload, b[0].framework, b[0].mode, b[0].method): b for b in cells(records)}
+    known = {(b[0].workload, b[0].framework, b[0].mode, b[0].method): b for b in group_blocks(records)}
     found = {}
     for data, workload in WORKLOADS.items():
         for framework, mode in QUICK_MODE.items():
             for regime, method in TIMED.items():
-                ratio = estimated(known.get((workload, framework, mode, method), [])).ratio
+                ratio = estimate_effect(known.get((workload, framework, mode, method), [])).ratio
                 if ratio == ratio:
-                    found[data, framework, regime] = f"{ratio:.2f}"
+                    found[data, framework, regime] = number(ratio, ".2f")
     return found
 
 
@@ -101,24 +107,28 @@ def row(
 ) -> tuple[str, ...]:
     good = [run for run in runs if run.status == "ok"]
 
-    def of(measure: str, scale: float = 100, digits: int = 1) -> str:
+    def of(measure: str, scale: float = 100, digits: int = 1) -> Entry:
         found = estimate([getattr(run, measure) for run in good])
         half = f" ± {scale * (found.high - found.mean):.{digits}f}" if found.high == found.high else ""
-        return f"{scale * found.mean:.{digits}f}{half}" if found.seeds else NONE
+        mean = scale * found.mean
+        return Entry(f"{mean:.{digits}f}{half}", mean) if found.seeds else NONE
 
     measures = (of("nll", 1, 3), of("calibration_error"), of("confidence"), of("pgd_accuracy"), of("noise_accuracy"))
     steps, base = (pd.Series([run.step for run in each if run.status == "ok"]).median() for each in (good, plain))
-    times = f"{steps / base:.2f}" if steps == steps and base == base else NONE
+    times = number(steps / base, ".2f") if steps == steps and base == base else NONE
     lost = [run.status for run in runs if run.status != "ok"]
     said = f"{len(good)}" + "".join(f", {lost.count(status)} {status}" for status in dict.fromkeys(lost))
-    return (f"{runs[0].strength:g}", of("accuracy"), beside, word, *measures, times, price, mark(said, runs, code))
+    seeds = mark(Entry(said, len(good)), runs, code)
+    return (number(runs[0].strength, "g"), of("accuracy"), beside, word, *measures, times, price, seeds)
 
 
-def points(found: Estimate) -> str:
+def points(found: Estimate) -> Entry:
     """A difference of accuracy in points, with its interval."""
-    if found.high != found.high:
-        return f"{100 * found.mean:+.2f}" if found.seeds else NONE
-    return f"{100 * found.mean:+.2f} ({100 * found.low:+.2f} to {100 * found.high:+.2f})"
+    if not found.seeds:
+        return NONE
+    known = found.high == found.high
+    interval = f" ({100 * found.low:+.2f} to {100 * found.high:+.2f})" if known else ""
+    return Entry(f"{100 * found.mean:+.2f}{interval}", 100 * found.mean)
 
 
 @dataclass(frozen=True)

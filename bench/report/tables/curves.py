@@ -7,14 +7,15 @@ import numpy as np
 import pandas as pd
 
 from bench.records.schema import TrainingRecord
-from bench.report.tables import framed, of_kind
+from bench.report.tables.entries import Entry, count, framed
+from bench.report.tables.outcomes import of_kind
 
 CURVE_COLUMNS = ("data set", "regime", "frameworks", "steps", "largest relative difference")
 Losses = dict[str, dict[str, np.ndarray]]  # by regime and framework
 
 
 def curves(records: Iterable[Any]) -> dict[str, Losses]:
-    """By data set, what was trained to compare frameworks; with whichever strength was last."""
+    """Find by data set what was trained to compare frameworks, with whichever strength was last."""
     found: dict[str, Losses] = {}
     for record in sorted(of_kind(records, TrainingRecord), key=lambda record: record.time):
         if record.part == "curve" and record.losses:
@@ -32,10 +33,11 @@ def differences(losses: dict[str, np.ndarray]) -> np.ndarray:
 
 def curves_table(records: Iterable[Any]) -> pd.DataFrame:
     """One row a data set and regime that at least two frameworks trained with."""
-    rows = [
-        (data, regime, ", ".join(losses), str(len(differences(losses))), f"{differences(losses).max():.1e}")
-        for data, regimes in curves(records).items()
-        for regime, losses in regimes.items()
-        if len(losses) > 1
-    ]
+    rows = []
+    for data, regimes in curves(records).items():
+        for regime, losses in regimes.items():
+            if len(losses) > 1:
+                apart = differences(losses)
+                largest = float(apart.max())
+                rows.append((data, regime, ", ".join(losses), count(len(apart)), Entry(f"{largest:.1e}", largest)))
     return framed(rows, CURVE_COLUMNS)

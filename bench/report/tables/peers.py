@@ -9,8 +9,9 @@ from bench.peers import OURS, UNSUPPORTED
 from bench.records.block_statistics import noise_floor, verdict
 from bench.records.schema import PeerRecord
 from bench.records.staleness import Codes
-from bench.report.costs import effects, estimated, interval, measured_last, milliseconds, number, status
-from bench.report.tables import NONE, framed, mark, of_kind
+from bench.report.tables.costs import effects, estimate_effect, interval, measured_last, milliseconds, status
+from bench.report.tables.entries import NONE, OPEN, Entry, count, framed, mark, number
+from bench.report.tables.outcomes import of_kind
 
 PEER_COLUMNS = (
     "task", "workload", "framework", "arm", "package", "ms", "× ours", "interval", "blocks", "beside ours", "status",
@@ -31,12 +32,13 @@ def peer_table(records: Iterable[Any], code: Codes | None = None) -> pd.DataFram
         noise = noise_floor(effects(blocks.get(base, [])))
         rows += [(*place, *peer_row(name, each, noise, name == base, code)) for name, each in blocks.items()]
     for name, reason in UNSUPPORTED.items() if rows else ():
-        rows.append(("", "", "", name, name, NONE, NONE, NONE, "0", "no data", f"unsupported: {reason}"))
+        refused = Entry(f"unsupported: {reason}", state=OPEN)
+        rows.append(("", "", "", name, name, NONE, NONE, NONE, count(0), "no data", refused))
     return framed(rows, PEER_COLUMNS)
 
 
 def peer_row(name: str, blocks: Blocks, noise: float, base: bool, code: Codes | None) -> tuple[str, ...]:
-    found = estimated(blocks)
+    found = estimate_effect(blocks)
     word = "ours" if base else verdict(found, noise)
     times = number(milliseconds(blocks), ".3g"), number(found.ratio, ".2f"), interval(found)
-    return (name, blocks[-1].version, *times, str(found.blocks), word, mark(status(blocks), blocks, code))
+    return (name, blocks[-1].version, *times, count(found.blocks), word, mark(status(blocks), blocks, code))

@@ -1,0 +1,4 @@
+"""NumPy's global state: none beside its generator, which every process has."""
+
+SETTINGS = {}
+GENERATORS = {}
