@@ -76,8 +76,10 @@ def test_a_fisher_product_shares_the_clean_pass_where_a_compiler_sees_both(frame
     """PyTorch, eager, makes a pass of its own, and the input gradient whose transpose is the change of the logits."""
     found = passes(name)
     more = found.forward + found.input_gradient if framework == "torch" else 0
-    margin = found.forward if (framework, name) == ("torch", "digits-cnn") else 0  # of a convolution's transpose
-    assert 0 <= work(cell(method), case) - found.of(METHODS[method].passes) - more <= margin
+    least = found.of(METHODS[method].passes)
+    # Of a convolution's transpose, and of what PyTorch computes beyond its edges and cuts off, as below.
+    margin = found.forward + least // 20 if (framework, name) == ("torch", "digits-cnn") else 0
+    assert 0 <= work(cell(method), case) - least - more <= margin
 
 
 @pytest.mark.parametrize("method", DOUBLED)

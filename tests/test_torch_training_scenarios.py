@@ -557,7 +557,8 @@ def test_the_regulariser_alone_needs_no_labels():
     unlabelled = batch(Image, 1)[0]
     vat = virtual_adversarial_objective(model, None, radius=RADIUS, xi=0.1, entropy_weight=0.5)
     start = gaussian(0, unlabelled.shape, like=unlabelled)
-    wanted = vat_loss(model, unlabelled, start, radius=RADIUS, xi=0.1, entropy_weight=0.5).mean()
+    options = {"radius": RADIUS, "xi": 0.1, "entropy_weight": 0.5, "how": "finite_difference"}
+    wanted = vat_loss(model, unlabelled, start, **options).mean()
     found = MEAN(model(x), labels) + 0.3 * vat(unlabelled)
     same(gradients(model, found), gradients(model, MEAN(model(x), labels) + 0.3 * wanted), units=1024)
     vat.radius = 0.0

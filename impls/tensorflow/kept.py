@@ -7,6 +7,7 @@ first.
 
 import warnings
 from types import FunctionType
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -135,7 +136,7 @@ def _own(model):
     return type(model).__mro__[2]
 
 
-_CLASSES = {}
+_CLASSES: dict[Any, Any] = {}
 
 
 def _regularised(own):
