@@ -385,7 +385,7 @@ def test_the_template_holds_as_it_is_printed(tmp_path, framework):
     path.write_text(printed.output)
     found = invoke("verify", "--impl", path, "--framework", framework, "--claim", "F", "--quick", "--out", tmp_path)
     assert printed.exit_code == found.exit_code == 0, found.output
-    assert "replaces squared_error, noisy_loss" in " ".join(found.output.split())
+    assert "replaces noisy_loss, flooding" in " ".join(found.output.split())
     assert found.output.count("holds 1/1") == 2
     assert list(tmp_path.iterdir()) == [path], "nothing is stored"
 

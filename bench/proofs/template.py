@@ -9,7 +9,7 @@ from pathlib import Path
 import impls
 from equivalence.foreign.loading import bare, stubs
 
-FILLED = ("flooding", "noisy_loss")  # whose code in every framework needs nothing but the framework
+FILLED = ("noisy_loss", "flooding")  # whose code in every framework needs nothing but the framework
 HEAD = '''"""Own implementations for {framework}, under the contract's names and signatures.
 
 Fill in what you have and remove the rest; only what is here is verified:
