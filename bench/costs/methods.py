@@ -492,7 +492,7 @@ METHODS = {
         ),
         Method(virtual("vat entropy", entropy_weight=1.0), Passes(3, 1, 2), VIRTUAL, ("start",)),
         Method(
-            virtual("vat finite_difference", how="finite_difference"),
+            virtual("vat finite_difference", how="finite_difference", xi=0.01),
             Passes(3, 1, 2),
             "clean forward, shared with the loss, 1, one power step: forward 1, input gradient 1, perturbed forward 1,"
             " backward through the clean and the perturbed pass 4",

@@ -145,9 +145,10 @@ def stale(name):
     def replace(m, bridge):
         kept = {}
 
-        def method(closure, *given, **options):
+        def method(*given, **options):
+            closure, *rest = given
             _, traced = kept.setdefault(id(closure), (closure, Stale(closure)))
-            return getattr(m, name)(traced, *given, **options)
+            return getattr(m, name)(traced, *rest, **options)
 
         return {name: method}
 

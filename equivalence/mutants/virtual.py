@@ -149,7 +149,7 @@ def entropy_fixed(m, bridge):
     called=True,
 )
 def normalised_in_the_end(m, bridge):
-    def vat_perturbation(f, x, start, *, radius, xi=0.01, steps=1, how="finite_difference"):
+    def vat_perturbation(f, x, start, *, radius, xi=None, steps=1, how="fisher"):
         if how != "exact":
             return m.vat_perturbation(f, x, start, radius=radius, xi=xi, steps=steps, how=how)
         clean, direction = bridge.fixed(f(x)), start
@@ -166,12 +166,12 @@ def normalised_in_the_end(m, bridge):
     called=True,
 )
 def epsilon_beside_the_gradient(m, bridge):
-    def vat_perturbation(f, x, start, *, radius, xi=0.01, steps=1, how="finite_difference"):
-        if how == "exact":
+    def vat_perturbation(f, x, start, *, radius, xi=None, steps=1, how="fisher"):
+        if how != "finite_difference":
             return m.vat_perturbation(f, x, start, radius=radius, xi=xi, steps=steps, how=how)
         clean, direction = bridge.fixed(f(x)), m.unit(start)
         for _ in range(steps):
-            moved = xi * direction
+            moved = (0.01 if xi is None else xi) * direction
             gradient = m.fgm(lambda r: m.kl_divergence(clean, f(x + r)), moved, radius=1.0, norm="raw")
             direction = gradient / each((summed(gradient * gradient) + 1e-12) ** 0.5, x)
         return bridge.fixed(radius * direction)

@@ -137,11 +137,11 @@ def layers_of_zero_left_out(m, bridge):
     called=True,
 )
 def signs_without_zeros(m, bridge):
-    def input_gradient_penalty(loss, x, *, norm="l2_squared", how="double_backward", xi=0.01, with_loss=False):
+    def input_gradient_penalty(loss, x, *, norm="l2_squared", how="double_backward", xi=None, with_loss=False):
         found = m.input_gradient_penalty(loss, x, norm=norm, how=how, xi=xi, with_loss=with_loss)
         if norm != "l1" or how != "finite_difference":
             return found
-        length = math.prod(x.shape[1:]) ** 0.5
+        length, xi = math.prod(x.shape[1:]) ** 0.5, 0.01 if xi is None else xi
         step = xi / length * m.fgm(loss, bridge.fixed(x), radius=1.0, norm="linf")
         along = (loss(x + step) - loss(x - step)) * length / (2 * xi)
         penalty = bridge.fixed((found[0] if with_loss else found) - along) + along

@@ -8,6 +8,7 @@ ONCE_MODE = "eager"
 COMPARED_MODES = MODES
 TRACED_SEEDS = False
 SETTINGS = {"": "eager"}
+INTEGERS = "int32"
 STEP = 1e-40  # its square vanishes beside 1
 
 
@@ -29,6 +30,10 @@ def from_numpy(array, device="cpu"):
 
 def to_numpy(array):
     return np.array(array)
+
+
+def cast(array, dtype):
+    return array.astype(dtype)
 
 
 def finite(array):
