@@ -38,6 +38,7 @@ SMALL = ("tanh-mlp", "reviews-text")  # the second's inputs depend on parameters
 WAYS = (  # to the same number
     {"gradient_penalty", "gradient_penalty forward_over_reverse", "gradient_penalty finite_difference"},
     {"laplacian", "laplacian forward"},
+    {"vat", "vat exact"},
 )
 TEXT = ("perturb_table", "perturb_output", "normalize_embedding")
 AGREEING = [
