@@ -48,6 +48,7 @@ def project(x, *, radius, norm="l2"):
 
 def _project(x, radius, norm, scope):  # one vector a sample, or one that is the whole tensor
     wide = _wide(x)
+    radius = jnp.asarray(radius, wide.dtype)
     if norm == "linf":
         nearest = jnp.clip(wide, -radius, radius)
     elif norm == "l2":
@@ -66,7 +67,8 @@ def _project(x, radius, norm, scope):  # one vector a sample, or one that is the
 
 
 def _wide(x):  # half precision is computed with in float32
-    return x.astype(jnp.promote_types(x.dtype, jnp.float32))
+    full = jnp.issubdtype(x.dtype, jnp.floating) and x.dtype.itemsize >= 4
+    return x if full else x.astype(jnp.float32)
 
 
 def _scaled(x, scope="sample"):  # divided by its largest entries, which are held fixed; ones where all are 0

@@ -92,6 +92,7 @@ def adversarial_training(
     """
     if norm == "raw" and (steps > 1 or start == "random" or step is not None):
         raise ValueError("norm: got 'raw', expected 'l2', 'linf' or 'l1' for several steps, a step's length, a start")
+    _refuse_schedules(radius=radius)
     options = _options(where=where, mask=mask, has_aux=has_aux, replicas=replicas, axis_name=axis_name)
     fixed = {"norm": norm, "scope": scope, "clean_weight": clean_weight, "steps": steps, "step": step}
     attack = functools.partial(objectives.adversarial, **fixed, bounds=bounds, start=start)
@@ -140,6 +141,7 @@ def freelb_training(
 
     Cost: 3·K passes, floor K plain steps; one forward pass more for a state at a random start.
     """
+    _refuse_schedules(radius=radius)
     options = _options(where=where, mask=mask, has_aux=has_aux, replicas=replicas, axis_name=axis_name)
     fixed = {"norm": norm, "scope": scope, "steps": steps, "step": step, "start": start}
 
@@ -187,6 +189,7 @@ def gradient_penalty_training(
 
     Cost: 6 passes, floor 2 plain steps.
     """
+    _refuse_schedules(weight=weight)
     options = _options(where=where, mask=mask, has_aux=has_aux, replicas=replicas, axis_name=axis_name)
 
     def objective(params, x, labels, *rest, weight=weight):
@@ -244,6 +247,7 @@ def virtual_adversarial_training(
 
     Cost: 8 passes, floor 8/3 plain steps.
     """
+    _refuse_schedules(radius=radius, weight=weight)
     options = _options(where, mask, logits, outputs, has_aux, replicas, axis_name)
     fixed = {"xi": xi, "steps": steps, "entropy_weight": entropy_weight}
 
@@ -265,6 +269,16 @@ def _options(*values, **options):
         if (got := getattr(found, name)) not in allowed:
             raise ValueError(f"{name}: got {got!r}, expected one of {', '.join(map(repr, allowed))}")
     return found
+
+
+def _refuse_schedules(**numbers):
+    """A transformation has no count of steps: a schedule's number comes with each call."""
+    for name, value in numbers.items():
+        if callable(value):
+            raise TypeError(
+                f"{name}: got {value!r:.60}, expected a number. Pass a schedule's number at each call:"
+                f" objective(params, x, labels, {name}=schedule(count))"
+            )
 
 
 def _number(name, value):
