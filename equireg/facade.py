@@ -8,6 +8,13 @@ from typing import Any
 
 from impls.contract import MODULES
 
+OBJECTIVES = (  # what the one-liners stand on, where that is not the same function
+    "adversarial_objective",
+    "freelb_objective",
+    "gradient_penalty_objective",
+    "virtual_adversarial_objective",
+)
+
 
 def facade(framework: str, *idioms: str) -> tuple[list[str], Callable[[str], Any]]:
     """`__all__` and `__getattr__` of a framework's module: a method is imported when it is asked for.

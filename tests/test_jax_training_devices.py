@@ -28,6 +28,7 @@ def measured():
     return json.loads(done.stdout)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["jit, explicit", "shard_map", "shard_map, unchecked", "methods, explicit", "local"])
 def test_four_devices_are_one(way):
     """Largest difference of an entry, in rounding units of the largest one."""

@@ -77,7 +77,7 @@ def value_and_gradient(method, m, layer):
 
 @pytest.mark.parametrize(
     ("name", "method"),
-    [("LayerNormalization", method) for method in METHODS]
+    [pytest.param("LayerNormalization", m, marks=[pytest.mark.slow] * ("forward" in m)) for m in METHODS]
     + [(name, method) for name in LAYERS if name != "LayerNormalization" for method in ("penalty", "hvp")],
 )
 def test_a_layer_is_the_same_by_hand(methods, method, name):

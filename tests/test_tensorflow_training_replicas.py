@@ -98,6 +98,7 @@ def results(bridge):
     return json.loads(done.stdout.splitlines()[-1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_two_replicas_train_as_the_whole_batch(results, case):
     assert results[case] <= 50

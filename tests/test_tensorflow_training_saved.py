@@ -206,6 +206,7 @@ def test_weights_go_between_plain_models_and_others(tmp_path):
     assert all(map(np.array_equal, model.get_weights(), plain.get_weights()))
 
 
+@pytest.mark.slow
 def test_a_plain_model_can_be_loaded_without_this_package(tmp_path):
     model = built()
     METHODS["fgm"](model)

@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from impls.jax.losses import entropy, kl_divergence
-from impls.jax.norms import _project, l2_norm, steepest, unit
+from impls.jax.norms import _project, _wide, l2_norm, steepest, unit
 from impls.jax.passes import Losses, hold
 from impls.jax.penalty import _along, _norm_and_slope, _sloped
 from impls.jax.sampling import _ball
@@ -102,7 +102,7 @@ def gradient_penalty(passes, *, weight, norm, how, xi):
     fixed = how != "double_backward"
     losses, left, gradient = passes.differentiated(passes.arrays, passes.point, fixed=fixed, mean=one)
     check_unreduced(losses, True, "a gradient penalty", "adversarial_training")
-    penalty, direction = _norm_and_slope(gradient(), norm)
+    penalty, direction = _norm_and_slope(_wide(gradient()), norm)
 
     def counted(point):
         """The loss of each sample, or the mean of all, as a function of the point."""
@@ -111,9 +111,9 @@ def gradient_penalty(passes, *, weight, norm, how, xi):
         return passes.summed(products.sum(None if one else tuple(range(1, products.ndim)))).reshape(-1)
 
     if how == "forward_over_reverse":
-        penalty = _sloped(penalty, _along(counted, passes.point, direction)[1])
+        penalty = _sloped(penalty, _along(counted, passes.point, direction.astype(passes.point.dtype))[1])
     elif how == "finite_difference":
-        u, length = _scaled(xi, unit(direction)), l2_norm(direction)
+        u, length = _scaled(xi, unit(direction)).astype(passes.point.dtype), l2_norm(direction)
         difference = counted(passes.point + u) - counted(passes.point - u)
         penalty = _sloped(penalty, difference * length / _scaled(xi, 2 * jnp.ones_like(length)))
     return losses.plus(_scaled(weight, penalty)), left
