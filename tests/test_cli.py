@@ -78,6 +78,7 @@ def test_an_output_that_cannot_be_written_is_refused_before_any_work(tmp_path):
     assert file.read_text() == ""
 
 
+@pytest.mark.usefixtures("framework")
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [

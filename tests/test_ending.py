@@ -18,6 +18,7 @@ from bench.records import files
 HOSTILE = ("[/red]", "[bold]x", "[link=file:///]x[/link]", "\x1b[31mx", "a]b[c", "[red]", "\\[x]")
 
 
+@pytest.mark.usefixtures("framework")
 @pytest.mark.parametrize("text", HOSTILE)
 @pytest.mark.parametrize("option", ["--claim", "--framework", "--method"])
 def test_text_of_others_is_text(option, text, tmp_path):
