@@ -25,7 +25,8 @@ class Claim:
     returns replacements; measured with them, on `control`, the claim must fail. `control` is the case that stands for
     the others where one is enough: for planted mistakes and in a quick run, which takes `quick` as well, cases for what
     the control cannot be asked. A claim that holds methods against themselves (`itself`) cannot see wrong numbers: only
-    its own mistakes are planted in it.
+    its own mistakes are planted in it. It is `redrawn`, measured with other numbers in its control, unless what it
+    states is about half precision: of other networks its digits are the limit, not the method.
     """
 
     id: str
@@ -39,6 +40,7 @@ class Claim:
     control: str
     itself: bool = False
     quick: tuple[str, ...] = ()
+    redrawn: bool = True
 
 
 @functools.cache

@@ -56,4 +56,5 @@ CLAIM = Claim(
         },
     },
     control="tanh-mlp",
+    redrawn=False,
 )
