@@ -22,6 +22,7 @@ from impls.torch.batches import Batch, arguments_of
 from impls.torch.norms import l2_norm, project, steepest, unit
 from impls.torch.outcomes import Reader, divergence, uncertainty
 from impls.torch.passes import State, undone_on_failure
+from impls.torch.penalty import _norm_and_slope, _sloped
 from impls.torch.replicas import forward, unwrapped
 from impls.torch.sites import Table, compiled_parts, is_sharded, sites_of
 
@@ -342,7 +343,7 @@ def penalty_by_double_backward(batch, norm, xi):
     gradient = penalised(batch, losses, shifts, create_graph=True)
     if batch.is_first:
         check_graph(gradient)
-    return losses.value, norms(gradient, norm)
+    return losses.value, _norm_and_slope(gradient, norm)[0]
 
 
 def penalty_by_forward_mode(batch, norm, xi):
@@ -350,22 +351,23 @@ def penalty_by_forward_mode(batch, norm, xi):
     check_not_sharded(batch, "forward_over_reverse")
     there, shifts = batch.losses(watched=True, parameters=False)
     gradient = penalised(batch, there, shifts)
-    losses, along = batch.slopes(slope_of_norm(gradient, norm))
-    return losses.value, sloped(norms(gradient, norm), along.value if batch.one else along.rows)
+    penalty, direction = _norm_and_slope(gradient, norm)
+    losses, along = batch.slopes(direction)
+    return losses.value, _sloped(penalty.detach(), along.value if batch.one else along.rows)
 
 
 def penalty_by_difference(batch, norm, xi):
     """Find the gradient, then take the loss's derivative along it as a difference."""
     here, shifts = batch.losses(watched=True)
     gradient = penalised(batch, here, shifts, retain_graph=True)
-    direction = slope_of_norm(gradient, norm)
+    penalty, direction = _norm_and_slope(gradient, norm)
     # One length for all where samples meet in batch statistics: the derivative is then along all rows together.
     together = batch.passes.keep_statistics()
     u = unit(direction, scope="tensor" if together else "sample")
     length = direction.norm() if together else l2_norm(direction)
     ahead, behind = (batch.losses(sign * xi * u)[0] for sign in (1, -1))
     along = ahead.value - behind.value if batch.one else ahead.rows - behind.rows
-    return here.value, sloped(norms(gradient, norm), along * length / (2 * xi))
+    return here.value, _sloped(penalty.detach(), along * length / (2 * xi))
 
 
 def penalised(batch, losses, shifts, **options):
@@ -377,25 +379,6 @@ def penalised(batch, losses, shifts, **options):
     mean = batch.replicas.sum(rows) / batch.replicas.size
     # Its norm is of the mean over replicas; each differentiates its own part of it, and their mean is the derivative.
     return rows if batch.replicas.size == 1 else rows + (mean - rows).detach()
-
-
-def norms(gradient, norm):  # (R, N) -> (R,), as in `input_gradient_penalty`
-    if norm == "l2":
-        return l2_norm(gradient)
-    if norm == "l2_squared":
-        return gradient.square().sum(1)
-    return (gradient * gradient.detach().sign()).sum(1)  # |g|, of slope 0 at 0
-
-
-def slope_of_norm(gradient, norm):
-    """∂‖g‖/∂g, (R, N)."""
-    fixed = gradient.detach()
-    return {"l2_squared": lambda: 2 * fixed, "l2": lambda: unit(fixed), "l1": fixed.sign}[norm]()
-
-
-def sloped(penalty, along):
-    """The norm's value, the derivative's gradient."""
-    return penalty.detach() + (along - along.detach())
 
 
 @checked
