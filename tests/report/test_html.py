@@ -10,7 +10,15 @@ import shlex
 import pytest
 
 from bench.places import ROOT
-from bench.records.schema import KINDS, OwnLossRecord, PeerRecord, SelfCheckRecord, TrainingRecord, VariationRecord
+from bench.records.schema import (
+    KINDS,
+    AtlasRecord,
+    OwnLossRecord,
+    PeerRecord,
+    SelfCheckRecord,
+    TrainingRecord,
+    VariationRecord,
+)
 from bench.records.store import FILES, latest, read
 from bench.report import html, page
 from bench.report.reproduce import command
@@ -30,6 +38,14 @@ from tests.report.many import fill
 CELL = {"framework": "torch", "mode": "eager", "workload": "mlp", "status": "ok"}
 OTHERS = [  # a record of each kind that `made` has none of
     OwnLossRecord(loss="a loss", framework="torch", status="ok"),
+    AtlasRecord(
+        operation="F.layer_norm",
+        family="normalisations",
+        framework="torch",
+        mode="eager",
+        version="torch 2.13.0",
+        status="ok",
+    ),
     VariationRecord(framework="torch", seed=3, status="ok"),
     PeerRecord(task="fgm l2", method="foolbox", **CELL),
     SelfCheckRecord(method="plain", **CELL),
