@@ -67,3 +67,26 @@ def solve(a, b):
     """A⁻¹b by Cramer's rule, b (n,)."""
     columns = [np.concatenate([a[:, :i], b[:, None], a[:, i + 1 :]], axis=1) for i in range(len(b))]
     return np.array([determinant(each) for each in columns]) / determinant(a)
+
+
+def windows(x, size, axis, pad=False):
+    """All runs of so many neighbours along an axis, as a new last axis; padded with zeros, as many runs as numbers."""
+    if pad:
+        before = size // 2
+        x = np.pad(x, [(before, size - 1 - before) if each == axis else (0, 0) for each in range(x.ndim)])
+    return np.lib.stride_tricks.sliding_window_view(x, size, axis)
+
+
+def patches(x, size):
+    """All windows of the last two axes: (..., rows, columns, size, size)."""
+    return np.lib.stride_tricks.sliding_window_view(x, (size, size), (-2, -1))
+
+
+def conv2d(x, kernel):
+    """(N, C, H, W) with (O, C, k, k)."""
+    return np.einsum("nchwij,ocij->nohw", patches(x, kernel.shape[-1]), kernel)
+
+
+def conv1d(x, kernel):
+    """(N, C, L) with (O, C, k)."""
+    return np.einsum("nclk,ock->nol", windows(x, kernel.shape[-1], 2), kernel)

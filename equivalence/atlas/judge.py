@@ -23,7 +23,7 @@ STEPS = 0.1 * 0.5 ** np.arange(8)
 DEEPEST = 4  # times that a difference is extrapolated: beyond, rounding grows
 TOLERANCE = {"float64": 1e-6, "float32": 1e-2}  # relative; a term that is missing leaves more than a percent
 TRUST = 30  # times the judge's own uncertainty
-LARGEST = 1e-2  # relative uncertainty beyond which nothing is said
+LARGEST = {"float64": 1e-4, "float32": 5e-2}  # of what is allowed by it: beyond, nothing is said
 
 
 @dataclass(frozen=True)
@@ -72,8 +72,8 @@ def slopes(values: Values, x: np.ndarray, direction: np.ndarray, step: float = 1
 
 def word(found: float, expected: Estimate, scale: float, dtype: str) -> tuple[str, float]:
     """The word for one number, and its relative error. The scale is the size of what is judged, over directions."""
-    if not math.isfinite(expected.value) or expected.error > LARGEST * scale:
+    allowed = max(TOLERANCE[dtype], TRUST * expected.error / scale)
+    if not math.isfinite(expected.value) or not allowed <= LARGEST[dtype]:
         return UNDECIDED, math.nan
     off = abs(found - expected.value) / scale
-    allowed = max(TOLERANCE[dtype], TRUST * expected.error / scale)
     return (RIGHT if off <= allowed else WRONG), off  # NaN is not right

@@ -17,6 +17,7 @@ from equivalence.atlas.judge import Estimate
 EAGER = "eager"  # every framework has this mode
 DIRECTIONS = 2  # triples of directions; a wrong term is along none of them with probability 0
 MESSAGE = 300  # characters of an error that are kept
+LEAST = 1e-3  # what a relative error is of, at least: some derivatives are 0, and known to rounding
 Row = dict[str, Any]
 
 
@@ -117,7 +118,7 @@ class Probe:
             said = " ".join(f"{type(answers).__name__}: {answers}".split())[:MESSAGE]
             return {"word": judge.NONE if self.entry.documented else judge.RAISES, "message": said}
         expected = [self.expected(word, number) for number in range(DIRECTIONS)]
-        scale = max(abs(each.value) for each in expected) or 1.0
+        scale = max(LEAST, *(abs(each.value) for each in expected))
         judged = [
             judge.word(answer, each, scale, self.entry.dtype) for answer, each in zip(answers, expected, strict=True)
         ]
@@ -125,7 +126,7 @@ class Probe:
         verdict, off = judged[worst]
         if verdict == judge.RIGHT:
             return {"word": verdict, "off": float(f"{off:.1e}")}
-        if verdict == judge.WRONG and order(word) > 1 and self.is_dropped(word, mode):
+        if verdict == judge.WRONG and order(word) > 0 and self.is_dropped(word, mode):
             verdict = judge.ZERO
         numbers = {"found": answers[worst], "expected": expected[worst].value, "error": expected[worst].error}
         return {"word": verdict, "off": off, **numbers, "direction": worst}

@@ -156,7 +156,7 @@ def test_every_record_says_how_it_is_measured_again(kind):
     made = [*of_every_kind()[1:], *OTHERS, cold_record(), agreement_record([1.0]), call_record([1.0])]
     record = next(each for each in made if each.kind == kind)
     name, *options = shlex.split(command(record).removeprefix("python -m bench "))
-    assert name in ("verify", "mutants", "variations", "time", "peers", "selfcheck", "train")
+    assert name in ("verify", "mutants", "variations", "atlas", "time", "peers", "selfcheck", "train")
     assert options[options.index("--framework") + 1] == record.framework
 
 

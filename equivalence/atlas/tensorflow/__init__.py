@@ -11,7 +11,8 @@ SCRIPT = {
     "array": "tf.constant({}, tf.{dtype})",
     "head": "tf.reduce_sum(tf.sin({}))",
     "R": "def R(f):\n  def run(*x):\n    with tf.GradientTape() as t: t.watch(x); y = f(*x)\n"
-    "    return sum(tf.reduce_sum(g * e) for g, e in zip(t.gradient(y, x, unconnected_gradients='zero'), d))\n  return run",
+    "    g = t.gradient(y, x, unconnected_gradients='zero')\n"
+    "    return sum(tf.reduce_sum(a * e) for a, e in zip(g, d))\n  return run",
     "F": "def J(f):\n  def run(*x):\n    with tf.autodiff.ForwardAccumulator(x, d) as t: y = f(*x)\n"
     "    return t.jvp(y, 'zero')\n  return run",
     "penalty": "def P(f):\n  def run(*x):\n    with tf.GradientTape() as t: t.watch(x); y = f(*x)\n"

@@ -29,7 +29,8 @@ def function(entry, shapes, linear=False, total=False):
         if total:
             return output.sum()
         weighted = output * torch.linspace(0.5, 1.5, output.numel(), dtype=output.dtype)
-        return (weighted if linear else weighted.sin()).sum()
+        # A derivative that is quietly 0 has no graph, which torch.autograd would refuse: it gets one, of number 0.
+        return weighted.sum() + 0 * x.pow(4).sum() if linear else weighted.sin().sum()
 
     return value
 
@@ -55,7 +56,7 @@ def gradient(autograd, function, x):
     if not autograd or torch._C._functorch.peek_interpreter_stack() is not None:
         return torch.func.grad(function)(x)
     x = x.view_as(x) if x.requires_grad else x.detach().requires_grad_()
-    return torch.autograd.grad(function(x), x, create_graph=True, materialize_grads=True)[0]
+    return torch.autograd.grad(function(x), x, create_graph=True)[0]
 
 
 def values(function, dtype):
