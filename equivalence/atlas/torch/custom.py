@@ -61,9 +61,8 @@ add("torch.Tensor.mul_, in place", "x.clone().mul_(x).sin_()", hand="np.sin(x * 
 add(
     "torch.jit.trace",
     "traced(x)",
-    setup="traced = torch.jit.trace(lambda x: torch.tanh(x) * x, torch.ones(3))",
-    hand="np.tanh(x) * x",
-    x=normal(3),
+    setup="traced = torch.jit.trace(nn.Sequential(nn.Linear(3, 3), nn.Tanh()), torch.ones(1, 3))",
+    x=normal(2, 3),
 )
 add(
     "torch.compile, inside",

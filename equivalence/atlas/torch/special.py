@@ -59,7 +59,7 @@ ROUNDING = {"torch.floor": "x.floor() * x", "torch.round": "x.round() * x", "tor
 for name, call in ROUNDING.items():
     add(name, call, x="np.array([0.3, 1.2, -0.7])")
 add("torch.sinc, zero", "torch.sinc(x)", x="np.array([0.0, 0.3])")
-add("torch.polygamma", "torch.polygamma(1, x)", x=between(0.5, 2, 4))
+add("torch.polygamma", "torch.polygamma(1, x)", x=between(1.5, 3, 4))
 add("torch.mvlgamma", "torch.mvlgamma(x, 2)", x=between(2, 3, 4))
 TWO = {  # of two numbers: (call, by hand)
     "torch.pow": ("torch.pow(x, y)", "x**y"),
