@@ -84,7 +84,7 @@ def records(outcome: Outcome) -> list[AtlasRecord]:
     """What an outcome says, a record a mode."""
     _, name, asked = outcome.task
     framework = outcome.job.framework
-    entry = entries(framework)[name]
+    entry, (plainest, *_) = entries(framework)[name], modes(framework)
     return [
         AtlasRecord(
             operation=name,
@@ -96,9 +96,9 @@ def records(outcome: Outcome) -> list[AtlasRecord]:
             reason=outcome.reason,
             input=entry.where,
             rows=outcome.result.get(mode, {}),
-            kinks=outcome.result.get("kinks", {}) if number == 0 else {},
+            kinks=outcome.result.get("kinks", {}) if mode == plainest else {},
         )
-        for number, mode in enumerate(asked)
+        for mode in asked
     ]
 
 

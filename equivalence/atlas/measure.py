@@ -14,7 +14,6 @@ from equivalence.atlas.compositions import PENALTY, VALUE, order
 from equivalence.atlas.entry import ALONG, Entry
 from equivalence.atlas.judge import Estimate
 
-EAGER = "eager"  # every framework has this mode
 DIRECTIONS = 2  # triples of directions; a wrong term is along none of them with probability 0
 MESSAGE = 300  # characters of an error that are kept
 LEAST = 1e-3  # what a relative error is of, at least: some derivatives are 0, and known to rounding
@@ -26,7 +25,9 @@ def measure(entry: Entry, transforms: ModuleType, asked: dict[str, Iterable[str]
     with warnings.catch_warnings(action="ignore"):  # what a framework says of itself is not what is measured
         probe = Probe(entry, transforms)
         found: dict[str, Any] = {mode: probe.rows(mode, list(words)) for mode, words in asked.items()}
-        return found | {"kinks": {name: probe.kink(inputs) for name, inputs in entry.kinks.items()}}
+        plainest = transforms.MODES[0]
+        kinks = entry.kinks.items() if plainest in asked else ()
+        return found | {"kinks": {name: probe.kink(inputs, plainest) for name, inputs in kinks}}
 
 
 class Probe:
@@ -140,7 +141,7 @@ class Probe:
         expected = [self.expected(word, number, linear=True) for number in range(DIRECTIONS)]
         return all(abs(each.value) > judge.TRUST * each.error for each in expected)
 
-    def kink(self, inputs: dict[str, str]) -> Row:
+    def kink(self, inputs: dict[str, str], mode: str) -> Row:
         """At a kink: the framework's slope in both modes and its second derivative, and the slopes on either side."""
         stated = dict(inputs)
         along = stated.pop(ALONG, "")
@@ -148,8 +149,8 @@ class Probe:
         x = np.concatenate([array.ravel() for array in arrays])
         direction = np.concatenate([each.ravel() for each in self.entry.arrays({ALONG: along})]) if along else x * 0 + 1
         function = self.transforms.function(self.entry, [array.shape for array in arrays], total=True)
-        derived = {word: self.derived(word, function, EAGER) for word in ("R", "F", "RR")}
-        found = self.transforms.run(derived, EAGER, x, [[direction] * 3], self.entry.dtype)
+        derived = {word: self.derived(word, function, mode) for word in ("R", "F", "RR")}
+        found = self.transforms.run(derived, mode, x, [[direction] * 3], self.entry.dtype)
         below, above = judge.slopes(self.transforms.values(function, self.entry.dtype), x, direction)
         told = {
             word: f"raises {type(answer).__name__}" if isinstance(answer, Exception) else float(f"{answer[0]:.6g}")

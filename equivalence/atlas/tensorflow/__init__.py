@@ -1,10 +1,10 @@
 """Entries of TensorFlow and Keras, by family, and how its derivatives are written in a program of a few lines."""
 
 PACKAGES = ("tensorflow", "tensorflow-cpu", "keras")  # whose versions a record is about: those that are installed
-MODES = ("eager", "function", "xla", "vectorized_map")
+MODES = ("function", "eager", "xla", "vectorized_map")
 DEFAULT_MODES = MODES
 # Compositions that a mode takes too long for: mapping what forward mode traces takes seconds each.
-LEFT_OUT = {"vectorized_map": ("RFR", "RRF", "RFF")}
+LEFT_OUT = {"eager": ("RFR", "RRF"), "xla": ("RFR", "RRF"), "vectorized_map": ("RF", "FF", "RFR", "RRF", "RFF")}
 HEADER = "import numpy as np, tensorflow as tf, keras"
 SCRIPT = {
     "start": 'keras.config.set_floatx("{dtype}"); keras.utils.set_random_seed({seed})',
