@@ -32,7 +32,8 @@ FORWARD = "def slope(x):\n  with tf.autodiff.ForwardAccumulator(x, tf.ones_like(
 add("tf.autodiff.ForwardAccumulator", "slope(x)", setup=FORWARD, hand="3 * x**2", x=normal(3))
 NESTED = (
     "def second(x):\n  with tf.autodiff.ForwardAccumulator(x, tf.ones_like(x)) as s:\n"
-    "    with tf.autodiff.ForwardAccumulator(x, tf.ones_like(x)) as t: y = tf.tanh(x)\n    y = t.jvp(y)\n  return s.jvp(y)"
+    "    with tf.autodiff.ForwardAccumulator(x, tf.ones_like(x)) as t: y = tf.tanh(x)\n"
+    "    y = t.jvp(y)\n  return s.jvp(y)"
 )
 add(
     "tf.autodiff.ForwardAccumulator, nested",
