@@ -154,6 +154,7 @@ KNOWN = {  # reports that came before the atlas
 }
 
 
+@pytest.mark.slow
 def test_known_reports_are_found_and_their_programs_show_them(framework, transforms):
     for name, composition, mode in KNOWN[framework]:
         entry = entries(framework)[name]
@@ -163,6 +164,7 @@ def test_known_reports_are_found_and_their_programs_show_them(framework, transfo
         assert abs(found - expected) > 1e-3 * abs(expected)
 
 
+@pytest.mark.slow
 def test_a_program_shows_that_what_is_right_is_right(framework):
     name = {"torch": "torch.tanh", "jax": "jnp.tanh", "tensorflow": "tf.nn.tanh"}[framework]
     found, expected = run(atlas_script.script(framework, name, "RRR", "eager"))

@@ -179,8 +179,6 @@ def verified(
         terminal.print_agreement(console, records)
     if any(record.kind == "call" for record in records):
         terminal.print_calls(console, records)
-    if any(record.kind == "own loss" for record in records):
-        terminal.print_own_losses(console, records)
     return records
 
 
@@ -192,12 +190,9 @@ def selected(
     only: list[str] | None = None,
 ) -> verify.Chosen:
     """What the options choose to verify, of all methods or some."""
-    stated = [
-        *claims(),
-        verify.AGREEMENT,
-    ]  # what the frameworks' own losses can do is no claim: measured where asked for
+    stated = [*claims(), verify.AGREEMENT]
     return verify.Chosen(
-        claims=frozenset(arguments.known("claim", claim, [*stated, verify.OWN_LOSSES]) or stated),
+        claims=frozenset(arguments.known("claim", claim, stated) or stated),
         methods=frozenset(arguments.known("method", method, only or verify_methods()) or only or ()),
         cases=frozenset(arguments.known("workload", workload, REGISTRY)),
         quick=quick,

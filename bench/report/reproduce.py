@@ -4,7 +4,7 @@ import functools
 import shlex
 from typing import Any
 
-from bench.proofs.verify import AGREEMENT, OWN_LOSSES
+from bench.proofs.verify import AGREEMENT
 from bench.records import schema
 
 RUN = "python -m bench"
@@ -44,11 +44,6 @@ def _(record: schema.CallRecord) -> str:
     if record.wrong:
         return line("mutants", record, claim=AGREEMENT, mutant=record.wrong)
     return line("verify", record, claim=AGREEMENT, method=record.method)
-
-
-@command.register
-def _(record: schema.OwnLossRecord) -> str:
-    return line("verify", record, claim=OWN_LOSSES)
 
 
 @command.register

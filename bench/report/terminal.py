@@ -98,10 +98,6 @@ def print_variations(console: Console, records: Iterable[Any]) -> None:
             console.print(Text(f"{record.framework}, seed {record.seed}, {what}: {reason}", style="red"))
 
 
-def print_own_losses(console: Console, records: Iterable[Any]) -> None:
-    show(console, own_losses.own_losses_table(records))
-
-
 def print_atlas(console: Console, records: Iterable[Any]) -> None:
     """How many rows have which word; below, a line for each operation of which a number is wrong or refused."""
     records = list(records)
