@@ -18,7 +18,6 @@ from bench.report.tables import (
     curves,
     effects,
     mistakes,
-    own_losses,
     peers,
     variations,
 )
