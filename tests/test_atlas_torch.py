@@ -19,7 +19,6 @@ import torch
 
 from bench.proofs.atlas import stored, wrong_in
 from equivalence.atlas import entries, judge
-from equivalence.atlas.compositions import PENALTY
 from equivalence.atlas.measure import Probe
 from equivalence.atlas.torch import transforms
 from impls.torch.curvature import hvp, laplacian
@@ -85,8 +84,10 @@ class Ways:
 
     def penalty(self):
         steepest = judge.gradient(self.probe.values, self.probe.x)
+        length, s = np.abs(steepest).max(), self.probe.directions[0][2]
+        half = judge.derivative(self.probe.values, self.probe.x, [steepest / length, s])
         value = judge.Estimate(float(steepest @ steepest), 1e-9 * float(steepest @ steepest))
-        return [value, self.probe.expected(PENALTY, 0)]
+        return [value, judge.Estimate(2 * length * half.value, 2 * length * half.error)]
 
 
 def in_words(ways, method):
