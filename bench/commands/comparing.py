@@ -5,6 +5,7 @@ import sys
 import tarfile
 import tempfile
 from collections.abc import Sequence
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Annotated
@@ -55,10 +56,10 @@ def compare_command(
     except compare.Unreadable as error:
         raise arguments.refuse(str(error)) from None
     old, now, *again = sides
-    options = {"allowed": allow_missing or [], "times": times}
-    found = compare.compare(old, now, [(old, each) for each in again], **options)
+    held = partial(compare.compare, old, now, allowed=allow_missing or [], times=times)
+    found = held([(old, each) for each in again])
     if confirm and (more := afresh(old, now, compare.suspects(found))):
-        found = compare.compare(old, now, [(old, each) for each in (*again, *more)], **options)
+        found = held([(old, each) for each in (*again, *more)])
     tell(old, now, found, markdown, json)
 
 

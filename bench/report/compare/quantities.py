@@ -14,6 +14,7 @@ import scipy  # which imports scipy.stats where it is first used: that takes a s
 
 from bench.records.block_statistics import LEVEL, Effect, noise_floor
 from bench.records.schema import (
+    QUICK,
     AgreementRecord,
     Block,
     CallRecord,
@@ -131,8 +132,8 @@ def errors(records: Sequence[Any]) -> dict[str, Quantity]:
         if isinstance(record, AgreementRecord | CallRecord) and not record.wrong and record.status == "ok":
             units = [value for name, value in record.verdict.numbers.items() if name.endswith("units")]
             worst = float(np.max([0.0, *units]))
-            name = (record.kind, record.method, record.framework, record.dtype)
-            largest[name] = max(largest.get(name, 0.0), worst)
+            method = (record.kind, record.method, record.framework, record.dtype)
+            largest[method] = max(largest.get(method, 0.0), worst)
     return {
         " ".join(("error:", *name)): Quantity(ERROR, {"": math.log(max(worst, LEAST_ERROR))}, f"{worst:.2g} units")
         for name, worst in largest.items()
@@ -145,8 +146,8 @@ def trainings(records: Sequence[Any]) -> dict[str, Quantity]:
     groups: dict[tuple[str, ...], list[TrainingRecord]] = {}
     for record in of(records, TrainingRecord):
         if record.part == "test" and record.status == "ok":
-            name = (record.dataset, record.regime, record.framework, record.optimizer, record.dtype, record.device)
-            groups.setdefault((*name, "quick") if record.quick else name, []).append(record)
+            run = (record.dataset, record.regime, record.framework, record.optimizer, record.dtype, record.device)
+            groups.setdefault((*run, *QUICK[record.quick]), []).append(record)
     found = {}
     for name, own in groups.items():
         for rule, value, form in ((ACCURACY, "accuracy", ".1%"), (LIKELIHOOD, "nll", ".3f")):
