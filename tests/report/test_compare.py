@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from bench.records.schema import Environment, OwnLossRecord, TrainingRecord, VariationRecord
+from bench.records.schema import AtlasRecord, Environment, OwnLossRecord, TrainingRecord, VariationRecord
 from bench.report import compare
 from tests.report.made import (
     agreement_record,
@@ -139,6 +139,17 @@ def test_a_loss_of_a_framework_that_turned_wrong_is_a_regression(tmp_path):
     base, new = measured(tmp_path, "base", losses("right")), measured(tmp_path, "new", losses("wrong, off by 100%"))
     assert words(compare.compare(base, new)) == [("started to fail", "loss")]
     assert words(compare.compare(new, base)) == [("holds again", "loss")]
+
+
+def test_a_derivative_that_turned_wrong_with_a_new_version_is_a_regression(tmp_path):
+    def atlas(word, version):
+        rows = {"RR": {"word": "right"}, "FF": {"word": word}}
+        facts = {"framework": "torch", "operation": "layer_norm", "family": "normalisations", "mode": "eager"}
+        return [AtlasRecord(**facts, version=version, status="ok", rows=rows)]
+
+    base, new = measured(tmp_path, "base", atlas("right", "2.12")), measured(tmp_path, "new", atlas("wrong", "2.13"))
+    assert words(compare.compare(base, new)) == [("started to fail", "layer_norm")]
+    assert words(compare.compare(new, base)) == [("holds again", "layer_norm")]
 
 
 def test_what_vanished_is_no_pass_unless_it_is_allowed(tmp_path):

@@ -16,6 +16,7 @@ from bench.records.block_statistics import LEVEL, Effect, noise_floor
 from bench.records.schema import (
     QUICK,
     AgreementRecord,
+    AtlasRecord,
     Block,
     CallRecord,
     ColdRecord,
@@ -166,8 +167,10 @@ def of(records: Iterable[Any], kind: type[Any]) -> Iterator[Any]:
 
 
 def called(record: Any) -> str:
-    """A record's name, without what only numbers the blocks of a cell."""
+    """A record's name, without what only numbers the blocks of a cell, or is a framework's version."""
     names = tuple(record.key())[: -1 if isinstance(record, Block) else None]
+    if isinstance(record, AtlasRecord):
+        names = tuple(name for name in names if name != record.version)
     device = (record.device,) if record.device not in names else ()
     return " ".join(part for part in (*names, *device) if part)
 

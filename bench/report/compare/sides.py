@@ -12,7 +12,15 @@ from pathlib import Path
 from typing import Any
 
 from bench.places import ROOT
-from bench.records.schema import AgreementRecord, Block, CallRecord, ClaimRecord, Environment, OwnLossRecord
+from bench.records.schema import (
+    AgreementRecord,
+    AtlasRecord,
+    Block,
+    CallRecord,
+    ClaimRecord,
+    Environment,
+    OwnLossRecord,
+)
 from bench.records.store import FILES, latest, of_this_schema, read
 from bench.report.compare.quantities import PLAIN, Quantity, called, quantities
 from bench.report.tables.outcomes import outcome
@@ -101,6 +109,8 @@ def describe_record(record: Any) -> str:
         return {"holds": "FAILS", "FAILS": "holds"}.get(word, word) if record.wrong else word  # a mistake must fail
     if isinstance(record, OwnLossRecord) and record.status == "ok":
         return "; ".join(f"{order}: {word}" for order, word in record.derivatives.items())
+    if isinstance(record, AtlasRecord) and record.status == "ok":
+        return "; ".join(f"{composition}: {row['word']}" for composition, row in record.rows.items())
     if getattr(record, "failures", None):
         return "FAILS"
     return record.status
