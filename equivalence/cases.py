@@ -79,6 +79,14 @@ def build(names: list[str]) -> dict[str, Case]:
     return {name: REGISTRY[name]() for name in names}
 
 
+def rounded(array: np.ndarray, dtype: str) -> np.ndarray:
+    """float64 numbers that the dtype holds: the nearest ones, of ties the even one."""
+    if dtype != "bfloat16":  # which NumPy lacks: float32's range with 8 bits of a fraction
+        return np.asarray(array, dtype).astype(np.float64)
+    fraction, exponent = np.frexp(array)
+    return np.ldexp(np.rint(np.ldexp(fraction, 8)), exponent - 8)
+
+
 def float32_exact(array: np.ndarray) -> np.ndarray:
     """float64 numbers that float32 holds without rounding."""
     return np.asarray(array, np.float32).astype(np.float64)
