@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bench.records import block_statistics
-from bench.records.block_statistics import block_effect, effect, noise_floor, verdict
+from bench.records.block_statistics import block_effect, effect, judge_effect, noise_floor
 
 NOISE = 0.02  # of a block's number
 BLOCKS = 6
@@ -18,7 +18,7 @@ def runs(shift, noise=NOISE):
 
 
 def words(shift, noise=NOISE):
-    said = [verdict(effect(blocks), noise_floor(own)) for own, blocks in runs(shift, noise)]
+    said = [judge_effect(effect(blocks), noise_floor(own)) for own, blocks in runs(shift, noise)]
     return {word: said.count(word) / RUNS for word in set(said)}
 
 
@@ -76,15 +76,15 @@ def test_an_interruption_of_one_sample_is_trimmed():
 )
 def test_bad_times_are_no_data(steps, base):
     assert np.isnan(block_effect(steps, base))
-    assert verdict(effect([0.1, block_effect(steps, base)]), 0.0) == "no data"
+    assert judge_effect(effect([0.1, block_effect(steps, base)]), 0.0) == "no data"
 
 
 def test_nothing_is_no_data():
-    assert verdict(effect([]), 0.1) == "no data"
+    assert judge_effect(effect([]), 0.1) == "no data"
     assert noise_floor([]) == noise_floor([0.1, float("nan")]) == float("inf")
-    assert verdict(effect([0.5] * 6), float("inf")) == "ambiguous", "without a noise floor nothing can be told"
+    assert judge_effect(effect([0.5] * 6), float("inf")) == "ambiguous", "without a noise floor nothing can be told"
 
 
 def test_an_effect_that_the_blocks_disagree_on_is_ambiguous():
-    assert verdict(effect([0.5, -0.3, 0.6, -0.2, 0.4, -0.4]), 0.01) == "ambiguous"
+    assert judge_effect(effect([0.5, -0.3, 0.6, -0.2, 0.4, -0.4]), 0.01) == "ambiguous"
     assert block_statistics.FEWEST == BLOCKS

@@ -70,7 +70,7 @@ def noise_floor(blocks: Sequence[float]) -> float:
     return float(values.max()) if values.size and np.isfinite(values).all() else float("inf")
 
 
-def verdict(found: Effect, noise: float) -> Word:
+def judge_effect(found: Effect, noise: float) -> Word:
     """What an effect says beside the noise floor: a difference is larger than it, and its interval excludes none."""
     if not np.isfinite(found.mean):
         return "no data"

@@ -118,7 +118,7 @@ def of_folder(folder: Path, name: str) -> Results:
         records, problems = read(path)
         machine = path.parent.name
         found.problems += [problem.replace(str(folder), name) for problem in problems]
-        found.words[machine] = {called(record): said(record) for record in latest(records)}
+        found.words[machine] = {called(record): describe_record(record) for record in latest(records)}
         found.times[machine] = timings(records)
         rates = [record.product_gflops for record in records if isinstance(record, Environment)]
         found.rates[machine] = rates[-1] if rates else None
@@ -134,7 +134,7 @@ def called(record: Any) -> str:
     return " ".join(part for part in (*names, *device) if part)
 
 
-def said(record: Any) -> str:
+def describe_record(record: Any) -> str:
     """holds or ok, or what stands in its place."""
     if isinstance(record, ClaimRecord | AgreementRecord):
         word = outcome(record)

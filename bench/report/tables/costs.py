@@ -10,7 +10,7 @@ import pandas as pd
 from bench.costs.cells import QUICK_MODE
 from bench.costs.growth import SWEEPS, Sweep, exponent
 from bench.costs.selfcheck import EXPECTED, verdicts
-from bench.records.block_statistics import Effect, effect, noise_floor, verdict
+from bench.records.block_statistics import Effect, effect, judge_effect, noise_floor
 from bench.records.schema import Block, ColdRecord, CostRecord, PeerRecord, SelfCheckRecord, StepRecord
 from bench.records.staleness import Codes
 from bench.report.tables.entries import GOOD, NEUTRAL, NONE, NOT_MEASURED, STATES, Entry, count, framed, mark, number
@@ -139,7 +139,7 @@ def times(blocks: Blocks, work: ColdRecord | None, found: Effect, noise: float) 
     floor = number(counted, ".2f"), number(least, ".2f") if least > 0 else NONE
     if not np.isfinite(found.mean):
         return NONE, NONE, NONE, *floor, NONE
-    word = "same" if blocks[0].method == "plain" else verdict(found, noise)
+    word = "same" if blocks[0].method == "plain" else judge_effect(found, noise)
     return (
         number(milliseconds(blocks), ".3g"),
         number(found.ratio, ".2f", mark=MARKS.get(word, "")),
