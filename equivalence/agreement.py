@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from equivalence import oracle
-from equivalence.measure import ROUNDING_UNIT, not_covered
+from equivalence.measure import ROUNDING_UNIT, not_covered, rounding_unit
 from equivalence.problem import Problem
 from equivalence.protocol import Complaint, NotCovered, describe_error
 from equivalence.reference import Reference
@@ -123,7 +123,7 @@ def measure(
     problems: Sequence[Problem], references_to: Sequence[Reference], usages: Sequence[Usage], mode: str = ""
 ) -> dict[str, dict[str, dict[str, Any]]]:
     """Map case and usage to the signed errors of value and gradient in units of rounding, or to what it raised."""
-    found, unit = run(problems, usages, mode), ROUNDING_UNIT[problems[0].dtype]
+    found, unit = run(problems, usages, mode), rounding_unit(problems[0].dtype)
     return {
         problem.case.name: {
             usage.name: measurement(
@@ -186,7 +186,7 @@ def measurement(found: Raw, expected: References, dtype: str) -> dict[str, Any]:
         shapes = [array.shape for array in got], [array.shape for array in expected[0]]
         if shapes[0] != shapes[1]:
             raise Complaint(f"value and θ-gradient have the shapes {shapes[0]}, expected {shapes[1]}")
-        return compare(got, *expected, ROUNDING_UNIT[dtype])
+        return compare(got, *expected, rounding_unit(dtype))
     except Exception as error:  # numbers that cannot be compared are the fault of the code that they come from
         return {"error": describe_error(error)}
 

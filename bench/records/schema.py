@@ -150,7 +150,7 @@ class AgreementRecord(Measured):
     case: str
     """What it was measured on: a model with its batch."""
     dtype: str
-    """The precision of all numbers: float32 or float64."""
+    """Of all numbers: float64, float32, bfloat16, float16. "mixed bfloat16": of the model's, all others are float32."""
     wrong: str = ""
     """The planted mistake that it was measured with; empty: none."""
     measurement: dict[str, Any] = Field(default_factory=dict)

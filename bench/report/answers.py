@@ -13,6 +13,7 @@ from bench.records.store import latest
 from bench.report.tables.agreement import agreements, differences, largest_entry
 from bench.report.tables.effects import PLAIN
 from bench.report.tables.entries import BAD, GOOD, NEUTRAL, NOT_MEASURED, OPEN, Entry, framed
+from bench.report.tables.outcomes import DTYPES
 from equivalence.claim import claims
 from equivalence.mutant import mutants
 from equivalence.usages import usages
@@ -40,7 +41,7 @@ def findings(shown: Mapping[str, pd.DataFrame], records: Sequence[Any]) -> list[
     return [
         state_claims(shown["claims"]),
         state_mistakes(shown["mistakes"]),
-        state_agreement(shown["agreement"], agreements(records)),
+        state_agreement(shown["agreement"], shown["half_agreement"], agreements(records)),
         state_costs(shown["cost"]),
         state_effects(shown["effects"]),
     ]
@@ -83,16 +84,22 @@ def state_mistakes(table: pd.DataFrame) -> Finding:
     return Finding(question, Entry(answer, state=states[0]), Entry("; ".join(rows), state=states[1]))
 
 
-def state_agreement(table: pd.DataFrame, found: Sequence[AgreementRecord]) -> Finding:
+def state_agreement(table: pd.DataFrame, half: pd.DataFrame, found: Sequence[AgreementRecord]) -> Finding:
     """Usages of methods that agree with the oracle wherever they were measured."""
     question = "Do the frameworks agree?"
     states = [entry.state for entry in table["verdict"]]
-    failing = table["usage"][[state == BAD for state in states]]
+    failing = [
+        f"{usage}{where}"
+        for rows, where in ((table, ""), (half, " in half precision"))
+        for usage, verdict in zip(rows["usage"], rows["verdict"], strict=True)
+        if verdict.state == BAD
+    ]
     held = states.count(GOOD)
     answer = f"{held} of {len(usages())} uses of the methods agree with the oracle"
     detail = list_names("does not agree", failing)
     if held and not detail:
-        largest = largest_entry(differences(found, lambda a, b: f"{a.usage}, {a.framework} – {b.framework}"))
+        full = [record for record in found if record.dtype in DTYPES]
+        largest = largest_entry(differences(full, lambda a, b: f"{a.usage}, {a.framework} – {b.framework}"))
         detail = f"largest difference between two frameworks, in rounding units × condition: {largest}"
     return Finding(question, answer, detail)
 

@@ -134,6 +134,7 @@ def make_tables(records: Latest, code: Codes | None) -> dict[str, pd.DataFrame]:
         "mistakes": mistakes.kill_summary(records, code),
         "kill_matrix": mistakes.kill_matrix(records),
         "agreement": agreement.agreement_table(records, code),
+        "half_agreement": agreement.half_agreement_table(records, code),
         "cross_framework": agreement.cross_framework_table(records, code),
         "variations": variations.variations_table(records, code),
         "own_losses": own_losses.own_losses_table(records, code),

@@ -10,7 +10,18 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.proofs.mutants import rejecting
-from bench.report.tables import agreement, claims, costs, curves, effects, mistakes, own_losses, peers, variations
+from bench.report.tables import (
+    agreement,
+    claims,
+    costs,
+    curves,
+    effects,
+    mistakes,
+    outcomes,
+    own_losses,
+    peers,
+    variations,
+)
 from bench.report.tables.entries import BAD, GOOD, NOT_MEASURED, OPEN, State, as_entry
 from bench.running.job import Outcome
 from impls.frameworks import FRAMEWORKS
@@ -35,7 +46,12 @@ def print_claims(console: Console, records: Iterable[Any]) -> None:
 
 def print_agreement(console: Console, records: Iterable[Any]) -> None:
     records = list(records)
-    show(console, agreement.agreement_table(records)[AGREEMENT_COLUMNS])
+    for table, dtypes, title in (
+        (agreement.agreement_table, outcomes.DTYPES, None),
+        (agreement.half_agreement_table, outcomes.HALF_DTYPES, "half precision"),
+    ):
+        if any(record.kind == "agreement" and record.dtype in dtypes for record in records):
+            show(console, table(records)[AGREEMENT_COLUMNS], title=title)
     print_reasons(console, agreement.agreement_details(records))
 
 
