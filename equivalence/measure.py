@@ -9,6 +9,7 @@ import numpy as np
 KEPT = 512  # numbers of an array that a measurement stores
 ROUNDING_UNIT = {"float64": 2.0**-53, "float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}
 FULL, HALF = ("float64", "float32"), ("bfloat16", "float16")
+HALF_CASE = "tanh-mlp"  # that agreement is measured on in half precision
 MIXED = "mixed "  # before a dtype: parameters and inputs are float32, and the framework computes the model in it
 
 

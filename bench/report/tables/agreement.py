@@ -14,7 +14,9 @@ from bench.records.staleness import Codes
 from bench.report.tables.entries import NONE, NOT_MEASURED, Entry, framed, mark
 from bench.report.tables.outcomes import DTYPES, HALF_DTYPES, column, frameworks, of_kind, outcome, tally, worst
 from equivalence.calls import calls
+from equivalence.cases import REGISTRY
 from equivalence.judge import judge
+from equivalence.measure import HALF_CASE
 from equivalence.usages import usages
 
 
@@ -47,7 +49,8 @@ def agreement_table(records: Iterable[Any], code: Codes | None = None, dtypes: S
 
 def measured_in_half() -> list[str]:
     """The usages that are measured in half precision, one a method."""
-    return [usage.name for usage in usages().values() if usage.main]
+    case = REGISTRY[HALF_CASE]()
+    return [usage.name for usage in usages().values() if usage.main and usage.applies(case)]
 
 
 def half_agreement_table(records: Iterable[Any], code: Codes | None = None) -> pd.DataFrame:
