@@ -90,12 +90,17 @@ def expected_when_moved(
 
 
 def sensitivity(
-    usage: Usage, reference: Reference, exact: tuple[np.ndarray, np.ndarray], rng: np.random.Generator, unit: float
+    usage: Usage,
+    reference: Reference,
+    exact: tuple[np.ndarray, np.ndarray],
+    rng: np.random.Generator,
+    unit: float,
+    times: int = MOVES,
 ) -> list[float]:
     """How far value and gradient move at most, in movements. A derivative of high order bears small ones alone."""
     for by in dict.fromkeys((movement(unit), MOVEMENT)):
         try:
-            others = [expected_when_moved(usage, reference, rng, unit, by) for _ in range(MOVES)]
+            others = [expected_when_moved(usage, reference, rng, unit, by) for _ in range(times)]
         except ArithmeticError:  # the oracle's series does not converge on noise of that size
             if by == MOVEMENT:
                 raise

@@ -18,6 +18,11 @@ def computed_in(dtype: str) -> str:
     return dtype.removeprefix(MIXED)
 
 
+def mixing(dtype: str) -> str:
+    """How a model is trained that computes in a dtype: in half precision its parameters stay in float32."""
+    return f"{MIXED}{dtype}" if dtype in HALF else dtype
+
+
 def rounding_unit(dtype: str) -> float:
     """The largest relative error of one rounding where a model computes in a dtype, mixed or not."""
     return ROUNDING_UNIT[computed_in(dtype)]

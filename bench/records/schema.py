@@ -245,7 +245,7 @@ class StepRecord(Measured):
     workload: str
     """The model and batch, with the sizes that were changed."""
     dtype: str = "float32"
-    """The precision of all numbers: float32 or float64."""
+    """Of all numbers: float32, or another one. "mixed bfloat16": of the model's, all others are float32."""
 
     def place(self) -> tuple[str, ...]:
         """What one plain step is the measure for."""
@@ -370,7 +370,7 @@ class TrainingRecord(Measured):
     optimizer: str = "adam"
     """adam or momentum."""
     dtype: str = "float32"
-    """The precision of all numbers: float32 or float64."""
+    """Of all numbers: float32 or float64. bfloat16 or float16: of the model's alone, parameters are float32."""
     quick: bool = False
     """Without a search for the strength."""
     losses: list[float] = Field(default_factory=list)

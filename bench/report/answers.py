@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bench.costs.cells import FLOAT32
 from bench.records.schema import AgreementRecord, Block
 from bench.records.staleness import Codes, stale
 from bench.records.store import latest
@@ -107,7 +108,7 @@ def state_agreement(table: pd.DataFrame, half: pd.DataFrame, found: Sequence[Agr
 def state_costs(table: pd.DataFrame) -> Finding:
     """Between which costs a step of the usual methods lies, in plain steps, over workloads, frameworks and modes."""
     ratios_of = table["× plain"].map(lambda entry: entry.number)
-    table = table[np.isfinite(ratios_of.astype(float))]
+    table = table[np.isfinite(ratios_of.astype(float)) & (table["dtype"] == FLOAT32)]
     parts = []
     for method, name in PRICED.items():
         ratios = [entry.number for entry in table["× plain"][table["method"] == method]]

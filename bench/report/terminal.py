@@ -22,7 +22,7 @@ from bench.report.tables import (
     peers,
     variations,
 )
-from bench.report.tables.entries import BAD, GOOD, NOT_MEASURED, OPEN, State, as_entry
+from bench.report.tables.entries import BAD, GOOD, NONE, NOT_MEASURED, OPEN, State, as_entry
 from bench.running.job import Outcome
 from impls.frameworks import FRAMEWORKS
 
@@ -113,6 +113,11 @@ def print_costs(console: Console, records: Iterable[Any]) -> None:
     table["step"] = table["framework"] + " " + table["mode"] + ": " + table["method"]
     for (workload, dtype, device), rows in table.groupby(["workload", "dtype", "device"], sort=False):
         show(console, rows[COST_COLUMNS], title=f"{workload}, {dtype}, {device}")
+    half = costs.half_table(records)
+    for (workload, dtype), rows in half.groupby(["workload", "dtype"], sort=False):
+        if (rows["beside float32"] != NONE).any():
+            shown = rows[["framework", "mode", "method", "× plain", "ms a step", "ms in float32", "beside float32"]]
+            show(console, shown, title=f"{workload}, {dtype} beside float32")
 
 
 def print_growth(console: Console, records: Iterable[Any]) -> None:
@@ -131,7 +136,7 @@ def print_effects(console: Console, records: Sequence[Any]) -> None:
     table = effects.effects_table(records)
     for names, rows in table.groupby(["data set", "framework"], sort=False):
         show(console, rows[EFFECTS_COLUMNS], title=", ".join(names))
-    for found in (effects.articles_table(records), curves.curves_table(records)):
+    for found in (effects.half_effects_table(records), effects.articles_table(records), curves.curves_table(records)):
         if len(found):
             show(console, found)
 
