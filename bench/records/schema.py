@@ -216,6 +216,30 @@ class OwnLossRecord(Measured):
         return (self.kind, self.loss, self.framework)
 
 
+class AtlasRecord(Measured):
+    """One operation of a framework in one mode: which of its higher derivatives are right. A fact, not a claim."""
+
+    kind: Literal["atlas"] = "atlas"
+    operation: str
+    """As the framework's users call it."""
+    family: str
+    """What kind of operation it is."""
+    mode: str
+    """How derivatives are taken: eager, compiled in one way or another, or mapped over samples."""
+    version: str
+    """Of the framework, and of whatever package the operation is from; another one makes the record stale."""
+    input: str = ""
+    """The arrays that it was measured at, as an expression."""
+    rows: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """By composition of reverse (R) and forward (F) mode a word, how far off relative to the derivative, what came and
+    what was expected with its uncertainty, or the error's message."""
+    kinks: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """By name of a place without a derivative: what both modes say there, and the slopes below and above."""
+
+    def key(self) -> tuple[str, ...]:
+        return (self.kind, self.operation, self.framework, self.version, self.mode)
+
+
 class VariationRecord(Measured):
     """A group of variations of right implementations: those that a check refused are false alarms."""
 
@@ -402,6 +426,7 @@ Record = Annotated[
     | AgreementRecord
     | CallRecord
     | OwnLossRecord
+    | AtlasRecord
     | VariationRecord
     | CostRecord
     | PeerRecord
@@ -418,6 +443,7 @@ KINDS: dict[str, type[Base]] = {  # of what is measured
         AgreementRecord,
         CallRecord,
         OwnLossRecord,
+        AtlasRecord,
         VariationRecord,
         CostRecord,
         PeerRecord,

@@ -55,6 +55,11 @@ def _(record: schema.OwnLossRecord) -> str:
 
 
 @command.register
+def _(record: schema.AtlasRecord) -> str:
+    return line("atlas", record, operation=record.operation, mode=record.mode)
+
+
+@command.register
 def _(record: schema.VariationRecord) -> str:
     return line("variations", record, count=1, seed=record.seed)
 
@@ -79,4 +84,5 @@ def _(record: schema.SelfCheckRecord) -> str:
 @command.register
 def _(record: schema.TrainingRecord) -> str:
     flags = [*(("--quick",) if record.quick else ()), *(("--curves",) if record.part == "curve" else ())]
-    return line("train", record, *flags, dataset=record.dataset, regime=record.regime)
+    dtype = {"dtype": record.dtype} if record.dtype in HALF else {}
+    return line("train", record, *flags, dataset=record.dataset, regime=record.regime, **dtype)

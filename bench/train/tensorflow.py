@@ -53,9 +53,8 @@ class Trainer:
     ):
         self.bridge = impls.load("tensorflow")
         keras.config.set_floatx(dtype if dtype in FULL else "float32")
-        keras.config.set_dtype_policy(
-            dtype if dtype in FULL else f"mixed_{dtype}"
-        )  # Keras derives it from floatx once, at the first layer of the process
+        # Keras derives it from floatx once, at the first layer of the process.
+        keras.config.set_dtype_policy(dtype if dtype in FULL else f"mixed_{dtype}")
         methods = SimpleNamespace(
             **vars(impls.methods("tensorflow")), mean=tf.reduce_mean
         )  # flooding takes the batch's mean

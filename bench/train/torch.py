@@ -21,7 +21,7 @@ OPTIMIZERS = {"adam": torch.optim.Adam, "momentum": partial(torch.optim.SGD, mom
 
 
 class Network(nn.Module):
-    """A function of parameters, such as `impls.torch.models` has, its parameters under their names, an embedding's table in an nn.Embedding."""
+    """A function of parameters under their names, an embedding's table in an nn.Embedding."""
 
     def __init__(self, start: Case, model: Callable[..., Any], dtype: str, device: str):
         super().__init__()

@@ -91,14 +91,11 @@ def half_effects_table(records: Iterable[Any], code: Codes | None = None) -> pd.
     rows, wide, half = [], judged(records), judged(records, BFLOAT16)
     for place, regimes in half.items():
         for name, runs in regimes.items():
-            pairs = {
-                seed: run for seed, run in wide.get(place, {}).get(name, {}).items() if same_run(run, runs.get(seed))
-            }
+            full = wide.get(place, {})
+            pairs = {seed: run for seed, run in full.get(name, {}).items() if same_run(run, runs.get(seed))}
             between = estimate(differences({seed: runs[seed] for seed in pairs}, pairs))
-            gains = [
-                estimate(differences(found.get(name, {}), found.get(PLAIN, {})))
-                for found in (wide.get(place, {}), regimes)
-            ]
+            both = full, regimes
+            gains = [estimate(differences(found.get(name, {}), found.get(PLAIN, {}))) for found in both]
             shown = [points(gain) if name != PLAIN else NONE for gain in gains]
             seeds = mark(count(len(pairs)), [*pairs.values(), *runs.values()], code)
             rows.append((*place, name, points(between), *shown, seeds))
