@@ -4,7 +4,7 @@ from collections.abc import Callable
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
-from equivalence import agreement, own_losses, trainees, variations
+from equivalence import agreement, own_losses, precision, trainees, variations
 from equivalence.calls import measure as calling
 from equivalence.claim import claims
 from equivalence.foreign import difference, loading, resemblance
@@ -109,6 +109,7 @@ MEASURERS: dict[str, Callable[..., dict[str, Any]]] = {
     "agreement": agree,
     "calls": call,
     "variations": vary,
+    "precision": precision.measure,
     "own losses": own,
     "contents": contents,
     "difference": difference.measure,

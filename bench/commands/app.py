@@ -79,6 +79,7 @@ COMMANDS: dict[str, Callable[..., None]] = {  # in the order in which `--help` n
     "template": verifying.template_command,
     "mutants": verifying.mutants_command,
     "variations": verifying.variations_command,
+    "precision": verifying.precision_command,
     "atlas": atlas_command,
     "time": costing.time_command,
     "grow": costing.grow_command,

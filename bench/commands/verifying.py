@@ -27,7 +27,7 @@ from bench.commands.options import (
     Wait,
     Workloads,
 )
-from bench.proofs import advice, diagnosis, implementation, mutants, template, variations, verify
+from bench.proofs import advice, diagnosis, implementation, mutants, precision, template, variations, verify
 from bench.proofs.implementation import BadImplementation
 from bench.report import coverage, terminal, verification
 from bench.running.job import Executor
@@ -38,6 +38,7 @@ from equivalence.foreign.journal import called, printed
 from equivalence.measure import FULL, ROUNDING_UNIT
 from equivalence.mutant import Mutant
 from equivalence.mutant import mutants as registry
+from equivalence.precision import CASES, DTYPES
 from equivalence.usages import USAGES
 
 
@@ -157,6 +158,34 @@ def variations_command(
             raise arguments.refuse("nothing to vary: there are fewer groups than shards. --count makes more")
         records = measured(session, jobs, slots, variations.records)
     terminal.print_variations(console, records)
+    finish(records, json)
+
+
+def precision_command(
+    framework: Frameworks = None,
+    workload: Annotated[list[str] | None, typer.Option("--workload", help="digits-mlp, digits-cnn, bert.")] = None,
+    dtype: Annotated[
+        list[str] | None, typer.Option("--dtype", help="bfloat16, float16, 'mixed bfloat16', …; repeatable.")
+    ] = None,
+    device: Device = "cpu",
+    shard: Shards = "1/1",
+    resume: Resume = False,
+    memory_limit: MemoryLimit = None,
+    wait: Wait = HOUR,
+    json: Json = None,
+    out: Out = RESULTS,
+) -> None:
+    """Measure what half precision leaves of each method. Exit status 1 where VAT's default direction is lost."""
+    with prepared(json, out, shard, resume, memory_limit=memory_limit, wait=wait) as session:
+        chosen = arguments.frameworks(framework, console)
+        cases = arguments.known("workload", workload, CASES)
+        dtypes = arguments.known("dtype", dtype, (*DTYPES, *FULL))
+        slots = session.executor.slots()
+        found = located(session, device, chosen)
+        if not (jobs := precision.jobs(chosen, cases, dtypes, found, len(slots), session.shard)):
+            raise arguments.refuse("nothing to measure in this shard")
+        records = measured(session, jobs, slots, precision.records)
+    terminal.print_precision(console, records)
     finish(records, json)
 
 

@@ -60,6 +60,11 @@ def _(record: schema.AtlasRecord) -> str:
 
 
 @command.register
+def _(record: schema.PrecisionRecord) -> str:
+    return line("precision", record, workload=record.case, dtype=record.dtype)
+
+
+@command.register
 def _(record: schema.VariationRecord) -> str:
     return line("variations", record, count=1, seed=record.seed)
 

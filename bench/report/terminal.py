@@ -21,6 +21,7 @@ from bench.report.tables import (
     outcomes,
     own_losses,
     peers,
+    precision,
     variations,
 )
 from bench.report.tables.entries import BAD, GOOD, NONE, NOT_MEASURED, OPEN, State, as_entry
@@ -56,6 +57,15 @@ def print_agreement(console: Console, records: Iterable[Any]) -> None:
         if any(record.kind == "agreement" and record.dtype in dtypes for record in records):
             show(console, table(records)[AGREEMENT_COLUMNS], title=title)
     print_reasons(console, agreement.agreement_details(records))
+
+
+def print_precision(console: Console, records: Iterable[Any]) -> None:
+    """A table for each framework: of each method the worst cosine, its error in units, and the share that is lost."""
+    records = list(records)
+    table = precision.precision_table(records)
+    for name in dict.fromkeys(record.framework for record in records):
+        own = [column for column in table.columns if column.startswith(f"{name} ")]
+        show(console, table[["method", *own]])
 
 
 def print_calls(console: Console, records: Iterable[Any]) -> None:
