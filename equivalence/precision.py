@@ -59,7 +59,7 @@ def measure(
     found = {SWEEP: sweep(problem, exact)}
     if dtype in FULL:
         return found
-    given, wanted = (each.compile(directions(methods), sweep=False)() for each in (problem, exact))
+    given, wanted = (each.compile(directions(each, computed_in(dtype)), sweep=False)() for each in (problem, exact))
     for name in METHODS:
         found[name] = compared(given[name], wanted[EXACT if name.startswith(DEFAULT) else name])
     found["fgm"]["moved"] = float((given["moved"] != given["x"]).mean())
@@ -68,12 +68,14 @@ def measure(
     return found | {name: compared(*(each[name][1][None] for each in gradients)) for name in GRADIENTS}
 
 
-def directions(methods: SimpleNamespace) -> Callable[[Point], dict[str, Any]]:
-    """Every method's direction, and x before and after a small step along FGM's."""
+def directions(problem: Problem, dtype: str) -> Callable[[Point], dict[str, Any]]:
+    """Every method's direction, and x before and after a small step along FGM's, as a model in the dtype gets it."""
+    methods, bridge = problem.methods, problem.bridge
 
     def each(p: Point) -> dict[str, Any]:
         found = {name: call(methods, p) for name, call in METHODS.items()}
-        return found | {"x": p.x, "moved": p.x + methods.fgm(p.loss, p.x, radius=SMALL)}
+        moved = p.x + methods.fgm(p.loss, p.x, radius=SMALL)
+        return found | {"x": bridge.cast(p.x, dtype), "moved": bridge.cast(moved, dtype)}
 
     return each
 

@@ -89,9 +89,8 @@ def load(path: Path) -> Machine:
     except history.Damaged as error:
         trend, problems = history.lines(records), [*problems, f"{name}/{error}"]
     found = latest(records)
-    drawn = (
-        figures(found) | precision_figures(found) | growth_figures(found) | effect_figures(found) | curve_figures(found)
-    )
+    drawn = figures(found) | growth_figures(found) | effect_figures(found) | curve_figures(found)
+    drawn |= precision_figures(found)
     drawn |= history.trend_figures(trend)
     return Machine(name, records, problems, drawn, trend)
 
