@@ -1,6 +1,5 @@
 """What steps cost: ratios to the plain step from blocks, what is paid before, and the memory."""
 
-import functools
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
@@ -98,7 +97,8 @@ def price(row: dict[Hashable, Any]) -> Entry:
     if not np.isfinite(time.number):
         told = status(blocks, reasons=False)
         return Entry(told.text, state=told.state, records=blocks)
-    return Entry(f"{time} ms · {row['× plain']} × ({row['interval']})", time.number, records=blocks)
+    interval = f" ({row['interval']})" if np.isfinite(row["interval"].number) else ""  # none of a single block
+    return Entry(f"{time} ms · {row['× plain']} ×{interval}", time.number, records=blocks)
 
 
 def cold_price(cold: Sequence[ColdRecord], what: str, code: Codes | None) -> Entry:
@@ -140,11 +140,8 @@ def effects(blocks: Sequence[Block]) -> list[float]:
 
 
 def estimate_effect(blocks: Sequence[Block]) -> Effect:
-    """The effect of a cell. Several tables show it, and its interval takes a thousand times as long as its mean."""
-    return bootstrapped(tuple(effects(blocks)))
-
-
-bootstrapped = functools.lru_cache(maxsize=None)(effect)
+    """The effect of a cell."""
+    return effect(effects(blocks))
 
 
 def select_undisturbed(blocks: Iterable[Timed]) -> list[Timed]:
@@ -179,7 +176,7 @@ def times(blocks: Blocks, work: ColdRecord | None, found: Effect, noise: float) 
 def interval(found: Effect) -> Entry:
     """Between which ratios an effect lies."""
     low, high = found.interval
-    return Entry(f"{low:.2f}–{high:.2f}", low) if np.isfinite(found.mean) else NONE
+    return Entry(f"{low:.2f}–{high:.2f}", low) if np.isfinite(low) else NONE
 
 
 def check_error(blocks: Blocks) -> Entry:
