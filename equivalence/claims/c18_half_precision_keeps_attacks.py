@@ -1,6 +1,6 @@
 """FGM's direction in half precision: of certain samples, too, whose gradients are near the smallest number.
 
-It is as good as the roundings of the network itself let it be: `equivalence.parts.half` says how good, sample by sample.
+It is as good as the roundings of the network itself let it be, sample by sample (`equivalence.parts.half`).
 """
 
 import numpy as np
