@@ -41,7 +41,6 @@ def test_a_case_holds_numbers_of_the_dtype(dtype):
     case = known("tanh-mlp", dtype).case
     for array in (case.x, *case.params.values(), *case.extra.values()):
         assert (rounded(array, dtype) == array).all()
-        assert (np.abs(array) * 2.0**20 % 1 == 0).all() or dtype == "bfloat16"  # few digits
     assert known("tanh-mlp", "float32").case is known("tanh-mlp").case is REGISTRY["tanh-mlp"]()
 
 
@@ -60,24 +59,27 @@ def test_a_half_precision_result_is_held_to_fewer_units():
 
 
 def test_half_precision_has_a_table_of_its_own():
-    half = agreement_record([1.0, 1.0], "jax")
-    half.dtype = "mixed bfloat16"
-    half.measurement = half.measurement | {"rounding unit": ROUNDING_UNIT["bfloat16"]}
+    def in_half(value):
+        record = agreement_record([value, 1.0], "jax")
+        record.dtype = "mixed bfloat16"
+        record.measurement = record.measurement | {"rounding unit": ROUNDING_UNIT["bfloat16"]}
+        return record
+
+    half, bad = in_half(1.0), in_half(2.0 * HALF_UNITS)
     table = agreement.half_agreement_table([agreement_record([3.0, 1.0]), half])
     found = table[table["usage"] == "hvp"].iloc[0]
     assert found["jax mixed bfloat16"] == "1 · 0.75" and found["torch bfloat16"] == "not measured"
     full = agreement.agreement_table([half])
     assert "jax mixed bfloat16" not in full and full[full["usage"] == "hvp"].iloc[0]["verdict"] == "not measured"
-    half.measurement = half.measurement | {"value": [2.0 * HALF_UNITS]}
-    tables = agreement.agreement_table([half]), agreement.half_agreement_table([half])
-    assert "hvp in half precision" in state_agreement(*tables, [half]).detail
+    tables = agreement.agreement_table([bad]), agreement.half_agreement_table([bad])
+    assert "hvp in half precision" in state_agreement(*tables, [bad]).detail
 
 
 def test_steps_in_half_precision_are_planned_on_three_networks():
     cells = plan(["torch", "jax"], dtype="bfloat16")
     assert {cell.workload for cell in cells} == set(HALF_WORKLOADS) and {cell.dtype for cell in cells} == {"bfloat16"}
     assert {"plain", "fgm", "gradient_penalty", "vat"} <= {cell.method for cell in cells}
-    assert not LOOPS.keys() & {cell.method for cell in cells}
+    assert not {cell.method for cell in cells} & LOOPS.keys() - {"plain"}
 
 
 def test_a_workload_in_half_precision_is_timed_on_numbers_that_it_holds():
@@ -116,9 +118,7 @@ def test_trainings_in_half_precision_are_paired_with_float32():
     other = [training(0.79, seed, "bfloat16", strength=3.0) for seed in range(3)]
     table = effects.half_effects_table([*wide, *other, *plain])
     assert table[table["regime"] == "fgm"].iloc[0]["seeds"] == "0"  # of another strength: no pair
-    assert (
-        len(effects.effects_table([*half, *plain])) == 1
-    )  # the plain runs in float32: others are no part of its means
+    assert len(effects.effects_table([*half, *plain])) == 1  # of the plain runs in float32
 
 
 def measured(cosine=0.9999, lost=0.0, dtype="bfloat16", **options):
