@@ -56,7 +56,7 @@ def measure(
     """
     own = known(case, computed_in(dtype)).case
     problem, exact = (Problem(own, bridge, methods, each, device) for each in (dtype, "float64"))
-    found = {SWEEP: sweep(problem, exact)}
+    found: dict[str, dict[str, Any]] = {SWEEP: sweep(problem, exact)}
     if dtype in FULL:
         return found
     given, wanted = (each.compile(directions(each, computed_in(dtype)), sweep=False)() for each in (problem, exact))
