@@ -762,7 +762,8 @@ def test_directions_survive_half_precision(half, site, monkeypatch):
         if site == "input":
             first = [keras.Input((WIDTH,)), layers.Dense(5, "tanh")]
         else:
-            first = [keras.Input((TIME,), dtype="int32"), layers.Embedding(VOCABULARY, 3, mask_zero=True, name="tokens")]
+            table = layers.Embedding(VOCABULARY, 3, mask_zero=True, name="tokens")
+            first = [keras.Input((TIME,), dtype="int32"), table]
         model = keras.Sequential([*first, layers.Dense(CLASSES)])
         rng = np.random.default_rng(3)
         for weight in model.trainable_weights:

@@ -218,9 +218,7 @@ OBJECTIVES = {
     ),
     "VAT, by differences": (
         "output",
-        lambda *at, **where: virtual_adversarial_training(
-            *at, radius=0.3, xi=0.1, how="finite_difference", **where
-        ),
+        lambda *at, **where: virtual_adversarial_training(*at, radius=0.3, xi=0.1, how="finite_difference", **where),
         lambda p: p.loss(p.x) + smoothness(p, start_of(p.x.shape), xi=0.1, how="finite_difference"),
     ),
     "VAT, embedded": (

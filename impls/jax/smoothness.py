@@ -53,7 +53,7 @@ class Smoothness:
                 found = fisher(d)
             except (NotImplementedError, ValueError) as error:
                 raise ValueError(
-                    f"f: got an operation whose backward pass JAX does not transpose ({str(error):.200}), expected one"
+                    f"f: got an operation whose backward pass JAX does not transpose ({error!s:.200}), expected one"
                     ' that it does, or how="finite_difference", which needs first derivatives alone'
                 ) from error
             return self.passes.finished(found, self.reached)

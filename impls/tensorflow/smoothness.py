@@ -33,12 +33,14 @@ class Smoothness:
             self.logits = read(given)
         self.computed_in, self.valid = given.dtype, _valid(self.pass_.y_pred)
         self.clean = tf.stop_gradient(self.logits)  # p(x)
-        self.counts = 1 if self.valid is None and self.clean.shape.rank == 2 else self.shares()[..., None]
+        self.counts = self.shares()
 
     def shares(self):
-        """How much a position counts in its sample's mean, (B, T)."""
-        ones = tf.ones(tf.shape(self.clean)[:2], self.clean.dtype)
-        valid = ones if self.valid is None else tf.cast(self.valid, ones.dtype)
+        """How much each row of logits counts in its sample's mean: 1, or of positions (B, T, 1)."""
+        if self.clean.shape.rank == 2:
+            return tf.ones((), self.clean.dtype)
+        ones = tf.ones_like(self.clean[..., :1])
+        valid = ones if self.valid is None else tf.cast(self.valid, ones.dtype)[..., None]
         return tf.math.divide_no_nan(valid, tf.reduce_sum(valid, 1, keepdims=True))
 
     def direction(self, start, steps):

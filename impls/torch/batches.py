@@ -42,9 +42,7 @@ class Batch:
     def run(self, read, rows=None, *, watched=False, measured=False, **options):
         """One pass: what `read` makes of the model's outputs, and what was added where."""
         parts = [None] * len(self.sites) if rows is None else self.vectors.parts(rows)
-        shifts = [
-            Shift(site, r, watched=watched, measured=measured) for site, r in zip(self.sites, parts, strict=True)
-        ]
+        shifts = [Shift(site, r, watched=watched, measured=measured) for site, r in zip(self.sites, parts, strict=True)]
         with self.passes.begin(shifts, **options):
             arguments = self.arguments
             for shift in shifts:

@@ -93,13 +93,13 @@ def kept_whole(model):
         return
     from torch.distributed.fsdp import FSDPModule
 
-    units = [part for part in model.modules() if isinstance(part, FSDPModule)]
-    groups = [unit._get_fsdp_state()._fsdp_param_group for unit in units]  # what is set has no public getter
+    wrapped = [part for part in model.modules() if isinstance(part, FSDPModule)]
+    groups = [part._get_fsdp_state()._fsdp_param_group for part in wrapped]  # what is set has no public getter
     before = [group is not None and group.reshard_after_backward for group in groups]
-    for unit in units:
-        unit.set_reshard_after_backward(False, recurse=False)
+    for part in wrapped:
+        part.set_reshard_after_backward(False, recurse=False)
     try:
         yield
     finally:
-        for unit, sharded in zip(units, before, strict=True):
-            unit.set_reshard_after_backward(sharded, recurse=False)
+        for part, sharded in zip(wrapped, before, strict=True):
+            part.set_reshard_after_backward(sharded, recurse=False)
