@@ -5,7 +5,7 @@ import tensorflow as tf
 from impls.checks import checked
 from impls.tensorflow.norms import unit
 
-DIGITS = {tf.bfloat16: 2.0**-8, tf.float16: 2.0**-11}  # what the largest number below 1 lacks
+_DIGITS = {tf.bfloat16: 2.0**-8, tf.float16: 2.0**-11}  # what the largest number below 1 lacks
 
 
 @checked
@@ -23,7 +23,7 @@ def gaussian(seed, shape, *, like):
 @checked
 def uniform(seed, shape, *, like):  # what half precision would round to 1 stays below it
     draws = tf.cast(_uniform(seed, shape, like), like.dtype)
-    return tf.minimum(draws, tf.constant(1 - DIGITS[like.dtype], like.dtype)) if like.dtype in DIGITS else draws
+    return tf.minimum(draws, tf.constant(1 - _DIGITS[like.dtype], like.dtype)) if like.dtype in _DIGITS else draws
 
 
 def _uniform(seed, shape, like):
