@@ -18,7 +18,7 @@ import psutil
 from bench.places import PYTHON, START
 from bench.records.schema import Status
 from bench.running.ceilings import Ceilings
-from bench.running.job import Event, Job, Outcome, Started
+from bench.running.job import Event, Job, Outcome, Started, Told
 from equivalence.clock import Spent
 from equivalence.foreign.limit import overtime
 
@@ -139,7 +139,7 @@ class Worker:
             return {}
         if not isinstance(said, dict) or said.get("token") != self.token:
             return {}
-        return {} if said["event"] == "done" and said["number"] != self.current else said
+        return {} if said["event"] in ("told", "done") and said["number"] != self.current else said
 
     def heard(self, said: dict[str, Any]) -> Event:
         number = said["number"]
@@ -148,6 +148,8 @@ class Worker:
         if said["event"] == "start":
             self.current = number
             return Started(self.job, task, self.process.pid)
+        if said["event"] == "told":
+            return Told(self.job, task, said["text"], said["lasting"])
         self.current = None
         spent = said["seconds"], said.get("memory", math.nan)
         return Outcome(self.job, task, said["status"], said.get("error", ""), *spent, said.get("result", {}))
