@@ -96,7 +96,8 @@ def measured(
     names what an interrupted task has kept, `stored` hears of a task whose records are stored.
     """
     jobs, records = session.left(jobs, records_of)
-    if records:
+    reused = bool(records)
+    if reused:
         console.print(f"{len(records)} records are there already", highlight=False)
     outcomes: list[Outcome] = []
     what = TextColumn("{task.description:42.42}", markup=False)
@@ -136,7 +137,7 @@ def measured(
             console.print(f"interrupted after {done} of {progress.tasks[task].total:.0f}", style="red")
             for each in (unfinished := kept()):
                 console.print(f"kept: {each}")
-            if session.store and (done or records or unfinished):
+            if session.store and (done or reused or unfinished):
                 console.print(f"goes on with: {again(sys.argv[1:])}", soft_wrap=True)
             raise typer.Exit(INTERRUPTED) from None
     terminal.print_spent(console, outcomes, time.monotonic() - began)
@@ -186,7 +187,7 @@ def told(record: Any) -> dict[str, Any]:
 
 def passes(record: Any) -> bool:
     """Measured and right, or there is nothing to be measured: a method that does not apply to a workload."""
-    if record.kind in ("cost", "cold", "implementation", "peer", "own loss"):
+    if record.kind in ("cost", "cold", "implementation", "peer", "own loss", "self-check"):
         return record.status in ("ok", "unsupported")
     if record.kind == "training":
         return record.status in ("ok", "diverged")

@@ -103,7 +103,8 @@ class Keeper:
 def write(path: Path, about: dict[str, Any], arrays: list[np.ndarray]) -> None:
     text = np.frombuffer(json.dumps(about).encode(), np.uint8)
     with path.open("wb") as file:
-        np.savez(file, **{ABOUT: text}, **{str(number): array for number, array in enumerate(arrays)})
+        named: dict[str, Any] = {ABOUT: text} | {str(number): array for number, array in enumerate(arrays)}
+        np.savez(file, **named)
 
 
 def read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
