@@ -123,10 +123,10 @@ def epoch(dataset: Dataset, regime: Regime, strength: float, run: Run) -> Iterat
         others = run.order.integers(size(dataset.unlabelled), size=many)
         labelled = rows(dataset.labelled, chosen[start : start + many])
         unlabelled = rows(dataset.unlabelled, others) if regime.unlabelled else labelled
-        yield labelled, unlabelled, drawn(dataset.start, regime, strength, many, run.draws)
+        yield labelled, unlabelled, draw_batch(dataset.start, regime, strength, many, run.draws)
 
 
-def drawn(start: Case, regime: Regime, strength: float, many: int, rng: np.random.Generator) -> Batch:
+def draw_batch(start: Case, regime: Regime, strength: float, many: int, rng: np.random.Generator) -> Batch:
     """What the regime takes beside the samples: of the shape of what is perturbed, or of the outputs."""
     one = start.x if start.tokens is None else start.params[str(start.table)][start.tokens]
     shape = (many, *one.shape[1:])  # type: ignore[union-attr]
