@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,7 +15,8 @@ from bench.running.job import Outcome, Started, Told
 from bench.running.local import run
 from bench.train import study, unfinished
 from bench.train.data import dataset, rows
-from bench.train.loop import started, train
+from bench.train.loop import started
+from bench.train.loop import train as train_by
 from bench.train.regimes import REGIMES
 from bench.train.unfinished import Keeper
 
@@ -46,10 +48,14 @@ def keeper(path, said=None, kind=Keeper, resume=True, **other):
     return kind(path, IDENTITY | other, resume, (said if said is not None else []).append, every=0.0)
 
 
-@pytest.mark.parametrize("regime", ["plain", "fgm", "noise", "vat"])
-def test_what_goes_on_ends_with_the_same_numbers(framework, bridge, few, tmp_path, regime):
+@pytest.mark.parametrize(
+    ("regime", "dtype"),
+    [("plain", "float32"), ("plain", "bfloat16"), ("fgm", "float32"), ("noise", "float32"), ("vat", "float32")],
+)
+def test_what_goes_on_ends_with_the_same_numbers(framework, bridge, few, tmp_path, regime, dtype):
     path, said = tmp_path / "kept.npz", []
     options = framework, few, REGIMES[regime], REGIMES[regime].middle, 0
+    train = partial(train_by, dtype=dtype)
     whole = train(*options)
     with pytest.raises(KeyboardInterrupt):
         train(*options, keeper=keeper(path, kind=Interrupted))

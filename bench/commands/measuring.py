@@ -17,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from bench.commands import arguments
 from bench.commands.ending import INTERRUPTED
 from bench.commands.options import HOUR
+from bench.commands.screen import Screen
 from bench.records import files
 from bench.records.store import Store
 from bench.report import terminal
@@ -27,15 +28,8 @@ from bench.running.session import Session
 UNDECIDED = ("skipped", "interrupted", "unsupported")  # statuses of what was not measured, for no fault of its own
 
 
-class Screen(Console):
-    """What is printed is text, brackets in it mean nothing; who reads no further is told of like any broken pipe."""
-
-    def on_broken_pipe(self) -> None:
-        raise BrokenPipeError from None
-
-
 QUIET = 30.0  # seconds between two lines about progress, where the output is no terminal
-console = Screen(width=None if os.isatty(1) else 100, markup=False, highlight=False)
+console = Screen(width=None if os.isatty(1) else 100)
 
 
 def ignore(outcome: Outcome) -> None:

@@ -14,7 +14,7 @@ import re
 import time
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,7 +80,7 @@ class Keeper:
         began = time.monotonic()
         if began - self.saved < self.pause or run.epoch == epochs:
             return
-        arrays = trainer.state()
+        arrays = {name: plain(array) for name, array in trainer.state().items()}
         about = {
             "identity": self.identity,
             "epoch": run.epoch,
@@ -98,6 +98,11 @@ class Keeper:
             self.say(f"epoch {run.epoch} is not kept: {error}")
         self.saved = time.monotonic()
         self.pause = max(self.every, SHARE * (self.saved - began)) if self.every else 0.0
+
+
+def plain(array: np.ndarray) -> np.ndarray:
+    """An array that NumPy can write: of bfloat16, which it does not know, the same numbers in float32."""
+    return array.astype(np.float32) if array.dtype.kind == "V" else array
 
 
 def write(path: Path, about: dict[str, Any], arrays: list[np.ndarray]) -> None:
@@ -120,10 +125,11 @@ def opened(path: Path) -> Iterator[tuple[dict[str, Any], Any]]:
         yield json.loads(file[ABOUT].tobytes()), file
 
 
-def place(folder: Path, framework: str, part: str, task: list[Any]) -> Path:
+def place(folder: Path, framework: str, job: Mapping[str, Any], task: list[Any]) -> Path:
     """The file of a training: a name to be read, and what tells it from all others whose names read alike."""
-    digest = hashlib.sha256(json.dumps([framework, part, *task]).encode()).hexdigest()[:8]
-    readable = re.sub(r"[^a-z0-9.]+", "-", " ".join(map(str, (framework, *task, part))).lower())
+    told = [framework, *task, job["part"], job["dtype"]]
+    digest = hashlib.sha256(json.dumps(told).encode()).hexdigest()[:8]
+    readable = re.sub(r"[^a-z0-9.]+", "-", " ".join(map(str, told)).lower())
     return folder / f"{readable[:80]}-{digest}.npz"
 
 

@@ -39,7 +39,7 @@ def start(job: dict[str, Any], tell: Callable[..., None]) -> Callable[[Any], dic
             "setting": {**options, "source": job["source"], "epochs": data.epochs, "batch": data.batch},
             "data": digest(data.labelled) + digest(data.unlabelled) + digest(data.start.params),
         }
-        path = place(Path(kept["folder"]), job["framework"], job["part"], task)
+        path = place(Path(kept["folder"]), job["framework"], job, task)
 
         def say(text: str) -> None:
             tell(f"{identity['name']}: {text}", lasting=True)

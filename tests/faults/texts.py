@@ -6,9 +6,8 @@ import io
 import json
 import re
 
-from rich.console import Console
-
-from bench.commands.measuring import Screen, told
+from bench.commands.measuring import told
+from bench.commands.screen import Screen
 from bench.records.store import read
 from bench.report import export, page, terminal
 from tests.faults.harness import Kind, Verdict, a_folder, lines_of, some_records, write_store
@@ -120,7 +119,7 @@ def look_at_markdown(name: str, text: str, verdict: Verdict) -> None:
 def look_at_terminal(records: list, verdict: Verdict) -> None:
     """Tables and reasons are printed, and nothing of a record tells the terminal what to do."""
     output = io.StringIO()
-    console: Console = Screen(file=output, width=200, markup=False, highlight=False, force_terminal=False)
+    console = Screen(file=output, width=200, force_terminal=False)
     for show in (
         terminal.print_claims,
         terminal.print_agreement,
