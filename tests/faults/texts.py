@@ -125,7 +125,7 @@ def look_at_terminal(records: list, verdict: Verdict) -> None:
         terminal.print_agreement,
         terminal.print_calls,
         terminal.print_variations,
-        terminal.print_own_losses,
+        terminal.print_atlas,
         terminal.print_costs,
         terminal.print_peers,
         terminal.print_effects,
