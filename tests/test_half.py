@@ -369,7 +369,7 @@ def test_precision_tells_what_is_kept_from_what_is_lost(methods, bridge):
     assert min(found[precision.DEFAULT]["cosines"]) >= precision.COSINE > min(found[precision.FIXED_STEP]["cosines"])
     assert 0 < found["fgm"]["moved"] < 1  # pixels of 0 move, and those of 1 do not
     swept = dict(zip(found[precision.SWEEP]["xi"], found[precision.SWEEP]["cosines"], strict=True))
-    assert swept[1.0] >= precision.COSINE > swept[0.01] and swept[1e-7] == 0
+    assert swept[1.0] > 0.95 > swept[0.01] and swept[1e-7] == 0  # the middle of two errors, and one alone
 
 
 @pytest.mark.parametrize("name", ["fgm", "pgd", "vat_perturbation", "input_gradient_penalty"])
