@@ -18,7 +18,7 @@ BRIDGE_CONSTANTS = {"MODES", "SWEEP_MODE", "ONCE_MODE", "COMPARED_MODES", "SETTI
 # What one framework's methods share and no other's need: where its derivatives come from, and what it gets wrong.
 ALONE = {"torch": {"derivatives", "formulas", "refusals"}, "tensorflow": {"moments"}}
 # What training is built of, in each ecosystem's own terms.
-TRAINING = {"batches", "kept", "objectives", "outcomes", "passes", "replicas", "sites", "vectors"}
+TRAINING = {"batches", "kept", "objectives", "outcomes", "passes", "replicas", "sites", "smoothness", "vectors"}
 # What belongs to a framework and may be imported in its folder alone.
 PACKAGES = {name: set(each.imports) for name, each in DESCRIBED.items()}
 
