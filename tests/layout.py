@@ -95,6 +95,7 @@ FLOORS = (  # the rooms of bench, from the ground up
     {"costs", "proofs", "train"},
     {"peers"},
     {"report"},
+    {"check"},
     {"commands"},
 )
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import typer
 from rich.table import Table
 
-from bench.commands import arguments, costing, reporting, training, verifying
+from bench.commands import arguments, checking, costing, reporting, training, verifying
 from bench.commands.costing import timed
 from bench.commands.ending import end_in_order
 from bench.commands.measuring import console, finish, prepared
@@ -76,6 +76,7 @@ COMMANDS: dict[str, Callable[..., None]] = {  # in the order in which `--help` n
     "template": verifying.template_command,
     "mutants": verifying.mutants_command,
     "variations": verifying.variations_command,
+    "check": checking.check_command,
     "time": costing.time_command,
     "grow": costing.grow_command,
     "peers": costing.peers_command,
