@@ -56,7 +56,9 @@ def limits(sections: dict[str, Section], ways: dict[str, str], place: str) -> li
     if numbers.get("one number"):
         found.append('It refuses norm="raw" and gradient penalties as long as the loss is one number for the batch.')
     if place.startswith("the output"):
-        found.append("It does not bound what a token can become: it moves what the layer returns, off the table's rows.")
+        found.append(
+            "It does not bound what a token can become: it moves what the layer returns, off the table's rows."
+        )
     for method, verdict in ways.items():
         if verdict in WRONG and method not in ("fgm", "plain"):
             found.append(f"Not for this model: {method} ({verdict}).")

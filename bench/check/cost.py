@@ -12,10 +12,9 @@ from typing import Any
 
 from bench.check.lines import Line
 from bench.check.statements import GOOD, OPEN, PLAIN, Section
-from bench.costs.methods import ATTACKED, DOUBLE
+from bench.costs.methods import ATTACKED, DOUBLE, Passes
 from bench.costs.methods import PLAIN as ONE_STEP
 from bench.costs.passes import Works
-from bench.costs.methods import Passes
 from equivalence.own_models import OwnModel, Place
 
 # The passes that a step cannot do without, by the name of the step or its beginning.
@@ -49,8 +48,6 @@ def look(bridge: ModuleType, own: OwnModel, place: Place, radius: float, modes: 
     floors = floors_of(bridge, own, place)
     for mode in modes:
         measure_mode(section, own, place, radius, mode, floors, quick)
-    for mode in modes:
-        advise(section, mode)
     section.numbers["floors"] = floors
     return section
 
@@ -158,13 +155,17 @@ def named_least() -> dict[str, Passes]:
     return LEAST | {f"gradient penalty, {way}": DOUBLE for way in penalties}
 
 
-def advise(section: Section, mode: str) -> None:
-    """The quickest way to the gradient penalty in a mode; the report leaves out those that are wrong."""
-    found = {
-        name.partition(", ")[2]: numbers["× plain"]
-        for name, numbers in section.numbers.items()
-        if name.startswith(f"{mode}: gradient penalty") and not numbers["reason"]
-    }
-    if found:
-        section.numbers[f"{mode}: quickest penalty"] = sorted(found, key=lambda way: found[way])
-        section.say(GOOD, f"In mode {mode} the gradient penalty is quickest by {min(found, key=lambda way: found[way])}.")
+def advise(section: Section, ways: dict[str, str]) -> None:
+    """Which right way to the gradient penalty is the quickest in each mode; no time is shown for one that is wrong."""
+    found: dict[str, dict[str, float]] = {}
+    for row in section.rows:
+        name, mode = row[:2]
+        if ways.get(name) in ("wrong", "zero"):
+            row[2:6], row[6] = [""] * 4, "its derivative is wrong: not timed"
+        elif name.startswith("gradient penalty") and row[2]:
+            found.setdefault(mode, {})[name.partition(", ")[2]] = float(row[3])
+    for mode, times in found.items():
+        ordered = sorted(times, key=lambda way: times[way])
+        section.numbers[f"{mode}: quickest penalty"] = ordered
+        said = ", ".join(f"{times[way]:.1f} plain steps by {way}" for way in ordered)
+        section.say(GOOD, f"In mode {mode} the gradient penalty takes {said}: use {ordered[0]}.")

@@ -42,7 +42,9 @@ class Metric:
         for number in range(self.logits.shape[1]):
             cotangent = np.zeros_like(self.logits)
             cotangent[:, number] = 1
-            row = bridge.to_numpy(run(self.params, self.line.at(), self.line.array(cotangent.astype(self.line.x.dtype))))
+            row = bridge.to_numpy(
+                run(self.params, self.line.at(), self.line.array(cotangent.astype(self.line.x.dtype)))
+            )
             rows.append(row.reshape(len(row), -1).astype(float))
         jacobian = np.stack(rows, 1)  # (R, C, N)
         mean = np.einsum("rc,rcn->rn", self.p, jacobian)
@@ -64,7 +66,9 @@ class Metric:
         products = []
         for _ in range(KRYLOV):
             given = line.array(basis[-1].reshape(line.x.shape).astype(line.x.dtype))
-            products.append(line.bridge.to_numpy(run(self.params, line.at(), given)).reshape(basis[0].shape).astype(float))
+            products.append(
+                line.bridge.to_numpy(run(self.params, line.at(), given)).reshape(basis[0].shape).astype(float)
+            )
             rest = products[-1]
             for _ in range(2):
                 rest = rest - sum((rest * b).sum(1, keepdims=True) * b for b in basis)
@@ -89,7 +93,9 @@ def look(bridge: ModuleType, methods: SimpleNamespace, problem: Problem, name: s
     section, line = Section("Curvature"), Line(bridge, problem)
     section.numbers["place"] = name
     if problem.logits is None:
-        section.say(OPEN, "The model returns no logits (B, C): virtual adversarial training and its metric do not apply.")
+        section.say(
+            OPEN, "The model returns no logits (B, C): virtual adversarial training and its metric do not apply."
+        )
     else:
         say_metric(section, Metric(methods, line))
     say_probes(section, methods, line, quick)
@@ -160,7 +166,8 @@ def say_probes(section: Section, methods: SimpleNamespace, line: Line, quick: bo
     """How many probes a Laplacian needs."""
     losses, params, rng = line.problem.losses, line.params_at(0.0), np.random.default_rng(2)
     run = line.bridge.compiled(
-        lambda params, x, probes: methods.laplacian(lambda x: losses(params, x), x, probes=probes), line.bridge.SWEEP_MODE
+        lambda params, x, probes: methods.laplacian(lambda x: losses(params, x), x, probes=probes),
+        line.bridge.SWEEP_MODE,
     )
     try:
         drawn = []
@@ -183,7 +190,9 @@ def say_probes(section: Section, methods: SimpleNamespace, line: Line, quick: bo
     needed = int(np.ceil((spread / abs(mean) / 0.05) ** 2)) if mean else None
     section.numbers["probes for 5 %"] = needed
     many = needed is None or needed > 10_000
-    said = "too many: its trace nearly cancels" if many else f"{needed} Rademacher probes" if needed != 1 else "one probe"
+    said = (
+        "too many: its trace nearly cancels" if many else f"{needed} Rademacher probes" if needed != 1 else "one probe"
+    )
     section.say(
         OPEN if many else GOOD,
         f"The Laplacian of a loss is {mean:.3g} in the mean; one probe of the whole batch spreads by {spread:.2g}, and"
@@ -206,4 +215,9 @@ def window(methods: SimpleNamespace, line: Line) -> dict[str, Any]:
         found.append([float(xi), float(cos.min()), float(np.median(cos))])
     default = cosines(perturbation(metric, "finite_difference", 1, start), exact)
     good = [xi for xi, least, _ in found if least > WINDOW]
-    return {"cosines": found, "from": min(good, default=None), "to": max(good, default=None), "default": float(default.min())}
+    return {
+        "cosines": found,
+        "from": min(good, default=None),
+        "to": max(good, default=None),
+        "default": float(default.min()),
+    }

@@ -151,7 +151,9 @@ class Derivatives:
             losses = line.losses(params, line.at()).mean()
             return {"losses": losses, "penalty": penalty / rows, "laplacian": self.form(params) / rows}
 
-        return self.cached("params", lambda: along(moved, FEW[:3] if self.quick and self.dtype == "float64" else self.steps))
+        return self.cached(
+            "params", lambda: along(moved, FEW[:3] if self.quick and self.dtype == "float64" else self.steps)
+        )
 
     # What is found, as (found, expected, the size of its terms).
 

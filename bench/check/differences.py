@@ -1,10 +1,11 @@
 """Derivatives by differences along a line, in float64, with the step chosen by how well neighbouring steps agree.
 
-A difference of fourth order is wrong by h⁴ and by rounding's u/h. Along a ladder of steps the first falls and the second
-rises; where three steps in a row agree best, their largest distance says how far the value is to be trusted. A kink of
-the model within a step shows in the same way. Nothing here knows a derivative that it is to be held against.
+A difference of fourth order is wrong by h⁴ and by rounding's u/h. Along a ladder of steps the first falls and the
+second rises; where three steps in a row agree best, their largest distance says how far the value is to be trusted. A
+kink of the model within a step shows in the same way. Nothing here knows a derivative that it is to be held against.
 """
 
+import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -63,8 +64,8 @@ def second_along(function: Callable[[float], np.ndarray]) -> Settled:
 
 def settle(estimates: list[np.ndarray]) -> Settled:
     """Where three steps in a row agree best."""
-    between = [distance(a, b) for a, b in zip(estimates, estimates[1:], strict=False)]
-    spread = [max(pair) for pair in zip(between, between[1:], strict=False)] or between
+    between = [distance(a, b) for a, b in itertools.pairwise(estimates)]
+    spread = [max(pair) for pair in itertools.pairwise(between)] or between
     best = int(np.argmin(spread))
     return Settled(estimates[min(best + 1, len(estimates) - 1)], spread[best])
 

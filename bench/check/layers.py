@@ -81,6 +81,15 @@ def mixing(part: Part, size: int) -> list[Part]:
     return found
 
 
+def changing(part: Part) -> list[Part]:
+    """The smallest parts that give other outputs when they are called a second time."""
+    found: list[Part] = []
+    for child in part.children:
+        inner = changing(child)
+        found += inner or ([child] if child.changes() else [])
+    return found
+
+
 def look_up(framework: str, kind: str, row: str) -> str:
     """What the atlas of derivatives says of a layer, in words; nothing where it has no such row, or is not there."""
     if importlib.util.find_spec("bench.atlas") is None:

@@ -16,7 +16,9 @@ def render(report: Report) -> str:
     """The page. The same report gives the same bytes."""
     sections = [*report.sections.values(), report.advice]
     figures = {
-        section.title: [Markup(inline_svg(draw(curve), f"curve-{number}")) for number, curve in enumerate(section.curves)]
+        section.title: [
+            Markup(inline_svg(draw(curve), f"curve-{number}")) for number, curve in enumerate(section.curves)
+        ]
         for section in sections
     }
     template = environment().get_template("check.html.j2")

@@ -172,17 +172,21 @@ def say_carry(section: Section, found: dict[str, Any], name: str) -> None:
         section.say(BAD, f"The gradient of the loss at {name} is 0: no attack finds a direction there.")
         return
     if ten is None:
-        section.say(GOOD, f"Up to {found['radii'][-1]:.3g}, {found['radii'][-1] / norm:.0f} times its norm, the loss is linear"
-                    f" along its gradient at {name}: FGM and the penalty are the same there.")  # fmt: skip
+        last = found["radii"][-1]
+        section.say(
+            GOOD,
+            f"Up to {last:.3g}, {last / norm:.0f} times its norm, the loss is linear along its gradient at {name}: FGM and"
+            " the penalty are the same there.",
+        )
         return
     grows = "more" if found["upwards"] else "less"
+    half = f"{fifty:.3g}" if fifty else "the largest tried"
     section.say(
         GOOD,
         f"At {name} the loss grows along its gradient as ε‖g‖ says to within 10 % up to ε = {ten:.3g}"
-        f" ({ten / norm:.2g} of its norm, {norm:.3g}), to within 50 % up to "
-        + (f"{fifty:.3g}" if fifty else "the largest tried")
-        + f"; beyond, it grows {grows}. Below the first, FGM trains as the penalty does; above the second, it is another"
-        " method, and several steps (PGD) find more.",
+        f" ({ten / norm:.2g} of its norm, {norm:.3g}), to within 50 % up to {half}; beyond, it grows {grows}. Below the"
+        " first, FGM trains as the penalty does; above the second, it is another method, and several steps (PGD) find"
+        " more.",
     )
 
 
@@ -195,7 +199,9 @@ def compare(
     title = f"{claim}: FGM, {norm}", f"{factor:g}·ε·{penalty}"
     if off > (EXACT if precise else 1e-3):
         section.add(BAD, *title, "definition", "", f"{off:.1e}", "wrong")
-        section.say(BAD, f"fgm with {norm} or the penalty with {penalty} is off from its definition by {off:.1e} on this model.")
+        section.say(
+            BAD, f"fgm with {norm} or the penalty with {penalty} is off from its definition by {off:.1e} on this model."
+        )
         return
     kinds: dict[str, Callable[..., dict[str, Any]]] = {"the loss": attacks.residual}
     if not quick or norm == "l2":
@@ -207,7 +213,9 @@ def compare(
         slope = verdict.numbers.get("slope", float("nan"))
         apart = verdict.numbers.get("coefficient error", float("nan"))
         if measured["kind"] == "exact":
-            section.add(GOOD if verdict.holds else OPEN, *title, where, "none", "", "equal" if verdict.holds else "kinks")
+            section.add(
+                GOOD if verdict.holds else OPEN, *title, where, "none", "", "equal" if verdict.holds else "kinks"
+            )
         else:
             said = "holds" if verdict.holds else "kinks or noise"
             section.add(GOOD if verdict.holds else OPEN, *title, where, f"{slope:.2f}", f"{apart:.1%}", said)
@@ -237,7 +245,8 @@ def smallest_seen(line: Line, size: float) -> tuple[float | None, float]:
     clean, seen = line.losses(params, line.at()).astype(float).sum(), None
     for radius in size * 2.0 ** np.arange(-4, -30, -0.5):
         ahead, behind = (
-            line.losses(params, line.at(sign * radius, unit.astype(line.x.dtype))).astype(float).sum() for sign in (1, -1)
+            line.losses(params, line.at(sign * radius, unit.astype(line.x.dtype))).astype(float).sum()
+            for sign in (1, -1)
         )
         first = radius * norms.sum()
         half = (ahead - behind) / 2  # of which the second order is gone

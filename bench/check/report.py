@@ -16,7 +16,9 @@ def show(console: Console, report: Report) -> None:
     """All of it."""
     about = report.about
     mode = "training mode" if about.get("training") else "evaluation mode"
-    console.print(Text(f"{report.path}: {about.get('idiom')}, {about.get('samples')} samples, {about.get('dtype')}, {mode}"))
+    console.print(
+        Text(f"{report.path}: {about.get('idiom')}, {about.get('samples')} samples, {about.get('dtype')}, {mode}")
+    )
     for remark in about.get("remarks") or []:
         console.print(Text(f"! {remark}", style="yellow"))
     for section in (*report.sections.values(), report.advice):

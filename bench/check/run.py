@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.check import advice, worker
+from bench.check import advice, cost, worker
 from bench.check.statements import OPEN, Section
 from bench.proofs.implementation import BadImplementation, source
 from bench.proofs.verify import environment
@@ -52,7 +52,10 @@ class Report:
     def told(self) -> str:
         """As JSON."""
         found = {"path": self.path, "framework": self.framework, "right": not self.bad, **self.about}
-        found |= {"seconds": self.seconds, "sections": {name: section.told() for name, section in self.sections.items()}}
+        found |= {
+            "seconds": self.seconds,
+            "sections": {name: section.told() for name, section in self.sections.items()},
+        }
         return json.dumps(found | {"advice": self.advice.told()}, indent=1) + "\n"
 
 
@@ -64,8 +67,9 @@ def checked_path(path: Path) -> Path:
         return path.resolve()
     if path.suffix != ".py":
         raise Unusable(
-            f"{path}: expected a Python file (.py) that defines `model`, `loss` and `batch`, a Hugging Face folder, a Keras"
-            " file (.keras) or an exported program (.pt2). `python -m bench check --template torch` prints one to start from"
+            f"{path}: expected a Python file (.py) that defines `model`, `loss` and `batch`, a Hugging Face folder, a"
+            " Keras file (.keras) or an exported program (.pt2). `python -m bench check --template torch` prints one to"
+            " start from"
         )
     try:
         return source(path)
@@ -77,7 +81,9 @@ def chosen_framework(path: Path, asked: str) -> str:
     """The framework of a file: what was asked for, or what it imports."""
     if found := asked or framework_of(path):
         return found
-    raise Unusable(f"{path}: imports several frameworks or none: say which one it is of, --framework torch, jax or tensorflow")
+    raise Unusable(
+        f"{path}: imports several frameworks or none: say which one it is of, --framework torch, jax or tensorflow"
+    )
 
 
 def jobs(path: Path, framework: str, quick: bool) -> list[Job]:
@@ -114,7 +120,7 @@ def assembled(path: Path, framework: str, outcomes: Iterable[Outcome], seconds: 
         report.sections[topic] = good.get(topic) or failed(topic, by_topic[topic])
     samples = report.sections["samples"].numbers
     report.about = {name: samples.get(name) for name in ("idiom", "training", "dtype", "place", "remarks", "samples")}
-    without_wrong_times(report.sections)
+    cost.advise(report.sections["cost"], advice.ways_of(report.sections["derivatives"]))
     if "lines" in good:
         found = good["lines"].numbers
         titled = {section.title: section for section in report.sections.values()}
@@ -127,15 +133,6 @@ def failed(topic: str, outcome: Outcome) -> Section:
     section = Section(topic.capitalize())
     section.say(OPEN, f"This could not be looked at ({outcome.status}): {outcome.reason}")
     return section
-
-
-def without_wrong_times(sections: dict[str, Section]) -> None:
-    """No time is shown for a way whose result is wrong."""
-    ways = advice.ways_of(sections.get("derivatives"))
-    cost = sections["cost"]
-    for row in cost.rows:
-        if ways.get(row[0]) in ("wrong", "zero"):
-            row[2:6], row[6] = [""] * 4, "its derivative is wrong: not timed"
 
 
 def radius_of(report: Report) -> float:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.check.layers import mixing
+from bench.check.layers import changing, mixing
 from bench.check.statements import BAD, GOOD, OPEN, Section
 from equivalence.own_models import OwnModel
 
@@ -16,9 +16,18 @@ LISTED = 4
 def look(own: OwnModel, to_numpy: Any) -> Section:
     """What is found of one batch."""
     section = Section("Samples", numbers={"samples": own.size})
-    dependence(own, to_numpy, section)
     repetition(own, section)
+    if changing_by_itself(section):
+        section.say(OPEN, "Whether samples depend on each other cannot be seen, since no two passes are the same.")
+        section.numbers |= {"one number": own.one_number, "coupled": False}
+    else:
+        dependence(own, to_numpy, section)
     return section
+
+
+def changing_by_itself(section: Section) -> bool:
+    """Whether passes differ for a reason that no buffer holds."""
+    return bool(section.numbers["change of a second pass"] > ALIKE and not section.numbers["moved"])
 
 
 def dependence(own: OwnModel, to_numpy: Any, section: Section) -> None:
@@ -27,14 +36,14 @@ def dependence(own: OwnModel, to_numpy: Any, section: Section) -> None:
     section.numbers["coupled"] = False
     if own.size < 2:
         section.say(OPEN, "The batch has one sample: whether samples depend on each other cannot be seen.")
-        return
+        return None
     few = list(range((own.size + 1) // 2))
     whole, part = (to_numpy(own.losses_of(rows)).astype(float) for rows in (list(range(own.size)), few))
     if own.one_number:
         section.say(
             OPEN,
             "The loss is one number for the batch. Norms are then of the whole batch as one vector, and what goes by"
-            " each sample's gradient (norm=\"raw\", penalties) cannot be told apart. Return one loss a sample, (B,).",
+            ' each sample\'s gradient (norm="raw", penalties) cannot be told apart. Return one loss a sample, (B,).',
         )
         return one_number(own, whole, to_numpy, section)
     change = float(np.abs(whole[few] - part).max() / (np.abs(whole).max() or 1))
@@ -58,7 +67,9 @@ def one_number(own: OwnModel, whole: np.ndarray, to_numpy: Any, section: Section
     elif summed <= ALIKE:
         section.say(GOOD, "It is the sum of what each sample has alone: samples do not depend on each other.")
     else:
-        names_of_mixing(own, section, "It is no mean of the samples' own losses: samples depend on each other, as without")
+        names_of_mixing(
+            own, section, "It is no mean of the samples' own losses: samples depend on each other, as without"
+        )
 
 
 def names_of_mixing(own: OwnModel, section: Section, said: str) -> None:
@@ -80,7 +91,7 @@ def repetition(own: OwnModel, section: Section) -> None:
     first, second, moved = own.passes()
     apart = max((abs(a - b) for a, b in zip(first, second, strict=True)), default=0.0)
     size = max(map(abs, first), default=1.0) or 1.0
-    section.numbers |= {"change of a second pass": apart / size, "moved": moved, "random": own.random()}
+    section.numbers |= {"change of a second pass": apart / size, "moved": moved, "random": apart == 0 and own.random()}
     names = listed([f"{name} (by {by:.2g} of its size)" for name, by in moved.items()])
     if not all(map(math.isfinite, [*first, *second])):
         section.say(BAD, "A loss is NaN or infinite: nothing that is said below means anything.")
@@ -97,11 +108,14 @@ def repetition(own: OwnModel, section: Section) -> None:
     elif apart / size < ALIKE:
         section.say(OPEN, f"Two passes differ by {apart / size:.1e} of the loss: sums are not taken in a fixed order.")
     else:
+        parts = [f"{part.name} ({part.kind})" for part in changing(own.parts())]
+        section.numbers["changing"] = parts
         section.say(
             BAD,
             f"A second pass with the same random state gives other losses, by {apart / size:.1%}, and no buffer says"
-            " why: the model keeps something in an attribute of its own, or draws from a generator of its own. Every"
-            " pass of a method must be the same function: register it as a buffer, or draw from the framework's state.",
+            f" why: {listed(parts) or 'the loss'} keeps something in an attribute of its own, or draws from a generator"
+            " of its own. Every pass of a method must be the same function: register it as a buffer, or draw from the"
+            " framework's state.",
         )
     if moved and apart == 0:
         section.say(GOOD, f"A pass in training mode moves {names}; the losses of that step do not depend on it.")

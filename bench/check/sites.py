@@ -54,7 +54,9 @@ def suggest(found: dict, norm: float, place: Place) -> tuple[float, str]:
     first = found["10 % lost"]
     if first is not None and first <= most:
         return rounded(first), f"{USUAL}: {first / norm:.1%} of its norm" + (" a row" if place.kind == "table" else "")
-    return rounded(most), f"{limit}; the first order carries 90 % up to {first:.2g}" if first else f"{limit}; the loss is linear"
+    return rounded(
+        most
+    ), f"{limit}; the first order carries 90 % up to {first:.2g}" if first else f"{limit}; the loss is linear"
 
 
 def rounded(number: float) -> float:

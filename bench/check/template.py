@@ -1,6 +1,6 @@
 """Files to start from for `check`, one an ecosystem: what a FILE defines, as its users would write it."""
 
-TORCH = '''"""A model of yours, for `python -m bench check THIS_FILE.py`: `model`, `loss` and `batch`, as you train with them."""
+TORCH = '''"""A model of yours, for `python -m bench check THIS_FILE.py`: `model`, `loss` and `batch`."""
 
 import torch
 from torch import nn
@@ -14,19 +14,19 @@ def loss(outputs, labels):  # what the model returned; one number a sample, (B,)
     return F.cross_entropy(outputs, labels, reduction="none")
 
 
-# (inputs, labels). Inputs are a tensor, a tuple of arguments, or a dict of named ones. Few samples are enough. Of Hugging
-# Face's models: batch = dict(tokenizer(...), labels=labels), and no loss is needed, or lambda outputs, labels: ...
+# (inputs, labels). Inputs are a tensor, a tuple of arguments, or a dict of named ones. Few samples are enough. Of
+# Hugging Face's models: batch = dict(tokenizer(...), labels=labels), and no loss is needed.
 batch = torch.randn(8, 20), torch.randint(3, (8,))
 '''
-JAX = '''"""A model of yours, for `python -m bench check THIS_FILE.py`: `model`, `loss` and `batch`, as you train with them."""
+JAX = '''"""A model of yours, for `python -m bench check THIS_FILE.py`: `model`, `loss` and `batch`."""
 
 import jax
 import jax.numpy as jnp
 import optax
 
 keys = jax.random.split(jax.random.key(0), 3)
-# A function goes with its `params`, any pytree. So does a Flax Linen module (`params` is what init returned). A Flax NNX or
-# an Equinox module has its own: it is `model` alone.
+# A function goes with its `params`, any pytree. So does a Flax Linen module, of which `params` is what init returned. A
+# Flax NNX or an Equinox module has its own: it is `model` alone.
 params = {"hidden": jax.random.normal(keys[0], (20, 32)) / 5, "output": jax.random.normal(keys[1], (32, 3)) / 6}
 
 
@@ -40,7 +40,7 @@ def loss(outputs, labels):  # one number a sample, (B,)
 
 batch = jax.random.normal(keys[2], (8, 20)), jnp.arange(8) % 3  # (x, labels); x may be any pytree
 '''
-KERAS = '''"""A model of yours, for `python -m bench check THIS_FILE.py`: `model`, `loss` and `batch`, as you train with them."""
+KERAS = '''"""A model of yours, for `python -m bench check THIS_FILE.py`: `model`, `loss` and `batch`."""
 
 import keras
 import numpy as np

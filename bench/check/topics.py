@@ -30,7 +30,7 @@ class Topics:
         """The place that everything is measured at."""
         if not self.places:
             raise ValueError(
-                "batch: got nothing that can be perturbed, expected a floating-point input, or an embedding in the model"
+                "batch: got nothing that can be perturbed, expected a floating-point input, or a model with an embedding"
             )
         return self.places[0]
 
@@ -62,7 +62,11 @@ class Topics:
                 coupled=self.coupled and not own.one_number,
             )  # fmt: skip
             measured = [(name, looked.row(name)) for name in derivatives.ROWS]
-            rows = measured if not rows else [max(pair, key=lambda each: each[1].bad) for pair in zip(rows, measured, strict=True)]
+            rows = (
+                measured
+                if not rows
+                else [max(pair, key=lambda each: each[1].bad) for pair in zip(rows, measured, strict=True)]
+            )
         section.numbers["rows"] = [derivatives.told(row) for _, row in rows]
         section.numbers["place"] = self.main.title
         for _, row in rows:
@@ -77,9 +81,11 @@ class Topics:
         """One sentence for each place that makes something wrong."""
         bad = [(name, row) for name, row in rows if row.bad]
         good = sum(row.verdict == "right" for _, row in rows if not row.own)
+        every = sum(not row.own for _, row in rows)
         if not any(not row.own for _, row in bad):
-            section.say(GOOD, f"{good} of {sum(not row.own for _, row in rows)} derivatives by these methods are right at"
-                        f" {self.main.title}, none is silently wrong.")  # fmt: skip
+            more = "" if good == every else ": the others refuse, or cannot be decided, as the table says"
+            said = f"{good} of {every} derivatives by these methods are right at {self.main.title}"
+            section.say(GOOD if good else OPEN, f"{said}, none is silently wrong{more}.")
         told: dict[str, list[str]] = {}
         for name, row in bad:
             known = [blame for blame, names in told.items() if any(own_of(rows, other) == row.own for other in names)]
@@ -88,16 +94,18 @@ class Topics:
                 continue
             blame = layers.find(self.bridge, self.methods, self.own, name, self.own.dtype, self.own.framework)
             words = blame.words() if blame else "no part by itself: the model's own code between its parts"
-            section.numbers.setdefault("blame", []).append({"row": name, "layer": blame.name if blame else "", "words": words})
+            section.numbers.setdefault("blame", []).append(
+                {"row": name, "layer": blame.name if blame else "", "words": words}
+            )
             told.setdefault(words, []).append(name)
         for words, names in told.items():
-            what = ", ".join(names)
+            what = "; ".join(f"{row.what} by {row.way}" for name, row in rows if name in names)
             if own_of(rows, names[0]):
                 section.say(
-                    OPEN, f"The framework's own {what} is wrong; it is made wrong by {words}. The methods here do not rely on it."
+                    OPEN, f"Wrong, but not relied on by the methods here: {what}. What makes it wrong: {words}."
                 )
             else:
-                section.say(BAD, f"Wrong: {what}. It is made wrong by {words}.")
+                section.say(BAD, f"Wrong: {what}. What makes it wrong: {words}.")
 
     def measure_radius(self) -> Section:
         return radius.look(self.bridge, self.methods, self.own.problem(self.main), self.main.title, self.quick)
@@ -117,15 +125,15 @@ class Topics:
         if seen is None:
             section.say(OPEN, f"In {line.x.dtype} no radius shows the first order to within 10 %.")
         else:
-            section.say(
-                GOOD, f"In {line.x.dtype} the smallest radius whose effect is seen to within 10 % is {seen:.2g}; x itself"
-                f" rounds by {rounding:.1g}.",
-            )  # fmt: skip
+            said = f"In {line.x.dtype} the smallest radius whose effect is seen to within 10 % is {seen:.2g}"
+            section.say(GOOD, f"{said}; x itself rounds by {rounding:.1g}.")
         if line.problem.logits is not None:
             found = curvature.window(self.methods, line)
             section.numbers["xi"] = found
             if found["from"] is None:
-                section.say(OPEN, 'In no ξ does a finite difference find the direction: use how="fisher", which has none.')
+                section.say(
+                    OPEN, 'In no ξ does a finite difference find the direction: use how="fisher", which has none.'
+                )
             else:
                 section.say(
                     GOOD, f"ξ from {found['from']:.1g} to {found['to']:.1g} gives VAT's direction to a cosine above"

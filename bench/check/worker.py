@@ -1,7 +1,7 @@
 """Look at a user's own model, topic by topic, in one process: `python -m bench.check.worker`, a job on its input.
 
-A task is ["topic", name]. The file is imported before the first, in the worker: what it prints goes nowhere, and what is wrong
-with it is said in words. Topics of one worker share the model; in float64 they are not timed.
+A task is ["topic", name]. The file is imported by the first, in the worker: what it prints goes nowhere, and what is
+wrong with it is said in words. Topics of one worker share the model; in float64 they are not timed.
 """
 
 import functools

@@ -78,6 +78,7 @@ class Part:
         isolate: () -> the part alone as a Problem of its own floating-point inputs and parameters; None: it has none.
         clues: () -> what in it may be behind a wrong derivative, in words.
         mixes: (B) -> whether a sample's outputs depend on the inputs of others, of B samples.
+        changes: () -> whether a second call with the same inputs, buffers and random state gives other outputs.
         children: the parts that it called.
     """
 
@@ -86,6 +87,7 @@ class Part:
     isolate: Callable[[], Problem | None]
     clues: Callable[[], list[str]] = list
     mixes: Callable[[int], bool] = lambda size: False
+    changes: Callable[[], bool] = lambda: False
     children: list["Part"] = field(default_factory=list)
 
 

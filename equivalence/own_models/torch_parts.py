@@ -1,4 +1,4 @@
-"""The parts of a PyTorch module as one pass calls them, each as a problem of its own: to find which derivative is wrong.
+"""The parts of a PyTorch module as one pass calls them, each as a problem of its own.
 
 A part is given what it was given in that pass. Its floating-point inputs are one vector x, (1, N); a smooth function of
 its outputs stands for the loss, so that derivatives of every order go through it.
@@ -33,6 +33,7 @@ def called(model, run, read, path):
             lambda: isolated(module, *given),
             lambda: clues(module, *given, path),
             lambda size: mixes(module, *given, size),
+            lambda: changes(module, *given),
         )
         (stack[-1] if stack else root).children.append(part)
         stack.append(part)
@@ -128,6 +129,13 @@ def mixes(module, args, kwargs, size):
     return any(not torch.allclose(a[0], b[0], rtol=1e-3, atol=1e-6) for a, b in pairs)
 
 
+def changes(module, args, kwargs):
+    """Whether two calls differ, though inputs, buffers and random state are the same."""
+    with torch.no_grad():
+        first, second = (floating(repeat(module, {}, args, kwargs)) for _ in range(2))
+    return any(not torch.equal(a, b) for a, b in zip(first, second, strict=True))
+
+
 def moved(leaf):
     """Another batch around the first sample."""
     return torch.cat([leaf[:1], 1.5 * leaf[1:] + leaf[1:].std() + 0.1])
@@ -145,7 +153,13 @@ def mapped(tree, change):
         return change(tree)
     if isinstance(tree, dict) or (hasattr(tree, "items") and hasattr(tree, "keys")):
         parts = {key: mapped(part, change) for key, part in tree.items()}
-        return parts if type(tree) is dict else type(tree)(**parts) if all(isinstance(key, str) for key in parts) else parts
+        return (
+            parts
+            if type(tree) is dict
+            else type(tree)(**parts)
+            if all(isinstance(key, str) for key in parts)
+            else parts
+        )
     if isinstance(tree, (tuple, list)):
         parts = [mapped(part, change) for part in tree]
         return type(tree)(*parts) if hasattr(tree, "_fields") else type(tree)(parts)
@@ -226,5 +240,3 @@ def source(kind):
         return f"{inspect.getsourcefile(kind).rpartition('/')[2]}:{inspect.getsourcelines(kind)[1]}"
     except (OSError, TypeError):
         return ""
-
-

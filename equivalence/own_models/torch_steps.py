@@ -1,4 +1,4 @@
-"""Training steps of a user's own PyTorch model with each method, as the one-liners make them, and the lines to paste."""
+"""Training steps of a user's own PyTorch model with each method, by the one-liners, and the lines to paste."""
 
 import torch
 
@@ -16,7 +16,9 @@ def steps(own, place, radius, weight, mode):
         return own.read(model(*own.arguments[0], **own.arguments[1])).value
 
     named = {"plain": lambda: plain}
-    named |= {name: lambda make=make: bound(own, make(model)) for name, make in makers(own, place, radius, weight).items()}
+    named |= {
+        name: lambda make=make: bound(own, make(model)) for name, make in makers(own, place, radius, weight).items()
+    }
     return {name: step(model, make) for name, make in named.items()}
 
 
@@ -34,7 +36,9 @@ def makers(own, place, radius, weight):
         found[f"gradient penalty, {name}"] = lambda model, how=how: objectives.gradient_penalty_objective(
             model, loss, weight=weight, how=how, **at
         )
-    found["vat"] = lambda model: objectives.virtual_adversarial_objective(model, loss, radius=radius, **sigmoid(own, at))
+    found["vat"] = lambda model: objectives.virtual_adversarial_objective(
+        model, loss, radius=radius, **sigmoid(own, at)
+    )
     return found
 
 

@@ -7,8 +7,9 @@ import torch
 from torch.func import functional_call
 
 from equivalence.own_models import Place, Problem
-from equivalence.own_models.torch import parts, steps
-from equivalence.own_models.torch.saved import read_saved
+from equivalence.own_models import torch_parts as parts
+from equivalence.own_models import torch_steps as steps
+from equivalence.own_models.torch_saved import read_saved
 from equivalence.protocol import Complaint, said
 from impls.torch.batches import arguments_of, size_of
 from impls.torch.outcomes import Reader
@@ -80,7 +81,9 @@ class Own:
             params = {name: value.requires_grad_() for name, value in self.parameters().items()}
             found = self.read(self.outputs(params))
         except Exception as error:
-            raise Complaint(f"model, loss and batch do not fit together: {said(error):.300}{line(error, self.path)}") from None
+            raise Complaint(
+                f"model, loss and batch do not fit together: {said(error):.300}{line(error, self.path)}"
+            ) from None
         if not found.value.requires_grad:
             raise Complaint("the loss depends on no parameter that is trained: expected one with requires_grad=True")
         self.one_number, self.dtype = found.rows is None, name_of(found.value.dtype)
@@ -234,12 +237,12 @@ def split(batch):
     if isinstance(batch, (tuple, list)) and len(batch) == 2:
         return batch[0], batch[1]
     if hasattr(batch, "keys"):
-        return batch, batch["labels"] if "labels" in batch else None
+        return batch, batch.get("labels")
     if isinstance(batch, torch.Tensor):
         return batch, None
     raise Complaint(
-        f"batch is a {type(batch).__name__}, expected (inputs, labels), where inputs are a tensor, a tuple of positional"
-        " arguments or a dict of named ones; or a dict with its labels in it"
+        f"batch is a {type(batch).__name__}, expected (inputs, labels), where inputs are a tensor, a tuple of"
+        " positional arguments or a dict of named ones; or a dict with its labels in it"
     )
 
 
@@ -311,7 +314,8 @@ def difference(now, before):
     if not now.numel():
         return 0.0
     now, before = now.double(), before.double()
-    return float((now - before).abs().max() / before.abs().max().clamp(min=1e-30)) if bool((now != before).any()) else 0.0
+    largest = max(float(now.abs().max()), float(before.abs().max()))
+    return float((now - before).abs().max()) / largest if largest else 0.0
 
 
 def name_of(dtype):
@@ -326,4 +330,3 @@ def line(error, path):
             numbers.append(trace.tb_lineno)
         trace = trace.tb_next
     return f" (line {numbers[-1]})" if numbers else ""
-

@@ -32,7 +32,9 @@ def hugging_face(folder):
     try:
         from transformers import AutoConfig, AutoModelForSequenceClassification
     except ModuleNotFoundError:
-        raise Complaint("is a Hugging Face folder, and transformers is not installed: pip install transformers") from None
+        raise Complaint(
+            "is a Hugging Face folder, and transformers is not installed: pip install transformers"
+        ) from None
     try:
         config = AutoConfig.from_pretrained(folder)
         model = AutoModelForSequenceClassification.from_pretrained(folder, local_files_only=True)
