@@ -187,7 +187,7 @@ def say_probes(section: Section, methods: SimpleNamespace, line: Line, quick: bo
     if spread == 0 and mean == 0:
         section.say(OPEN, "The Laplacian is 0: the loss is piecewise linear in what is perturbed.")
         return
-    needed = int(np.ceil((spread / abs(mean) / 0.05) ** 2)) if mean else None
+    needed = max(1, int(np.ceil((spread / abs(mean) / 0.05) ** 2))) if mean else None
     section.numbers["probes for 5 %"] = needed
     many = needed is None or needed > 10_000
     said = (

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.check.differences import FEW, KNOTS, WEIGHTS, Settled, along, ladder
+from bench.check.differences import KNOTS, WEIGHTS, Settled, along, ladder
 from bench.check.lines import Line
 from equivalence.own_models import Problem
 
@@ -23,7 +23,6 @@ RIGHT_DIFFERENCE = 1e-3  # of a way that is itself a difference, by what its ste
 MARGIN = 16  # times what differences may be wrong by
 HOPELESS = 0.05  # relative uncertainty from which on differences decide nothing
 LONGEST = 300  # characters of a message
-INNER = 1e-3  # relative step of a difference within a difference
 ROUNDING = {"float64": 1.1e-16, "float32": 6e-8, "float16": 5e-4, "bfloat16": 4e-3}
 
 
@@ -120,6 +119,7 @@ class Derivatives:
     def in_x(self, direction: str) -> dict[str, Settled]:
         """Derivatives of losses and gradient along a direction of x."""
         line, vector = self.line, getattr(self.line, direction)
+        vector = (vector * self.length()).astype(vector.dtype) if direction == "signs" else vector
 
         def moved(t: float) -> dict[str, Any]:
             x, params = line.at(t, vector), line.params_at(0.0)
@@ -129,7 +129,7 @@ class Derivatives:
 
     def form(self, params: Any) -> float:
         """Σ vᵀHv for the signs v, by a difference of gradients."""
-        line, step = self.line, INNER * self.length()
+        line, step = self.line, self.in_x("signs")["gradient"].step * self.length()
         total = sum(
             weight * line.gradient(params, line.at(knot * step, line.signs))
             for knot, weight in zip(KNOTS, WEIGHTS, strict=True)
@@ -151,9 +151,7 @@ class Derivatives:
             losses = line.losses(params, line.at()).mean()
             return {"losses": losses, "penalty": penalty / rows, "laplacian": self.form(params) / rows}
 
-        return self.cached(
-            "params", lambda: along(moved, FEW[:3] if self.quick and self.dtype == "float64" else self.steps)
-        )
+        return self.cached("params", lambda: along(moved, self.steps))
 
     # What is found, as (found, expected, the size of its terms).
 
@@ -200,7 +198,8 @@ class Derivatives:
         signs = self.line.array(self.line.signs[None])
         run = self.line.compiled(lambda params, x: self.methods.laplacian(self.loss(params), x, how=how, probes=signs))
         found = run(self.line.params_at(0.0), self.line.at())
-        signed = self.in_x("signs")["gradient"]
+        moved, length = self.in_x("signs")["gradient"], self.length()
+        signed = Settled(moved.value / length, moved.error / length)
         expected = Settled(np.asarray((signed.value * self.line.signs).sum()), signed.error * np.sqrt(self.line.x.size))
         size = float(np.linalg.norm(signed.value * self.line.signs)) / 10
         return found.sum(), expected, max(size, self.least())

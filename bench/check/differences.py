@@ -1,7 +1,7 @@
 """Derivatives by differences along a line, in float64, with the step chosen by how well neighbouring steps agree.
 
 A difference of fourth order is wrong by h⁴ and by rounding's u/h. Along a ladder of steps the first falls and the
-second rises; where three steps in a row agree best, their largest distance says how far the value is to be trusted. A
+second rises; where two neighbours agree best, their distance says how far the value is to be trusted. A
 kink of the model within a step shows in the same way. Nothing here knows a derivative that it is to be held against.
 """
 
@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 KNOTS, WEIGHTS = (-2, -1, 1, 2), (1 / 12, -8 / 12, 8 / 12, -1 / 12)
-FINE = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)  # in units of what is moved
-FEW = (1e-2, 1e-3, 1e-4, 1e-5)
+FINE = (1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 3e-6, 1e-6)  # in units of what is moved
+FEW = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 COARSE = (3e-1, 1e-1, 3e-2, 1e-2, 3e-3, 1e-3)  # for float32
 
 
@@ -24,6 +24,7 @@ class Settled:
 
     value: np.ndarray
     error: float
+    step: float = 0.0  # that it was found with
 
     @property
     def size(self) -> float:
@@ -45,11 +46,11 @@ def along(function: Callable[[float], Mapping[str, Any]], steps: tuple[float, ..
         for name in values[0]:
             total = sum(weight * np.asarray(value[name], float) for weight, value in zip(WEIGHTS, values, strict=True))
             found.setdefault(name, []).append(np.asarray(total / step))
-    return {name: settle(estimates) for name, estimates in found.items()}
+    return {name: settle(estimates, steps) for name, estimates in found.items()}
 
 
 SECOND_KNOTS, SECOND_WEIGHTS = (-2, -1, 0, 1, 2), (-1 / 12, 16 / 12, -30 / 12, 16 / 12, -1 / 12)
-SECOND_STEPS = (1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4)  # rounding grows as 1/h²
+SECOND_STEPS = (1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5)  # rounding grows as 1/h²
 
 
 def second_along(function: Callable[[float], np.ndarray]) -> Settled:
@@ -59,15 +60,14 @@ def second_along(function: Callable[[float], np.ndarray]) -> Settled:
         values = [np.asarray(function(knot * step), float) for knot in SECOND_KNOTS]
         total = sum(weight * value for weight, value in zip(SECOND_WEIGHTS, values, strict=True))
         found.append(np.asarray(total / step**2))
-    return settle(found)
+    return settle(found, SECOND_STEPS)
 
 
-def settle(estimates: list[np.ndarray]) -> Settled:
-    """Where three steps in a row agree best."""
-    between = [distance(a, b) for a, b in itertools.pairwise(estimates)]
-    spread = [max(pair) for pair in itertools.pairwise(between)] or between
-    best = int(np.argmin(spread))
-    return Settled(estimates[min(best + 1, len(estimates) - 1)], spread[best])
+def settle(estimates: list[np.ndarray], steps: tuple[float, ...]) -> Settled:
+    """Where two steps in a row agree best."""
+    apart = [distance(a, b) for a, b in itertools.pairwise(estimates)]
+    best = int(np.argmin(apart))
+    return Settled(estimates[best + 1], apart[best], steps[best + 1])
 
 
 def distance(a: np.ndarray, b: np.ndarray) -> float:

@@ -15,7 +15,7 @@ from equivalence.own_models import Problem
 
 RADII = 2.0 ** np.arange(-16, 4.5, 0.5)  # of attacks, in units of the points' own norm
 NOISE = 1e4  # rounding units of the loss, below which a change of it is noise
-STEPS, TAIL = ladder(-1, -15), ladder(-48, -50)  # of the longest perturbation, in units of the point's norm
+STEPS, TAIL = ladder(-1, -18), ladder(-48, -50)  # of the longest perturbation, in units of the point's norm
 EXACT = 1e-10  # relative, of what is the same by definition, in float64
 # A claim, the attack's norm, the penalty's, and the factor beside the radius.
 ATTACKS = (("C1", "raw", "l2_squared", 0.5), ("C2", "l2", "l2", 1.0), ("C3", "linf", "l1", 1.0))
@@ -175,15 +175,15 @@ def say_carry(section: Section, found: dict[str, Any], name: str) -> None:
         last = found["radii"][-1]
         section.say(
             GOOD,
-            f"Up to {last:.3g}, {last / norm:.0f} times its norm, the loss is linear along its gradient at {name}: FGM and"
-            " the penalty are the same there.",
+            f"Up to {last:.3g}, {last / norm:.0f} times its norm, the loss is linear along its gradient at {name}: FGM"
+            " and the penalty are the same there.",
         )
         return
     grows = "more" if found["upwards"] else "less"
     half = f"{fifty:.3g}" if fifty else "the largest tried"
     section.say(
         GOOD,
-        f"At {name} the loss grows along its gradient as ε‖g‖ says to within 10 % up to ε = {ten:.3g}"
+        f"At {name} the loss grows along its gradient as ε‖g‖ says, to within 10 %, up to ε = {ten:.3g}"
         f" ({ten / norm:.2g} of its norm, {norm:.3g}), to within 50 % up to {half}; beyond, it grows {grows}. Below the"
         " first, FGM trains as the penalty does; above the second, it is another method, and several steps (PGD) find"
         " more.",
@@ -218,7 +218,8 @@ def compare(
             )
         else:
             said = "holds" if verdict.holds else "kinks or noise"
-            section.add(GOOD if verdict.holds else OPEN, *title, where, f"{slope:.2f}", f"{apart:.1%}", said)
+            digits = (f"{slope:.2f}", f"{apart:.1%}") if np.isfinite(slope) else ("", "")
+            section.add(GOOD if verdict.holds else OPEN, *title, where, *digits, said)
 
 
 def curve(found: dict[str, Any], name: str) -> dict[str, Any]:

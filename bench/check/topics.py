@@ -30,7 +30,7 @@ class Topics:
         """The place that everything is measured at."""
         if not self.places:
             raise ValueError(
-                "batch: got nothing that can be perturbed, expected a floating-point input, or a model with an embedding"
+                "batch: got nothing that can be perturbed, expected floating-point inputs, or a model with an embedding"
             )
         return self.places[0]
 

@@ -21,7 +21,9 @@ from bench.running.session import Session
 def check_command(
     file: Annotated[
         Path | None,
-        typer.Argument(help="Python that defines `model`, `loss`, `batch`; a Hugging Face folder; a .keras or .pt2 file."),
+        typer.Argument(
+            help="Python that defines `model`, `loss`, `batch`; a Hugging Face folder; a .keras or .pt2 file."
+        ),
     ] = None,
     framework: Annotated[str, typer.Option(help="torch, jax or tensorflow, where its imports leave it open.")] = "",
     template: Annotated[str, typer.Option(help="Print a file to start from instead: torch, jax or keras.")] = "",

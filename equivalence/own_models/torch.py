@@ -124,7 +124,9 @@ class Own:
 
         try:
             shape = self.logits(run(self.parameters(), place.point)).shape
-            fits = len(shape) == 2 and shape[0] == len(place.point)
+            fits = (
+                len(shape) == 2 and shape[0] == len(place.point) and (self.labels is None or are_classes(self.labels))
+            )
         except (TypeError, ValueError):
             fits = False
         return Problem(losses, self.parameters(), place.point, logits if fits else None)
@@ -244,6 +246,13 @@ def split(batch):
         f"batch is a {type(batch).__name__}, expected (inputs, labels), where inputs are a tensor, a tuple of"
         " positional arguments or a dict of named ones; or a dict with its labels in it"
     )
+
+
+def are_classes(labels):
+    """Whether labels speak of classes, as numbers or as shares: what a regression is held against is something else."""
+    if not isinstance(labels, torch.Tensor) or not labels.is_floating_point():
+        return True
+    return bool(((labels >= 0) & (labels <= 1)).all()) and bool((labels != labels.flatten()[0]).any())
 
 
 def own_loss(outputs, labels):

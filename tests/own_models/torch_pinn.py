@@ -1,4 +1,4 @@
-"""A physics-informed network: its loss is the residual of u″ + u = 0, of which derivatives are taken within the loss."""
+"""A physics-informed network: its loss is the residual of u″ + u = 0, made of derivatives of its own."""
 
 import torch
 from torch import nn
