@@ -24,7 +24,7 @@ def test_a_wrong_double_backward_is_found_and_named():
 
 def test_a_detached_branch_is_found_and_named():
     section = looked("torch", "torch_detached_branch", "derivatives")["derivatives"]
-    assert "2 (Gate): detach at line 22 ends the gradient" in bad(section)
+    assert "2 (Gate): detach at line 23 ends the gradient" in bad(section)
     assert verdicts(section)["gradient in what is perturbed", "backward"] == "wrong"
 
 
