@@ -24,7 +24,7 @@ def look(sections: dict[str, Section], lines: dict[str, str], place: str, radius
         section.say(GOOD, f"or, the same to first order: {norm}")
         section.numbers["penalty"] = norm
     else:
-        section.say(OPEN, "No way to the gradient penalty is right on this model: do not train on one.")
+        section.say(OPEN, "There is no gradient penalty for this model: its ways are wrong here, or are refused.")
     for sentence in rest:
         section.say(OPEN, sentence)
     return section
@@ -40,10 +40,11 @@ def penalty_way(sections: dict[str, Section], ways: dict[str, str]) -> str:
     """The quickest way to the penalty that is right; nothing where none is."""
     right = [way for way in HOW if ways.get(f"gradient penalty, {way}") == "right"]
     cost = sections.get("Cost")
-    for name, order in (cost.numbers if cost else {}).items():
-        if name.endswith("quickest penalty"):
-            return next((way for way in order if way in right), right[0] if right else "")
-    return right[0] if right else ""
+    if not cost or not cost.rows:
+        return right[0] if right else ""
+    # A way that was not timed is one that the one-liner refuses on this model.
+    timed = [order for name, order in cost.numbers.items() if name.endswith("quickest penalty")]
+    return next((way for order in timed for way in order if way in right), "")
 
 
 def limits(sections: dict[str, Section], ways: dict[str, str], place: str) -> list[str]:

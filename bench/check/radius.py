@@ -36,7 +36,9 @@ def carry(line: Line) -> dict[str, Any]:
         first = radius * float(norms.sum())
         if not np.isfinite(gain) or first < noise:
             continue
-        radii.append(float(radius)), gains.append(gain / len(clean)), firsts.append(first / len(clean))
+        radii.append(float(radius))
+        gains.append(gain / len(clean))
+        firsts.append(first / len(clean))
     ratios = np.array(gains) / np.array(firsts) if firsts else np.array([])
     return {
         "radii": radii,

@@ -116,6 +116,8 @@ def assembled(path: Path, framework: str, outcomes: Iterable[Outcome], seconds: 
         reasons = list(dict.fromkeys(outcome.reason for outcome in by_topic.values()))
         raise Unusable(f"{path}: {reasons[0]}")
     report = Report(str(path), framework, seconds=seconds)
+    if "lines" not in good:
+        report.advice.say(OPEN, f"No line can be given: {by_topic['lines'].reason}")
     for topic in ORDER:
         report.sections[topic] = good.get(topic) or failed(topic, by_topic[topic])
     samples = report.sections["samples"].numbers

@@ -37,39 +37,49 @@ def dependence(own: OwnModel, to_numpy: Any, section: Section) -> None:
     if own.size < 2:
         section.say(OPEN, "The batch has one sample: whether samples depend on each other cannot be seen.")
         return None
-    few = list(range((own.size + 1) // 2))
-    whole, part = (to_numpy(own.losses_of(rows)).astype(float) for rows in (list(range(own.size)), few))
+    every, few = list(range(own.size)), list(range((own.size + 1) // 2))
+    # The others are exchanged, not left out: a batch of another size would draw other dropout masks.
+    others = (few + few)[: own.size]
+    whole, part = (to_numpy(own.losses_of(rows)).astype(float) for rows in (every, others))
     if own.one_number:
         section.say(
             OPEN,
             "The loss is one number for the batch. Norms are then of the whole batch as one vector, and what goes by"
             ' each sample\'s gradient (norm="raw", penalties) cannot be told apart. Return one loss a sample, (B,).',
         )
-        return one_number(own, whole, to_numpy, section)
-    change = float(np.abs(whole[few] - part).max() / (np.abs(whole).max() or 1))
-    section.numbers["change without the others"] = change
+        return one_number(own, to_numpy, section)
+    change = float(np.abs(whole[few] - part[few]).max() / (np.abs(whole).max() or 1))
+    section.numbers["change with the others"] = change
     section.numbers["coupled"] = change > ALIKE
     if change <= ALIKE:
         section.say(GOOD, "A sample's loss does not depend on the other samples.")
     else:
-        names_of_mixing(own, section, f"A sample's loss depends on the other samples: it moves by {change:.1%} without")
+        names_of_mixing(own, section, f"A sample's loss depends on the other samples: it moves by {change:.1%} with")
     return None
 
 
-def one_number(own: OwnModel, whole: np.ndarray, to_numpy: Any, section: Section) -> None:
-    """Whether a loss that is one number is a mean over samples."""
-    alone = [float(to_numpy(own.losses_of([row])).mean()) for row in range(own.size)]
-    apart = abs(np.mean(alone) - whole.mean()) / (abs(whole.mean()) or 1)
-    summed = abs(np.sum(alone) - whole.mean()) / (abs(whole.mean()) or 1)
-    section.numbers["coupled"] = bool(min(apart, summed) > ALIKE)
-    if apart <= ALIKE:
-        section.say(GOOD, "It is the mean of what each sample has alone: samples do not depend on each other.")
-    elif summed <= ALIKE:
-        section.say(GOOD, "It is the sum of what each sample has alone: samples do not depend on each other.")
+def one_number(own: OwnModel, to_numpy: Any, section: Section) -> None:
+    """Whether a loss that is one number is a sum or mean of what samples have alone.
+
+    Of two halves of a batch it then is a part of each, so that exchanging one half changes it by the same amount,
+    whatever the other half is.
+    """
+    half = own.size // 2
+    first, second = list(range(half)), list(range(half, own.size))
+    first_after, second_after = second[:half], (first * 2)[: len(second)]
+
+    def loss(a: list[int], b: list[int]) -> float:
+        return float(to_numpy(own.losses_of([*a, *b])).astype(float).mean())
+
+    clean = loss(first, second)
+    both = clean + loss(first_after, second_after) - loss(first_after, second) - loss(first, second_after)
+    change = abs(both) / (abs(clean) or 1)
+    section.numbers |= {"change with the others": change, "coupled": change > ALIKE}
+    if change <= ALIKE:
+        section.say(GOOD, "It is a sum or mean of what each sample has alone: samples do not depend on each other.")
     else:
-        names_of_mixing(
-            own, section, "It is no mean of the samples' own losses: samples depend on each other, as without"
-        )
+        said = f"It is no sum of the samples' own losses ({change:.1%} is left over): samples depend on each other, as with"
+        names_of_mixing(own, section, said)
 
 
 def names_of_mixing(own: OwnModel, section: Section, said: str) -> None:

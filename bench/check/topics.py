@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from bench.check import cost, curvature, derivatives, layers, radius, samples, sites
-from bench.check.derivatives import Derivatives
+from bench.check.derivatives import Derivatives, Row
 from bench.check.lines import Line
 from bench.check.statements import BAD, GOOD, OPEN, Section
-from equivalence.own_models import OwnModel, Place
+from equivalence.own_models import OwnModel, Place, Problem
 
 MOST_PLACES = (6, 24)  # quick, thorough
 
@@ -55,7 +55,8 @@ class Topics:
         """Every derivative by every way; of those that are wrong, the layer that makes them."""
         section = Section("Derivatives")
         section.columns = ["derivative", "by", "verdict", "off by", "differences trusted to", "what it says"]
-        own, rows = self.own, []
+        own = self.own
+        rows: list[tuple[str, Row]] = []
         for seed in range(1 if self.quick else 3):
             looked = Derivatives(
                 self.bridge, self.methods, own.problem(self.main), dtype=own.dtype, quick=self.quick, seed=seed,
@@ -77,7 +78,7 @@ class Topics:
         self.say_blame(section, rows)
         return section
 
-    def say_blame(self, section: Section, rows: list[tuple[str, derivatives.Row]]) -> None:
+    def say_blame(self, section: Section, rows: list[tuple[str, Row]]) -> None:
         """One sentence for each place that makes something wrong."""
         bad = [(name, row) for name, row in rows if row.bad]
         good = sum(row.verdict == "right" for _, row in rows if not row.own)
@@ -86,21 +87,19 @@ class Topics:
             more = "" if good == every else ": the others refuse, or cannot be decided, as the table says"
             said = f"{good} of {every} derivatives by these methods are right at {self.main.title}"
             section.say(GOOD if good else OPEN, f"{said}, none is silently wrong{more}.")
-        told: dict[str, list[str]] = {}
+        told: dict[tuple[bool, str], list[Row]] = {}
         for name, row in bad:
-            known = [blame for blame, names in told.items() if any(own_of(rows, other) == row.own for other in names)]
-            if known:
-                told[known[0]].append(name)
-                continue
-            blame = layers.find(self.bridge, self.methods, self.own, name, self.own.dtype, self.own.framework)
-            words = blame.words() if blame else "no part by itself: the model's own code between its parts"
-            section.numbers.setdefault("blame", []).append(
-                {"row": name, "layer": blame.name if blame else "", "words": words}
-            )
-            told.setdefault(words, []).append(name)
-        for words, names in told.items():
-            what = "; ".join(f"{row.what} by {row.way}" for name, row in rows if name in names)
-            if own_of(rows, names[0]):
+            known = next((key for key in told if key[0] == row.own), None)
+            if known is None:
+                blame = layers.find(self.bridge, self.methods, self.own, name, self.own.dtype, self.own.framework)
+                words = blame.words() if blame else "no part by itself: the model's own code between its parts"
+                known = row.own, words
+                blamed = {"row": name, "layer": blame.name if blame else "", "words": words}
+                section.numbers.setdefault("blame", []).append(blamed)
+            told.setdefault(known, []).append(row)
+        for (own, words), found in sorted(told.items()):
+            what = "; ".join(f"{row.what} by {row.way}" for row in found)
+            if own:
                 section.say(
                     OPEN, f"Wrong, but not relied on by the methods here: {what}. What makes it wrong: {words}."
                 )
@@ -111,7 +110,12 @@ class Topics:
         return radius.look(self.bridge, self.methods, self.own.problem(self.main), self.main.title, self.quick)
 
     def measure_curvature(self) -> Section:
-        return curvature.look(self.bridge, self.methods, self.own.problem(self.main), self.main.title, self.quick)
+        return curvature.look(self.bridge, self.methods, self.by_sample, self.main.title, self.quick)
+
+    @functools.cached_property
+    def by_sample(self) -> Problem:
+        """The problem at the main place, with logits a sample also where the loss is one number for the batch."""
+        return self.own.problem(self.main, by_sample=self.own.one_number)
 
     def measure_places(self) -> Section:
         return sites.look(self.bridge, self.own, self.places)
@@ -127,8 +131,8 @@ class Topics:
         else:
             said = f"In {line.x.dtype} the smallest radius whose effect is seen to within 10 % is {seen:.2g}"
             section.say(GOOD, f"{said}; x itself rounds by {rounding:.1g}.")
-        if line.problem.logits is not None:
-            found = curvature.window(self.methods, line)
+        if self.by_sample.logits is not None:
+            found = curvature.window(self.methods, Line(self.bridge, self.by_sample))
             section.numbers["xi"] = found
             if found["from"] is None:
                 section.say(
@@ -151,11 +155,6 @@ class Topics:
         section = Section("lines")
         section.numbers = {"lines": self.own.lines(self.main, "RADIUS", "WEIGHT"), "place": self.main.title}
         return section
-
-
-def own_of(rows: list[tuple[str, derivatives.Row]], name: str) -> bool:
-    """Whether a row is of the framework's own derivative."""
-    return next(row.own for known, row in rows if known == name)
 
 
 TOPICS = {

@@ -67,7 +67,12 @@ def looked_at(file: Path, framework: str, quick: bool, memory_limit: float | Non
     session = Session(None, here)
     outcomes: list[Outcome] = []
     before = spent()
-    measured(session, jobs(path, name, quick), session.executor.slots(), lambda outcome: outcomes.append(outcome) or [])
+
+    def keep(outcome: Outcome) -> list[Outcome]:
+        outcomes.append(outcome)
+        return []
+
+    measured(session, jobs(path, name, quick), session.executor.slots(), keep)
     return assembled(file, name, outcomes, round(spent() - before, 1))
 
 

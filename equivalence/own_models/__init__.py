@@ -105,14 +105,20 @@ class OwnModel(Protocol):
     def places(self) -> list[Place]:
         """Where it can be perturbed; first what the methods would perturb by default."""
 
-    def problem(self, place: Place) -> Problem:
-        """Its losses as a function of parameters and what is at a place. Statistics and random numbers are reset."""
+    def problem(self, place: Place, *, by_sample: bool = False) -> Problem:
+        """Its losses as a function of parameters and what is at a place. Statistics and random numbers are reset.
+
+        by_sample: of a loss that is one number, the same number for each sample, beside logits a sample.
+        """
 
     def parts(self) -> Part:
         """The parts that a pass goes through, in the order of their calls."""
 
     def losses_of(self, rows: list[int]) -> Array:
-        """Losses (R,) of a batch with some of the samples only."""
+        """Losses (R,) of a batch that is made of these samples, as many as there are."""
+
+    def random(self) -> bool:
+        """Whether it draws random numbers in a pass."""
 
     def passes(self) -> tuple[list[float], list[float], dict[str, float]]:
         """Losses of the batch in two passes one after the other, and by how much each kept tensor has moved."""

@@ -54,8 +54,7 @@ def run(equations, known):
     """Evaluate equations one after the other; `known` grows."""
     for equation in equations:
         given = [read(known, atom) for atom in equation.invars]
-        functions, options = equation.primitive.get_bind_params(equation.params)
-        outputs = equation.primitive.bind(*functions, *given, **options)
+        outputs = equation.primitive.bind(*given, **equation.primitive.get_bind_params(equation.params))
         outputs = outputs if equation.primitive.multiple_results else [outputs]
         known |= zip(equation.outvars, outputs, strict=True)
 
@@ -121,7 +120,7 @@ def isolated(closed, equations, first, last, known):
 
 
 def mixes(equation, known, apart, size):
-    """Whether the first row of an output moves with other samples, where the first rows of all inputs that have rows stay."""
+    """Whether the first row of an output moves with other samples, though those of its inputs stay."""
 
     def rows_stay(atom):
         a, b = read(known, atom), read(apart, atom)

@@ -74,7 +74,7 @@ def lines(own, place, radius, weight):
         "fgm": f"objective = adversarial_training({given}, radius={radius})",
         "gradient penalty": f"objective = gradient_penalty_training({given}, weight={weight}HOW)",
         "vat": f"objective = virtual_adversarial_training({given}, radius={radius})",
-        "import": "from equireg.jax import METHOD_training  # jax.grad(lambda p: objective(p, x, labels).mean())(params)",
+        "import": "from equireg.jax import METHOD_training  # minimise objective(params, x, labels).mean()",
     }
 
 
