@@ -4,15 +4,13 @@ Of a part that is wrong, one of the parts that it calls is, or its own code betw
 are together as large as it is, so each level of the search costs about what one look at the whole model does.
 """
 
-import importlib
-import importlib.util
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import ModuleType, SimpleNamespace
-from typing import Any
 
 from bench.check.derivatives import Derivatives, Row
+from bench.proofs.atlas import lookup, wrong_in
 from equivalence.own_models import OwnModel, Part
 
 
@@ -56,7 +54,7 @@ def find(
     if found is None:
         return None
     part, measured = found
-    return Blame(part.name, part.kind, measured.off, part.clues(), look_up(framework, part.kind, row), measured.verdict)
+    return Blame(part.name, part.kind, measured.off, part.clues(), look_up(framework, part.kind), measured.verdict)
 
 
 def smallest(part: Part, test: Callable[[Part], Row | None]) -> tuple[Part, Row] | None:
@@ -90,10 +88,11 @@ def changing(part: Part) -> list[Part]:
     return found
 
 
-def look_up(framework: str, kind: str, row: str) -> str:
-    """What the atlas of derivatives says of a layer, in words; nothing where it has no such row, or is not there."""
-    if importlib.util.find_spec("bench.atlas") is None:
-        return ""
-    atlas: Any = importlib.import_module("bench.atlas")
-    look = getattr(atlas, "lookup", None)
-    return str(look(framework, kind) or "") if look else ""
+def look_up(framework: str, kind: str) -> str:
+    """What the atlas of derivatives says of a layer, in words; nothing where it has no such row, or all is right."""
+    wrong = {
+        f"{record.operation} ({record.mode}: {', '.join(wrong_in(record))})"
+        for record in lookup(framework, kind)
+        if wrong_in(record)
+    }
+    return f"the atlas has it wrong, too: {'; '.join(sorted(wrong))}" if wrong else ""

@@ -78,7 +78,9 @@ def one_number(own: OwnModel, to_numpy: Any, section: Section) -> None:
     if change <= ALIKE:
         section.say(GOOD, "It is a sum or mean of what each sample has alone: samples do not depend on each other.")
     else:
-        said = f"It is no sum of the samples' own losses ({change:.1%} is left over): samples depend on each other, as with"
+        said = (
+            f"It is no sum of what samples have alone ({change:.1%} is left over): they depend on each other, as with"
+        )
         names_of_mixing(own, section, said)
 
 

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from equivalence.own_models import Place, Problem
 from equivalence.own_models import jax_parts as parts
 from equivalence.own_models import jax_steps as steps
-from equivalence.protocol import Complaint, said
+from equivalence.protocol import Complaint, describe_error
 from impls.jax.sites import _intercepted, is_floating
 
 EMBEDDINGS = ("Embed", "Embedding")  # classes of modules that look up rows
@@ -134,7 +134,7 @@ class Own:
             found = self.read(self.outputs(self.parameters()))
         except Exception as error:
             place = parts.users_line(error, self.path)
-            raise Complaint(f"model, loss and batch do not fit together: {said(error):.300}{place}") from None
+            raise Complaint(f"model, loss and batch do not fit together: {describe_error(error):.300}{place}") from None
         if not self.parameters():
             raise Complaint("has no floating-point parameters: expected some to be trained")
         self.one_number, self.dtype = found.ndim == 0, str(found.dtype)
@@ -174,15 +174,16 @@ class Own:
         found = jnp.asarray(found)
         return found.mean(tuple(range(1, found.ndim))) if found.ndim > 1 else found
 
-    def problem(self, place):
-        one = self.one_number or place.kind == "table"
+    def problem(self, place, *, by_sample=False):
+        one = (self.one_number and not by_sample) or place.kind == "table"
+        point = place.point[0] if self.one_number and not one else place.point
 
         def run(params, x):
             return self.outputs(params, place, x[0] if one else x)
 
         def losses(params, x):
             found = self.read(run(params, x))
-            return found.mean().reshape(1) if one else found
+            return found.mean().reshape(1) if one else jnp.broadcast_to(found, (self.size,))
 
         def logits(params, x):
             outputs = run(params, x)
@@ -190,9 +191,9 @@ class Own:
             flat = outputs.reshape(len(outputs), -1)
             return jnp.concatenate([flat, 0 * flat], 1) if pair else flat
 
-        shapes = jax.eval_shape(run, self.parameters(), place.point)
-        fits = hasattr(shapes, "shape") and shapes.ndim and shapes.shape[0] == len(place.point) and self.classes()
-        return Problem(losses, self.parameters(), place.point, logits if fits else None)
+        shapes = jax.eval_shape(run, self.parameters(), point)
+        fits = hasattr(shapes, "shape") and shapes.ndim and shapes.shape[0] == len(point) and self.classes()
+        return Problem(losses, self.parameters(), point, logits if fits else None)
 
     def classes(self):
         """Whether labels speak of classes, as numbers or as shares."""

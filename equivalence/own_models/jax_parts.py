@@ -66,11 +66,10 @@ def read(known, atom):
 def segment(closed, equations, first, last, known, apart, own):
     """The Part of equations from the first to the last."""
     some = equations[first:last]
-    part = Part(
-        title(some[0]) if len(some) == 1 else f"{len(some)} operations", some[0].primitive.name if len(some) == 1 else "",
-        functools.partial(isolated, closed, equations, first, last, known),
-        functools.partial(clues, some, own),
-    )  # fmt: skip
+    name = title(some[0]) if len(some) == 1 else f"{len(some)} operations"
+    kind = some[0].primitive.name if len(some) == 1 else ""
+    alone = functools.partial(isolated, closed, equations, first, last, known)
+    part = Part(name, kind, alone, functools.partial(clues, some, own))
     if len(some) > 1:
         middle = (first + last) // 2
         part.children = [

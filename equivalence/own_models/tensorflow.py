@@ -10,7 +10,7 @@ import tensorflow as tf
 from equivalence.own_models import Place, Problem
 from equivalence.own_models import tensorflow_parts as parts
 from equivalence.own_models import tensorflow_steps as steps
-from equivalence.protocol import Complaint, said
+from equivalence.protocol import Complaint, describe_error
 from impls.tensorflow.passes import _Scope
 from impls.tensorflow.sites import _changed_output, _input_names, _paths
 
@@ -46,7 +46,7 @@ def load_saved(path, *, double):
     try:
         model = keras.models.load_model(path, safe_mode=True)
     except Exception as error:  # whatever a damaged archive raises
-        raise Complaint(f"cannot be read by keras.models.load_model: {said(error):.300}") from None
+        raise Complaint(f"cannot be read by keras.models.load_model: {describe_error(error):.300}") from None
     model = widened(model) if double else model
     rng = np.random.default_rng(0)
     x = [drawn(rng, given, double) for given in model.inputs]
@@ -109,7 +109,7 @@ class Own:
             found = self.read(self.outputs(self.parameters()))
         except Exception as error:
             place = parts.users_line(error, self.path)
-            raise Complaint(f"model, loss and batch do not fit together: {said(error):.300}{place}") from None
+            raise Complaint(f"model, loss and batch do not fit together: {describe_error(error):.300}{place}") from None
         if not self.parameters():
             raise Complaint("has no trainable weights: expected some to be trained")
         self.one_number, self.dtype = found.shape.rank == 0, found.dtype.name
@@ -126,7 +126,7 @@ class Own:
         return {weight.path: tf.convert_to_tensor(weight) for weight in self.model.trainable_weights}
 
     def outputs(self, params, place=None, point=None, x=None):
-        """A pass with other parameters and another point; what it writes is kept back, seeds and statistics among it."""
+        """A pass with other parameters and another point; what it writes, seeds among it, is kept back."""
         x = self.x if x is None else x
         if place is not None and place.kind == "input":
             leaves = keras.tree.flatten(x)
@@ -147,15 +147,16 @@ class Own:
         found = tf.convert_to_tensor(each(labels, y_pred))
         return tf.reduce_mean(found, range(1, found.shape.rank)) if found.shape.rank > 1 else found
 
-    def problem(self, place):
-        one = self.one_number or place.kind == "table"
+    def problem(self, place, *, by_sample=False):
+        one = (self.one_number and not by_sample) or place.kind == "table"
+        point = place.point[0] if self.one_number and not one else place.point
 
         def run(params, x):
             return self.outputs(params, place, x[0] if one else x)
 
         def losses(params, x):
             found = self.read(run(params, x))
-            return tf.reshape(tf.reduce_mean(found), (1,)) if one else found
+            return tf.reshape(tf.reduce_mean(found), (1,)) if one else tf.broadcast_to(found, (self.size,))
 
         def logits(params, x):
             outputs = run(params, x)
@@ -164,9 +165,9 @@ class Own:
                 flat = tf.math.log(flat)
             return tf.concat([flat, 0 * flat], 1) if flat.shape[1] == 1 else flat
 
-        shape = getattr(run(self.parameters(), place.point), "shape", ())
-        fits = len(shape) and shape[0] == len(place.point) and self.classes()
-        return Problem(losses, self.parameters(), place.point, logits if fits else None)
+        shape = getattr(run(self.parameters(), point), "shape", ())
+        fits = len(shape) and shape[0] == len(point) and self.classes()
+        return Problem(losses, self.parameters(), point, logits if fits else None)
 
     def classes(self):
         """Whether labels speak of classes, as numbers or as shares."""
@@ -219,10 +220,10 @@ class Own:
                 _changed_output(0, name, layer, scope, lambda number, value, seen=seen: (seen.append(value), value)[1]),
             ):
                 self.call(self.x)
-            if len(seen) == 1 and seen[0].shape.rank > 1 and seen[0].shape[0] == self.size:
-                if int(np.prod(seen[0].shape[1:])) <= WIDEST:
-                    kind = type(layer).__name__
-                    found.append(Place(name, "output", self.rows(seen[0]), note(kind, seen[0]), layer))
+            good = len(seen) == 1 and seen[0].shape.rank > 1 and seen[0].shape[0] == self.size
+            if good and int(np.prod(seen[0].shape[1:])) <= WIDEST:
+                kind = type(layer).__name__
+                found.append(Place(name, "output", self.rows(seen[0]), note(kind, seen[0]), layer))
         return found[:-1]
 
     # What else is asked.

@@ -1,7 +1,7 @@
 """The layers of a Keras model as one pass calls them, each as a problem of its own.
 
-A layer is given what it was given in that pass. Its floating-point inputs are one vector x, (1, N); a smooth function of
-its outputs stands for the loss, so that derivatives of every order go through it.
+A layer is given what it was given in that pass. Its floating-point inputs are one vector x, (1, N); a smooth function
+of its outputs stands for the loss, so that derivatives of every order go through it.
 """
 
 import inspect

@@ -10,7 +10,7 @@ from equivalence.own_models import Place, Problem
 from equivalence.own_models import torch_parts as parts
 from equivalence.own_models import torch_steps as steps
 from equivalence.own_models.torch_saved import read_saved
-from equivalence.protocol import Complaint, said
+from equivalence.protocol import Complaint, describe_error
 from impls.torch.batches import arguments_of, size_of
 from impls.torch.outcomes import Reader
 from impls.torch.sites import leaves, replaced
@@ -73,7 +73,7 @@ class Own:
         except RuntimeError as error:
             self.model.float()
             self.arguments, self.labels = before
-            self.remarks.append(f"no float64 copy of it runs ({said(error):.120}): it is looked at as it is")
+            self.remarks.append(f"no float64 copy of it runs ({describe_error(error):.120}): it is looked at as it is")
 
     def look(self):
         """Run it once; whatever is wrong is said before anything is measured."""
@@ -82,7 +82,7 @@ class Own:
             found = self.read(self.outputs(params))
         except Exception as error:
             raise Complaint(
-                f"model, loss and batch do not fit together: {said(error):.300}{line(error, self.path)}"
+                f"model, loss and batch do not fit together: {describe_error(error):.300}{line(error, self.path)}"
             ) from None
         if not found.value.requires_grad:
             raise Complaint("the loss depends on no parameter that is trained: expected one with requires_grad=True")
@@ -109,27 +109,26 @@ class Own:
     def read(self, outputs, labels=None, size=None):
         return self.reader.losses(outputs, self.labels if labels is None else labels, size or self.size)
 
-    def problem(self, place):
-        one = self.one_number or place.kind == "table"
+    def problem(self, place, *, by_sample=False):
+        one = (self.one_number and not by_sample) or place.kind == "table"
+        point = place.point[0] if self.one_number and not one else place.point
 
         def run(params, x):
             return self.outputs(params, place, x[0] if one else x)
 
         def losses(params, x):
             found = self.read(run(params, x))
-            return found.value.reshape(1) if one else found.rows
+            return found.value.reshape(1) if one else found.value.expand(self.size) if by_sample else found.rows
 
         def logits(params, x):
             return self.logits(run(params, x))
 
         try:
-            shape = self.logits(run(self.parameters(), place.point)).shape
-            fits = (
-                len(shape) == 2 and shape[0] == len(place.point) and (self.labels is None or are_classes(self.labels))
-            )
+            shape = self.logits(run(self.parameters(), point)).shape
+            fits = len(shape) == 2 and shape[0] == len(point) and are_classes(self.labels)
         except (TypeError, ValueError):
             fits = False
-        return Problem(losses, self.parameters(), place.point, logits if fits else None)
+        return Problem(losses, self.parameters(), point, logits if fits else None)
 
     def logits(self, outputs):
         """Logits (B, C), of one logit the pair that the sigmoid is the softmax of."""

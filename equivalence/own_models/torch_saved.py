@@ -5,7 +5,7 @@ import pathlib
 
 import torch
 
-from equivalence.protocol import Complaint, said
+from equivalence.protocol import Complaint, describe_error
 
 BATCH, LENGTH = 4, 16  # of tokens that are drawn
 NO_CODE = (
@@ -39,7 +39,7 @@ def hugging_face(folder):
         config = AutoConfig.from_pretrained(folder)
         model = AutoModelForSequenceClassification.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, json.JSONDecodeError) as error:
-        raise Complaint(f"cannot be read by transformers: {said(error):.300}") from None
+        raise Complaint(f"cannot be read by transformers: {describe_error(error):.300}") from None
     torch.manual_seed(0)
     length = min(LENGTH, getattr(config, "max_position_embeddings", LENGTH))
     tokens = torch.randint(config.vocab_size, (BATCH, length))
@@ -53,7 +53,7 @@ def exported(path):
     try:
         program = torch.export.load(path)
     except Exception as error:  # whatever a damaged archive raises
-        raise Complaint(f"cannot be read by torch.export.load: {said(error):.300}") from None
+        raise Complaint(f"cannot be read by torch.export.load: {describe_error(error):.300}") from None
     if program.example_inputs is None:
         raise Complaint("is an exported program without example inputs: expected one that torch.export.save wrote")
     args, kwargs = program.example_inputs

@@ -83,11 +83,9 @@ def step(model, make):
 
 def lines(own, place, radius, weight):
     """What to paste, by method."""
-    at = {
-        "input": f', {target(place)!r}, where="input"'.replace("'", '"') if place.name else "",
-        "table": f', "{place.name}"',
-        "output": f', "{place.name}", where="output"',
-    }[place.kind]
+    at = f', "{place.name}"' + ("" if place.kind == "table" else f', where="{place.kind}"')
+    if place.kind == "input":
+        at = f', {target(place)!r}, where="input"'.replace("'", '"') if place.name else ""
     given = "model, optimizer, loss" + at
     return {
         "fgm": f"step = adversarial_training({given}, radius={radius})",
