@@ -24,7 +24,10 @@ def look(sections: dict[str, Section], lines: dict[str, str], place: str, radius
         section.say(GOOD, f"or, the same to first order: {norm}")
         section.numbers["penalty"] = norm
     else:
-        section.say(OPEN, "There is no gradient penalty for this model: its ways are wrong here, or are refused.")
+        section.say(
+            OPEN,
+            "No gradient penalty is offered for this model: its ways are wrong here, refused, or cannot be decided.",
+        )
     for sentence in rest:
         section.say(OPEN, sentence)
     return section

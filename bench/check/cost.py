@@ -49,6 +49,9 @@ def look(bridge: ModuleType, own: OwnModel, place: Place, radius: float, modes: 
     for mode in modes:
         measure_mode(section, own, place, radius, mode, floors, quick)
     section.numbers["floors"] = floors
+    reasons = [(name, found["reason"]) for name, found in section.numbers.items() if isinstance(found, dict)
+               and found.get("reason")]  # fmt: skip
+    section.say_reasons(reasons)
     return section
 
 
@@ -69,7 +72,7 @@ def measure_mode(
             "reason": found.reason,
         }  # fmt: skip
         if found.reason:
-            section.add(OPEN, name, mode, "", "", f"{floor:.2f}", "", found.reason)
+            section.add(OPEN, name, mode, "", "", f"{floor:.2f}", "", "raises")
         else:
             cells = f"{found.seconds * 1e3:.3g}", f"{ratio:.2f}", f"{floor:.2f}" if math.isfinite(floor) else ""
             memory = f"{found.memory:.0f}" if math.isfinite(found.memory) else ""

@@ -88,13 +88,21 @@ def cosines(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.abs((a * b).sum(1))
 
 
-def look(bridge: ModuleType, methods: SimpleNamespace, problem: Problem, name: str, quick: bool) -> Section:
+def look(
+    bridge: ModuleType, methods: SimpleNamespace, problem: Problem, name: str, quick: bool, coupled: bool
+) -> Section:
     """What is found at one place, in float64."""
     section, line = Section("Curvature"), Line(bridge, problem)
     section.numbers["place"] = name
     if problem.logits is None:
         section.say(
             OPEN, "The model returns no logits (B, C): virtual adversarial training and its metric do not apply."
+        )
+    elif coupled:
+        section.say(
+            OPEN,
+            "Samples meet in what the model computes, so that no sample has a Fisher metric of its own: virtual"
+            " adversarial directions are those of the whole batch. In evaluation mode it has one.",
         )
     else:
         say_metric(section, Metric(methods, line))

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 KNOTS, WEIGHTS = (-2, -1, 1, 2), (1 / 12, -8 / 12, 8 / 12, -1 / 12)
-FINE = (1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 3e-6, 1e-6)  # in units of what is moved
-FEW = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
+FINE = (1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5, 1e-5, 1e-6, 1e-7, 1e-8)  # in units of what is moved
+FEW = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8)  # down to where kinks are rare
+ENOUGH = 1e-9  # relative
 COARSE = (3e-1, 1e-1, 3e-2, 1e-2, 3e-3, 1e-3)  # for float32
 
 
@@ -46,7 +47,14 @@ def along(function: Callable[[float], Mapping[str, Any]], steps: tuple[float, ..
         for name in values[0]:
             total = sum(weight * np.asarray(value[name], float) for weight, value in zip(WEIGHTS, values, strict=True))
             found.setdefault(name, []).append(np.asarray(total / step))
+        if all(map(is_settled, found.values())):  # smaller steps would only add rounding
+            break
     return {name: settle(estimates, steps) for name, estimates in found.items()}
+
+
+def is_settled(estimates: list[np.ndarray]) -> bool:
+    """Whether the last two agree to as many digits as anything is held against."""
+    return len(estimates) > 1 and distance(*estimates[-2:]) <= ENOUGH * float(np.linalg.norm(estimates[-1]))
 
 
 SECOND_KNOTS, SECOND_WEIGHTS = (-2, -1, 0, 1, 2), (-1 / 12, 16 / 12, -30 / 12, 16 / 12, -1 / 12)

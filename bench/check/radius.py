@@ -216,10 +216,10 @@ def compare(
         apart = verdict.numbers.get("coefficient error", float("nan"))
         if measured["kind"] == "exact":
             section.add(
-                GOOD if verdict.holds else OPEN, *title, where, "none", "", "equal" if verdict.holds else "kinks"
+                GOOD if verdict.holds else OPEN, *title, where, "none", "", "equal" if verdict.holds else "not seen"
             )
         else:
-            said = "holds" if verdict.holds else "kinks or noise"
+            said = "holds" if verdict.holds else "not seen"
             digits = (f"{slope:.2f}", f"{apart:.1%}") if np.isfinite(slope) else ("", "")
             section.add(GOOD if verdict.holds else OPEN, *title, where, *digits, said)
 

@@ -39,6 +39,14 @@ class Section:
         self.rows.append(list(cells))
         self.states.append(state)
 
+    def say_reasons(self, reasons: list[tuple[str, str]]) -> None:
+        """Why something was refused, once for all that was refused for that reason."""
+        together: dict[str, list[str]] = {}
+        for what, reason in reasons:
+            together.setdefault(reason, []).append(what)
+        for reason, found in together.items():
+            self.say(OPEN, f"{'; '.join(found)}: {reason}")
+
     @property
     def bad(self) -> bool:
         return any(state == BAD for state, _ in self.sentences) or BAD in self.states

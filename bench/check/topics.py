@@ -54,7 +54,7 @@ class Topics:
     def measure_derivatives(self) -> Section:
         """Every derivative by every way; of those that are wrong, the layer that makes them."""
         section = Section("Derivatives")
-        section.columns = ["derivative", "by", "verdict", "off by", "differences trusted to", "what it says"]
+        section.columns = ["derivative", "by", "verdict", "off by", "trusted to"]
         own = self.own
         rows: list[tuple[str, Row]] = []
         for seed in range(1 if self.quick else 3):
@@ -74,8 +74,9 @@ class Topics:
             state = OPEN if row.verdict in ("raises", "undecided", "not for this model") else GOOD
             state = state if not row.bad else OPEN if row.own else BAD
             digits = [f"{number:.1e}" if np.isfinite(number) else "" for number in (row.off, row.trusted)]
-            section.add(state, row.what, row.way, row.verdict, *digits, row.reason)
+            section.add(state, row.what, row.way, row.verdict, *digits)
         self.say_blame(section, rows)
+        section.say_reasons([(f"{row.what} by {row.way}", row.reason) for _, row in rows if row.reason])
         return section
 
     def say_blame(self, section: Section, rows: list[tuple[str, Row]]) -> None:
@@ -110,7 +111,7 @@ class Topics:
         return radius.look(self.bridge, self.methods, self.own.problem(self.main), self.main.title, self.quick)
 
     def measure_curvature(self) -> Section:
-        return curvature.look(self.bridge, self.methods, self.by_sample, self.main.title, self.quick)
+        return curvature.look(self.bridge, self.methods, self.by_sample, self.main.title, self.quick, self.coupled)
 
     @functools.cached_property
     def by_sample(self) -> Problem:
