@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import torch
 
-from bench.check.run import Unusable, checked_path, chosen_framework
 from bench.check.template import TEMPLATES
 from equivalence.own_models import load
 from equivalence.protocol import Complaint
@@ -137,20 +136,6 @@ def test_a_file_that_cannot_be_used_says_why(code, words, tmp_path):
     path.write_text(code)
     with pytest.raises(Complaint, match=words):
         load("torch", str(path), double=False)
-
-
-def test_what_is_no_model_is_refused_before_it_is_run(tmp_path):
-    (tmp_path / "own.py").write_text("import torch\ndef model(:\n")
-    with pytest.raises(Unusable, match=r"own\.py:2: not Python"):
-        checked_path(tmp_path / "own.py")
-    with pytest.raises(Unusable, match="there is no such file"):
-        checked_path(tmp_path / "none.py")
-    (tmp_path / "own.txt").touch()
-    with pytest.raises(Unusable, match="expected a Python file"):
-        checked_path(tmp_path / "own.txt")
-    (tmp_path / "both.py").write_text("import torch, jax\n")
-    with pytest.raises(Unusable, match="several frameworks or none"):
-        chosen_framework(tmp_path / "both.py", "")
 
 
 def test_an_exported_program_is_looked_at(tmp_path):

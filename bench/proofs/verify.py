@@ -5,17 +5,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.proofs import comparison
-from bench.records.schema import AgreementRecord, CallRecord, ClaimRecord, OwnLossRecord
+from bench.records.schema import AgreementRecord, CallRecord, ClaimRecord
 from bench.running import caches
 from bench.running.job import Job, Outcome
 from bench.running.shard import WHOLE, Shard
 from equivalence.calls import calls
 from equivalence.cases import build
 from equivalence.claim import claims
+from equivalence.measure import FULL, HALF, HALF_CASE, MIXED, computed_in
 from equivalence.usages import USAGES, Usage, usages
 from impls.frameworks import FRAMEWORKS
 
-AGREEMENT, OWN_LOSSES = "F", "L"
+AGREEMENT = "F"
 CALLED_IN = "float64"  # the dtype of calls
 
 
@@ -52,6 +53,15 @@ def two_orders(usage: Usage) -> bool:
     return usage.name != "laplacian" and orders(usage)
 
 
+def differentiating(usage: Usage) -> bool:
+    """One usage for each way of going through a model that computes in another dtype than its arguments have."""
+    return usage.name in MIXING
+
+
+MIXING = {
+    "cross_entropy", "fgm", "pgd", "freelb_loss", "input_gradient_penalty", "jacobian_penalty", "tikhonov_penalty",
+    "wgan_gradient_penalty", "hvp", "vat_perturbation", "vat_loss", "perturb_table",
+}  # fmt: skip
 STRUCTURES = {"input_gradient_penalty", "jacobian_penalty", "laplacian", "perturb_table", "perturb_output"}
 GROUPS = (
     Group(("tanh-mlp",), "float64", every),
@@ -65,6 +75,11 @@ GROUPS = (
     Group(("bert",), "float64", two_orders),
     Group(("softplus-mlp",), "float64", structures),
 )
+HALF_GROUPS = tuple(  # other architectures are for records of precision
+    Group((HALF_CASE,), dtype, chosen)
+    for half in HALF
+    for dtype, chosen in ((half, main), (MIXED + half, differentiating))
+)
 FAST_COMPILATION = {  # a check waits for the compiler, not for what it makes
     "XLA_FLAGS": "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
 }
@@ -72,20 +87,19 @@ FAST_COMPILATION = {  # a check waits for the compiler, not for what it makes
 
 @dataclass(frozen=True)
 class Chosen:
-    """What to verify: claims by id (F, L among them); sets of methods or cases that are empty stand for all of them."""
+    """What to verify: claims by id (F among them); sets of methods or cases that are empty stand for all of them."""
 
     claims: frozenset[str]
     methods: frozenset[str] = frozenset()
     cases: frozenset[str] = frozenset()
     quick: bool = False  # each claim on the case that stands for the others, agreement on one
-    dtypes: tuple[str, ...] = ("float64", "float32")  # what is measured in one that is missing is measured in the other
+    dtypes: tuple[str, ...] = FULL  # what is measured in one that is missing is measured in the other
+    precisions: frozenset[str] = frozenset(FULL)  # of agreement; of half precision what is mixed, too
 
 
 def tasks(chosen: Chosen) -> list[Any]:
     """Everything to measure in one framework."""
-    found = [*agreement_tasks(chosen), *call_tasks(chosen), *claim_tasks(chosen)]
-    facts = OWN_LOSSES in chosen.claims and not (chosen.methods or chosen.cases or chosen.quick)
-    return [*found, ["own losses"]] if facts else found
+    return [*agreement_tasks(chosen), *call_tasks(chosen), *claim_tasks(chosen)]
 
 
 def claim_tasks(chosen: Chosen) -> Iterator[Any]:
@@ -100,7 +114,7 @@ def claim_tasks(chosen: Chosen) -> Iterator[Any]:
 def agreement_tasks(chosen: Chosen) -> Iterator[Any]:
     if AGREEMENT not in chosen.claims:
         return
-    for group in GROUPS[:1] if chosen.quick else GROUPS:
+    for group in groups(chosen):
         names = [case for case in group.cases if not chosen.cases or case in chosen.cases]
         wanted = main if chosen.quick else group.chosen
         fitting = [
@@ -111,12 +125,19 @@ def agreement_tasks(chosen: Chosen) -> Iterator[Any]:
             and all(usage.applies(case) for case in build(names).values())
         ]
         if names and fitting:
-            yield ["agreement", names, group.dtype if group.dtype in chosen.dtypes else chosen.dtypes[0], fitting, ""]
+            dtype = group.dtype if group.dtype not in FULL or group.dtype in chosen.dtypes else chosen.dtypes[0]
+            yield ["agreement", names, dtype, fitting, ""]
+
+
+def groups(chosen: Chosen) -> list[Group]:
+    """What agreement is measured on, by the precisions that are asked for. Half precision is not, by default."""
+    found = [group for group in GROUPS if group.dtype in chosen.precisions][: 1 if chosen.quick else None]
+    return found + [group for group in HALF_GROUPS if computed_in(group.dtype) in chosen.precisions]
 
 
 def call_tasks(chosen: Chosen) -> Iterator[Any]:
     """Calls of every kind, in a quick run as well: each kind is one that no claim looks at."""
-    if AGREEMENT not in chosen.claims:
+    if AGREEMENT not in chosen.claims or CALLED_IN not in chosen.precisions:
         return
     for method in dict.fromkeys(call.method for call in calls().values()):
         if not chosen.cases and (not chosen.methods or method in chosen.methods):
@@ -141,7 +162,7 @@ def jobs(frameworks: list[str], chosen: Chosen, device: str, slots: int, shard: 
     return planned
 
 
-def records(outcome: Outcome) -> list[ClaimRecord | AgreementRecord | CallRecord | OwnLossRecord]:
+def records(outcome: Outcome) -> list[ClaimRecord | AgreementRecord | CallRecord]:
     """What an outcome says, in records: one for a claim, one a usage for agreement, one for a method's calls."""
     kind, *task = outcome.task
     framework, status, reason = outcome.job.framework, outcome.status, outcome.reason
@@ -178,14 +199,6 @@ def records(outcome: Outcome) -> list[ClaimRecord | AgreementRecord | CallRecord
                 seconds=outcome.seconds,
                 parts={name: comparison.compare_call(found, name, dtype) for name, found in outcome.result.items()},
             )
-        ]
-    if kind == "own losses":
-        found = outcome.result or {"all": {}}
-        return [
-            OwnLossRecord(
-                loss=loss, framework=framework, device=device, status=status, reason=reason, derivatives=derivatives
-            )
-            for loss, derivatives in found.items()
         ]
     cases, dtype, names, mistake = task
     return [agreement_record(outcome, case, dtype, name, mistake) for case in cases for name in names]

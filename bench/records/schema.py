@@ -4,10 +4,13 @@ import functools
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter
 
 import impls
 from equivalence.judge import Verdict, judge, judge_all
+from equivalence.measure import FULL, bound
+from equivalence.precision import COSINE, DEFAULT
 
 Status = Literal["ok", "wrong", "failed", "timeout", "oom", "unsupported", "skipped", "interrupted", "diverged"]
 DISTURBED = 0.25  # cores' worth: an idle machine's own services take a tenth of that
@@ -150,7 +153,7 @@ class AgreementRecord(Measured):
     case: str
     """What it was measured on: a model with its batch."""
     dtype: str
-    """The precision of all numbers: float32 or float64."""
+    """Of all numbers: float64, float32, bfloat16, float16. "mixed bfloat16": of the model's, all others are float32."""
     wrong: str = ""
     """The planted mistake that it was measured with; empty: none."""
     measurement: dict[str, Any] = Field(default_factory=dict)
@@ -203,19 +206,6 @@ def unmeasured(record: Measured) -> Verdict:
     return Verdict(not offered, record.reason or f"{record.status}, no reason recorded", judged=False)
 
 
-class OwnLossRecord(Measured):
-    """One of a framework's own losses: whether its derivatives are right. A fact about the framework, not a claim."""
-
-    kind: Literal["own loss"] = "own loss"
-    loss: str
-    """The framework's name for it."""
-    derivatives: dict[str, str] = Field(default_factory=dict)
-    """Words that say whether it can be differentiated twice, and three times."""
-
-    def key(self) -> tuple[str, ...]:
-        return (self.kind, self.loss, self.framework)
-
-
 class AtlasRecord(Measured):
     """One operation of a framework in one mode: which of its higher derivatives are right. A fact, not a claim."""
 
@@ -238,6 +228,32 @@ class AtlasRecord(Measured):
 
     def key(self) -> tuple[str, ...]:
         return (self.kind, self.operation, self.framework, self.version, self.mode)
+
+
+class PrecisionRecord(Measured):
+    """What half precision leaves of each method on one case: directions against exact ones."""
+
+    kind: Literal["precision"] = "precision"
+    case: str
+    """What it was measured on: a model with its batch."""
+    dtype: str
+    """That the model computes in. "mixed bfloat16": all other numbers are float32. In full precision, ξ alone."""
+    seconds: Seconds = 0.0
+    """How long it took."""
+    methods: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """By method each sample's cosine with the exact direction, and the share of samples lost; by ξ the worst cosine."""
+
+    @functools.cached_property
+    def verdict(self) -> Verdict:
+        """Whether VAT's default direction keeps its cosine in every sample; the others are facts."""
+        if self.status != "ok":
+            return unmeasured(self)
+        if self.dtype in FULL:
+            return Verdict(True, "a sweep over ξ, which nobody judges")
+        return judge(bound(np.array(self.methods[DEFAULT]["cosines"]), COSINE))
+
+    def key(self) -> tuple[str, ...]:
+        return (self.kind, self.framework, self.case, self.dtype, self.device)
 
 
 class VariationRecord(Measured):
@@ -269,7 +285,7 @@ class StepRecord(Measured):
     workload: str
     """The model and batch, with the sizes that were changed."""
     dtype: str = "float32"
-    """The precision of all numbers: float32 or float64."""
+    """Of all numbers: float32, or another one. "mixed bfloat16": of the model's, all others are float32."""
 
     def place(self) -> tuple[str, ...]:
         """What one plain step is the measure for."""
@@ -394,7 +410,7 @@ class TrainingRecord(Measured):
     optimizer: str = "adam"
     """adam or momentum."""
     dtype: str = "float32"
-    """The precision of all numbers: float32 or float64."""
+    """Of all numbers: float32 or float64. bfloat16 or float16: of the model's alone, parameters are float32."""
     quick: bool = False
     """Without a search for the strength."""
     losses: list[float] = Field(default_factory=list)
@@ -425,8 +441,8 @@ Record = Annotated[
     | ClaimRecord
     | AgreementRecord
     | CallRecord
-    | OwnLossRecord
     | AtlasRecord
+    | PrecisionRecord
     | VariationRecord
     | CostRecord
     | PeerRecord
@@ -442,8 +458,8 @@ KINDS: dict[str, type[Base]] = {  # of what is measured
         ClaimRecord,
         AgreementRecord,
         CallRecord,
-        OwnLossRecord,
         AtlasRecord,
+        PrecisionRecord,
         VariationRecord,
         CostRecord,
         PeerRecord,
