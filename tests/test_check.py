@@ -1,4 +1,4 @@
-"""What `check` decides is decided by numbers alone: differences, the choice of their step, and what follows for advice."""
+"""What `check` decides: differences, the choice of their step, what makes a report bad, and what it advises."""
 
 import json
 
