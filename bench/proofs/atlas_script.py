@@ -25,7 +25,7 @@ def script(framework: str, name: str, composition: str, mode: str) -> str:
     entry, written = entries(framework)[name], importlib.import_module(f"equivalence.atlas.{framework}")
     facts = {"dtype": entry.dtype, "seed": entry.seed}
     parts = {key: text.replace("{dtype}", entry.dtype) for key, text in written.SCRIPT.items()}
-    names = ", ".join(entry.inputs)
+    names, start = ", ".join(entry.inputs), parts["start"].format(**facts)
     reverse = parts.get("autograd R", parts["R"]) if mode == "eager" and "F" not in composition else parts["R"]
     nested = "f"
     for letter in reversed(composition):
@@ -34,11 +34,9 @@ def script(framework: str, name: str, composition: str, mode: str) -> str:
     autograd = "; [a.requires_grad_() for a in x]" if "autograd" in reverse else ""
     line = NUMBER.get(framework, "float({})").format(f"f(*(a + k * {h} * e for a, e in zip(x, d)))")
     lines = [
-        "; ".join(written.HEADER.splitlines()),
-        parts["start"].format(**facts),
+        "; ".join([*written.HEADER.splitlines(), start, f"rng = np.random.default_rng({entry.seed})"]),
         *filter(None, [entry.setup]),
         f"f = lambda {names}: {parts['head'].format(entry.call)}",
-        f"rng = np.random.default_rng({entry.seed})",
         f"x = tuple({parts['array'].format('a')} for a in ({', '.join(entry.inputs.values())},)){autograd}",
         f"d = tuple({parts['array'].format('rng.uniform(-1, 1, np.shape(a))')} for a in x)",
         *(text for letter, text in (("R", reverse), ("F", parts["F"])) if letter in composition),
