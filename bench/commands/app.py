@@ -87,6 +87,7 @@ COMMANDS: dict[str, Callable[..., None]] = {  # in the order in which `--help` n
     "selfcheck": costing.selfcheck_command,
     "train": training.train_command,
     "merge": reporting.merge_command,
+    "compact": reporting.compact_command,
     "report": reporting.report_command,
     "export": reporting.export_command,
     "compare": comparing.compare_command,
