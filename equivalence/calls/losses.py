@@ -93,6 +93,9 @@ def calls() -> Iterator[Call]:
         yield of_outputs("squared_error", "", case, lambda m, o, p: m.squared_error(o, p.extra.targets), ("targets",))
         yield of_outputs("entropy", "", case, lambda m, o, p: m.entropy(o), ())
         yield both("", case, 1.0)
+    yield of_outputs(
+        "squared_error", "one output", "call-ties", lambda m, o, p: m.squared_error(o, p.extra.targets), ("targets",)
+    )
     for scale in (20.0, 200.0, SATURATED):
         yield both(f"logits times {scale:g}", "call-vectors", scale)
         yield far_first(scale)

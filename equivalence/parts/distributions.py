@@ -21,6 +21,7 @@ Array = np.ndarray
 Draws = dict[str, Array]
 Named = tuple[str, dict[str, Any]]
 SHAPE, RATE = (10_024, 2, 1, 2), 0.3  # norms are over all four numbers of a sample, not over an axis
+RATES = (0.0, 0.5, 0.9)  # others, the least among them
 NEAR = 1e-3  # of the norm 1 comes one sample at least, but for a chance of (1 - NEAR)^40000 < 1e-17
 REPEATED = 0.01  # of the numbers may occur twice: more than do on a grid of 2^24 numbers, far less than if any recur
 
@@ -36,6 +37,11 @@ def points(methods: SimpleNamespace, seed: Any, shape: tuple[int, ...], like: An
     balls = {p: methods.uniform_ball(seed, shape, like=like, norm=p) for p in ("l2", "linf", "l1")}
     sphere = {"uniform_sphere": methods.uniform_sphere(seed, shape, like=like)}
     return sphere | {f"uniform_ball {p}": drawn for p, drawn in balls.items()}
+
+
+def masks(methods: SimpleNamespace, seed: Any, shape: tuple[int, ...], like: Any) -> dict[str, Any]:
+    """By name masks of every other rate."""
+    return {f"dropout_mask {rate}": methods.dropout_mask(seed, shape, rate=rate, like=like) for rate in RATES}
 
 
 def rows(drawn: Draws) -> Draws:
@@ -149,6 +155,13 @@ def on_a_line(drawn: Draws) -> Iterator[Named]:
     yield "uniform_sphere on a line: ±1", exact(np.abs(drawn["uniform_sphere"]) - 1, 1.0, "float64")
     for name in ("uniform_ball l2", "uniform_ball linf", "uniform_ball l1"):
         yield f"{name} on a line", sampled([(1 + drawn[name]) / 2], uniform, 0.5)  # ±1, or one norm for the batch
+
+
+def at_rates(drawn: Draws) -> Iterator[Named]:
+    """Measure that masks of every rate are 0 or 1/(1 - rate): of rate 0 they are 1."""
+    for rate, mask in zip(RATES, drawn.values(), strict=True):
+        kept = mask > 0 if rate else 1.0
+        yield f"dropout_mask: rate {rate}", exact(mask * (1 - rate) - kept, 1.0, "float64")
 
 
 def uniform(t: Array) -> Array:

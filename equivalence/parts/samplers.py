@@ -6,6 +6,8 @@ from equivalence.parts.distributions import (
     SHAPE,
     Draws,
     Named,
+    at_rates,
+    masks,
     neighbours,
     numbers,
     on_a_line,
@@ -17,7 +19,7 @@ from equivalence.parts.distributions import (
 from equivalence.parts.seeds import SEEDS, by_array, by_number, every_bit, same
 from equivalence.problem import Problem
 
-FEW, LINE, BATCH = (8, 3, 3), (2_000, 1), (6,)  # shapes
+FEW, LINE, BATCH, ONE = (8, 3, 3), (2_000, 1), (6,), (1, 5)  # shapes
 
 
 def many(problem: Problem) -> Iterator[Named]:
@@ -36,11 +38,12 @@ def many(problem: Problem) -> Iterator[Named]:
 
 def few(problem: Problem) -> Iterator[Named]:
     """Measure a few numbers in every shape, with many seeds."""
-    asked = (numbers, FEW), (points, FEW), (points, LINE), (numbers, BATCH)
+    asked = (numbers, FEW), (points, FEW), (points, LINE), (numbers, BATCH), (points, ONE), (masks, FEW)
     found = [*map(by_array(problem, *asked), SEEDS)]
     for drawn, (_, shape) in zip(found[1], asked, strict=True):
         yield shaped(drawn, shape, "float64")
     yield from on_a_line(found[1][2])
+    yield from at_rates(found[1][5])
     yield "same seed, a number or an array", same(found[1][3], *by_number(problem, SEEDS[1], (numbers, BATCH)))
     yield from every_bit([together(drawn[:2]) for drawn in found])
 
