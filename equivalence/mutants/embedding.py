@@ -64,6 +64,24 @@ def slices_assigned(m, bridge):
     return {"perturb_table": perturb_table}
 
 
+@mistake(
+    "perturb_table: as many of a sparse gradient's slices as the table has rows",
+    "values[: len(table)]: enough for tokens that do not repeat",
+    called=True,
+    impossible={"jax": "a gradient is a dense array there, however rows are looked up"},
+)
+def slices_cut_off(m, bridge):
+    def perturb_table(loss, table, *, radius, norm="l2"):
+        tokens, slices = sparse(bridge.gradient(loss, table))
+        if slices is None or norm == "l2":
+            return m.perturb_table(loss, table, radius=radius, norm=norm)
+        rows = m.smooth_labels(tokens, smoothing=0.0, like=0 * slices[:, :1] + 0 * table[:, 0])  # one-hot
+        gradient = sum(rows[k][:, None] * slices[k] for k in range(table.shape[0]))
+        return bridge.fixed(radius * m.steepest(gradient, norm=norm, scope="tensor"))
+
+    return {"perturb_table": perturb_table}
+
+
 def sparse(gradient):
     """The tokens (K,) and slices (K, D) of a gradient that is stored as such, PyTorch's or TensorFlow's."""
     if getattr(gradient, "is_sparse", False):

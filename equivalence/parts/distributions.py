@@ -157,6 +157,18 @@ def on_a_line(drawn: Draws) -> Iterator[Named]:
         yield f"{name} on a line", sampled([(1 + drawn[name]) / 2], uniform, 0.5)  # ±1, or one norm for the batch
 
 
+def in_balls(drawn: Draws) -> Iterator[Named]:
+    """Measure that the only sample of a batch is on the sphere and in the balls."""
+    found = rows(drawn)
+    yield (
+        "uniform_sphere: norm of one sample",
+        exact(np.linalg.norm(found["uniform_sphere"], axis=1) - 1, 1.0, "float64"),
+    )
+    for name, p in NORMS.items():
+        if name in found:
+            yield f"{name}: norm of one sample", bound(1 - np.linalg.norm(found[name], p, axis=1), 0.0)
+
+
 def at_rates(drawn: Draws) -> Iterator[Named]:
     """Measure that masks of every rate are 0 or 1/(1 - rate): of rate 0 they are 1."""
     for rate, mask in zip(RATES, drawn.values(), strict=True):

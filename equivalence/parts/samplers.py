@@ -7,6 +7,7 @@ from equivalence.parts.distributions import (
     Draws,
     Named,
     at_rates,
+    in_balls,
     masks,
     neighbours,
     numbers,
@@ -43,6 +44,7 @@ def few(problem: Problem) -> Iterator[Named]:
     for drawn, (_, shape) in zip(found[1], asked, strict=True):
         yield shaped(drawn, shape, "float64")
     yield from on_a_line(found[1][2])
+    yield from in_balls(found[1][4])
     yield from at_rates(found[1][5])
     yield "same seed, a number or an array", same(found[1][3], *by_number(problem, SEEDS[1], (numbers, BATCH)))
     yield from every_bit([together(drawn[:2]) for drawn in found])
