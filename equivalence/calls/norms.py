@@ -8,7 +8,7 @@ from equivalence.calls.closures import SHAPES
 from equivalence.oracle import values
 from equivalence.parts.composed import each
 
-NORMED = ("call-vectors", "call-matrices", "call-images", "call-numbers", "call-wide")
+NORMED = tuple(case for case in SHAPES if case != "call-many")
 
 
 def of_x(method: str, words: str, case: str, call: Any, flows: tuple[str, ...] = ("x",), exact: bool = False) -> Call:

@@ -68,14 +68,14 @@ def gradient_penalty_calls() -> Iterator[Call]:
             yield gradient_penalty(f"{norm}, {how}", "call-flat", exact=True, norm=norm, how=how)
         yield gradient_penalty(f"{norm}, by default", "call-vectors", norm=norm)
     for how in HOWS:
-        yield gradient_penalty(f"l2, {how}, one zero", "zero-gradient", norm="l2", how=how)
+        yield gradient_penalty(f"l2, {how}, one zero", "zero-gradient", norm="l2", how=how, xi=0.01)
     for case in SHAPES[1:]:
         yield gradient_penalty("l2", case, norm="l2")
     yield gradient_penalty("l2_squared", "call-wide")
     for norm in NORMS:
         for size in SIZES:
             yield scaled(gradient_penalty(norm, "call-vectors", norm=norm), size)
-    for xi in (0.5, 1e-3):
+    for xi in (0.5, 1e-3, None):
         yield gradient_penalty(f"finite_difference, xi {xi}", "call-vectors", how="finite_difference", xi=xi)
     for how in HOWS:
         yield gradient_penalty(f"l1, {how}", "call-matrices", with_loss=True, norm="l1", how=how)
