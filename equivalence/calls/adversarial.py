@@ -158,7 +158,7 @@ def ascended(m: Any, p: Any, loss: Any) -> Any:
 
 
 def freelb_calls() -> Iterator[Call]:
-    for norm, many in zip(NORMS, (25, 5, 5), strict=True):
+    for norm, many in zip(NORMS, (12, 5, 5), strict=True):
         yield freelb(f"{norm}, {many} steps", "call-vectors", norm=norm, steps=many, radius=2.0, step=0.05)
         yield freelb(f"{norm}, 2 steps", "call-matrices", norm=norm, steps=2)
     for size in SIZES:
