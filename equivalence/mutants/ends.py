@@ -107,10 +107,11 @@ def of_the_first_sample(name):
     """The replacement in which a single probe is the first sample's for all: its axis is taken for the batch's."""
 
     def replace(m, bridge):
-        def method(*given, probes=None, **options):
-            single = probes is not None and probes.shape[0] == 1
-            used = 0 * probes + probes[:, :1] if single else probes
-            return getattr(m, name)(*given, probes=used, **options)
+        def method(*given, **options):
+            probes = options.get("probes")
+            if probes is not None and probes.shape[0] == 1:
+                options |= {"probes": 0 * probes + probes[:, :1]}
+            return getattr(m, name)(*given, **options)
 
         return {name: method}
 
