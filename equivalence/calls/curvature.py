@@ -15,7 +15,7 @@ from equivalence.calls.closures import (
     scaled,
 )
 from equivalence.calls.penalty import held_pull, loss_pull
-from equivalence.oracle import pullbacks
+from equivalence.oracle import pullbacks, values
 from equivalence.parts.composed import each, summed
 
 HOWS = ("hvp", "forward")
@@ -49,8 +49,26 @@ def product_calls() -> Iterator[Call]:
     )
     for size in SIZES:
         yield of_vectors(size)
+    yield Call("hvp", "along x itself", "call-many", lambda m, p: m.hvp(p.loss, p.x, p.x), (along_x,))
+    yield Call(
+        "top_eigenpair",
+        "a start that is x",
+        "call-many",
+        lambda m, p: m.top_eigenpair(p.loss, p.x, p.x, steps=2)[0],
+        (lambda p: pullbacks.top_eigenpair(p.loss, p.x, p.x, steps=2)[0],),
+    )
     yield after_a_change("hvp", lambda m, p, loss: m.hvp(loss, p.x, p.extra.start), fixed=False)
     yield around_another(product("", "call-vectors"), lambda m, p: m.hvp(FirstOutput(p.f), p.x[:2], p.extra.vector[:2]))
+
+
+def along_x(p: Any) -> Any:
+    """The pullback of Hx where x is the vector, too: H is symmetric."""
+
+    def pullback(c: Any) -> Any:
+        x_bar, params_bar = pullbacks.hvp(p.loss, p.x, p.x)(c)[:2]
+        return x_bar + values.hvp(p.loss, p.x, c), params_bar
+
+    return pullback
 
 
 def of_vectors(size: float) -> Call:

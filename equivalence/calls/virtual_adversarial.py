@@ -64,6 +64,12 @@ def perturbation_calls() -> Iterator[Call]:
         "call-vectors",
         lambda m, p: m.vat_perturbation(p.f, p.x, 0 * p.extra.start, radius=0.5),
     )
+    yield Call(
+        "vat_perturbation",
+        "a start that is x",
+        "call-many",
+        lambda m, p: m.vat_perturbation(p.f, p.x, p.x, radius=RADIUS),
+    )
     yield from_start(f"a start times {SIZES[0]:g}", SIZES[0])
     for words, size, options in SMALL:
         yield of_small_outputs(words, size, **options)

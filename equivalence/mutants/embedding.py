@@ -180,6 +180,20 @@ def moments(table, frequencies):
 
 
 @mistake(
+    "normalize_embedding: a variance of rounding size is one",
+    "var > 0 is taken for varies: a component that does not comes out as ±1",
+    called=True,
+)
+def rounding_varies(m, bridge):
+    def normalize_embedding(table, frequencies):
+        centred, variance = moments(table, frequencies)
+        constant = 1 - m.steepest(variance[None], norm="linf")[0]
+        return centred / (variance + constant) ** 0.5
+
+    return {"normalize_embedding": normalize_embedding}
+
+
+@mistake(
     "perturb_output: the mask is taken for lengths",
     "sequence_mask of its sums: right where padding is last",
     called=True,

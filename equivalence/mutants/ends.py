@@ -363,3 +363,68 @@ def single_point(m, bridge):
         return sign(m, z[0])[None] if shape[0] == 1 and len(shape) == 2 else z
 
     return {"uniform_sphere": uniform_sphere}
+
+
+@mistake(
+    "squared_error: ‖a‖² + ‖b‖² - 2ab", "code of pairwise distances: the digits of what is close and large are lost"
+)
+def expanded_square(m, bridge):
+    def squared_error(outputs, targets):
+        return summed(outputs**2) + summed(targets**2) - 2 * summed(outputs * targets)
+
+    return {"squared_error": squared_error}
+
+
+@mistake(
+    "kl_divergence: the stable form for a whole batch or not at all", "if (ratio.abs() < 1).all(): one sample decides"
+)
+def stable_for_all_or_none(m, bridge):
+    def kl_divergence(p_logits, q_logits):
+        log_p, log_q = log_softmax(m, p_logits), log_softmax(m, q_logits)
+        ratio = abs(bridge.fixed(log_p - log_q))
+        largest = summed(m.steepest(ratio, norm="l1", scope="tensor") * ratio)
+        near = (1 + m.steepest(1 - sum(largest[k] for k in range(largest.shape[0]))[None, None], norm="linf")[0, 0]) / 2
+        plain = summed(math.e**log_p * (log_p - log_q))
+        return near * m.kl_divergence(p_logits, q_logits) + (1 - near) * plain
+
+    return {"kl_divergence": kl_divergence}
+
+
+@mistake(
+    "hvp: what the vector has of x is differentiated, too", "(g * v).sum() without v.detach(), where v is x itself"
+)
+def vector_not_held(m, bridge):
+    def hvp(loss, x, vector):
+        found = m.hvp(loss, x, vector)
+        return found + m.fgm(loss, x, radius=1.0, norm="raw") if vector is x else found
+
+    return {"hvp": hvp}
+
+
+@mistake("input_gradient_penalty: ξ of float32 whatever the dtype is", "np.finfo('float32') is written down once")
+def step_of_float32(m, bridge):
+    def input_gradient_penalty(loss, x, *, how="double_backward", xi=None, **options):
+        used = 2.0**-8 if xi is None and how == "finite_difference" else xi
+        return m.input_gradient_penalty(loss, x, how=how, xi=used, **options)
+
+    return {"input_gradient_penalty": input_gradient_penalty}
+
+
+def by_identity(name):
+    """The replacement that differentiates what the closure holds, where that is the very array that is passed as x."""
+
+    def replace(m, bridge):
+        def method(closure, x, *rest, **options):
+            held = getattr(closure, "held", None)
+            used = (lambda z: closure.closure(z * z + z)) if held is x else closure
+            return getattr(m, name)(used, x, *rest, **options)
+
+        return {name: method}
+
+    return replace
+
+
+for name in ("fgm", "vat_perturbation"):
+    mistake(f"{name}: what the closure holds of x is differentiated, too", "tape.watch(x), which goes by identity")(
+        by_identity(name)
+    )
