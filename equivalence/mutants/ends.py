@@ -376,7 +376,9 @@ def expanded_square(m, bridge):
 
 
 @mistake(
-    "kl_divergence: the stable form for a whole batch or not at all", "if (ratio.abs() < 1).all(): one sample decides"
+    "kl_divergence: the stable form for a whole batch or not at all",
+    "if (ratio.abs() < 1).all(): one sample decides",
+    called=False,
 )
 def stable_for_all_or_none(m, bridge):
     def kl_divergence(p_logits, q_logits):

@@ -54,7 +54,7 @@ def difference_expansion(point: Any, direction: Array) -> tuple[Array, Array]:
 
 
 def close_beside_far(kl_divergence: Callable[[Array, Array], Array]) -> Array:
-    """How far divergences of predictions that are close are off, relative to them, where one class of one sample is not.
+    """How far divergences of close predictions are off, relative to them, where one class of one sample is not close.
 
     Neither prediction expects that class. Who chooses a form that does not cancel for a whole batch loses the others.
     """
