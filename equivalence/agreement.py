@@ -18,7 +18,7 @@ import numpy as np
 from equivalence import oracle
 from equivalence.measure import ROUNDING_UNIT, not_covered
 from equivalence.problem import Problem
-from equivalence.protocol import Complaint, NotCovered, said
+from equivalence.protocol import Complaint, NotCovered, describe_error
 from equivalence.reference import Reference
 from equivalence.usages import Usage
 from impls import NotOffered
@@ -147,9 +147,9 @@ def one_by_one(problem: Problem, calls: Mapping[str, Callable[..., Any]], mode: 
 def raw(found: Any) -> Raw:
     """What came of a usage, as a worker can hand it on."""
     if isinstance(found, NotCovered | NotOffered):
-        return {"not covered": said(found)}
+        return {"not covered": describe_error(found)}
     if isinstance(found, Exception):
-        return {"error": said(found)}
+        return {"error": describe_error(found)}
     value, gradient = found
     return {"value": value.tolist(), "gradient": gradient.tolist()}
 
@@ -167,7 +167,7 @@ def measurement(found: Raw, expected: References, dtype: str) -> dict[str, Any]:
             raise Complaint(f"value and θ-gradient have the shapes {shapes[0]}, expected {shapes[1]}")
         return compare(got, *expected, ROUNDING_UNIT[dtype])
     except Exception as error:  # numbers that cannot be compared are the fault of the code that they come from
-        return {"error": said(error)}
+        return {"error": describe_error(error)}
 
 
 def compare(

@@ -455,13 +455,13 @@ def transformer() -> Case:
 
 
 def bert_params(rng: np.random.Generator, size: berts.Size, classes: int) -> Params:
-    params = berts.drawn(rng, berts.shapes(size) | berts.affine("classifier", classes, size.width))
+    params = berts.draw_parameters(rng, berts.shapes(size) | berts.affine("classifier", classes, size.width))
     return {name: float32_exact(array) for name, array in params.items()}
 
 
 @register
 def bert() -> Case:
-    """As for the transformer: tokens that repeat, within a sample and in several, and padding."""
+    """Tokens are as for the transformer: some repeat, within a sample and in several, and there is padding."""
     case, size = transformer(), berts.Size(vocabulary=5, width=8, hidden=12, layers=2, positions=7)
     fresh = Case(
         name="bert",

@@ -39,7 +39,7 @@ class Point:
     def table(self) -> Array:
         return self.params[str(self.case.table)]
 
-    def drawn(self, prefix: str) -> dict[str, Array]:
+    def numbered(self, prefix: str) -> dict[str, Array]:
         """The extra arrays that belong to parameters, by the parameters' names."""
         return {
             name: getattr(self.extra, f"{prefix} {name}")

@@ -15,7 +15,7 @@ from equivalence.judge import judge
 from equivalence.measure import not_covered
 from equivalence.mutant import mutants, planted
 from equivalence.problem import Problem
-from equivalence.protocol import NotCovered, said
+from equivalence.protocol import NotCovered, describe_error
 from equivalence.reference import known
 from equivalence.state import Kept
 from equivalence.usages import usages
@@ -41,7 +41,7 @@ def claim(
                 if mistake and not judge(part).holds:
                     break
     except (NotCovered, NotOffered) as error:
-        parts["not covered"] = not_covered(said(error))
+        parts["not covered"] = not_covered(describe_error(error))
     return parts
 
 
@@ -54,7 +54,7 @@ def agree(
     names: list[str],
     mistake: str,
 ) -> dict[str, dict[str, agreement.Raw]]:
-    """By case and usage the raw numbers, or the error that it raised: they are compared where no such code has been."""
+    """Map case and usage to the raw numbers, or to what was raised: they are compared where no such code has been."""
     used = with_mistake(methods, bridge, mistake)
     problems = [Problem(known(name).case, bridge, used, dtype, device) for name in cases]
     with Kept(bridge):

@@ -300,7 +300,7 @@ def check_number(name: str, value: Any, wanted: Interval) -> Any:
         above = value > wanted.lowest if wanted.open == "low" else value >= wanted.lowest
         below = value < wanted.highest if wanted.open == "high" else value <= wanted.highest
         if not (math.isfinite(value) and above and below):
-            raise ValueError(f"{name}: got {value}, expected a finite number{said(wanted)}")
+            raise ValueError(f"{name}: got {value}, expected a finite number{show_interval(wanted)}")
         return float(value) if isinstance(value, float) else value
     if not hasattr(value, "shape") or not wanted.traced:
         scalar = " or a scalar array" if wanted.traced else ", since its being 0 decides what is computed"
@@ -310,7 +310,7 @@ def check_number(name: str, value: Any, wanted: Interval) -> Any:
     return value
 
 
-def said(wanted: Interval) -> str:
+def show_interval(wanted: Interval) -> str:
     """An interval in symbols."""
     low = f" {'>' if wanted.open == 'low' else '≥'} {wanted.lowest:g}" if wanted.lowest > -math.inf else ""
     high = f" {'<' if wanted.open == 'high' else '≤'} {wanted.highest:g}" if wanted.highest < math.inf else ""

@@ -5,7 +5,8 @@ from collections.abc import Callable
 import typer
 from rich.table import Table
 
-from bench.commands import arguments, costing, reporting, training, verifying
+from bench.commands import arguments, comparing, costing, reporting, training, verifying
+from bench.commands.atlas import atlas_command
 from bench.commands.costing import timed
 from bench.commands.ending import end_in_order
 from bench.commands.measuring import console, finish, prepared
@@ -76,6 +77,7 @@ COMMANDS: dict[str, Callable[..., None]] = {  # in the order in which `--help` n
     "template": verifying.template_command,
     "mutants": verifying.mutants_command,
     "variations": verifying.variations_command,
+    "atlas": atlas_command,
     "time": costing.time_command,
     "grow": costing.grow_command,
     "peers": costing.peers_command,
@@ -84,7 +86,8 @@ COMMANDS: dict[str, Callable[..., None]] = {  # in the order in which `--help` n
     "merge": reporting.merge_command,
     "report": reporting.report_command,
     "export": reporting.export_command,
-    "compare": reporting.compare_command,
+    "compare": comparing.compare_command,
+    "gate": comparing.gate_command,
     "list": list_command,
     "run": run_command,
 }

@@ -132,7 +132,7 @@ def selfcheck_command(
         chosen = arguments.frameworks(framework, console)[0]
         (name,) = arguments.known("workload", [workload], cells.WORKLOADS)
         with tempfile.TemporaryDirectory() as folder:
-            files = timing.expectations([selfcheck.plain(chosen, name)], Path(folder))
+            files = timing.expectations([selfcheck.plain_cell(chosen, name)], Path(folder))
             jobs = selfcheck.jobs(chosen, name, files[name], Path(folder), runs)
             records = measured(session, jobs, [cores()], lambda outcome: [selfcheck.record(outcome)], "cpu")
     terminal.print_selfcheck(console, records)

@@ -16,7 +16,7 @@ import numpy as np
 
 from bench.costs.cells import TIMED
 from bench.costs.large import SampledReference, checked
-from bench.costs.workloads import build, drawn, of_parameters
+from bench.costs.workloads import build, holds_draws, of_parameters
 from bench.places import CACHE
 from bench.records import files
 from bench.records.source import digest
@@ -120,7 +120,7 @@ def first(case: Case, samples: int) -> Case:
     def cut_extra(name: str, array: np.ndarray) -> np.ndarray:
         if of_parameters(name):
             return array
-        return array[:, :samples] if drawn(name) else array[:samples]
+        return array[:, :samples] if holds_draws(name) else array[:samples]
 
     extra = {name: cut_extra(name, array) for name, array in case.extra.items()}
     return replace(

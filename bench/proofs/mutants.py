@@ -27,7 +27,7 @@ FATES = KILLED, CAUGHT, SURVIVED = "killed", "caught", "survived"  # strongest f
 
 
 def tasks(mutants: Collection[Mutant], chosen: Collection[str], quick: bool = False) -> Iterator[Any]:
-    """For each mistake, everything that could reject it; or what a quick run would measure of a file that makes it."""
+    """Map each mistake to everything that could reject it; or to what a quick run would measure of a file with it."""
     for mutant in mutants:
         if quick and not owner(mutant):
             asked = verify.tasks(verify.Chosen(frozenset(chosen), mutant.methods, quick=True))

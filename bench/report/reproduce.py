@@ -52,6 +52,11 @@ def _(record: schema.OwnLossRecord) -> str:
 
 
 @command.register
+def _(record: schema.AtlasRecord) -> str:
+    return line("atlas", record, operation=record.operation, mode=record.mode)
+
+
+@command.register
 def _(record: schema.VariationRecord) -> str:
     return line("variations", record, count=1, seed=record.seed)
 

@@ -10,9 +10,22 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.proofs.mutants import rejecting
-from bench.report.tables import agreement, claims, costs, curves, effects, mistakes, own_losses, peers, variations
+from bench.report.tables import (
+    agreement,
+    atlas,
+    claims,
+    costs,
+    curves,
+    effects,
+    mistakes,
+    own_losses,
+    peers,
+    variations,
+)
 from bench.report.tables.entries import BAD, GOOD, NOT_MEASURED, OPEN, State, as_entry
 from bench.running.job import Outcome
+from equivalence.atlas.compositions import COMPOSITIONS
+from equivalence.atlas.judge import HURTS, RAISES, UNDECIDED, WORDS
 from impls.frameworks import FRAMEWORKS
 
 WIDTHS = {"what it says": 24, "mistakes rejected": 9, "measured": 16, "planted mistake": 46}  # of 100; others share
@@ -87,6 +100,22 @@ def print_variations(console: Console, records: Iterable[Any]) -> None:
 
 def print_own_losses(console: Console, records: Iterable[Any]) -> None:
     show(console, own_losses.own_losses_table(records))
+
+
+def print_atlas(console: Console, records: Iterable[Any]) -> None:
+    """How many rows have which word; below, a line for each operation of which a number is wrong or refused."""
+    records = list(records)
+    show(console, atlas.summary_table(records))
+    for words in (HURTS, (UNDECIDED,), (RAISES,)):
+        for _, row in atlas.operations_table(records, words=words).iterrows():
+            told = (
+                f"{name} {row[name]}" for name in COMPOSITIONS if row[name].split(",")[0].split(" (")[0] in WORDS[:-1]
+            )
+            line = f"{row['framework']} {row['operation']}: {'; '.join(told)}"
+            console.print(Text(line, style="red" if words == HURTS else "yellow"))
+    for record in records:
+        if record.status != "ok":
+            console.print(Text(f"{record.framework} {record.operation}: {record.status}: {record.reason}", style="red"))
 
 
 def print_costs(console: Console, records: Iterable[Any]) -> None:

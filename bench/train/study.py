@@ -94,7 +94,7 @@ def tuning(study: Study) -> list[Task]:
 
 
 def chosen(study: Study, tried: Iterable[TrainingRecord]) -> Strengths:
-    """For each pair the strength that did best; the middle one where none was tried, or none did without diverging."""
+    """Map each pair to the strength that did best, or to the middle one if none was tried or all diverged."""
     found: dict[tuple[str, str], dict[float, list[float]]] = {}
     for record in tried:
         likelihoods = found.setdefault((record.dataset, record.regime), {}).setdefault(record.strength, [])

@@ -59,7 +59,7 @@ def parts(scales, directions, dtype, found, steepest, unit, length):
 
 
 def summed_as_given(m, bridge):
-    """Of x divided by its norm, so that nothing overflows: only the digits of the sum are lost."""
+    """Divide x by its norm first, so that nothing overflows and only the digits of the sum are lost."""
 
     def l2_norm(x):
         length = m.l2_norm(x)

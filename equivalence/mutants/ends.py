@@ -416,7 +416,8 @@ def by_identity(name):
     """The replacement that differentiates what the closure holds, where that is the very array that is passed as x."""
 
     def replace(m, bridge):
-        def method(closure, x, *rest, **options):
+        def method(*given, **options):
+            closure, x, *rest = given
             held = getattr(closure, "held", None)
             used = (lambda z: closure.closure(z * z + z)) if held is x else closure
             return getattr(m, name)(used, x, *rest, **options)

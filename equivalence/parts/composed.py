@@ -34,7 +34,7 @@ def columns(outputs: Array) -> list[Array]:
 
 
 def sign(m: SimpleNamespace, numbers: Array) -> Array:
-    """Of numbers (B,)."""
+    """Signs of numbers (B,)."""
     return m.steepest(numbers[:, None], norm="linf")[:, 0]
 
 

@@ -1,6 +1,5 @@
 """What steps cost: ratios to the plain step from blocks, what is paid before, and the memory."""
 
-import functools
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
@@ -10,7 +9,7 @@ import pandas as pd
 from bench.costs.cells import QUICK_MODE
 from bench.costs.growth import SWEEPS, Sweep, exponent
 from bench.costs.selfcheck import EXPECTED, verdicts
-from bench.records.block_statistics import Effect, effect, noise_floor, verdict
+from bench.records.block_statistics import Effect, effect, judge_effect, noise_floor
 from bench.records.schema import Block, ColdRecord, CostRecord, PeerRecord, SelfCheckRecord, StepRecord
 from bench.records.staleness import Codes
 from bench.report.tables.entries import GOOD, NEUTRAL, NONE, NOT_MEASURED, STATES, Entry, count, framed, mark, number
@@ -71,7 +70,8 @@ def price(row: dict[Hashable, Any]) -> Entry:
     if not np.isfinite(time.number):
         told = status(blocks, reasons=False)
         return Entry(told.text, state=told.state, records=blocks)
-    return Entry(f"{time} ms · {row['× plain']} × ({row['interval']})", time.number, records=blocks)
+    interval = f" ({row['interval']})" if np.isfinite(row["interval"].number) else ""  # none of a single block
+    return Entry(f"{time} ms · {row['× plain']} ×{interval}", time.number, records=blocks)
 
 
 def cold_price(cold: Sequence[ColdRecord], what: str, code: Codes | None) -> Entry:
@@ -113,11 +113,8 @@ def effects(blocks: Sequence[Block]) -> list[float]:
 
 
 def estimate_effect(blocks: Sequence[Block]) -> Effect:
-    """The effect of a cell. Several tables show it, and its interval takes a thousand times as long as its mean."""
-    return bootstrapped(tuple(effects(blocks)))
-
-
-bootstrapped = functools.lru_cache(maxsize=None)(effect)
+    """The effect of a cell."""
+    return effect(effects(blocks))
 
 
 def select_undisturbed(blocks: Iterable[Timed]) -> list[Timed]:
@@ -139,7 +136,7 @@ def times(blocks: Blocks, work: ColdRecord | None, found: Effect, noise: float) 
     floor = number(counted, ".2f"), number(least, ".2f") if least > 0 else NONE
     if not np.isfinite(found.mean):
         return NONE, NONE, NONE, *floor, NONE
-    word = "same" if blocks[0].method == "plain" else verdict(found, noise)
+    word = "same" if blocks[0].method == "plain" else judge_effect(found, noise)
     return (
         number(milliseconds(blocks), ".3g"),
         number(found.ratio, ".2f", mark=MARKS.get(word, "")),
@@ -152,7 +149,7 @@ def times(blocks: Blocks, work: ColdRecord | None, found: Effect, noise: float) 
 def interval(found: Effect) -> Entry:
     """Between which ratios an effect lies."""
     low, high = found.interval
-    return Entry(f"{low:.2f}–{high:.2f}", low) if np.isfinite(found.mean) else NONE
+    return Entry(f"{low:.2f}–{high:.2f}", low) if np.isfinite(low) else NONE
 
 
 def check_error(blocks: Blocks) -> Entry:

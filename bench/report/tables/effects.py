@@ -13,7 +13,7 @@ from bench.records.store import latest
 from bench.report.tables.costs import estimate_effect, group_blocks
 from bench.report.tables.entries import BAD, GOOD, NEUTRAL, NONE, Entry, framed, mark, number
 from bench.report.tables.outcomes import of_kind
-from bench.train.statistics import Estimate, equivalent, estimate, holm, verdict
+from bench.train.statistics import Estimate, equivalent, estimate, holm, judge_difference
 
 PLAIN = "plain"
 EFFECT_COLUMNS = (
@@ -80,7 +80,7 @@ def effects_table(records: Iterable[Any], code: Codes | None = None) -> pd.DataF
 
 
 def judge(found: Estimate, allowed: float) -> Entry:
-    word = verdict(found, allowed)
+    word = judge_difference(found, allowed)
     return Entry(word, state={"better": GOOD, "worse": BAD}.get(word, NEUTRAL))
 
 
