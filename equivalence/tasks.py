@@ -4,7 +4,7 @@ from collections.abc import Callable
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
-from equivalence import agreement, own_losses, trainees, variations
+from equivalence import agreement, own_losses, precision, trainees, variations
 from equivalence.calls import measure as calling
 from equivalence.claim import claims
 from equivalence.foreign import difference, loading, resemblance
@@ -12,7 +12,7 @@ from equivalence.foreign.guard import Guard
 from equivalence.foreign.seal import Seal
 from equivalence.foreign.state import put_back
 from equivalence.judge import judge
-from equivalence.measure import not_covered
+from equivalence.measure import computed_in, not_covered
 from equivalence.mutant import mutants, planted
 from equivalence.problem import Problem
 from equivalence.protocol import NotCovered, describe_error
@@ -56,7 +56,7 @@ def agree(
 ) -> dict[str, dict[str, agreement.Raw]]:
     """Map case and usage to the raw numbers, or to what was raised: they are compared where no such code has been."""
     used = with_mistake(methods, bridge, mistake)
-    problems = [Problem(known(name).case, bridge, used, dtype, device) for name in cases]
+    problems = [Problem(known(name, computed_in(dtype)).case, bridge, used, dtype, device) for name in cases]
     with Kept(bridge):
         return agreement.run(problems, [usages()[name] for name in names])
 
@@ -109,6 +109,7 @@ MEASURERS: dict[str, Callable[..., dict[str, Any]]] = {
     "agreement": agree,
     "calls": call,
     "variations": vary,
+    "precision": precision.measure,
     "own losses": own,
     "contents": contents,
     "difference": difference.measure,

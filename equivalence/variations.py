@@ -80,7 +80,7 @@ def drawn_usages(case: Case, rng: np.random.Generator) -> list[Usage]:
 
 def drawn_claims(rng: np.random.Generator) -> list[Claim]:
     """Some of those whose case stands for any other of its kind."""
-    fitting = [claim for claim in claims().values() if claim.redrawn and claim.control in REDRAWN]
+    fitting = [claim for claim in claims().values() if claim.control in REDRAWN]
     return [fitting[index] for index in rng.choice(len(fitting), CLAIMS, replace=False)]
 
 

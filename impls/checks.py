@@ -317,6 +317,15 @@ def show_interval(wanted: Interval) -> str:
     return low + (" and" if low and high else "") + high
 
 
+def check_step(xi: Any, smallest: float, dtype: Any) -> None:
+    """A step that is 0 in the dtype of x leaves nothing of a difference. `smallest`: its smallest number above 0."""
+    if isinstance(xi, (int, float)) and xi <= smallest / 2:  # the rest of what is lost depends on x's values
+        raise ValueError(
+            f"xi: got {xi}, which is 0 in {dtype}, expected a step that x's dtype holds, {smallest:.1g} at least; None"
+            " chooses one"
+        )
+
+
 def check_count(name: str, value: Any, wanted: Count) -> int:
     """A whole number, as Python's own: NumPy's are not what a framework's seeds and sizes take."""
     highest = math.inf if wanted.highest is None else wanted.highest

@@ -11,13 +11,14 @@ from pathlib import Path
 from impls.frameworks import DESCRIBED
 
 CONTRACT = Path("impls", "contract")
-OWN = ("equivalence/own_losses", "equivalence/trainees", "equivalence/state")  # folders with a file a framework
+# Folders with a file a framework.
+OWN = ("equivalence/own_losses", "equivalence/trainees", "equivalence/state", "equivalence/mixed")
 ATLAS = "equivalence/atlas"  # has a folder a framework, of which one file alone imports it
 BRIDGE_CONSTANTS = {"MODES", "SWEEP_MODE", "ONCE_MODE", "COMPARED_MODES", "SETTINGS", "INTEGERS", "TRACED_SEEDS"}
 # What one framework's methods share and no other's need: where its derivatives come from, and what it gets wrong.
 ALONE = {"torch": {"derivatives", "formulas", "refusals"}, "tensorflow": {"moments"}}
 # What training is built of, in each ecosystem's own terms.
-TRAINING = {"batches", "kept", "objectives", "outcomes", "passes", "replicas", "sites", "vectors"}
+TRAINING = {"batches", "kept", "objectives", "outcomes", "passes", "replicas", "sites", "smoothness", "vectors"}
 # What belongs to a framework and may be imported in its folder alone.
 PACKAGES = {name: set(each.imports) for name, each in DESCRIBED.items()}
 

@@ -44,9 +44,10 @@ def workload(make: Callable[..., Case]) -> Callable[..., Case]:
 
 
 @functools.cache
-def build(name: str) -> Case:
-    """The problem of that name, as `named` reads it."""
-    return one_draw(named(name)())
+def build(name: str, half: str = "") -> Case:
+    """The problem of that name, as `named` reads it. `half`: a dtype of half precision, which holds its numbers."""
+    case = one_draw(named(name)())
+    return case.rounded(half) if half else case
 
 
 def named(name: str) -> Callable[[], Case]:

@@ -4,10 +4,13 @@ import functools
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter
 
 import impls
 from equivalence.judge import Verdict, judge, judge_all
+from equivalence.measure import FULL, bound
+from equivalence.precision import COSINE, DEFAULT
 
 Status = Literal["ok", "wrong", "failed", "timeout", "oom", "unsupported", "skipped", "interrupted", "diverged"]
 DISTURBED = 0.25  # cores' worth: an idle machine's own services take a tenth of that
@@ -150,7 +153,7 @@ class AgreementRecord(Measured):
     case: str
     """What it was measured on: a model with its batch."""
     dtype: str
-    """The precision of all numbers: float32 or float64."""
+    """Of all numbers: float64, float32, bfloat16, float16. "mixed bfloat16": of the model's, all others are float32."""
     wrong: str = ""
     """The planted mistake that it was measured with; empty: none."""
     measurement: dict[str, Any] = Field(default_factory=dict)
@@ -240,6 +243,32 @@ class AtlasRecord(Measured):
         return (self.kind, self.operation, self.framework, self.version, self.mode)
 
 
+class PrecisionRecord(Measured):
+    """What half precision leaves of each method on one case: directions against exact ones."""
+
+    kind: Literal["precision"] = "precision"
+    case: str
+    """What it was measured on: a model with its batch."""
+    dtype: str
+    """That the model computes in. "mixed bfloat16": all other numbers are float32. In full precision, ξ alone."""
+    seconds: Seconds = 0.0
+    """How long it took."""
+    methods: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """By method each sample's cosine with the exact direction, and the share of samples lost; by ξ the worst cosine."""
+
+    @functools.cached_property
+    def verdict(self) -> Verdict:
+        """Whether VAT's default direction keeps its cosine in every sample; the others are facts."""
+        if self.status != "ok":
+            return unmeasured(self)
+        if self.dtype in FULL:
+            return Verdict(True, "a sweep over ξ, which nobody judges")
+        return judge(bound(np.array(self.methods[DEFAULT]["cosines"]), COSINE))
+
+    def key(self) -> tuple[str, ...]:
+        return (self.kind, self.framework, self.case, self.dtype, self.device)
+
+
 class VariationRecord(Measured):
     """A group of variations of right implementations: those that a check refused are false alarms."""
 
@@ -269,7 +298,7 @@ class StepRecord(Measured):
     workload: str
     """The model and batch, with the sizes that were changed."""
     dtype: str = "float32"
-    """The precision of all numbers: float32 or float64."""
+    """Of all numbers: float32, or another one. "mixed bfloat16": of the model's, all others are float32."""
 
     def place(self) -> tuple[str, ...]:
         """What one plain step is the measure for."""
@@ -394,7 +423,7 @@ class TrainingRecord(Measured):
     optimizer: str = "adam"
     """adam or momentum."""
     dtype: str = "float32"
-    """The precision of all numbers: float32 or float64."""
+    """Of all numbers: float32 or float64. bfloat16 or float16: of the model's alone, parameters are float32."""
     quick: bool = False
     """Without a search for the strength."""
     losses: list[float] = Field(default_factory=list)
@@ -427,6 +456,7 @@ Record = Annotated[
     | CallRecord
     | OwnLossRecord
     | AtlasRecord
+    | PrecisionRecord
     | VariationRecord
     | CostRecord
     | PeerRecord
@@ -444,6 +474,7 @@ KINDS: dict[str, type[Base]] = {  # of what is measured
         CallRecord,
         OwnLossRecord,
         AtlasRecord,
+        PrecisionRecord,
         VariationRecord,
         CostRecord,
         PeerRecord,

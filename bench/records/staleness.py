@@ -27,7 +27,7 @@ SHOWING = (  # measures nothing: what is asked for, which processes it takes, wh
     "bench/report",
     "impls/frameworks",
 )
-PROOFS = {"claim", "agreement", "call", "variations", "own loss"}
+PROOFS = {"claim", "agreement", "call", "variations", "own loss", "precision"}
 TIMES = {"cost", "cold", "self-check", "peer"}
 LOADED_BY = {  # what the workers of some kinds of records alone load
     "bench/costs": TIMES,
@@ -40,6 +40,7 @@ LOADED_BY = {  # what the workers of some kinds of records alone load
     "equivalence/own_losses": PROOFS,
     "equivalence/trainees": PROOFS,
     "equivalence/atlas": {"atlas"},
+    "equivalence/mixed": {"agreement", "precision", "cost", "cold", "training"},
 }
 ATLAS = ("equivalence/atlas", "equivalence/protocol.py", "equivalence/__init__.py")  # its worker loads nothing else
 PLANTED = "equivalence/mutants"

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 import numpy as np
 import pandas as pd
 
-from bench.costs.cells import QUICK_MODE
+from bench.costs.cells import FLOAT32, QUICK_MODE
 from bench.costs.growth import SWEEPS, Sweep, exponent
 from bench.costs.selfcheck import EXPECTED, verdicts
 from bench.records.block_statistics import Effect, effect, judge_effect, noise_floor
@@ -14,7 +14,7 @@ from bench.records.schema import Block, ColdRecord, CostRecord, PeerRecord, Self
 from bench.records.staleness import Codes
 from bench.report.tables.entries import GOOD, NEUTRAL, NONE, NOT_MEASURED, STATES, Entry, count, framed, mark, number
 from bench.report.tables.outcomes import of_kind
-from equivalence.measure import ROUNDING_UNIT
+from equivalence.measure import ROUNDING_UNIT, computed_in
 from impls import FRAMEWORKS
 
 PLACE = ("workload", "framework", "mode", "dtype", "device")
@@ -26,6 +26,9 @@ COLD_COLUMNS = (
 )  # fmt: skip
 PRICED_COLUMNS = (
     *PLACE, "method", "cost", "floor", "efficiency", "counted", "compile", "memory", "blocks", "error", "status",
+)  # fmt: skip
+HALF_COLUMNS = (
+    *PLACE, "method", "× plain", "ms a step", "ms in float32", "beside float32", "status",
 )  # fmt: skip
 GROWTH_COLUMNS = ("what grows", "framework", "method", "ms a step", "exponent", "predicted", "status")
 FITTED = 3  # largest sizes: below, what does not grow weighs in
@@ -62,6 +65,30 @@ def priced_table(table: pd.DataFrame, records: Iterable[object], code: Codes | N
         rows.append((*place, price(row), row["floor"], row["efficiency"], row["counted"], compiled, held,
                      row["blocks"], row["error"], row["status"]))  # fmt: skip
     return framed(rows, PRICED_COLUMNS)
+
+
+def half_table(records: Iterable[object], code: Codes | None = None) -> pd.DataFrame:
+    """One row a cell of another dtype than float32: beside the plain step in it, and beside the same step in float32.
+
+    The two are of different processes, which is weaker evidence than blocks are.
+    """
+    known = {(*blocks[0].place(), blocks[0].method): blocks for blocks in group_blocks(records)}
+    rows = []
+    for (workload, framework, mode, dtype, device, method), blocks in known.items():
+        if dtype != FLOAT32:
+            wide = known.get((workload, framework, mode, FLOAT32, device, method), [])
+            times = milliseconds(blocks), milliseconds(wide)
+            shown = (*(number(time, ".3g") for time in times), beside_float32(*times))
+            ratio = number(estimate_effect(blocks).ratio, ".2f")
+            said = mark(status(blocks), [*blocks, *wide], code)
+            rows.append((workload, framework, mode, dtype, device, method, ratio, *shown, said))
+    return framed(rows, HALF_COLUMNS)
+
+
+def beside_float32(time: float, wide: float) -> Entry:
+    """The time in times of float32's, and in words where half precision is the slower one."""
+    ratio = time / wide
+    return Entry(f"{ratio:.2f}{', slower' if ratio > 1 else ''}", ratio) if np.isfinite(ratio) else NONE
 
 
 def price(row: dict[Hashable, Any]) -> Entry:
@@ -154,7 +181,11 @@ def interval(found: Effect) -> Entry:
 
 def check_error(blocks: Blocks) -> Entry:
     """The largest of the steps' values and gradients, in rounding units × condition."""
-    errors = [record.error for record in blocks if record.status in ("ok", "wrong") and record.dtype in ROUNDING_UNIT]
+    errors = [
+        record.error
+        for record in blocks
+        if record.status in ("ok", "wrong") and computed_in(record.dtype) in ROUNDING_UNIT
+    ]
     return Entry(f"{np.max(errors):.2g}", float(np.max(errors))) if errors else NONE
 
 
@@ -196,6 +227,7 @@ def curves(records: Iterable[object]) -> Iterator[tuple[Sweep, str, str, dict[in
     known = {
         (blocks[0].framework, blocks[0].mode, blocks[0].workload, blocks[0].method): blocks
         for blocks in group_blocks(records)
+        if blocks[0].dtype == FLOAT32
     }
     for sweep in SWEEPS.values():
         for framework in FRAMEWORKS:
