@@ -47,15 +47,25 @@ UNITS = {"call-vectors": ("0.weight", "1.weight"), "call-words": ("conv3.weight"
 
 def of_a_kernel(case: str) -> Call:
     """Of an array of four or five axes, as images and volumes have kernels: the batch, and as many numbers to start."""
-    call = lambda m, p: m.spectral_norm(p.x, p.extra.mix, steps=3)  # noqa: E731
-    pull = lambda p: lambda c: (call(pullbacks, p)[0](c), {})  # noqa: E731
+
+    def call(m: Any, p: Any) -> Any:
+        return m.spectral_norm(p.x, p.extra.mix, steps=3)
+
+    def pull(p: Any) -> Any:
+        return lambda c: (call(pullbacks, p)[0](c), {})
+
     return Call("spectral_norm", "a kernel", case, call, (pull, FIXED), held=("mix",))
 
 
 def bound_of_a_kernel(case: str) -> Call:
     """Of one layer alone, which is such a kernel."""
-    call = lambda m, p: m.lipschitz_bound([p.x], [p.extra.mix], steps=3)  # noqa: E731
-    pull = lambda p: lambda c: (call(pullbacks, p)(c)[0], {})  # noqa: E731
+
+    def call(m: Any, p: Any) -> Any:
+        return m.lipschitz_bound([p.x], [p.extra.mix], steps=3)
+
+    def pull(p: Any) -> Any:
+        return lambda c: (call(pullbacks, p)(c)[0], {})
+
     return Call("lipschitz_bound", "one layer, a kernel", case, call, (pull,), held=("mix",))
 
 
