@@ -4,7 +4,7 @@ import functools
 import math
 
 from equivalence.mutant import Mutant, collect
-from equivalence.parts.composed import each, log_softmax, sign, softmax, summed
+from equivalence.parts.composed import each, log_softmax, sign, summed
 
 MUTANTS: list[Mutant] = []
 mistake = functools.partial(collect(MUTANTS, "ends"), called=True)
@@ -97,7 +97,7 @@ def rooted_probability(m, bridge):
     def tikhonov_penalty(divergence, f, x, *, probes=None, with_outputs=False):
         if divergence != "kl_divergence" or probes is None or with_outputs:
             return m.tikhonov_penalty(divergence, f, x, probes=probes, with_outputs=with_outputs)
-        p = softmax(m, bridge, f(x))
+        p = math.e ** log_softmax(m, f(x))
         return m.jacobian_penalty(lambda x: log_softmax(m, f(x)), x, weights=p, probes=probes)
 
     return {"tikhonov_penalty": tikhonov_penalty}
