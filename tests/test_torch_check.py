@@ -1,5 +1,10 @@
 """`check` on PyTorch models: what is planted is found and named, what is right passes, what is said is so."""
 
+import json
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +14,7 @@ from equivalence.own_models import load
 from equivalence.protocol import Complaint
 from tests.own_models.looked import bad, looked, said, verdicts
 
+ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.usefixtures("bridge")
 
 
@@ -149,3 +155,42 @@ def test_weights_alone_are_refused_with_what_to_do(tmp_path):
     torch.save({}, tmp_path / "weights.pt")
     with pytest.raises(Complaint, match="weights without the code"):
         load("torch", str(tmp_path / "weights.pt"), double=False)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["torch_lstm", "torch_critic", "torch_pinn"])
+def test_models_that_it_was_not_written_for_are_right(name):
+    section = looked("torch", name, "derivatives")["derivatives"]
+    found = verdicts(section)
+    assert not bad(section)
+    assert found["penalty's gradient in the parameters", "double backward"] == "right"
+    assert set(found.values()) <= {"right", "raises", "wrong"}  # PyTorch's own instance norm is
+    assert "undecided" not in found.values()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "status"), [("torch_lstm", 0), ("torch_wrong_double_backward", 1)])
+def test_the_command_ends_with_what_it_found(name, status, tmp_path):
+    command = [
+        sys.executable,
+        "-m",
+        "bench",
+        "check",
+        f"tests/own_models/{name}.py",
+        "--json",
+        str(tmp_path / "a.json"),
+    ]
+    done = subprocess.run([*command, "--html", str(tmp_path / "a.html")], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == status, done.stdout + done.stderr
+    told = json.loads((tmp_path / "a.json").read_text())
+    assert told["right"] is (status == 0) and set(told["sections"]) >= {"derivatives", "samples", "radius", "cost"}
+    page = (tmp_path / "a.html").read_text()
+    assert "<svg" in page and "http://" not in page.replace("http://www.w3.org", "")
+
+
+def test_a_file_that_fails_ends_the_command_with_2(tmp_path):
+    (tmp_path / "own.py").write_text("import torch\nprint('x' * 9)\nmodel = 3\n")
+    command = [sys.executable, "-m", "bench", "check", str(tmp_path / "own.py")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2 and "defines no batch" in done.stderr, done.stdout + done.stderr
+    assert "xxxx" not in done.stdout
