@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.usefixtures("bridge")
 
 
+@pytest.mark.slow
 def test_a_wrong_double_backward_is_found_and_named():
     section = looked("torch", "torch_wrong_double_backward", "derivatives")["derivatives"]
     assert "2.act (Act)" in bad(section) and "Cube is a torch.autograd.Function" in bad(section)
@@ -27,6 +28,7 @@ def test_a_wrong_double_backward_is_found_and_named():
     assert found["penalty's gradient in the parameters", "finite difference"] == "right"
 
 
+@pytest.mark.slow
 def test_a_detached_branch_is_found_and_named():
     section = looked("torch", "torch_detached_branch", "derivatives")["derivatives"]
     assert "2 (Gate): detach at line 23 ends the gradient" in bad(section)
@@ -44,6 +46,7 @@ def test_a_state_that_is_no_buffer_is_wrong_and_named():
     assert "1 (Count) keeps something in an attribute" in bad(section)
 
 
+@pytest.mark.slow
 def test_batch_norm_is_named_and_is_no_fault():
     found = looked("torch", "torch_batch_norm", "samples")["samples"]
     assert found.numbers["coupled"] and "1 (BatchNorm1d)" in said(found) and not bad(found)
@@ -57,6 +60,7 @@ def test_negatives_within_the_batch_are_seen():
     assert found.numbers["coupled"] and "loss" in said(found)
 
 
+@pytest.mark.slow
 def test_a_layer_norm_is_right_by_the_methods_and_named_where_pytorch_is_wrong(tmp_path):
     path = tmp_path / "own.py"
     path.write_text(TEMPLATES["torch"])
@@ -102,6 +106,7 @@ def test_what_can_be_perturbed_is_named_as_the_one_liners_name_it():
     assert found["radius"].numbers["place"] == "the output of embedding"
 
 
+@pytest.mark.slow
 def test_every_step_is_timed_beside_its_floor():
     section = looked("torch", "torch_lstm", "cost", "lines")
     names = [row[0] for row in section["cost"].rows]
@@ -111,6 +116,7 @@ def test_every_step_is_timed_beside_its_floor():
     assert line == 'step = adversarial_training(model, optimizer, loss, "embedding", where="output", radius=RADIUS)'
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_one_number_is_taken_as_such(tmp_path):
     path = tmp_path / "own.py"
     path.write_text(TEMPLATES["torch"].replace(', reduction="none"', ""))
@@ -144,6 +150,7 @@ def test_a_file_that_cannot_be_used_says_why(code, words, tmp_path):
         load("torch", str(path), double=False)
 
 
+@pytest.mark.slow
 def test_an_exported_program_is_looked_at(tmp_path):
     model = torch.nn.Sequential(torch.nn.Linear(5, 8), torch.nn.Tanh(), torch.nn.Linear(8, 3))
     torch.export.save(torch.export.export(model, (torch.randn(4, 5),)), tmp_path / "model.pt2")
@@ -188,6 +195,7 @@ def test_the_command_ends_with_what_it_found(name, status, tmp_path):
     assert "<svg" in page and "http://" not in page.replace("http://www.w3.org", "")
 
 
+@pytest.mark.slow
 def test_a_file_that_fails_ends_the_command_with_2(tmp_path):
     (tmp_path / "own.py").write_text("import torch\nprint('x' * 9)\nmodel = 3\n")
     command = [sys.executable, "-m", "bench", "check", str(tmp_path / "own.py")]
