@@ -12,7 +12,7 @@ from impls.frameworks import DESCRIBED
 
 CONTRACT = Path("impls", "contract")
 # Folders with a file a framework.
-OWN = ("equivalence/own_losses", "equivalence/trainees", "equivalence/state", "equivalence/mixed")
+OWN = ("equivalence/trainees", "equivalence/state", "equivalence/mixed")
 ATLAS = "equivalence/atlas"  # has a folder a framework, of which one file alone imports it
 BRIDGE_CONSTANTS = {"MODES", "SWEEP_MODE", "ONCE_MODE", "COMPARED_MODES", "SETTINGS", "INTEGERS", "TRACED_SEEDS"}
 # What one framework's methods share and no other's need: where its derivatives come from, and what it gets wrong.

@@ -30,7 +30,7 @@ def test_importing_the_proofs_imports_no_framework():
     code = (
         "import pkgutil, sys, equivalence, impls.checks, impls.contract\n"
         "names = ('torch', 'jax', 'tensorflow')\n"
-        "folders = ('mixed', 'own_losses', 'state', 'trainees')\n"  # with files that are loaded by name
+        "folders = ('mixed', 'state', 'trainees')\n"  # with files that are loaded by name
         "own = {f'equivalence.{folder}.{name}' for folder in folders for name in names}\n"
         "own |= {f'equivalence.atlas.{name}.transforms' for name in names}\n"
         "for module in pkgutil.walk_packages(equivalence.__path__, 'equivalence.'):\n"

@@ -34,7 +34,6 @@ def list_command() -> None:
     for claim in claims().values():
         table.add_row(claim.id, claim.title)
     table.add_row(verify.AGREEMENT, "Every method agrees with the oracle, in value and parameter gradient")
-    table.add_row(verify.OWN_LOSSES, "Which of the frameworks' own losses can be differentiated twice")
     console.print(table)
     for title, names in (
         ("methods to verify", verify_methods()),
@@ -61,7 +60,7 @@ def run_command(
     """Verify, time and train quickly, report."""
     with arguments.extra("report"):
         from bench.report import page
-    ids = frozenset([*claims(), verify.AGREEMENT, verify.OWN_LOSSES])
+    ids = frozenset([*claims(), verify.AGREEMENT])
     everything = verify.Chosen(ids, precisions=frozenset(ROUNDING_UNIT))
     with prepared(json, out, resume=resume, memory_limit=memory_limit, wait=wait) as session:
         records = verified(session, framework, everything, device)

@@ -207,8 +207,6 @@ def verified(
         terminal.print_agreement(console, records)
     if any(record.kind == "call" for record in records):
         terminal.print_calls(console, records)
-    if any(record.kind == "own loss" for record in records):
-        terminal.print_own_losses(console, records)
     return records
 
 
@@ -221,11 +219,9 @@ def selected(
     dtypes: list[str] | None = None,
 ) -> verify.Chosen:
     """What the options choose to verify, of all methods or some. Dtypes are agreement's: they choose it alone."""
-    # What the frameworks' own losses can do is no claim: it is measured where it is asked for.
     stated = [verify.AGREEMENT] if dtypes else [*claims(), verify.AGREEMENT]
-    named = [*claims(), verify.AGREEMENT, verify.OWN_LOSSES]
     return verify.Chosen(
-        claims=frozenset(arguments.known("claim", claim, named) or stated),
+        claims=frozenset(arguments.known("claim", claim, [*claims(), verify.AGREEMENT]) or stated),
         precisions=frozenset(arguments.known("dtype", dtypes, ROUNDING_UNIT) or FULL),
         methods=frozenset(arguments.known("method", method, only or verify_methods()) or only or ()),
         cases=frozenset(arguments.known("workload", workload, REGISTRY)),

@@ -19,7 +19,6 @@ from bench.report.tables import (
     effects,
     mistakes,
     outcomes,
-    own_losses,
     peers,
     precision,
     variations,
@@ -112,10 +111,6 @@ def print_variations(console: Console, records: Iterable[Any]) -> None:
     for record in records:
         for what, reason in record.failures.items() or ([("group", record.reason)] if record.status != "ok" else []):
             console.print(Text(f"{record.framework}, seed {record.seed}, {what}: {reason}", style="red"))
-
-
-def print_own_losses(console: Console, records: Iterable[Any]) -> None:
-    show(console, own_losses.own_losses_table(records))
 
 
 def print_atlas(console: Console, records: Iterable[Any]) -> None:

@@ -50,6 +50,10 @@ REFUSALS = {  # what PyTorch says: what was wrong with the closure, what was exp
         " formula, which is not seen there. Expected it to be called from Python: pass the module itself, not a"
         " scripted one"
     ),
+    r"second derivatives of weight normalisation": (
+        "got weight normalisation of what is perturbed, whose second derivatives are wrong in PyTorch, expected it"
+        " written out as v * (g / torch.linalg.vector_norm(v, dim=axes, keepdim=True)), or weights that are held fixed"
+    ),
     r"scatter_reduce with 'prod'": (
         "got scatter_reduce with 'prod', of which PyTorch drops derivatives in forward mode, expected sums."
         f" {BACKWARDS}"

@@ -13,7 +13,6 @@ from bench.places import ROOT
 from bench.records.schema import (
     KINDS,
     AtlasRecord,
-    OwnLossRecord,
     PeerRecord,
     SelfCheckRecord,
     TrainingRecord,
@@ -37,7 +36,6 @@ from tests.report.many import fill
 
 CELL = {"framework": "torch", "mode": "eager", "workload": "mlp", "status": "ok"}
 OTHERS = [  # a record of each kind that `made` has none of
-    OwnLossRecord(loss="a loss", framework="torch", status="ok"),
     AtlasRecord(
         operation="F.layer_norm",
         family="normalisations",
