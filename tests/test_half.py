@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from equivalence import cases, oracle
+from equivalence import cases, oracle, precision
 from equivalence.measure import HALF, ROUNDING_UNIT, mixing
 from equivalence.problem import Problem
 
@@ -360,6 +360,16 @@ def test_mixed_precision_computes_in_half(methods, bridge, name):
         found = Problem(case, bridge, methods, mixing(dtype)).compile(lambda p: p.f(p.x), sweep=False)()
         off = np.abs(found.astype(float) - exact).max() / np.abs(exact).max()
         assert ROUNDING_UNIT[dtype] / 16 < off < 16 * ROUNDING_UNIT[dtype]
+
+
+@pytest.mark.slow
+def test_precision_tells_what_is_kept_from_what_is_lost(methods, bridge):
+    found = precision.measure(bridge, methods, "cpu", "digits-mlp", "bfloat16")
+    assert found.keys() == {precision.SWEEP, *precision.METHODS, *precision.GRADIENTS}
+    assert min(found[precision.DEFAULT]["cosines"]) >= precision.COSINE > min(found[precision.FIXED_STEP]["cosines"])
+    assert 0 < found["fgm"]["moved"] < 1  # pixels of 0 move, and those of 1 do not
+    swept = dict(zip(found[precision.SWEEP]["xi"], found[precision.SWEEP]["cosines"], strict=True))
+    assert swept[1.0] > 0.95 > swept[0.01] and swept[1e-7] == 0  # the middle of two errors, and one alone
 
 
 @pytest.mark.parametrize("name", ["fgm", "pgd", "vat_perturbation", "input_gradient_penalty"])

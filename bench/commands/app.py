@@ -5,7 +5,7 @@ from collections.abc import Callable
 import typer
 from rich.table import Table
 
-from bench.commands import arguments, comparing, costing, reporting, training, verifying
+from bench.commands import arguments, checking, comparing, costing, reporting, training, verifying
 from bench.commands.atlas import atlas_command
 from bench.commands.costing import timed
 from bench.commands.ending import end_in_order
@@ -79,6 +79,7 @@ COMMANDS: dict[str, Callable[..., None]] = {  # in the order in which `--help` n
     "mutants": verifying.mutants_command,
     "variations": verifying.variations_command,
     "precision": verifying.precision_command,
+    "check": checking.check_command,
     "atlas": atlas_command,
     "time": costing.time_command,
     "grow": costing.grow_command,
@@ -86,6 +87,7 @@ COMMANDS: dict[str, Callable[..., None]] = {  # in the order in which `--help` n
     "selfcheck": costing.selfcheck_command,
     "train": training.train_command,
     "merge": reporting.merge_command,
+    "compact": reporting.compact_command,
     "report": reporting.report_command,
     "export": reporting.export_command,
     "compare": comparing.compare_command,

@@ -14,6 +14,7 @@ from bench.records.schema import (
     KINDS,
     AtlasRecord,
     PeerRecord,
+    PrecisionRecord,
     SelfCheckRecord,
     TrainingRecord,
     VariationRecord,
@@ -44,6 +45,7 @@ OTHERS = [  # a record of each kind that `made` has none of
         version="torch 2.13.0",
         status="ok",
     ),
+    PrecisionRecord(case="bert", dtype="bfloat16", framework="torch", status="failed", reason="no such product"),
     VariationRecord(framework="torch", seed=3, status="ok"),
     PeerRecord(task="fgm l2", method="foolbox", **CELL),
     SelfCheckRecord(method="plain", **CELL),
@@ -154,7 +156,7 @@ def test_every_record_says_how_it_is_measured_again(kind):
     made = [*of_every_kind()[1:], *OTHERS, cold_record(), agreement_record([1.0]), call_record([1.0])]
     record = next(each for each in made if each.kind == kind)
     name, *options = shlex.split(command(record).removeprefix("python -m bench "))
-    assert name in ("verify", "mutants", "variations", "atlas", "time", "peers", "selfcheck", "train")
+    assert name in ("verify", "mutants", "variations", "precision", "atlas", "time", "peers", "selfcheck", "train")
     assert options[options.index("--framework") + 1] == record.framework
 
 
