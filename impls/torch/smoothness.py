@@ -14,7 +14,7 @@ from impls.torch.derivatives import _check_differentiable
 from impls.torch.norms import _step, _wide, unit
 from impls.torch.outcomes import shares
 from impls.torch.refusals import explaining
-from impls.torch.sites import check_not_sparse, compiled_parts, is_sharded
+from impls.torch.sites import compiled_parts, is_sharded
 from impls.torch.virtual_adversarial import _fisher_product, _softmax_change
 
 
@@ -52,7 +52,6 @@ class Smoothness:
     def by_fisher(self):
         """By the graph of the clean pass, or of one that is like it."""
         batch, logits, shifts = self.batch, self.logits, self.shifts
-        check_not_sparse(batch.sites)
         if self.apart:
             with torch.enable_grad(), torch.compiler.set_stance("force_eager"), plain_attention():
                 logits, shifts = batch.logits(watched=True, parameters=False)
