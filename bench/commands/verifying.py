@@ -79,6 +79,7 @@ def mutants_command(
     framework: Frameworks = None,
     claim: Claims = None,
     mutant: Annotated[list[str] | None, typer.Option("--mutant", help="A planted mistake; repeatable.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="By what verify --quick measures.")] = False,
     device: Device = "cpu",
     shard: Shards = "1/1",
     resume: Resume = False,
@@ -102,7 +103,7 @@ def mutants_command(
         slots = session.executor.slots()
         located(session, device, chosen)
         with tempfile.TemporaryDirectory() as cache:
-            if not (jobs := mutants.jobs(chosen, planted, ids, device, len(slots), cache)):
+            if not (jobs := mutants.jobs(chosen, planted, ids, device, len(slots), cache, quick)):
                 raise arguments.refuse("nothing to measure: none of these claims uses what these mistakes replace")
             records = measured(session, jobs, slots, verify.records)
     if claim and not mutant:
