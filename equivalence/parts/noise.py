@@ -23,7 +23,8 @@ CIRCLE: dict[str, Any] = {"radius": 0.05, "points": 16}  # for derivatives in σ
 class Noise:
     """All vectors (K, n) of a noise with mean 0 and variance 1, equally likely, and what it leaves beside ½σ²Δ.
 
-    That is σ^order times a sum of derivatives in which `moment`, E zᵢ^order, appears; of order 4 also `mixed`, E zᵢ²zⱼ².
+    That is σ^order times a sum of derivatives in which `moment`, E zᵢ^order, appears, and in one of order 4
+    `mixed`, E zᵢ²zⱼ².
     """
 
     vectors: Array
