@@ -47,7 +47,7 @@ def norm(name: str, width: int) -> Shapes:
     return {f"{name}.weight": (width,), f"{name}.bias": (width,)}
 
 
-def drawn(rng: np.random.Generator, wanted: Shapes) -> dict[str, np.ndarray]:
+def draw_parameters(rng: np.random.Generator, wanted: Shapes) -> dict[str, np.ndarray]:
     """Random parameters that give every part a share in the outputs.
 
     BERT's own start, 0.02 throughout, would leave attention even, MLPs next to nothing, biases 0 and all weights of

@@ -51,6 +51,15 @@ class Case:
         matrices = [name for name, value in sorted(self.params.items()) if value.ndim == 2]
         return next((name for name in (*TABLES, *matrices) if name in self.params), None)
 
+    def rounded(self, dtype: str) -> "Case":
+        """The case with numbers that the dtype holds, so that no result is off by their rounding."""
+
+        def all_of(arrays: Params) -> Params:
+            return {name: rounded(array, dtype) for name, array in arrays.items()}
+
+        x = None if self.x is None else rounded(self.x, dtype)
+        return replace(self, params=all_of(self.params), x=x, extra=all_of(self.extra))
+
     def tiled(self, copies: int) -> "Case":
         """The batch repeated, so that one call evaluates a per-sample method with many arguments a sample."""
 
@@ -77,6 +86,14 @@ def register(build: Callable[[], Case]) -> Callable[[], Case]:
 
 def build(names: list[str]) -> dict[str, Case]:
     return {name: REGISTRY[name]() for name in names}
+
+
+def rounded(array: np.ndarray, dtype: str) -> np.ndarray:
+    """float64 numbers that the dtype holds: the nearest ones, of ties the even one."""
+    if dtype != "bfloat16":  # which NumPy lacks: float32's range with 8 bits of a fraction
+        return np.asarray(array, dtype).astype(np.float64)
+    fraction, exponent = np.frexp(array)
+    return np.ldexp(np.rint(np.ldexp(fraction, 8)), exponent - 8)
 
 
 def float32_exact(array: np.ndarray) -> np.ndarray:
@@ -455,13 +472,13 @@ def transformer() -> Case:
 
 
 def bert_params(rng: np.random.Generator, size: berts.Size, classes: int) -> Params:
-    params = berts.drawn(rng, berts.shapes(size) | berts.affine("classifier", classes, size.width))
+    params = berts.draw_parameters(rng, berts.shapes(size) | berts.affine("classifier", classes, size.width))
     return {name: float32_exact(array) for name, array in params.items()}
 
 
 @register
 def bert() -> Case:
-    """As for the transformer: tokens that repeat, within a sample and in several, and padding."""
+    """Tokens are as for the transformer: some repeat, within a sample and in several, and there is padding."""
     case, size = transformer(), berts.Size(vocabulary=5, width=8, hidden=12, layers=2, positions=7)
     fresh = Case(
         name="bert",

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from equivalence.bert import Shapes, Size, affine, drawn, shapes
+from equivalence.bert import Shapes, Size, affine, draw_parameters, shapes
 from equivalence.cases import Params, float32_exact
 
 SIZES = {  # of `Size`, under their names in config.json
@@ -42,8 +42,8 @@ def load(path: str | Path, classes: int = 2, seed: int = 0) -> tuple[Params, dic
 
     Args:
         path: of the folder, or of the file beside its config.json.
-        classes: of a classifier that is drawn where the checkpoint has none.
-        seed: that it is drawn with.
+        classes: of a classifier that is draw_parameters where the checkpoint has none.
+        seed: that it is draw_parameters with.
 
     Returns:
         {name: float64 array} and {"heads": number}.
@@ -58,7 +58,7 @@ def load(path: str | Path, classes: int = 2, seed: int = 0) -> tuple[Params, dic
     params = read(file, wanted, size.width)
     if "classifier.weight" not in params:
         rng = np.random.default_rng(seed)
-        fresh = drawn(rng, affine("classifier", classes, size.width))
+        fresh = draw_parameters(rng, affine("classifier", classes, size.width))
         params |= {name: float32_exact(array) for name, array in fresh.items()}
     return params, {"heads": heads}
 
@@ -111,7 +111,7 @@ def read(file: Path, wanted: Shapes, width: int) -> Params:
 
     try:
         with safe_open(file, framework="np") as tensors:
-            names = {plain(name): name for name in tensors.keys()}  # noqa: SIM118, it is no dict
+            names = {strip_prefix(name): name for name in tensors.keys()}  # noqa: SIM118, it is no dict
             found = {name: tensors.get_slice(stored) for name, stored in names.items()}
             if "classifier.weight" in found:
                 classes = (*found["classifier.weight"].get_shape(), 0)[0]
@@ -126,7 +126,7 @@ def read(file: Path, wanted: Shapes, width: int) -> Params:
     return params
 
 
-def plain(name: str) -> str:
+def strip_prefix(name: str) -> str:
     """A tensor's name as `bert` has it."""
     name = name.removeprefix("bert.")
     for old, new in LEGACY.items():

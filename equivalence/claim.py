@@ -25,8 +25,7 @@ class Claim:
     returns replacements; measured with them, on `control`, the claim must fail. `control` is the case that stands for
     the others where one is enough: for planted mistakes and in a quick run, which takes `quick` as well, cases for what
     the control cannot be asked. A claim that holds methods against themselves (`itself`) cannot see wrong numbers: only
-    its own mistakes are planted in it. It is `redrawn`, measured with other numbers in its control, unless what it
-    states is about half precision: of other networks its digits are the limit, not the method.
+    its own mistakes are planted in it.
     """
 
     id: str
@@ -40,7 +39,6 @@ class Claim:
     control: str
     itself: bool = False
     quick: tuple[str, ...] = ()
-    redrawn: bool = True
 
 
 @functools.cache

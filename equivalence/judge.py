@@ -18,6 +18,12 @@ NOISE_MARGIN = 16  # residuals count from 16 × the noise: there the coefficient
 LEAST_POINTS = 5
 EXACT_UNITS = 64  # rounding units × scale; sums over up to a thousand terms round to some tens of units
 AGREEMENT_UNITS = 32  # rounding units × condition; the largest honest error seen is about half of it
+# The same in half precision, where 32 units would be half of the number. The condition is of moving every number by u,
+# u² in the mean square; a rounding is 0.18u², its fraction being as likely to begin with any digit as numbers are
+# (E 1/m² / 3). A layer rounds three times where one weight is moved, a derivative of order n does so 2ⁿ times: at
+# n = 3 the error is √(24·0.18) = 2 times the movement's. Both are maxima over few numbers: that is worth another 4.
+HALF_UNITS = 8
+COARSE = 2.0**-16  # rounding units above it are those of half precision
 RATE_TOLERANCE = 0.05
 FALSE_ALARM = 1e-8  # of one sampler's test; some tens of them stay below 1e-6 together
 POWER = 1 - 1e-6  # with which the named wrong sampler must be told from the right one
@@ -268,17 +274,25 @@ def judge_bound(measurement: dict[str, Any]) -> Verdict:
 def judge_agreement(measurement: dict[str, Any]) -> Verdict:
     """Signed errors of value and θ-gradient, in rounding units × (size + condition): at most AGREEMENT_UNITS.
 
+    In half precision at most HALF_UNITS.
+
     With "values only" the gradient was not asked for, since it is not offered.
     """
     value, gradient = float(np.abs(array_of(measurement, "value")).max()), 0.0
     if "values only" not in measurement:
         gradient = max(float(np.abs(array_of(measurement, each)).max()) for each in ("gradient", "worst gradient"))
     slope = "not offered" if "values only" in measurement else f"by {gradient:.2g}"
-    said = f"value off by {value:.2g}, θ-gradient {slope} rounding units × condition, at most {AGREEMENT_UNITS}"
+    unit = number_of(measurement, "rounding unit")
+    most = agreement_units(unit)
+    said = f"value off by {value:.2g}, θ-gradient {slope} rounding units × condition, at most {most}"
     numbers = {"value units": value, "gradient units": gradient}
-    condition = float(array_of(measurement, "condition").max())
-    detects = AGREEMENT_UNITS * number_of(measurement, "rounding unit") * condition
-    return Verdict(max(value, gradient) <= AGREEMENT_UNITS, said, numbers, detects)
+    detects = most * unit * float(array_of(measurement, "condition").max())
+    return Verdict(max(value, gradient) <= most, said, numbers, detects)
+
+
+def agreement_units(unit: float) -> int:
+    """How many rounding units × condition a result may be off."""
+    return HALF_UNITS if unit > COARSE else AGREEMENT_UNITS
 
 
 JUDGES: dict[str, Callable[[dict[str, Any]], Verdict]] = {

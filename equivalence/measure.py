@@ -9,6 +9,23 @@ import numpy as np
 KEPT = 512  # numbers of an array that a measurement stores
 ROUNDING_UNIT = {"float64": 2.0**-53, "float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}
 FULL, HALF = ("float64", "float32"), ("bfloat16", "float16")
+HALF_CASE = "tanh-mlp"  # that agreement is measured on in half precision
+MIXED = "mixed "  # before a dtype: parameters and inputs are float32, and the framework computes the model in it
+
+
+def computed_in(dtype: str) -> str:
+    """The dtype in which a model computes: that of its numbers, or another one where precision is mixed."""
+    return dtype.removeprefix(MIXED)
+
+
+def mixing(dtype: str) -> str:
+    """How a model is trained that computes in a dtype: in half precision its parameters stay in float32."""
+    return f"{MIXED}{dtype}" if dtype in HALF else dtype
+
+
+def rounding_unit(dtype: str) -> float:
+    """The largest relative error of one rounding where a model computes in a dtype, mixed or not."""
+    return ROUNDING_UNIT[computed_in(dtype)]
 
 
 def ladder(first: int, last: int) -> np.ndarray:

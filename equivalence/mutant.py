@@ -66,7 +66,7 @@ def mutants() -> dict[str, Mutant]:
 
 
 def published() -> Iterator[Mutant]:
-    """Those of `equivalence/mutants`."""
+    """All planted mistakes, by the families of `equivalence/mutants`."""
     package = importlib.import_module("equivalence.mutants")
     for info in pkgutil.iter_modules(package.__path__):
         yield from importlib.import_module(f"equivalence.mutants.{info.name}").MUTANTS

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from equivalence.cases import Case
+from equivalence.measure import MIXED, computed_in
 
 Array = Any
 Evaluated = dict[str, tuple[np.ndarray, np.ndarray]]
@@ -39,7 +40,7 @@ class Point:
     def table(self) -> Array:
         return self.params[str(self.case.table)]
 
-    def drawn(self, prefix: str) -> dict[str, Array]:
+    def numbered(self, prefix: str) -> dict[str, Array]:
         """The extra arrays that belong to parameters, by the parameters' names."""
         return {
             name: getattr(self.extra, f"{prefix} {name}")
@@ -49,11 +50,21 @@ class Point:
 
 
 class Problem:
-    """A case in one framework, dtype and device. `methods` may hold replaced functions."""
+    """A case in one framework, dtype and device. `methods` may hold replaced functions.
+
+    In a dtype that is "mixed bfloat16", say, all numbers are float32 and the framework's own mixed precision computes
+    the model.
+    """
 
     def __init__(self, case: Case, bridge: ModuleType, methods: SimpleNamespace, dtype: str, device: str = "cpu"):
         self.case, self.bridge, self.methods, self.dtype, self.device = case, bridge, methods, dtype, device
+        self.held_in = "float32" if dtype.startswith(MIXED) else dtype
         self.models = importlib.import_module(f"{bridge.__name__}.models")
+        self.model = getattr(self.models, case.model)
+        if dtype.startswith(MIXED):
+            framework = bridge.__name__.rpartition(".")[2]
+            mixed = importlib.import_module(f"equivalence.mixed.{framework}").mixed
+            self.model = mixed(self.model, case, computed_in(dtype))
         self.params = {name: self.array(value) for name, value in sorted(case.params.items())}
         self.data = {
             name: self.array(value)
@@ -66,11 +77,11 @@ class Problem:
         """A framework's array: floating-point numbers take the problem's dtype, whole ones that of its own losses."""
         value = np.asarray(value)
         if value.dtype.kind == "f":
-            value = value.astype(np.float32 if self.dtype == "bfloat16" else self.dtype)  # NumPy has no bfloat16
+            value = value.astype(np.float32 if self.held_in == "bfloat16" else self.held_in)  # NumPy has no bfloat16
         elif value.dtype.kind == "i":
             value = value.astype(np.promote_types(value.dtype, self.bridge.INTEGERS))
         array = self.bridge.from_numpy(value, self.device)
-        return self.bridge.cast(array, self.dtype) if value.dtype.kind == "f" and self.dtype == "bfloat16" else array
+        return self.bridge.cast(array, "bfloat16") if value.dtype.kind == "f" and self.held_in == "bfloat16" else array
 
     def in_dtype(self, dtype: str) -> "Problem":
         """State the problem in another precision."""
@@ -87,7 +98,7 @@ class Problem:
 
     def at(self, params: Mapping[str, Array], data: dict[str, Array], extra: dict[str, Array]) -> Point:
         """The closures at the given parameters. Behind an embedding, x is its output and depends on them."""
-        model, low = getattr(self.models, self.case.model), self.case.loss == "value"
+        model, low = self.model, self.case.loss == "value"
         x = self.models.embed(params[str(self.case.table)], data["tokens"]) if "tokens" in data else data["x"]
         masks = (data["mask"],) if "mask" in data else ()
 

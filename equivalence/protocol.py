@@ -40,7 +40,7 @@ class NotCovered(Complaint):
     """What was asked for is not part of what an implementation offers: it says so itself, and does not fail by it."""
 
 
-def said(error: Exception) -> str:
+def describe_error(error: Exception) -> str:
     """An error in one line."""
     return str(error) if isinstance(error, Complaint) else f"{type(error).__name__}: {error}"
 
@@ -76,11 +76,11 @@ def serve(start: Callable[[dict[str, Any]], Callable[[Task], Result]]) -> None:
         try:
             found: dict[str, Any] = {"status": "ok", "result": measure(task)}
         except Complaint as error:
-            found = {"status": "failed", "error": said(error)[:LONGEST]}
+            found = {"status": "failed", "error": describe_error(error)[:LONGEST]}
         except Exception as error:  # anything that a measured implementation may raise
             place = traceback.extract_tb(error.__traceback__)[-1]
             where = f"({os.path.basename(place.filename)}:{place.lineno})"
-            found = {"status": blame(error), "error": f"{said(error)[:LONGEST]} {where}"}
+            found = {"status": blame(error), "error": f"{describe_error(error)[:LONGEST]} {where}"}
         say(event="done", number=number, seconds=time.perf_counter() - began, memory=peak_memory(), **found)
 
 

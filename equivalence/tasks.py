@@ -4,7 +4,7 @@ from collections.abc import Callable
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
-from equivalence import agreement, own_losses, trainees, variations
+from equivalence import agreement, own_losses, precision, trainees, variations
 from equivalence.calls import measure as calling
 from equivalence.claim import claims
 from equivalence.foreign import difference, loading, resemblance
@@ -12,10 +12,10 @@ from equivalence.foreign.guard import Guard
 from equivalence.foreign.seal import Seal
 from equivalence.foreign.state import put_back
 from equivalence.judge import judge
-from equivalence.measure import not_covered
+from equivalence.measure import computed_in, not_covered
 from equivalence.mutant import mutants, planted
 from equivalence.problem import Problem
-from equivalence.protocol import NotCovered, said
+from equivalence.protocol import NotCovered, describe_error
 from equivalence.reference import known
 from equivalence.state import Kept
 from equivalence.usages import usages
@@ -41,7 +41,7 @@ def claim(
                 if mistake and not judge(part).holds:
                     break
     except (NotCovered, NotOffered) as error:
-        parts["not covered"] = not_covered(said(error))
+        parts["not covered"] = not_covered(describe_error(error))
     return parts
 
 
@@ -54,9 +54,9 @@ def agree(
     names: list[str],
     mistake: str,
 ) -> dict[str, dict[str, agreement.Raw]]:
-    """By case and usage the raw numbers, or the error that it raised: they are compared where no such code has been."""
+    """Map case and usage to the raw numbers, or to what was raised: they are compared where no such code has been."""
     used = with_mistake(methods, bridge, mistake)
-    problems = [Problem(known(name).case, bridge, used, dtype, device) for name in cases]
+    problems = [Problem(known(name, computed_in(dtype)).case, bridge, used, dtype, device) for name in cases]
     with Kept(bridge):
         return agreement.run(problems, [usages()[name] for name in names])
 
@@ -108,6 +108,7 @@ MEASURERS: dict[str, Callable[..., dict[str, Any]]] = {
     "agreement": agree,
     "calls": call,
     "variations": vary,
+    "precision": precision.measure,
     "own losses": own,
     "contents": contents,
     "difference": difference.measure,

@@ -241,7 +241,7 @@ def eigenvalue(**options: Any) -> Usage:
 
 def matrices(p: Point) -> tuple[list[Any], list[Any]]:
     """Weights and kernels, and starts of their power iterations."""
-    us = p.drawn("u")
+    us = p.numbered("u")
     return [p.params[name] for name in us], list(us.values())
 
 
@@ -263,7 +263,7 @@ def spectral_pull(p: Any) -> Callable[[np.ndarray], Pulled]:
 
 def bound_pull(p: Any) -> Callable[[np.ndarray], Pulled]:
     weights, us = matrices(p)
-    return lambda c: (None, dict(zip(p.drawn("u"), pullbacks.lipschitz_bound(weights, us, steps=2)(c), strict=True)))
+    return lambda c: (None, dict(zip(p.numbered("u"), pullbacks.lipschitz_bound(weights, us, steps=2)(c), strict=True)))
 
 
 def only_params(pull: Callable[[Any], Callable[[np.ndarray], dict[str, Any]]]) -> Pull:
@@ -404,8 +404,8 @@ USAGES = (
     Usage(
         "weight_noise",
         "weight_noise",
-        lambda m, p: m.weight_noise(p.of_params, p.params, p.drawn("noise")),
-        only_params(lambda p: pullbacks.weight_noise(p.of_params, p.params, p.drawn("noise"))),
+        lambda m, p: m.weight_noise(p.of_params, p.params, p.numbered("noise")),
+        only_params(lambda p: pullbacks.weight_noise(p.of_params, p.params, p.numbered("noise"))),
     ),
 )
 

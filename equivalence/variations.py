@@ -37,7 +37,7 @@ def measure(bridge: ModuleType, methods: SimpleNamespace, device: str, seed: int
     )
     parts = {f"{usage}, {case}, {dtype}": part for case, own in found.items() for usage, part in own.items()}
     for claim in drawn_claims(rng):
-        case = redrawn(build([claim.control])[claim.control], rng)
+        case = redraw_case(build([claim.control])[claim.control], rng)
         measured = claim.measure(Problem(case, bridge, used, "float64", device), Reference(case))
         parts |= {f"{claim.id} {name}, {case.name}, seed {seed}": part for name, part in measured}
     return parts
@@ -80,11 +80,11 @@ def drawn_usages(case: Case, rng: np.random.Generator) -> list[Usage]:
 
 def drawn_claims(rng: np.random.Generator) -> list[Claim]:
     """Some of those whose case stands for any other of its kind."""
-    fitting = [claim for claim in claims().values() if claim.redrawn and claim.control in REDRAWN]
+    fitting = [claim for claim in claims().values() if claim.control in REDRAWN]
     return [fitting[index] for index in rng.choice(len(fitting), CLAIMS, replace=False)]
 
 
-def redrawn(case: Case, rng: np.random.Generator) -> Case:
+def redraw_case(case: Case, rng: np.random.Generator) -> Case:
     """The case with parameters and inputs of the same sizes drawn anew; a quadratic keeps its spectrum."""
     params = {
         name: rotated(value, rng) if name == "A" else float32_exact(value.std() * rng.standard_normal(value.shape))

@@ -300,7 +300,7 @@ def check_number(name: str, value: Any, wanted: Interval) -> Any:
         above = value > wanted.lowest if wanted.open == "low" else value >= wanted.lowest
         below = value < wanted.highest if wanted.open == "high" else value <= wanted.highest
         if not (math.isfinite(value) and above and below):
-            raise ValueError(f"{name}: got {value}, expected a finite number{said(wanted)}")
+            raise ValueError(f"{name}: got {value}, expected a finite number{show_interval(wanted)}")
         return float(value) if isinstance(value, float) else value
     if not hasattr(value, "shape") or not wanted.traced:
         scalar = " or a scalar array" if wanted.traced else ", since its being 0 decides what is computed"
@@ -310,11 +310,20 @@ def check_number(name: str, value: Any, wanted: Interval) -> Any:
     return value
 
 
-def said(wanted: Interval) -> str:
+def show_interval(wanted: Interval) -> str:
     """An interval in symbols."""
     low = f" {'>' if wanted.open == 'low' else '≥'} {wanted.lowest:g}" if wanted.lowest > -math.inf else ""
     high = f" {'<' if wanted.open == 'high' else '≤'} {wanted.highest:g}" if wanted.highest < math.inf else ""
     return low + (" and" if low and high else "") + high
+
+
+def check_step(xi: Any, smallest: float, dtype: Any) -> None:
+    """A step that is 0 in the dtype of x leaves nothing of a difference. `smallest`: its smallest number above 0."""
+    if isinstance(xi, (int, float)) and xi <= smallest / 2:  # the rest of what is lost depends on x's values
+        raise ValueError(
+            f"xi: got {xi}, which is 0 in {dtype}, expected a step that x's dtype holds, {smallest:.1g} at least; None"
+            " chooses one"
+        )
 
 
 def check_count(name: str, value: Any, wanted: Count) -> int:

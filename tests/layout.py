@@ -11,7 +11,9 @@ from pathlib import Path
 from impls.frameworks import DESCRIBED
 
 CONTRACT = Path("impls", "contract")
-OWN = ("equivalence/own_losses", "equivalence/trainees", "equivalence/state")  # folders with a file a framework
+# Folders with a file a framework.
+OWN = ("equivalence/own_losses", "equivalence/trainees", "equivalence/state", "equivalence/mixed")
+ATLAS = "equivalence/atlas"  # has a folder a framework, of which one file alone imports it
 BRIDGE_CONSTANTS = {"MODES", "SWEEP_MODE", "ONCE_MODE", "COMPARED_MODES", "SETTINGS", "INTEGERS", "TRACED_SEEDS"}
 # What one framework's methods share and no other's need: where its derivatives come from, and what it gets wrong.
 ALONE = {"torch": {"derivatives", "formulas", "refusals"}, "tensorflow": {"moments"}}
@@ -68,7 +70,7 @@ def against_stub(root: Path, stub: Path, path: Path) -> list[str]:
 def foreign_imports(root: Path, framework: str) -> list[str]:
     """Nothing of another framework is imported in a framework's folder, nor anything relative to the folder."""
     other = {name for owner in PACKAGES.keys() - {framework} for name in PACKAGES[owner] | {f"impls.{owner}"}}
-    places = (f"impls/{framework}", *(f"{folder}/{framework}.py" for folder in OWN))
+    places = (f"impls/{framework}", f"{ATLAS}/{framework}", *(f"{folder}/{framework}.py" for folder in OWN))
     return [said for place in places for said in importing(root, place, other | {"."}, everywhere=True)]
 
 
@@ -77,6 +79,7 @@ def framework_free(root: Path) -> list[str]:
     every = {name for owner in PACKAGES for name in PACKAGES[owner] | {f"impls.{owner}"}}
     places = ("impls/__init__.py", "impls/checks.py", "impls/contract", "impls/frameworks", "equivalence")
     own = tuple(f"{folder}/{name}.py: " for folder in OWN for name in PACKAGES)  # loaded by name, one a process
+    own += tuple(f"{ATLAS}/{name}/transforms.py: " for name in PACKAGES)
     found = [said for place in places for said in importing(root, place, every, everywhere=False)]
     return [said for said in found if not said.startswith(own)]
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from equivalence import cases, oracle
-from equivalence.measure import HALF, ROUNDING_UNIT
+from equivalence.measure import HALF, ROUNDING_UNIT, mixing
 from equivalence.problem import Problem
 
 COSINE = 0.99
@@ -310,6 +310,66 @@ def test_what_cannot_be_computed_in_is_refused_in_words(framework, methods, brid
     for name in ("unit", "l2_norm", "steepest"):
         with pytest.raises(TypeError, match=rf"x: got .*{dtype}.*, expected floating point of 16 bits or more"):
             getattr(methods, name)(x)
+
+
+@pytest.mark.parametrize("dtype", HALF)
+def test_a_step_that_the_dtype_does_not_hold_is_refused(methods, array, dtype):
+    x, smallest = array(np.ones((2, 3)), dtype), SMALLEST[dtype]
+
+    def difference(xi):
+        methods.vat_perturbation(lambda x: x, x, x, radius=1.0, how="finite_difference", xi=xi)
+        methods.input_gradient_penalty(lambda x: x[:, 0], x, how="finite_difference", xi=xi)
+
+    difference(2.0**-6)
+    with pytest.raises(ValueError, match=rf"xi: got .*, which is 0 in .*{dtype}"):
+        difference(smallest / 4)
+
+
+@pytest.mark.parametrize(("given", "returned"), [("float32", "bfloat16"), ("float16", "float32")])
+def test_attacks_and_penalties_of_a_model_that_returns_another_dtype(methods, bridge, given, returned):
+    problem = Problem(cases.REGISTRY["tanh-mlp"](), bridge, methods, given)
+
+    def numbers(point):
+        def f(x):
+            return bridge.cast(point.f(x), returned)
+
+        def loss(x):
+            return methods.cross_entropy(f(x), point.labels)
+
+        found = [
+            methods.input_gradient_penalty(loss, point.x),
+            methods.jacobian_penalty(f, point.x),
+            methods.tikhonov_penalty("kl_divergence", f, point.x),
+        ]
+        r = methods.fgm(loss, point.x, radius=0.5)
+        assert r.dtype == point.x.dtype and all("float32" in str(each.dtype) for each in found)
+        return [*found, r]
+
+    found, exact = (each.compile(numbers, sweep=False)() for each in (problem, problem.in_dtype("float32")))
+    for one, other in zip(found[:3], exact[:3], strict=True):
+        np.testing.assert_allclose(one, other, rtol=0.05)
+    assert cosines(found[3], exact[3]).min() >= COSINE
+
+
+@pytest.mark.parametrize("name", ["digits-mlp", "digits-cnn", "bert"])
+def test_mixed_precision_computes_in_half(methods, bridge, name):
+    """Off by rounding of that dtype, and by no less: a cast that does nothing would agree all too well."""
+    case = cases.REGISTRY[name]()
+    exact = Problem(case, bridge, methods, "float64").compile(lambda p: p.f(p.x), sweep=False)()
+    for dtype in HALF:
+        found = Problem(case, bridge, methods, mixing(dtype)).compile(lambda p: p.f(p.x), sweep=False)()
+        off = np.abs(found.astype(float) - exact).max() / np.abs(exact).max()
+        assert ROUNDING_UNIT[dtype] / 16 < off < 16 * ROUNDING_UNIT[dtype]
+
+
+@pytest.mark.parametrize("name", ["fgm", "pgd", "vat_perturbation", "input_gradient_penalty"])
+def test_inputs_that_nothing_is_computed_in_are_refused(methods, bridge, name):
+    x = bridge.cast(bridge.from_numpy(np.ones((2, 3), "float32")), "int32")
+    options = {} if name == "input_gradient_penalty" else {"radius": 1.0}
+    options |= {"step": 1.0, "steps": 1} if name == "pgd" else {}
+    more = (x,) if name in ("pgd", "vat_perturbation") else ()
+    with pytest.raises(TypeError, match=r"x: got .*int32.*, expected floating point of 16 bits or more"):
+        getattr(methods, name)(lambda x: x[:, 0], x, *more, **options)
 
 
 def widened(problem):

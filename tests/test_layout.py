@@ -30,8 +30,9 @@ def test_importing_the_proofs_imports_no_framework():
     code = (
         "import pkgutil, sys, equivalence, impls.checks, impls.contract\n"
         "names = ('torch', 'jax', 'tensorflow')\n"
-        "folders = ('own_losses', 'state', 'trainees')\n"  # with files that are loaded by name
+        "folders = ('mixed', 'own_losses', 'state', 'trainees')\n"  # with files that are loaded by name
         "own = {f'equivalence.{folder}.{name}' for folder in folders for name in names}\n"
+        "own |= {f'equivalence.atlas.{name}.transforms' for name in names}\n"
         "for module in pkgutil.walk_packages(equivalence.__path__, 'equivalence.'):\n"
         "    module.name in own or __import__(module.name)\n"
         "print([name for name in names if name in sys.modules])"
@@ -115,6 +116,8 @@ BROKEN = {
         appended("def f():\n    import keras"),
         "imports keras",
     ),
+    "framework in an entry": ("equivalence/atlas/jax/normalisations.py", appended("import jax"), "imports jax"),
+    "foreign transforms": ("equivalence/atlas/jax/transforms.py", appended("import torch"), "imports torch"),
     "foreign state": ("equivalence/state/jax.py", appended("import torch"), "imports torch"),
     "framework in the oracle": (
         "equivalence/oracle/trees.py",

@@ -11,6 +11,7 @@ import typer
 from bench import places
 from bench.commands import arguments
 from bench.report import compare
+from bench.report.compare import sides
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ def test_a_package_says_its_version_and_the_commit_that_pip_fetched(origin, expe
 
 
 def test_commits_of_a_repository_around_this_code_are_not_compared(inside, monkeypatch):
-    monkeypatch.setattr(compare, "ROOT", places.ROOT)
+    monkeypatch.setattr(sides, "ROOT", places.ROOT)
     with pytest.raises(compare.Unreadable, match="commits can be compared in a clone of the repository"):
         compare.results("HEAD")
 

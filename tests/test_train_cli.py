@@ -128,3 +128,21 @@ def test_clue_and_bert_end_to_end(tmp_path, framework, folder, checkpoint, monke
     assert {(record.regime, record.seed) for record in records} == {(name, s) for name in regimes[1::2] for s in (0, 1)}
     assert all(record.status == "ok" and 0 <= record.accuracy <= 1 and record.nll > 0 for record in records)
     assert all(len(record.losses) == 2 for record in records), "a mean an epoch"
+
+
+def test_half_precision_is_trained_in_pairs_with_float32(told, tmp_path):
+    done = invoke(*ASK, "--dtype", "bfloat16", "--out", tmp_path)
+    assert done.exit_code == 0, done.output
+    records = [record for record in stored(tmp_path) if record.part == "test"]
+    runs = {dtype: {(r.regime, r.strength, r.seed) for r in records if r.dtype == dtype} for dtype in study.DTYPES}
+    assert runs["float32"] == runs["bfloat16"] and len(runs["float32"]) == 6
+    assert {r.dtype for r in stored(tmp_path) if r.part == "validation"} == {"float32"}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [(("--dtype", "float16"), "dtype: got 'float16'"), (("--dtype", "bfloat16", "--curves"), "curves")],
+)
+def test_what_cannot_be_trained_in_half_precision_is_refused(words, said, tmp_path):
+    done = invoke(*ASK, *words, "--out", tmp_path)
+    assert done.exit_code == 2 and said in done.stderr

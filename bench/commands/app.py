@@ -5,7 +5,8 @@ from collections.abc import Callable
 import typer
 from rich.table import Table
 
-from bench.commands import arguments, costing, reporting, training, verifying
+from bench.commands import arguments, comparing, costing, reporting, training, verifying
+from bench.commands.atlas import atlas_command
 from bench.commands.costing import timed
 from bench.commands.ending import end_in_order
 from bench.commands.measuring import console, finish, prepared
@@ -20,6 +21,7 @@ from bench.train.data import DATASETS
 from bench.train.regimes import REGIMES
 from equivalence.cases import REGISTRY
 from equivalence.claim import claims
+from equivalence.measure import ROUNDING_UNIT
 
 app = typer.Typer(
     help="Are perturbations penalties? Measured, timed and reported.", no_args_is_help=True, rich_markup_mode=None
@@ -59,9 +61,10 @@ def run_command(
     """Verify, time and train quickly, report."""
     with arguments.extra("report"):
         from bench.report import page
-    everything = [*claims(), verify.AGREEMENT, verify.OWN_LOSSES]
+    ids = frozenset([*claims(), verify.AGREEMENT, verify.OWN_LOSSES])
+    everything = verify.Chosen(ids, precisions=frozenset(ROUNDING_UNIT))
     with prepared(json, out, resume=resume, memory_limit=memory_limit, wait=wait) as session:
-        records = verified(session, framework, everything, None, None, device, quick=False)
+        records = verified(session, framework, everything, device)
         records += timed(session, framework, None, None, None, device, timing.How(1, quick=True, cold=False))
         first = arguments.frameworks(framework, console)[0]
         records += trained(session, study.planned(first, (), (), study.SEEDS, device, True, None, False))
@@ -76,6 +79,8 @@ COMMANDS: dict[str, Callable[..., None]] = {  # in the order in which `--help` n
     "template": verifying.template_command,
     "mutants": verifying.mutants_command,
     "variations": verifying.variations_command,
+    "precision": verifying.precision_command,
+    "atlas": atlas_command,
     "time": costing.time_command,
     "grow": costing.grow_command,
     "peers": costing.peers_command,
@@ -84,7 +89,8 @@ COMMANDS: dict[str, Callable[..., None]] = {  # in the order in which `--help` n
     "merge": reporting.merge_command,
     "report": reporting.report_command,
     "export": reporting.export_command,
-    "compare": reporting.compare_command,
+    "compare": comparing.compare_command,
+    "gate": comparing.gate_command,
     "list": list_command,
     "run": run_command,
 }

@@ -31,6 +31,7 @@ from bench.peers import timing as match
 from bench.records.machine import cores
 from bench.report import terminal
 from bench.running.session import Session
+from equivalence.measure import HALF, MIXED, ROUNDING_UNIT
 
 
 def time_command(
@@ -44,6 +45,9 @@ def time_command(
         Path | None, typer.Option(help="Folder or .safetensors file of a BERT: its steps are timed.")
     ] = None,
     device: Device = "cpu",
+    dtype: Annotated[
+        str, typer.Option(help="float32, float64, bfloat16 or float16; 'mixed bfloat16': as the framework mixes them.")
+    ] = cells.FLOAT32,
     quick: Quick = False,
     blocks: Annotated[int, typer.Option(min=1, help="Processes that a ratio is the mean of.")] = timing.BLOCKS,
     cold: Annotated[bool, typer.Option(help="Also what compiling takes, and memory.")] = True,
@@ -59,7 +63,7 @@ def time_command(
     """Time training steps, each checked against the oracle first. Exit status 1 where a cell has no time."""
     how = timing.How(1 if quick else blocks, quick, cold and not quick)
     with prepared(json, out, shard, resume, executor, address, memory_limit, wait) as session:
-        records = timed(session, framework, method, workload, mode, device, how, checkpoint)
+        records = timed(session, framework, method, workload, mode, device, how, checkpoint, dtype)
     finish(records, json)
 
 
@@ -132,7 +136,7 @@ def selfcheck_command(
         chosen = arguments.frameworks(framework, console)[0]
         (name,) = arguments.known("workload", [workload], cells.WORKLOADS)
         with tempfile.TemporaryDirectory() as folder:
-            files = timing.expectations([selfcheck.plain(chosen, name)], Path(folder))
+            files = timing.expectations([selfcheck.plain_cell(chosen, name)], Path(folder))
             jobs = selfcheck.jobs(chosen, name, files[name], Path(folder), runs)
             records = measured(session, jobs, [cores()], lambda outcome: [selfcheck.record(outcome)], "cpu")
     terminal.print_selfcheck(console, records)
@@ -148,6 +152,7 @@ def timed(
     device: str,
     how: timing.How,
     checkpoint: Path | None = None,
+    dtype: str = cells.FLOAT32,
 ) -> list[Any]:
     """Time, store, print; the records of this run."""
     chosen = arguments.frameworks(framework, console)
@@ -155,7 +160,8 @@ def timed(
     methods = list(dict.fromkeys(["plain", *named])) if named else None  # plain: the noise floor
     workloads = arguments.workloads(workload, checkpoint) or None
     modes = arguments.known("mode", mode, cells.every_mode()) or None
-    planned = cells.plan(chosen, methods, workloads, located(session, device, chosen), how.quick, modes)
+    (number,) = arguments.known("dtype", [dtype], [*ROUNDING_UNIT, *(MIXED + half for half in HALF)])
+    planned = cells.plan(chosen, methods, workloads, located(session, device, chosen), how.quick, modes, number)
     records = timed_cells(session, planned, device, how)
     terminal.print_costs(console, records)
     return records

@@ -149,7 +149,7 @@ def told(record: Any) -> dict[str, Any]:
 
 def passes(record: Any) -> bool:
     """Measured and right, or there is nothing to be measured: a method that does not apply to a workload."""
-    if record.kind in ("cost", "cold", "implementation", "peer", "own loss"):
+    if record.kind in ("cost", "cold", "implementation", "peer", "own loss", "atlas"):
         return record.status in ("ok", "unsupported")
     if record.kind == "training":
         return record.status in ("ok", "diverged")

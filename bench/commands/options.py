@@ -21,6 +21,10 @@ Claims = Annotated[
 ]
 Methods = Annotated[list[str] | None, typer.Option("--method", help="A method; repeatable.")]
 Workloads = Annotated[list[str] | None, typer.Option("--workload", help="A workload or case; repeatable.")]
+Precisions = Annotated[
+    list[str] | None,
+    typer.Option("--dtype", help="Agreement alone, in float64, float32, bfloat16 or float16; repeatable."),
+]
 Device = Annotated[str, typer.Option(help="cpu or cuda.")]
 Json = Annotated[Path | None, typer.Option("--json", help="Write the records of this run to a file.")]
 Out = Annotated[Path, typer.Option(help="Folder of records and reports.", parser=folder_named, metavar="FOLDER")]

@@ -1,22 +1,15 @@
-"""Commands about records that are there: put together, shown, exported, compared."""
+"""Commands about records that are there: put together, shown, exported."""
 
-import tempfile
 from pathlib import Path
 from typing import Annotated, cast
 
 import typer
 
 from bench.commands import arguments
-from bench.commands.costing import timed_cells
-from bench.commands.measuring import console, prepared, writing
+from bench.commands.measuring import console, writing
 from bench.commands.options import RESULTS, Out, folder_named
-from bench.costs import cells, timing
-from bench.records import files
 from bench.records import merge as merging
-from bench.records.machine import describe
-from bench.records.staleness import Codes, stale
 from bench.records.store import FILES
-from bench.report import compare, terminal
 
 
 def merge_command(
@@ -73,59 +66,3 @@ def export_command(
     for kind, count in counts.items():
         console.print(f"{folder / export.file_name(kind)}.{form}: {count} records")
     console.print(f"{folder / export.DICTIONARY}: what each column means")
-
-
-def compare_command(
-    base: Annotated[str, typer.Argument(help="A folder of results, a commit, or JSON of pytest-benchmark.")],
-    new: Annotated[str, typer.Argument(help="Likewise, what came after it.")],
-    fresh: Annotated[list[str] | None, typer.Argument(help="Further runs of the new code, measured afresh.")] = None,
-    confirm: Annotated[bool, typer.Option("--confirm", help="Measure afresh, twice, what seems slower.")] = False,
-    markdown: Annotated[Path | None, typer.Option(help="Write the changes as Markdown.")] = None,
-    json: Annotated[Path | None, typer.Option("--json", help="Write the changes as JSON.")] = None,
-) -> None:
-    """What started to fail, what got slower. Exit status 1 on a regression: slower is one when found twice more."""
-    for path in (markdown, json):
-        if path:
-            arguments.writable(path, folder=False)
-    try:
-        sides = [compare.results(source) for source in (base, new, *(fresh or []))]
-    except compare.Unreadable as error:
-        raise arguments.refuse(str(error)) from None
-    old, now, *again = sides
-    again += afresh(old, now) if confirm else []
-    found = compare.compare(old, now, again)
-    for side in (old, now, *again):
-        for problem in side.problems:
-            console.print(f"{side.name}: {problem}", style="yellow")
-    terminal.show(console, compare.table(found))
-    for reason in compare.other_machines(old, now).values():
-        console.print(reason, style="yellow")
-    for path, write in ((markdown, compare.markdown_text), (json, compare.json_text)):
-        if path:
-            files.replace(path, write(old, now, found))
-    regressions = sum(change.regression for change in found)
-    console.print(f"{regressions} regressions, {len(found)} changes")
-    raise typer.Exit(1 if regressions else 0)
-
-
-def afresh(base: compare.Results, new: compare.Results) -> list[compare.Results]:
-    """Further runs of what seems slower, and of the plain steps beside it, here and with this code."""
-    here = describe()
-    suspects = [change.what for change in compare.slowed(base, new, ()) if change.change.startswith("slower")]
-    times = new.times.get(here.machine, {})
-    if not (chosen := [times[name] for name in suspects if name in times and times[name].cell]):
-        return []
-    codes = Codes()
-    if any(stale(timed.block, codes) for timed in chosen):
-        raise arguments.refuse(f"--confirm: {new.name} was measured with other code than this: check that out first")
-    device = chosen[0].cell[-1]
-    steps = [step for timed in chosen for step in (("plain", *timed.cell[1:]), timed.cell) if step[-1] == device]
-    planned = [cells.Cell(*step) for step in dict.fromkeys(steps)]
-    found = []
-    for number in range(1, compare.FRESH + 1):
-        console.print(f"afresh, {number} of {compare.FRESH}: {len(planned)} steps")
-        with tempfile.TemporaryDirectory() as folder:
-            with prepared(None, Path(folder)) as session:
-                timed_cells(session, planned, device, timing.How(cold=False))
-            found.append(compare.of_folder(Path(folder), f"afresh {number}"))
-    return found

@@ -1,6 +1,7 @@
 """The command that trains on real data."""
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -37,6 +38,9 @@ def train_command(
     curves: Annotated[
         bool, typer.Option("--curves", help="50 steps in float64 instead, to compare frameworks.")
     ] = False,
+    dtype: Annotated[
+        str, typer.Option(help="bfloat16: each run in bfloat16, too, beside the same in float32.")
+    ] = study.FLOAT32,
     clue: Annotated[Path | None, typer.Option(help="Folder with train.json, dev.json, labels.json of CLUE.")] = None,
     checkpoint: Annotated[Path | None, typer.Option(help="A BERT and its vocab.txt, for --clue.")] = None,
     length: Annotated[int, typer.Option(min=3, help="Word pieces of a sentence, for --clue.")] = SENTENCE,
@@ -58,21 +62,27 @@ def train_command(
     source = arguments.clue(clue, checkpoint, length, epochs, skip_bad_lines, encoding)
     names = arguments.known("dataset", dataset, DATASETS)
     regimes = arguments.known("regime", regime, REGIMES)
+    (number,) = arguments.known("dtype", [dtype], study.DTYPES)
+    if curves and number != study.FLOAT32:
+        raise arguments.refuse("--dtype: curves compare frameworks in float64; leave out --curves, or --dtype")
     with prepared(json, out, shard, resume, executor, address, memory_limit, wait) as session:
         records = []
         for each in arguments.frameworks(framework, console)[: None if curves or framework else 1]:
             planned = study.planned(
                 each, names, regimes, seeds, located(session, device, [each]), quick, source, curves
             )
-            records += trained(session, planned, curves)
+            records += trained(session, planned, curves, number)
     terminal.print_effects(console, records)
     finish(records, json)
 
 
-def trained(session: Session, planned: study.Study, curves: bool = False) -> list[Any]:
-    """Search for strengths, train, judge; or the curves alone. The records of what the tables rest on."""
+def trained(session: Session, planned: study.Study, curves: bool = False, dtype: str = study.FLOAT32) -> list[Any]:
+    """Search for strengths, train, judge; or the curves alone. The records of what the tables rest on.
 
-    def done(tasks: list[study.Task], part: study.Part) -> list[Any]:
+    In another dtype than float32 each run is made in both, with the strengths that float32 chose: they are pairs.
+    """
+
+    def done(tasks: list[study.Task], part: study.Part, planned: study.Study = planned) -> list[Any]:
         mine = session.shard.of(tasks, lambda task: task[0])  # the search is a data set's own
         with tempfile.TemporaryDirectory() as caches:
             jobs = study.jobs(planned, mine, part, caches)
@@ -81,4 +91,6 @@ def trained(session: Session, planned: study.Study, curves: bool = False) -> lis
 
     if curves:
         return done(study.curves(planned), "curve")
-    return done(study.final(planned, study.chosen(planned, done(study.tuning(planned), "validation"))), "test")
+    tasks = study.final(planned, study.chosen(planned, done(study.tuning(planned), "validation")))
+    other = [] if dtype == planned.dtype else done(tasks, "test", replace(planned, dtype=dtype))
+    return done(tasks, "test") + other

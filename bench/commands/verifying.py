@@ -1,7 +1,9 @@
 """Commands about numbers: whether claims hold, here or in someone else's code, and whether a mistake would be seen."""
 
 import contextlib
+import functools
 import tempfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,12 +24,13 @@ from bench.commands.options import (
     MemoryLimit,
     Methods,
     Out,
+    Precisions,
     Resume,
     Shards,
     Wait,
     Workloads,
 )
-from bench.proofs import advice, diagnosis, implementation, mutants, template, variations, verify
+from bench.proofs import advice, diagnosis, implementation, mutants, precision, template, variations, verify
 from bench.proofs.declared import declared
 from bench.proofs.implementation import BadImplementation, ImplementationRecord, NotAsDeclared
 from bench.report import coverage, terminal, verification
@@ -36,8 +39,10 @@ from bench.running.session import Session
 from equivalence.cases import REGISTRY
 from equivalence.claim import claims
 from equivalence.foreign.journal import called, printed
+from equivalence.measure import FULL, ROUNDING_UNIT
 from equivalence.mutant import Mutant
 from equivalence.mutant import mutants as registry
+from equivalence.precision import CASES, DTYPES
 from equivalence.usages import USAGES
 
 
@@ -48,6 +53,7 @@ def verify_command(
     workload: Workloads = None,
     device: Device = "cpu",
     quick: Annotated[bool, typer.Option("--quick", help="Each claim on one case.")] = False,
+    dtype: Precisions = None,
     impl: Annotated[Path | None, typer.Option("--impl", help="A Python file: verify its functions instead.")] = None,
     shard: Shards = "1/1",
     resume: Resume = False,
@@ -61,10 +67,10 @@ def verify_command(
     """Measure the claims and the frameworks' agreement with the oracle. Exit status 1 where something does not hold."""
     if impl:
         here = arguments.executor("local", address, memory_limit, wait, console)
-        records, given = tried(impl, framework, claim, method, workload, device, quick, here, json)
+        records, given = tried(impl, framework, claim, method, workload, dtype, device, quick, here, json)
         finish(records, json, bool(given) and all(map(passes, records)))
     with prepared(json, out, shard, resume, executor, address, memory_limit, wait) as session:
-        records = verified(session, framework, claim, method, workload, device, quick)
+        records = verified(session, framework, selected(claim, method, workload, quick, dtypes=dtype), device)
     finish(records, json)
 
 
@@ -159,18 +165,42 @@ def variations_command(
     finish(records, json)
 
 
+def precision_command(
+    framework: Frameworks = None,
+    workload: Annotated[list[str] | None, typer.Option("--workload", help="digits-mlp, digits-cnn, bert.")] = None,
+    dtype: Annotated[
+        list[str] | None, typer.Option("--dtype", help="bfloat16, float16, 'mixed bfloat16', …; repeatable.")
+    ] = None,
+    device: Device = "cpu",
+    shard: Shards = "1/1",
+    resume: Resume = False,
+    memory_limit: MemoryLimit = None,
+    wait: Wait = HOUR,
+    json: Json = None,
+    out: Out = RESULTS,
+) -> None:
+    """Measure what half precision leaves of each method. Exit status 1 where VAT's default direction is lost."""
+    with prepared(json, out, shard, resume, memory_limit=memory_limit, wait=wait) as session:
+        chosen = arguments.frameworks(framework, console)
+        cases = arguments.known("workload", workload, CASES)
+        dtypes = arguments.known("dtype", dtype, (*DTYPES, *FULL))
+        slots = session.executor.slots()
+        found = located(session, device, chosen)
+        if not (jobs := precision.jobs(chosen, cases, dtypes, found, len(slots), session.shard)):
+            raise arguments.refuse("nothing to measure in this shard")
+        records = measured(session, jobs, slots, precision.records)
+    terminal.print_precision(console, records)
+    finish(records, json)
+
+
 def verified(
     session: Session,
     framework: list[str] | None,
-    claim: list[str] | None,
-    method: list[str] | None,
-    workload: list[str] | None,
+    selection: verify.Chosen,
     device: str,
-    quick: bool,
 ) -> list[Any]:
     """Measure, store, print; the records of this run."""
     chosen = arguments.frameworks(framework, console)
-    selection = selected(claim, method, workload, quick)
     slots = session.executor.slots()
     jobs = verify.jobs(chosen, selection, located(session, device, chosen), len(slots), session.shard)
     if not jobs:
@@ -192,14 +222,15 @@ def selected(
     workload: list[str] | None,
     quick: bool,
     only: list[str] | None = None,
+    dtypes: list[str] | None = None,
 ) -> verify.Chosen:
-    """What the options choose to verify, of all methods or some."""
-    stated = [
-        *claims(),
-        verify.AGREEMENT,
-    ]  # what the frameworks' own losses can do is no claim: measured where asked for
+    """What the options choose to verify, of all methods or some. Dtypes are agreement's: they choose it alone."""
+    # What the frameworks' own losses can do is no claim: it is measured where it is asked for.
+    stated = [verify.AGREEMENT] if dtypes else [*claims(), verify.AGREEMENT]
+    named = [*claims(), verify.AGREEMENT, verify.OWN_LOSSES]
     return verify.Chosen(
-        claims=frozenset(arguments.known("claim", claim, [*stated, verify.OWN_LOSSES]) or stated),
+        claims=frozenset(arguments.known("claim", claim, named) or stated),
+        precisions=frozenset(arguments.known("dtype", dtypes, ROUNDING_UNIT) or FULL),
         methods=frozenset(arguments.known("method", method, only or verify_methods()) or only or ()),
         cases=frozenset(arguments.known("workload", workload, REGISTRY)),
         quick=quick,
@@ -218,6 +249,7 @@ def tried(
     claim: list[str] | None,
     method: list[str] | None,
     workload: list[str] | None,
+    dtype: list[str] | None,
     device: str,
     quick: bool,
     here: Executor,
@@ -235,17 +267,17 @@ def tried(
     arguments.data()
     if json:
         arguments.writable(json, folder=False)
-    options = claim, method, workload, quick
+    choose = functools.partial(selected, claim, method, workload, quick, dtypes=dtype)
     if not method and (own := declared(path, name, device)):  # else what is refused must be known to be there
         with contextlib.suppress(NotAsDeclared):
-            return trial_of(own, impl, options, here, declared=True)
+            return trial_of(own, impl, choose, here, declared=True)
     with arguments.refused("--impl", BadImplementation):
         own = implementation.contents(path, name, device)
-    return trial_of(own, impl, options, here, declared=False)
+    return trial_of(own, impl, choose, here, declared=False)
 
 
 def trial_of(
-    own: ImplementationRecord, impl: Path, options: tuple[Any, ...], here: Executor, declared: bool
+    own: ImplementationRecord, impl: Path, choose: Callable[..., verify.Chosen], here: Executor, declared: bool
 ) -> tuple[list[Any], list[str]]:
     """Try what is known of a file, or only declared in its text: NotAsDeclared where that turns out not to be so."""
 
@@ -254,7 +286,7 @@ def trial_of(
 
     if not declared:
         meet()
-    selection = replace(selected(*options, own.functions), dtypes=own.dtypes)
+    selection = replace(choose(own.functions), dtypes=own.dtypes)
     session = Session(None, here)
     slots = session.executor.slots()
     with tempfile.TemporaryDirectory() as journal:

@@ -14,6 +14,8 @@ TIMED_FRAMEWORKS = {name: each for name, each in DESCRIBED.items() if each.timed
 MODES = {name: each.timed_modes for name, each in TIMED_FRAMEWORKS.items()}
 QUICK_MODE = {name: each.quick_mode for name, each in TIMED_FRAMEWORKS.items()}
 QUICK_WORKLOADS = ("digits-mlp",)
+FLOAT32 = "float32"
+HALF_WORKLOADS = ("digits-mlp", "digits-cnn", "bert-tiny")
 
 
 # Steps of `bench.costs.loops`, whose gradients must be those of the usages.
@@ -58,7 +60,7 @@ class Cell:
     framework: str
     mode: str
     workload: str
-    dtype: str = "float32"
+    dtype: str = FLOAT32
     device: str = "cpu"
 
 
@@ -69,22 +71,25 @@ def plan(
     device: str = "cpu",
     quick: bool = False,
     modes: Iterable[str] | None = None,
+    dtype: str = FLOAT32,
 ) -> list[Cell]:
     """The cells to time, those of one process together; quick: one mode a framework.
 
     None means all methods but those that are swept, quick: those marked so; and all workloads but those on request,
-    quick: one.
+    quick: one. In other dtypes than float32 None means the methods marked quick, and three networks.
     """
     run_in = chosen("mode", modes, every_mode(), every_mode())
-    usual = QUICK_WORKLOADS if quick else [name for name in WORKLOADS if name not in ON_REQUEST]
+    usual: Iterable[str] = [name for name in WORKLOADS if name not in ON_REQUEST]
+    usual = QUICK_WORKLOADS if quick else usual if dtype == FLOAT32 else HALF_WORKLOADS
+    few = quick or dtype != FLOAT32
     wanted = chosen(
-        "method", methods, TIMED, [name for name in TIMED if TIMED[name].quick or not (quick or TIMED[name].swept)]
+        "method", methods, TIMED, [name for name in TIMED if TIMED[name].quick or not (few or TIMED[name].swept)]
     )
     return [
-        Cell(method, framework, mode, workload, device=device)
+        Cell(method, framework, mode, workload, dtype, device)
         for workload in (usual if workloads is None else checked(workloads))
         for framework in chosen("framework", frameworks, MODES, MODES)
-        for mode, offered in offers(framework, workload, quick and modes is None)
+        for mode, offered in offers(framework, workload, quick and modes is None, dtype)
         if mode in run_in
         for method in offered
         if method in wanted
@@ -103,10 +108,10 @@ def every_mode() -> list[str]:
     return list(dict.fromkeys(mode for offered in (MODES, LOOP_MODES) for modes in offered.values() for mode in modes))
 
 
-def offers(framework: str, workload: str, quick: bool) -> Iterator[tuple[str, Iterable[str]]]:
+def offers(framework: str, workload: str, quick: bool, dtype: str) -> Iterator[tuple[str, Iterable[str]]]:
     """The framework's modes with the methods that each can run on a workload."""
     yield from ((mode, METHODS) for mode in ((QUICK_MODE[framework],) if quick else MODES[framework]))
-    if workload in LOOP_WORKLOADS:
+    if workload in LOOP_WORKLOADS and dtype == FLOAT32:
         loops = (QUICK_LOOP_MODE[framework],) if quick else LOOP_MODES[framework]
         for mode in loops:
             yield mode, [name for name in LOOPS if (mode, name) != TWICE_COMPILED]

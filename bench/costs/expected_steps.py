@@ -1,8 +1,8 @@
 """What the steps must compute: values and gradients by the oracle, once a workload, for all frameworks and modes.
 
 In a process of its own, best with one OpenBLAS thread:
-`python -m bench.costs.expected_steps WORKLOAD FILE.npz [METHOD ...]`. What was computed is kept in a folder and found
-again as long as the code that it came from is the same.
+`python -m bench.costs.expected_steps WORKLOAD DTYPE FILE.npz [METHOD ...]`. What was computed is kept in a
+folder and found again as long as the code that it came from is the same.
 """
 
 import io
@@ -16,15 +16,15 @@ import numpy as np
 
 from bench.costs.cells import TIMED
 from bench.costs.large import SampledReference, checked
-from bench.costs.workloads import build, drawn, of_parameters
+from bench.costs.workloads import build, holds_draws, of_parameters
 from bench.places import CACHE
 from bench.records import files
 from bench.records.source import digest
-from equivalence.agreement import MOVEMENT, expected_when_moved
 from equivalence.agreement import expected as by_oracle
+from equivalence.agreement import sensitivity
 from equivalence.cases import Case
-from equivalence.judge import AGREEMENT_UNITS
-from equivalence.measure import ROUNDING_UNIT
+from equivalence.judge import agreement_units
+from equivalence.measure import HALF, ROUNDING_UNIT, computed_in, rounding_unit
 from equivalence.reference import Reference
 from equivalence.usages import Usage
 
@@ -44,11 +44,11 @@ PARTS = ("value", "gradient")
 SAMPLES = 16  # that the condition is measured on: a Laplacian's takes the oracle long
 
 
-def expected(workload: str, methods: Iterable[str], path: str | Path) -> None:
-    """Write what the methods, and the plain step beside them, give on a workload."""
+def expected(workload: str, methods: Iterable[str], path: str | Path, dtype: str = "float32") -> None:
+    """Write what the methods, and the plain step beside them, give on a workload with numbers that the dtype holds."""
     arrays: Arrays = {}
     for method in dict.fromkeys(["plain", *methods]):
-        arrays |= kept(workload, method)
+        arrays |= kept(workload, method, dtype)
     save(arrays, Path(path))
 
 
@@ -68,12 +68,14 @@ def save(arrays: Arrays, path: Path) -> None:
     files.replace(path, written.getvalue())
 
 
-def kept(workload: str, method: str) -> Arrays:
+def kept(workload: str, method: str, dtype: str = "float32") -> Arrays:
     """What a method gives on a workload, from an earlier run of this very code where there was one."""
-    path = KEPT / f"{workload} {method} {code()}.npz"
+    half = computed_in(dtype) if computed_in(dtype) in HALF else ""
+    name = f"{workload} {method} {half}".strip()
+    path = KEPT / f"{name} {code()}.npz"
     if not path.exists():
-        save(computed(build(workload), method), path)
-        for stale in KEPT.glob(f"{workload} {method} {'?' * len(code())}.npz"):
+        save(computed(build(workload, half), method, half), path)
+        for stale in KEPT.glob(f"{name} {'?' * len(code())}.npz"):
             if stale != path:
                 stale.unlink(missing_ok=True)
     with np.load(path) as arrays:
@@ -86,8 +88,11 @@ def code() -> str:
     return digest(SOURCES, np.__version__)
 
 
-def computed(case: Case, method: str) -> Arrays:
-    """Value, gradient and the scale of an error in each, a part of a large case; nothing where none is timed."""
+def computed(case: Case, method: str, half: str = "") -> Arrays:
+    """Value, gradient and the scale of an error in each, a part of a large case; nothing where none is timed.
+
+    `half`: the dtype of half precision that is computed in, if one is.
+    """
     if TIMED[method].unsupported(case):
         return {}
     small, usage, arrays = checked(case), TIMED[method].usage, {}
@@ -95,20 +100,20 @@ def computed(case: Case, method: str) -> Arrays:
     few = kind(first(small, SAMPLES))
     exact = by_oracle(usage, kind(small))
     of_few = exact if few.case.batch == small.batch else by_oracle(usage, few)
-    for part, want, condition in zip(PARTS, exact, conditions(usage, few, of_few), strict=True):
+    for part, want, condition in zip(PARTS, exact, conditions(usage, few, of_few, half), strict=True):
         arrays[f"{method}/{part}"] = want
         arrays[f"{method}/{part} scale"] = np.abs(want).max() * (1 + condition)
     return arrays
 
 
-def conditions(usage: Usage, reference: Reference, exact: tuple[np.ndarray, np.ndarray]) -> list[float]:
+def conditions(usage: Usage, reference: Reference, exact: tuple[np.ndarray, np.ndarray], half: str) -> list[float]:
     """How much value and gradient move, relative to their size and to the movement.
 
     One move shows it: the largest change among so many numbers hardly varies from move to move. No workload is so
     small that it underflows: its condition is that of either precision.
     """
-    other = expected_when_moved(usage, reference, np.random.default_rng(0), ROUNDING_UNIT["float64"])
-    return [np.abs(b - a).max() / np.abs(a).max() / MOVEMENT for a, b in zip(exact, other, strict=True)]
+    moves = sensitivity(usage, reference, exact, np.random.default_rng(0), ROUNDING_UNIT[half or "float64"], times=1)
+    return [move / np.abs(array).max() for move, array in zip(moves, exact, strict=True)]
 
 
 def first(case: Case, samples: int) -> Case:
@@ -120,7 +125,7 @@ def first(case: Case, samples: int) -> Case:
     def cut_extra(name: str, array: np.ndarray) -> np.ndarray:
         if of_parameters(name):
             return array
-        return array[:, :samples] if drawn(name) else array[:samples]
+        return array[:, :samples] if holds_draws(name) else array[:samples]
 
     extra = {name: cut_extra(name, array) for name, array in case.extra.items()}
     return replace(
@@ -144,15 +149,17 @@ class Expected:
         want = want.mean() if got.shape == () else want  # a loop shows its objective alone
         if got.shape != want.shape:
             return float("inf")
-        return float(np.abs(got - want).max() / (ROUNDING_UNIT[dtype] * scale))
+        return float(np.abs(got - want).max() / (rounding_unit(dtype) * scale))
 
 
-def off(method: str, units: float) -> str:
+def off(method: str, units: float, dtype: str = "float32") -> str:
     """What is wrong with a step that is off by so much; "" where it is right."""
-    if units <= AGREEMENT_UNITS:  # NaN is not
+    most = agreement_units(rounding_unit(dtype))
+    if units <= most:  # NaN is not
         return ""
-    return f"the {method} step is off by {units:.3g} rounding units x condition, at most {AGREEMENT_UNITS}"
+    return f"the {method} step is off by {units:.3g} rounding units x condition, at most {most}"
 
 
 if __name__ == "__main__":
-    expected(sys.argv[1], sys.argv[3:] or TIMED, sys.argv[2])
+    workload, dtype, path, *methods = sys.argv[1:]
+    expected(workload, methods or TIMED, path, dtype)

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.costs.workloads import drawn, of_parameters
+from bench.costs.workloads import holds_draws, of_parameters
 from equivalence import oracle
 from equivalence.cases import Case
 from equivalence.oracle.layers import Pulled
@@ -51,7 +51,7 @@ def cut(name: str, array: np.ndarray) -> np.ndarray:
     """An argument of the methods, (B, ...) or (K, B, ...), some with tokens next, for the part."""
     if of_parameters(name):
         return array
-    samples = (slice(None), slice(BATCH)) if drawn(name) else (slice(BATCH),)
+    samples = (slice(None), slice(BATCH)) if holds_draws(name) else (slice(BATCH),)
     return array[(*samples, slice(LENGTH))] if name in OF_TOKENS else array[samples]
 
 

@@ -245,7 +245,7 @@ def normalized_pull(p: Any) -> Callable[[np.ndarray], Pulled]:
 
 def layers(p: Point) -> dict[str, tuple[Any, Any]]:
     """Weights and kernels, each with the start of its power iteration; an embedding's table is no map."""
-    return {name: (p.params[name], u) for name, u in p.drawn("u").items() if name not in TABLES}
+    return {name: (p.params[name], u) for name, u in p.numbered("u").items() if name not in TABLES}
 
 
 def spectral(m: Any, p: Point) -> Any:

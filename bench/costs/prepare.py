@@ -15,6 +15,7 @@ from bench.costs.large import checked, sampled
 from bench.costs.loops import Loop
 from bench.costs.workloads import build
 from equivalence.cases import Case
+from equivalence.measure import HALF, computed_in
 from equivalence.problem import Problem, flat
 
 
@@ -89,13 +90,19 @@ def prepare_loop(cell: Cell, case: Case) -> PreparedLoop:
     return PreparedLoop(cell, case.batch, lambda: loop.step, impls.load(cell.framework), loop, loop.parameters())
 
 
+def built(cell: Cell) -> Case:
+    """The cell's workload; in half precision of numbers that its dtype holds."""
+    half = computed_in(cell.dtype)
+    return build(cell.workload, half if half in HALF else "")
+
+
 def problem(cell: Cell, case: Case | None = None) -> Problem:
     """The cell's workload in its framework, with the arrays that its method takes. `case` takes the workload's place.
 
     Raises:
         Unsupported: the method does not apply to the workload; the message says why.
     """
-    method, case = TIMED[cell.method], case or build(cell.workload)
+    method, case = TIMED[cell.method], case or built(cell)
     if reason := method.unsupported(case):
         raise Unsupported(f"{cell.method} on {case.name}: {reason}")
     bridge, methods = impls.load(cell.framework), impls.methods(cell.framework)
@@ -113,7 +120,7 @@ def prepare(cell: Cell, case: Case | None = None) -> Prepared:
 
     Imports the cell's framework, one a process; `configure` its bridge before. `case` takes the workload's place.
     """
-    case = case or build(cell.workload)
+    case = case or built(cell)
     if cell.mode in LOOP_MODES[cell.framework]:
         return prepare_loop(cell, case)
     brought = problem(cell, case)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.costs import cells, timing
-from bench.records.block_statistics import Word, block_effect, effect, noise_floor, verdict
+from bench.records.block_statistics import Word, block_effect, effect, judge_effect, noise_floor
 from bench.records.schema import SelfCheckRecord
 from bench.running.job import Job, Outcome
 
@@ -17,14 +17,14 @@ EXPECTED: dict[str, Word] = {cells.AGAIN: "same", cells.SLOWED: "slower"}
 RUNS = 20
 
 
-def plain(framework: str, workload: str) -> cells.Cell:
+def plain_cell(framework: str, workload: str) -> cells.Cell:
     """The step that is compared with itself."""
     return cells.Cell("plain", framework, cells.QUICK_MODE[framework], workload)
 
 
 def jobs(framework: str, workload: str, expected: Path, folder: Path, runs: int) -> list[Job]:
     """`runs` comparisons, one after the other, of the plain step with what must come out as EXPECTED."""
-    planned = [replace(plain(framework, workload), method=method) for method in ("plain", *EXPECTED)]
+    planned = [replace(plain_cell(framework, workload), method=method) for method in ("plain", *EXPECTED)]
     how, files = timing.How(timing.BLOCKS, cold=False), {workload: expected}
     made = []
     for run in range(runs):
@@ -50,7 +50,8 @@ def verdicts(records: Iterable[SelfCheckRecord]) -> dict[str, list[Word]]:
         runs.setdefault(found.run, {}).setdefault(found.method, []).append(number)
     return {
         method: [
-            verdict(effect(blocks.get(method, [])), noise_floor(blocks.get("plain", []))) for blocks in runs.values()
+            judge_effect(effect(blocks.get(method, [])), noise_floor(blocks.get("plain", [])))
+            for blocks in runs.values()
         ]
         for method in EXPECTED
     }

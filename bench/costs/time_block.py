@@ -58,7 +58,7 @@ def start(job: dict[str, Any]) -> Callable[[str], dict[str, Any]]:
             return {"status": "unsupported", "reason": str(reason)}
         facts = {"error": b.units, "batch": a.batch, "threads": threads}
         for name, step in (("plain", a), (method, b)):
-            if complaint := off(name, step.units):
+            if complaint := off(name, step.units, job["dtype"]):
                 return {"status": "wrong", "reason": complaint, **facts}
         timed = slowed(b.run) if method == SLOWED else b.run
         first = random.Random(f"{job['block']} {method}").randrange(2)

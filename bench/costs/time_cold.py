@@ -41,7 +41,7 @@ def start(job: dict[str, Any]) -> Callable[[str], dict[str, Any]]:
         results: list[Any] = []
         first = seconds(lambda: results.append(prepared.run()))
         units = expected.units(method, prepared.numpy(results.pop()), job["dtype"])
-        if complaint := off(method, units):
+        if complaint := off(method, units, job["dtype"]):
             return {"status": "wrong", "reason": complaint}
         step = min(seconds(prepared.run) for _ in range(STEPS))
         times = {"imported": imported, "traced": tracing, "compiled": max(0.0, first - step), "step": step}

@@ -31,13 +31,18 @@ class How:
 
 
 def expectations(planned: Iterable[cells.Cell], folder: Path) -> dict[str, Path]:
-    """What the oracle expects, a file a workload, all at once."""
+    """What the oracle expects, a file a workload, all at once; the cells are of one dtype."""
+    planned = list(planned)
+    (dtype,) = {cell.dtype for cell in planned}
     methods: dict[str, dict[str, None]] = {}
     for cell in planned:
         methods.setdefault(cell.workload, {})[cell.method] = None
     files = {workload: folder / f"{workload}.npz" for workload in methods}
 
-    ask("bench.costs.expected_steps", [(workload, str(files[workload]), *methods[workload]) for workload in files])
+    ask(
+        "bench.costs.expected_steps",
+        [(workload, dtype, str(files[workload]), *methods[workload]) for workload in files],
+    )
     return files
 
 

@@ -44,9 +44,10 @@ def workload(make: Callable[..., Case]) -> Callable[..., Case]:
 
 
 @functools.cache
-def build(name: str) -> Case:
-    """The problem of that name, as `named` reads it."""
-    return one_draw(named(name)())
+def build(name: str, half: str = "") -> Case:
+    """The problem of that name, as `named` reads it. `half`: a dtype of half precision, which holds its numbers."""
+    case = one_draw(named(name)())
+    return case.rounded(half) if half else case
 
 
 def named(name: str) -> Callable[[], Case]:
@@ -78,11 +79,11 @@ def named(name: str) -> Callable[[], Case]:
 
 def one_draw(case: Case) -> Case:
     """The case with one draw of each array that holds several: more would be computed with at every step."""
-    extra = {name: array[:1] if drawn(name) else array for name, array in case.extra.items()}
+    extra = {name: array[:1] if holds_draws(name) else array for name, array in case.extra.items()}
     return replace(case, directions=None, extra=extra)
 
 
-def drawn(name: str) -> bool:
+def holds_draws(name: str) -> bool:
     """Whether an array of the case holds draws, (K, ...)."""
     return any(fnmatch(name, pattern) for pattern in DRAWN)
 

@@ -16,7 +16,7 @@ MOST = 4  # of a kind that are shown in a terminal; all are in the records
 
 
 def failures(records: Collection[Any]) -> Iterator[list[str]]:
-    """For each claim that fails its statement, formula and measurements; cases with the same outcome share a line."""
+    """State each claim that fails, its formula and its measurements; cases with the same outcome share a line."""
     failed: dict[tuple[str, str, str], dict[tuple[str, str], list[str]]] = defaultdict(lambda: defaultdict(list))
     for record in records:
         if not record.verdict.holds:

@@ -11,7 +11,7 @@ from typing import Any
 from bench.running.kept import kept
 from equivalence.agreement import Raw, References, measurement, references
 from equivalence.calls import measure as calling
-from equivalence.measure import ROUNDING_UNIT
+from equivalence.measure import computed_in, rounding_unit
 from equivalence.reference import known
 from equivalence.usages import usages
 
@@ -26,7 +26,7 @@ def expected(usage: str, case: str, dtype: str) -> References:
     """What a usage must give on a case, and the scales of errors."""
 
     def compute() -> References:
-        return references(usages()[usage], known(case), ROUNDING_UNIT[dtype])
+        return references(usages()[usage], known(case, computed_in(dtype)), rounding_unit(dtype))
 
     found: References = kept(file_name(f"{case} {dtype} {usage}"), compute)
     return found

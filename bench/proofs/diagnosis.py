@@ -72,7 +72,7 @@ def suspicious(records: Collection[Any], name: str) -> Iterator[Any]:
 
 
 def places(records: Collection[Any], name: str) -> list[Place]:
-    """Where a function's errors are looked at: the first place where it fails, and the one with the most usages."""
+    """Find where to look at a function's errors: the first place where it fails, and the one with the most usages."""
     own = [record for record in records if isinstance(record, AgreementRecord) and record.method == name]
     failed = {(record.case, record.dtype) for record in own if not record.verdict.holds}
     known = {(record.case, record.dtype) for record in own}

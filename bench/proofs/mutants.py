@@ -26,7 +26,7 @@ FATES = KILLED, CAUGHT, SURVIVED = "killed", "caught", "survived"  # strongest f
 
 
 def tasks(mutants: Collection[Mutant], chosen: Collection[str]) -> Iterator[Any]:
-    """For each mistake, everything that could reject it."""
+    """Map each mistake to everything that could reject it."""
     for mutant in mutants:
         case = build([mutant.case])[mutant.case]
         own = owner(mutant)

@@ -12,6 +12,7 @@ from bench.running.shard import WHOLE, Shard
 from equivalence.calls import calls
 from equivalence.cases import build
 from equivalence.claim import claims
+from equivalence.measure import FULL, HALF, HALF_CASE, MIXED, computed_in
 from equivalence.usages import USAGES, Usage, usages
 from impls.frameworks import FRAMEWORKS
 
@@ -52,6 +53,15 @@ def two_orders(usage: Usage) -> bool:
     return usage.name != "laplacian" and orders(usage)
 
 
+def differentiating(usage: Usage) -> bool:
+    """One usage for each way of going through a model that computes in another dtype than its arguments have."""
+    return usage.name in MIXING
+
+
+MIXING = {
+    "cross_entropy", "fgm", "pgd", "freelb_loss", "input_gradient_penalty", "jacobian_penalty", "tikhonov_penalty",
+    "wgan_gradient_penalty", "hvp", "vat_perturbation", "vat_loss", "perturb_table",
+}  # fmt: skip
 STRUCTURES = {"input_gradient_penalty", "jacobian_penalty", "laplacian", "perturb_table", "perturb_output"}
 GROUPS = (
     Group(("tanh-mlp",), "float64", every),
@@ -64,6 +74,11 @@ GROUPS = (
     Group(("transformer",), "float64", orders),
     Group(("bert",), "float64", two_orders),
     Group(("softplus-mlp",), "float64", structures),
+)
+HALF_GROUPS = tuple(  # other architectures are for records of precision
+    Group((HALF_CASE,), dtype, chosen)
+    for half in HALF
+    for dtype, chosen in ((half, main), (MIXED + half, differentiating))
 )
 FAST_COMPILATION = {  # a check waits for the compiler, not for what it makes
     "XLA_FLAGS": "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
@@ -78,7 +93,8 @@ class Chosen:
     methods: frozenset[str] = frozenset()
     cases: frozenset[str] = frozenset()
     quick: bool = False  # each claim on the case that stands for the others, agreement on one
-    dtypes: tuple[str, ...] = ("float64", "float32")  # what is measured in one that is missing is measured in the other
+    dtypes: tuple[str, ...] = FULL  # what is measured in one that is missing is measured in the other
+    precisions: frozenset[str] = frozenset(FULL)  # of agreement; of half precision what is mixed, too
 
 
 def tasks(chosen: Chosen) -> list[Any]:
@@ -100,7 +116,7 @@ def claim_tasks(chosen: Chosen) -> Iterator[Any]:
 def agreement_tasks(chosen: Chosen) -> Iterator[Any]:
     if AGREEMENT not in chosen.claims:
         return
-    for group in GROUPS[:1] if chosen.quick else GROUPS:
+    for group in groups(chosen):
         names = [case for case in group.cases if not chosen.cases or case in chosen.cases]
         wanted = main if chosen.quick else group.chosen
         fitting = [
@@ -111,12 +127,19 @@ def agreement_tasks(chosen: Chosen) -> Iterator[Any]:
             and all(usage.applies(case) for case in build(names).values())
         ]
         if names and fitting:
-            yield ["agreement", names, group.dtype if group.dtype in chosen.dtypes else chosen.dtypes[0], fitting, ""]
+            dtype = group.dtype if group.dtype not in FULL or group.dtype in chosen.dtypes else chosen.dtypes[0]
+            yield ["agreement", names, dtype, fitting, ""]
+
+
+def groups(chosen: Chosen) -> list[Group]:
+    """What agreement is measured on, by the precisions that are asked for. Half precision is not, by default."""
+    found = [group for group in GROUPS if group.dtype in chosen.precisions][: 1 if chosen.quick else None]
+    return found + [group for group in HALF_GROUPS if computed_in(group.dtype) in chosen.precisions]
 
 
 def call_tasks(chosen: Chosen) -> Iterator[Any]:
     """Calls of every kind, in a quick run as well: each kind is one that no claim looks at."""
-    if AGREEMENT not in chosen.claims:
+    if AGREEMENT not in chosen.claims or CALLED_IN not in chosen.precisions:
         return
     for method in dict.fromkeys(call.method for call in calls().values()):
         if not chosen.cases and (not chosen.methods or method in chosen.methods):

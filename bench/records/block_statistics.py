@@ -10,9 +10,8 @@ from typing import Literal
 import numpy as np
 import scipy  # which imports scipy.stats where it is first used: that takes a second
 
-FEWEST = 6  # blocks that an interval is made from; of fewer the range is shown
+FEWEST = 2  # blocks that an interval can be made from
 LEVEL = 0.95
-RESAMPLES = 9999
 RESOLUTION = 0.10  # where one step differs from itself by more, the machine was too noisy to say "the same"
 
 Word = Literal["faster", "slower", "same", "ambiguous", "no data"]
@@ -33,7 +32,7 @@ class Effect:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """The ratio's 95 % interval, by bootstrap over blocks; their range where there are too few of them."""
+        """The ratio's 95 % interval, by Student's t over the blocks' logarithms; NaN of a single block."""
         return float(np.exp(self.low)), float(np.exp(self.high))
 
 
@@ -50,18 +49,18 @@ def block_effect(steps: Sequence[float], base: Sequence[float]) -> float:
 
 
 def effect(blocks: Sequence[float]) -> Effect:
-    """Estimate from the blocks' numbers. One that is not finite makes all of it NaN: nothing is left out."""
+    """Estimate from the blocks' numbers. One that is not finite makes all of it NaN: nothing is left out.
+
+    The interval is Student's, of the blocks' mean: a percentile bootstrap over six blocks covers 86 % where it says 95.
+    """
     values = np.asarray(blocks, float)
     if not values.size or not np.isfinite(values).all():
         return Effect(float("nan"), float("nan"), float("nan"), int(values.size))
-    low, high = float(values.min()), float(values.max())
-    if values.size >= FEWEST and low < high:
-        drawn = scipy.stats.bootstrap(
-            (values,), np.mean, confidence_level=LEVEL, n_resamples=RESAMPLES, method="percentile",
-            rng=np.random.default_rng(0),
-        )  # fmt: skip
-        low, high = map(float, drawn.confidence_interval)
-    return Effect(float(values.mean()), low, high, int(values.size))
+    mean = float(values.mean())
+    if values.size < FEWEST:
+        return Effect(mean, float("nan"), float("nan"), int(values.size))
+    half = float(scipy.stats.t.ppf((1 + LEVEL) / 2, values.size - 1) * values.std(ddof=1) / values.size**0.5)
+    return Effect(mean, mean - half, mean + half, int(values.size))
 
 
 def noise_floor(blocks: Sequence[float]) -> float:
@@ -70,7 +69,7 @@ def noise_floor(blocks: Sequence[float]) -> float:
     return float(values.max()) if values.size and np.isfinite(values).all() else float("inf")
 
 
-def verdict(found: Effect, noise: float) -> Word:
+def judge_effect(found: Effect, noise: float) -> Word:
     """What an effect says beside the noise floor: a difference is larger than it, and its interval excludes none."""
     if not np.isfinite(found.mean):
         return "no data"

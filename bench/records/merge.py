@@ -31,5 +31,5 @@ def problems(folders: Iterable[Path]) -> list[str]:
 
 
 def age(record: Any) -> tuple[str, str]:
-    """When it was made; of what was made in the same second the order is the same everywhere, too."""
+    """The time of writing; what was written in the same second is in the same order everywhere, too."""
     return record.time, record.model_dump_json()

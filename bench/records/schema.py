@@ -4,10 +4,13 @@ import functools
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter
 
 import impls
 from equivalence.judge import Verdict, judge, judge_all
+from equivalence.measure import FULL, bound
+from equivalence.precision import COSINE, DEFAULT
 
 Status = Literal["ok", "wrong", "failed", "timeout", "oom", "unsupported", "skipped", "interrupted", "diverged"]
 DISTURBED = 0.25  # cores' worth: an idle machine's own services take a tenth of that
@@ -19,7 +22,7 @@ SCHEMA = 1
 
 @dataclass(frozen=True)
 class Unit:
-    """Of a number, for whoever reads the records elsewhere."""
+    """The unit of a number, for whoever reads the records elsewhere."""
 
     name: str
 
@@ -46,7 +49,7 @@ class Base(BaseModel):
 
     model_config = ConfigDict(extra="forbid", ser_json_inf_nan="constants", use_attribute_docstrings=True)
     time: str = ""
-    """When it was written, ISO 8601, UTC."""
+    """The time at which the record was written, ISO 8601, UTC."""
     code: str = ""
     """Hash of the source that measured; another one makes the record stale."""
     environment: str = ""
@@ -78,7 +81,7 @@ class Environment(Base):
     variables: dict[str, str] = Field(default_factory=dict)
     """Environment variables that were set and change what is measured."""
     commit: str
-    """Of the project; of an installed package its version; empty where a checkout has no history."""
+    """The project's commit, or the version of an installed package; it is empty where a checkout has no history."""
     dirty: bool
     """Whether what measures had been changed since that commit."""
 
@@ -128,7 +131,7 @@ class ClaimRecord(Measured):
     seconds: Seconds = 0.0
     """How long it took."""
     parts: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    """By name of the part, what the judge needs: steps and residuals, errors in rounding units, or rates."""
+    """Map each part to what the judge needs: steps and residuals, errors in rounding units, or rates."""
 
     @functools.cached_property
     def verdict(self) -> Verdict:
@@ -150,7 +153,7 @@ class AgreementRecord(Measured):
     case: str
     """What it was measured on: a model with its batch."""
     dtype: str
-    """Of all numbers: float32 or float64."""
+    """Of all numbers: float64, float32, bfloat16, float16. "mixed bfloat16": of the model's, all others are float32."""
     wrong: str = ""
     """The planted mistake that it was measured with; empty: none."""
     measurement: dict[str, Any] = Field(default_factory=dict)
@@ -172,13 +175,13 @@ class CallRecord(Measured):
     method: str
     """The contract's function."""
     dtype: str
-    """Of all numbers: float32 or float64."""
+    """The precision of all numbers: float32 or float64."""
     wrong: str = ""
     """The planted mistake that it was measured with; empty: none."""
     seconds: Seconds = 0.0
     """How long all of its calls took."""
     parts: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    """By call the signed errors of values and gradients in rounding units × condition, or the error that it raised."""
+    """Map each call to signed errors of values and gradients, in rounding units × condition, or to what it raised."""
 
     @functools.cached_property
     def verdict(self) -> Verdict:
@@ -210,10 +213,60 @@ class OwnLossRecord(Measured):
     loss: str
     """The framework's name for it."""
     derivatives: dict[str, str] = Field(default_factory=dict)
-    """In words whether it can be differentiated twice, and three times."""
+    """Words that say whether it can be differentiated twice, and three times."""
 
     def key(self) -> tuple[str, ...]:
         return (self.kind, self.loss, self.framework)
+
+
+class AtlasRecord(Measured):
+    """One operation of a framework in one mode: which of its higher derivatives are right. A fact, not a claim."""
+
+    kind: Literal["atlas"] = "atlas"
+    operation: str
+    """As the framework's users call it."""
+    family: str
+    """What kind of operation it is."""
+    mode: str
+    """How derivatives are taken: eager, compiled in one way or another, or mapped over samples."""
+    version: str
+    """Of the framework, and of whatever package the operation is from; another one makes the record stale."""
+    input: str = ""
+    """The arrays that it was measured at, as an expression."""
+    rows: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """By composition of reverse (R) and forward (F) mode a word, how far off relative to the derivative, what came and
+    what was expected with its uncertainty, or the error's message."""
+    kinks: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """By name of a place without a derivative: what both modes say there, and the slopes below and above."""
+
+    def key(self) -> tuple[str, ...]:
+        return (self.kind, self.operation, self.framework, self.version, self.mode)
+
+
+class PrecisionRecord(Measured):
+    """What half precision leaves of each method on one case: directions against exact ones."""
+
+    kind: Literal["precision"] = "precision"
+    case: str
+    """What it was measured on: a model with its batch."""
+    dtype: str
+    """That the model computes in. "mixed bfloat16": all other numbers are float32. In full precision, ξ alone."""
+    seconds: Seconds = 0.0
+    """How long it took."""
+    methods: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """By method each sample's cosine with the exact direction, and the share of samples lost; by ξ the worst cosine."""
+
+    @functools.cached_property
+    def verdict(self) -> Verdict:
+        """Whether VAT's default direction keeps its cosine in every sample; the others are facts."""
+        if self.status != "ok":
+            return unmeasured(self)
+        if self.dtype in FULL:
+            return Verdict(True, "a sweep over ξ, which nobody judges")
+        return judge(bound(np.array(self.methods[DEFAULT]["cosines"]), COSINE))
+
+    def key(self) -> tuple[str, ...]:
+        return (self.kind, self.framework, self.case, self.dtype, self.device)
 
 
 class VariationRecord(Measured):
@@ -221,7 +274,7 @@ class VariationRecord(Measured):
 
     kind: Literal["variations"] = "variations"
     seed: int
-    """Of the group."""
+    """The seed of the group's numbers."""
     seconds: Seconds = 0.0
     """How long it took."""
     count: int = 0
@@ -245,7 +298,7 @@ class StepRecord(Measured):
     workload: str
     """The model and batch, with the sizes that were changed."""
     dtype: str = "float32"
-    """Of all numbers: float32 or float64."""
+    """Of all numbers: float32, or another one. "mixed bfloat16": of the model's, all others are float32."""
 
     def place(self) -> tuple[str, ...]:
         """What one plain step is the measure for."""
@@ -258,9 +311,9 @@ class Block(StepRecord):
     block: int = 0
     """Which of the cell's processes."""
     steps: list[Seconds] = Field(default_factory=list)
-    """Of each step of the method."""
+    """Seconds of each step of the method."""
     base: list[Seconds] = Field(default_factory=list)
-    """Of each plain step beside it."""
+    """Seconds of each plain step beside it."""
     foreign: Cores = float("nan")
     """Cores' worth of time that other processes took meanwhile; NaN where the system does not say."""
 
@@ -358,19 +411,19 @@ class TrainingRecord(Measured):
     dataset: str
     """What was trained on, with the number of labelled samples."""
     title: str = ""
-    """Of the data set, in words."""
+    """The data set, in words."""
     regime: str
     """The way to train."""
     strength: float
-    """Of the regime, in its own unit: a radius, a weight, a rate."""
+    """The regime's strength in its own unit: a radius, a weight, a rate."""
     seed: int
-    """Of the initialisation, the choice of samples, the order of batches and all draws."""
+    """The seed of the initialisation, the choice of samples, the order of batches and all draws."""
     part: Literal["validation", "test", "curve"]
-    """Of the data, that the model was judged on; a curve is not judged."""
+    """The part of the data that the model was judged on; a curve is not judged."""
     optimizer: str = "adam"
     """adam or momentum."""
     dtype: str = "float32"
-    """Of all numbers: float32 or float64."""
+    """Of all numbers: float32 or float64. bfloat16 or float16: of the model's alone, parameters are float32."""
     quick: bool = False
     """Without a search for the strength."""
     losses: list[float] = Field(default_factory=list)
@@ -402,6 +455,8 @@ Record = Annotated[
     | AgreementRecord
     | CallRecord
     | OwnLossRecord
+    | AtlasRecord
+    | PrecisionRecord
     | VariationRecord
     | CostRecord
     | PeerRecord
@@ -418,6 +473,8 @@ KINDS: dict[str, type[Base]] = {  # of what is measured
         AgreementRecord,
         CallRecord,
         OwnLossRecord,
+        AtlasRecord,
+        PrecisionRecord,
         VariationRecord,
         CostRecord,
         PeerRecord,

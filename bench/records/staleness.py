@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bench.records import source
+from bench.records.versions import named, versions
 from equivalence.claim import claims
 from impls.contract import MODULES
 from impls.frameworks import FRAMEWORKS
@@ -26,7 +27,7 @@ SHOWING = (  # measures nothing: what is asked for, which processes it takes, wh
     "bench/report",
     "impls/frameworks",
 )
-PROOFS = {"claim", "agreement", "call", "variations", "own loss"}
+PROOFS = {"claim", "agreement", "call", "variations", "own loss", "precision"}
 TIMES = {"cost", "cold", "self-check", "peer"}
 LOADED_BY = {  # what the workers of some kinds of records alone load
     "bench/costs": TIMES,
@@ -38,7 +39,10 @@ LOADED_BY = {  # what the workers of some kinds of records alone load
     "equivalence/foreign": PROOFS,
     "equivalence/own_losses": PROOFS,
     "equivalence/trainees": PROOFS,
+    "equivalence/atlas": {"atlas"},
+    "equivalence/mixed": {"agreement", "precision", "cost", "cold", "training"},
 }
+ATLAS = ("equivalence/atlas", "equivalence/protocol.py", "equivalence/__init__.py")  # its worker loads nothing else
 PLANTED = "equivalence/mutants"
 DESCRIPTIONS = "impls/frameworks"  # read of every framework, wherever one is chosen
 
@@ -73,10 +77,16 @@ class Basis(NamedTuple):
     """That it measures; none: those that its worker's files name."""
     planted: bool
     """Whether a mistake was planted, which may call any method."""
+    family: str = ""
+    """Of an operation in the atlas."""
+    version: str = ""
+    """Of the packages that a record of the atlas is about, as they are now."""
 
 
 def basis(record: Any) -> Basis:
     """Find out what a record rests on."""
+    if record.kind == "atlas":
+        return Basis(record.kind, record.framework, "", (), False, record.family, versions(named(record.version)))
     claim, planted = getattr(record, "claim", ""), bool(getattr(record, "wrong", ""))
     stated = claims().get(claim)
     measured = stated.methods if stated else (record.method,) if record.kind in ("agreement", "call") else ()
@@ -99,7 +109,7 @@ class Codes:
             loaded = [file for file in self.files if rests_on(file, wanted)]
             without = unused(wanted, loaded)
             parts = [(file.name, file.digest(without)) for file in loaded]
-            self.known[wanted] = source.combined(parts)
+            self.known[wanted] = source.combined(parts, *filter(None, [wanted.version]))
         return self.known[wanted]
 
 
@@ -116,6 +126,9 @@ def sources() -> list[File]:
 
 def rests_on(file: File, wanted: Basis) -> bool:
     """Whether a worker that makes such a record loads the file, or a claim's mistakes are in it."""
+    if wanted.kind == "atlas":
+        own = file.name.endswith(("__init__.py", "transforms.py", f"/{wanted.family}.py")) or not file.frameworks
+        return own and bool(file.places.intersection(ATLAS)) and file.frameworks <= {wanted.framework}
     if PLANTED in file.places and not wanted.planted:
         return False
     if any(place in file.places and wanted.kind not in kinds for place, kinds in LOADED_BY.items()):

@@ -7,12 +7,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bench.costs.cells import FLOAT32
 from bench.records.schema import AgreementRecord, Block
 from bench.records.staleness import Codes, stale
 from bench.records.store import latest
 from bench.report.tables.agreement import agreements, differences, largest_entry
 from bench.report.tables.effects import PLAIN
 from bench.report.tables.entries import BAD, GOOD, NEUTRAL, NOT_MEASURED, OPEN, Entry, framed
+from bench.report.tables.outcomes import DTYPES
 from equivalence.claim import claims
 from equivalence.mutant import mutants
 from equivalence.usages import usages
@@ -40,7 +42,7 @@ def findings(shown: Mapping[str, pd.DataFrame], records: Sequence[Any]) -> list[
     return [
         state_claims(shown["claims"]),
         state_mistakes(shown["mistakes"]),
-        state_agreement(shown["agreement"], agreements(records)),
+        state_agreement(shown["agreement"], shown["half_agreement"], agreements(records)),
         state_costs(shown["cost"]),
         state_effects(shown["effects"]),
     ]
@@ -83,16 +85,22 @@ def state_mistakes(table: pd.DataFrame) -> Finding:
     return Finding(question, Entry(answer, state=states[0]), Entry("; ".join(rows), state=states[1]))
 
 
-def state_agreement(table: pd.DataFrame, found: Sequence[AgreementRecord]) -> Finding:
+def state_agreement(table: pd.DataFrame, half: pd.DataFrame, found: Sequence[AgreementRecord]) -> Finding:
     """Usages of methods that agree with the oracle wherever they were measured."""
     question = "Do the frameworks agree?"
     states = [entry.state for entry in table["verdict"]]
-    failing = table["usage"][[state == BAD for state in states]]
+    failing = [
+        f"{usage}{where}"
+        for rows, where in ((table, ""), (half, " in half precision"))
+        for usage, verdict in zip(rows["usage"], rows["verdict"], strict=True)
+        if verdict.state == BAD
+    ]
     held = states.count(GOOD)
     answer = f"{held} of {len(usages())} uses of the methods agree with the oracle"
     detail = list_names("does not agree", failing)
     if held and not detail:
-        largest = largest_entry(differences(found, lambda a, b: f"{a.usage}, {a.framework} – {b.framework}"))
+        full = [record for record in found if record.dtype in DTYPES]
+        largest = largest_entry(differences(full, lambda a, b: f"{a.usage}, {a.framework} – {b.framework}"))
         detail = f"largest difference between two frameworks, in rounding units × condition: {largest}"
     return Finding(question, answer, detail)
 
@@ -100,7 +108,7 @@ def state_agreement(table: pd.DataFrame, found: Sequence[AgreementRecord]) -> Fi
 def state_costs(table: pd.DataFrame) -> Finding:
     """Between which costs a step of the usual methods lies, in plain steps, over workloads, frameworks and modes."""
     ratios_of = table["× plain"].map(lambda entry: entry.number)
-    table = table[np.isfinite(ratios_of.astype(float))]
+    table = table[np.isfinite(ratios_of.astype(float)) & (table["dtype"] == FLOAT32)]
     parts = []
     for method, name in PRICED.items():
         ratios = [entry.number for entry in table["× plain"][table["method"] == method]]

@@ -24,7 +24,7 @@ from markupsafe import Markup
 from bench.report import markdown
 from bench.report.reproduce import command
 from bench.report.tables.entries import BAD, NOT_MEASURED, OPEN, Entry, State, as_entry
-from bench.report.tables.outcomes import DTYPES, column
+from bench.report.tables.outcomes import DTYPES, HALF_DTYPES, column
 from impls import FRAMEWORKS
 
 DATATABLES = importlib.resources.files("itables") / "html"
@@ -34,7 +34,9 @@ RECORDS = "records come here"
 GZIP = 31  # zlib's word for a stream as gzip writes it
 LONGEST = (10**9, 64, 8, 0, -1)  # numbers of a list that are kept, until everything fits; at last no list at all
 WHOLE = 36  # characters of a cell that stay on a line
-OWN = {name: name for name in FRAMEWORKS} | {column(name, dtype): name for name in FRAMEWORKS for dtype in DTYPES}
+OWN = {name: name for name in FRAMEWORKS} | {
+    column(name, dtype): name for name in FRAMEWORKS for dtype in (*DTYPES, *HALF_DTYPES)
+}
 
 
 def render(machines: Sequence[Mapping[str, Any]], **facts: Any) -> str:

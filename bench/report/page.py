@@ -19,7 +19,8 @@ from bench.report.curve_figures import curve_figures
 from bench.report.effect_figures import effect_figures
 from bench.report.figures import figures
 from bench.report.growth_figures import growth_figures
-from bench.report.tables import agreement, costs, effects, mistakes, own_losses, peers, variations
+from bench.report.precision_figures import precision_figures
+from bench.report.tables import agreement, costs, effects, mistakes, own_losses, peers, precision, variations
 from bench.report.tables.claims import claim_details, claims_table
 from bench.report.tables.curves import curves_table
 from bench.report.tables.entries import GOOD, NONE, NOT_MEASURED, STALE, count, framed, number
@@ -89,6 +90,7 @@ def load(path: Path) -> Machine:
         trend, problems = history.lines(records), [*problems, f"{name}/{error}"]
     found = latest(records)
     drawn = figures(found) | growth_figures(found) | effect_figures(found) | curve_figures(found)
+    drawn |= precision_figures(found)
     drawn |= history.trend_figures(trend)
     return Machine(name, records, problems, drawn, trend)
 
@@ -104,7 +106,7 @@ def section(machine: Machine, code: Codes | None) -> dict[str, Any]:
     places = {record.id: record for record in machine.records if isinstance(record, Environment)}
     drawn = {
         f"{kind}_figures": {name: svg for name, svg in machine.figures.items() if name.startswith(f"{kind}-")}
-        for kind in ("growth", "effects", "training", "trend")
+        for kind in ("precision", "growth", "effects", "training", "trend")
     }
     others = {name for figures in drawn.values() for name in figures}
     tabled = make_tables(records, code)
@@ -134,13 +136,17 @@ def make_tables(records: Latest, code: Codes | None) -> dict[str, pd.DataFrame]:
         "mistakes": mistakes.kill_summary(records, code),
         "kill_matrix": mistakes.kill_matrix(records),
         "agreement": agreement.agreement_table(records, code),
+        "half_agreement": agreement.half_agreement_table(records, code),
+        "precision": precision.precision_table(records, code),
         "cross_framework": agreement.cross_framework_table(records, code),
         "variations": variations.variations_table(records, code),
         "own_losses": own_losses.own_losses_table(records, code),
         "cost": cost,
         "priced": costs.priced_table(cost, records, code),
+        "half_cost": costs.half_table(records, code),
         "growth": costs.growth_table(records, code),
         "effects": effects.effects_table(records, code),
+        "half_effects": effects.half_effects_table(records, code),
         "articles": effects.articles_table(records),
         "curves": curves_table(records),
         "peers": peers.peer_table(records, code),

@@ -4,8 +4,10 @@ import functools
 import shlex
 from typing import Any
 
+from bench.costs.cells import FLOAT32
 from bench.proofs.verify import AGREEMENT, OWN_LOSSES
 from bench.records import schema
+from equivalence.measure import HALF, computed_in
 
 RUN = "python -m bench"
 
@@ -36,7 +38,8 @@ def _(record: schema.ClaimRecord) -> str:
 def _(record: schema.AgreementRecord) -> str:
     if record.wrong:
         return line("mutants", record, claim=AGREEMENT, mutant=record.wrong)
-    return line("verify", record, claim=AGREEMENT, method=record.method, workload=record.case)
+    half = {"dtype": computed_in(record.dtype)} if computed_in(record.dtype) in HALF else {}
+    return line("verify", record, claim=AGREEMENT, method=record.method, workload=record.case, **half)
 
 
 @command.register
@@ -52,6 +55,16 @@ def _(record: schema.OwnLossRecord) -> str:
 
 
 @command.register
+def _(record: schema.AtlasRecord) -> str:
+    return line("atlas", record, operation=record.operation, mode=record.mode)
+
+
+@command.register
+def _(record: schema.PrecisionRecord) -> str:
+    return line("precision", record, workload=record.case, dtype=record.dtype)
+
+
+@command.register
 def _(record: schema.VariationRecord) -> str:
     return line("variations", record, count=1, seed=record.seed)
 
@@ -59,7 +72,8 @@ def _(record: schema.VariationRecord) -> str:
 @command.register
 def _(record: schema.CostRecord | schema.ColdRecord) -> str:
     flags = ("--quick",) if getattr(record, "quick", False) else ()
-    return line("time", record, *flags, mode=record.mode, workload=record.workload, method=record.method)
+    dtype = {} if record.dtype == FLOAT32 else {"dtype": record.dtype}
+    return line("time", record, *flags, mode=record.mode, workload=record.workload, method=record.method, **dtype)
 
 
 @command.register
@@ -75,4 +89,5 @@ def _(record: schema.SelfCheckRecord) -> str:
 @command.register
 def _(record: schema.TrainingRecord) -> str:
     flags = [*(("--quick",) if record.quick else ()), *(("--curves",) if record.part == "curve" else ())]
-    return line("train", record, *flags, dataset=record.dataset, regime=record.regime)
+    dtype = {"dtype": record.dtype} if record.dtype in HALF else {}
+    return line("train", record, *flags, dataset=record.dataset, regime=record.regime, **dtype)

@@ -10,9 +10,24 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.proofs.mutants import rejecting
-from bench.report.tables import agreement, claims, costs, curves, effects, mistakes, own_losses, peers, variations
-from bench.report.tables.entries import BAD, GOOD, NOT_MEASURED, OPEN, State, as_entry
+from bench.report.tables import (
+    agreement,
+    atlas,
+    claims,
+    costs,
+    curves,
+    effects,
+    mistakes,
+    outcomes,
+    own_losses,
+    peers,
+    precision,
+    variations,
+)
+from bench.report.tables.entries import BAD, GOOD, NONE, NOT_MEASURED, OPEN, State, as_entry
 from bench.running.job import Outcome
+from equivalence.atlas.compositions import COMPOSITIONS
+from equivalence.atlas.judge import HURTS, RAISES, UNDECIDED, WORDS
 from impls.frameworks import FRAMEWORKS
 
 WIDTHS = {"what it says": 24, "mistakes rejected": 9, "measured": 16, "planted mistake": 46}  # of 100; others share
@@ -35,8 +50,22 @@ def print_claims(console: Console, records: Iterable[Any]) -> None:
 
 def print_agreement(console: Console, records: Iterable[Any]) -> None:
     records = list(records)
-    show(console, agreement.agreement_table(records)[AGREEMENT_COLUMNS])
+    for table, dtypes, title in (
+        (agreement.agreement_table, outcomes.DTYPES, None),
+        (agreement.half_agreement_table, outcomes.HALF_DTYPES, "half precision"),
+    ):
+        if any(record.kind == "agreement" and record.dtype in dtypes for record in records):
+            show(console, table(records)[AGREEMENT_COLUMNS], title=title)
     print_reasons(console, agreement.agreement_details(records))
+
+
+def print_precision(console: Console, records: Iterable[Any]) -> None:
+    """A table for each framework: of each method the worst cosine, its error in units, and the share that is lost."""
+    records = list(records)
+    table = precision.precision_table(records)
+    for name in dict.fromkeys(record.framework for record in records):
+        own = [column for column in table.columns if column.startswith(f"{name} ")]
+        show(console, table[["method", *own]])
 
 
 def print_calls(console: Console, records: Iterable[Any]) -> None:
@@ -89,6 +118,22 @@ def print_own_losses(console: Console, records: Iterable[Any]) -> None:
     show(console, own_losses.own_losses_table(records))
 
 
+def print_atlas(console: Console, records: Iterable[Any]) -> None:
+    """How many rows have which word; below, a line for each operation of which a number is wrong or refused."""
+    records = list(records)
+    show(console, atlas.summary_table(records))
+    for words in (HURTS, (UNDECIDED,), (RAISES,)):
+        for _, row in atlas.operations_table(records, words=words).iterrows():
+            told = (
+                f"{name} {row[name]}" for name in COMPOSITIONS if row[name].split(",")[0].split(" (")[0] in WORDS[:-1]
+            )
+            line = f"{row['framework']} {row['operation']}: {'; '.join(told)}"
+            console.print(Text(line, style="red" if words == HURTS else "yellow"))
+    for record in records:
+        if record.status != "ok":
+            console.print(Text(f"{record.framework} {record.operation}: {record.status}: {record.reason}", style="red"))
+
+
 def print_costs(console: Console, records: Iterable[Any]) -> None:
     """A table for each workload."""
     table = costs.cost_table(records, sized=True)
@@ -97,6 +142,11 @@ def print_costs(console: Console, records: Iterable[Any]) -> None:
     table["step"] = table["framework"] + " " + table["mode"] + ": " + table["method"]
     for (workload, dtype, device), rows in table.groupby(["workload", "dtype", "device"], sort=False):
         show(console, rows[COST_COLUMNS], title=f"{workload}, {dtype}, {device}")
+    half = costs.half_table(records)
+    for (workload, dtype), rows in half.groupby(["workload", "dtype"], sort=False):
+        if (rows["beside float32"] != NONE).any():
+            shown = rows[["framework", "mode", "method", "× plain", "ms a step", "ms in float32", "beside float32"]]
+            show(console, shown, title=f"{workload}, {dtype} beside float32")
 
 
 def print_growth(console: Console, records: Iterable[Any]) -> None:
@@ -115,7 +165,7 @@ def print_effects(console: Console, records: Sequence[Any]) -> None:
     table = effects.effects_table(records)
     for names, rows in table.groupby(["data set", "framework"], sort=False):
         show(console, rows[EFFECTS_COLUMNS], title=", ".join(names))
-    for found in (effects.articles_table(records), curves.curves_table(records)):
+    for found in (effects.half_effects_table(records), effects.articles_table(records), curves.curves_table(records)):
         if len(found):
             show(console, found)
 

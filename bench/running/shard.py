@@ -27,7 +27,7 @@ class Shard:
 
     @classmethod
     def parse(cls, text: str) -> "Shard":
-        """From `I/N`; ValueError where that is no part of the whole."""
+        """Read `I/N`. Raises ValueError where that is no part of the whole."""
         found = re.fullmatch(r"([0-9]{1,4})/([0-9]{1,4})", text)
         number, count = map(int, found.groups()) if found else (0, 0)
         if not 1 <= number <= count:

@@ -57,7 +57,7 @@ def without_labels(batch: Batch) -> Batch:
     return batch | {"labels": np.zeros_like(batch["labels"])}
 
 
-def drawn(pool: Batch, count: int, seed: int) -> tuple[Batch, Batch, Batch]:
+def draw_parts(pool: Batch, count: int, seed: int) -> tuple[Batch, Batch, Batch]:
     """`count` labelled samples, as many of each class as can be, the validation part, and the rest without labels."""
     rng = np.random.default_rng((seed, 1))
     order = rng.permutation(size(pool))
@@ -80,7 +80,7 @@ def digit_parts() -> tuple[Batch, Batch]:
 
 def digits(seed: int, labelled: int) -> Dataset:
     pool, test = digit_parts()
-    known, validation, rest = drawn(pool, labelled, seed)
+    known, validation, rest = draw_parts(pool, labelled, seed)
     start = Case(
         name="digits",
         title="tanh convolutions with 16 and 32 channels",
@@ -110,7 +110,7 @@ def review_parts() -> tuple[Batch, Batch, int]:
 
 def reviews(seed: int, labelled: int) -> Dataset:
     pool, test, vocabulary = review_parts()
-    known, validation, rest = drawn(pool, labelled, seed)
+    known, validation, rest = draw_parts(pool, labelled, seed)
     start = Case(
         name="reviews",
         title="characters, embedding of width 32, convolutions of width 3 and 5 with 64 channels",
@@ -126,7 +126,7 @@ def reviews(seed: int, labelled: int) -> Dataset:
 
 @dataclass(frozen=True)
 class Source:
-    """Where the data set of a user's own is, and how to read it."""
+    """The place of a user's own data set, and how to read it."""
 
     folder: str
     checkpoint: str

@@ -12,6 +12,7 @@ import optax
 import impls
 from bench.train.regimes import MOMENTUM, Regime
 from equivalence.cases import Case
+from equivalence.measure import mixing
 from equivalence.problem import Problem
 from impls.jax import models, training
 
@@ -26,8 +27,8 @@ class Trainer:
     ):
         self.bridge = impls.load("jax")
         methods = SimpleNamespace(**vars(impls.methods("jax")), mean=jnp.mean)  # flooding takes the batch's mean
-        self.problem = Problem(start, self.bridge, methods, dtype, device)
-        self.model = partial(getattr(models, start.model), **start.options)
+        self.problem = Problem(start, self.bridge, methods, mixing(dtype), device)
+        self.function = partial(self.problem.model, **start.options)
         self.table = None if start.tokens is None else str(start.table)
         self.optimizer = OPTIMIZERS[optimizer](rate)
         self.params = self.problem.params
@@ -40,8 +41,12 @@ class Trainer:
             updates, state = self.optimizer.update(gradient, state, params)
             return optax.apply_updates(params, updates), state, value
 
-        self.strength = jnp.asarray(strength, dtype)  # an argument: other strengths compile nothing anew
+        self.strength = jnp.asarray(strength, self.problem.held_in)  # an argument: other strengths compile nothing anew
         self.update, self.predict = update, jax.jit(lambda params, data: self.f(params, *inputs(data)))
+
+    def model(self, params: Any, x: Any, *masks: Any) -> Any:
+        """Logits, which a loss is computed of in float32 where precision is mixed."""
+        return self.function(params, x, *masks).astype(self.problem.held_in)
 
     def f(self, params: Any, x: Any, *masks: Any) -> Any:
         if self.table:

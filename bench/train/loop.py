@@ -66,10 +66,10 @@ def batches(dataset: Dataset, regime: Regime, strength: float, seed: int) -> Ite
             others = order.integers(size(dataset.unlabelled), size=many)
             labelled = rows(dataset.labelled, chosen[start : start + many])
             unlabelled = rows(dataset.unlabelled, others) if regime.unlabelled else labelled
-            yield labelled, unlabelled, drawn(dataset.start, regime, strength, many, draws)
+            yield labelled, unlabelled, draw_batch(dataset.start, regime, strength, many, draws)
 
 
-def drawn(start: Case, regime: Regime, strength: float, many: int, rng: np.random.Generator) -> Batch:
+def draw_batch(start: Case, regime: Regime, strength: float, many: int, rng: np.random.Generator) -> Batch:
     """What the regime takes beside the samples: of the shape of what is perturbed, or of the outputs."""
     one = start.x if start.tokens is None else start.params[str(start.table)][start.tokens]
     shape = (many, *one.shape[1:])  # type: ignore[union-attr]

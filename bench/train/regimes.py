@@ -102,7 +102,7 @@ def descended(m: Any, p: Point, u: Point, strength: float) -> Any:
 
 def spectral(m: Any, p: Point, u: Point, strength: float) -> Any:
     """½ Σ σ² over the layers (Yoshida & Miyato 2017, eq. 5)."""
-    layers = {name: start for name, start in p.drawn("u").items() if name not in TABLES}
+    layers = {name: start for name, start in p.numbered("u").items() if name not in TABLES}
     norms = [m.spectral_norm(p.params[name], start, steps=2)[0] for name, start in layers.items()]
     return p.loss(p.x) + strength * 0.5 * sum(norm**2 for norm in norms)
 

@@ -48,7 +48,7 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
     return adjusted
 
 
-def verdict(difference: Estimate, p: float) -> Word:
+def judge_difference(difference: Estimate, p: float) -> Word:
     """Judge a difference in something that is better when larger, by the p-value that is to be believed."""
     if p != p:
         return "no data"

@@ -17,6 +17,8 @@ from bench.running.job import Job, Outcome
 from bench.train.data import DATASETS, Source
 from bench.train.regimes import REGIMES
 
+FLOAT32 = "float32"
+DTYPES = (FLOAT32, "bfloat16")  # float16 needs a loss that is scaled step by step, which is not a regime's matter
 SEEDS = 5
 TUNING_SEEDS = (1000, 1001)  # none of the study's own
 RUN_LIMIT = 3600.0  # seconds a run
@@ -36,7 +38,7 @@ class Study:
     regimes: tuple[str, ...]
     seeds: int = SEEDS
     optimizer: str = "adam"
-    dtype: str = "float32"
+    dtype: str = FLOAT32
     device: str = "cpu"
     quick: bool = False  # middle strengths, as they are
     source: Source | None = None  # of a data set that is the user's own
@@ -68,7 +70,7 @@ def planned(
         tuple(regimes or (QUICK_REGIMES if quick else REGIMES)),
         QUICK_SEEDS if quick else seeds,
         optimizer="momentum" if curves else "adam",
-        dtype="float64" if curves else "float32",
+        dtype="float64" if curves else FLOAT32,
         device=device,
         quick=quick,
         source=source,
@@ -94,7 +96,7 @@ def tuning(study: Study) -> list[Task]:
 
 
 def chosen(study: Study, tried: Iterable[TrainingRecord]) -> Strengths:
-    """For each pair the strength that did best; the middle one where none was tried, or none did without diverging."""
+    """Map each pair to the strength that did best, or to the middle one if none was tried or all diverged."""
     found: dict[tuple[str, str], dict[float, list[float]]] = {}
     for record in tried:
         likelihoods = found.setdefault((record.dataset, record.regime), {}).setdefault(record.strength, [])

@@ -11,6 +11,7 @@ import tensorflow as tf
 import impls
 from bench.train.regimes import MOMENTUM, Regime
 from equivalence.cases import Case
+from equivalence.measure import FULL, mixing
 from equivalence.problem import Problem
 from impls.tensorflow import models, training
 
@@ -40,7 +41,8 @@ class Network(keras.Model):
         x, *masks = inputs if isinstance(inputs, list | tuple) else [inputs]
         if self.table:
             x = self.embedding(x)
-        return self.function({name: tf.convert_to_tensor(value) for name, value in self.named.items()}, x, *masks)
+        logits = self.function({name: tf.convert_to_tensor(value) for name, value in self.named.items()}, x, *masks)
+        return tf.cast(logits, keras.config.floatx())  # of mixed precision, too: a loss is computed in float32
 
 
 class Trainer:
@@ -50,12 +52,13 @@ class Trainer:
         self, start: Case, regime: Regime, strength: float, *, optimizer: str, rate: float, dtype: str, device: str
     ):
         self.bridge = impls.load("tensorflow")
-        keras.config.set_floatx(dtype)
-        keras.config.set_dtype_policy(dtype)  # Keras derives it from floatx once, at the first layer of the process
+        keras.config.set_floatx(dtype if dtype in FULL else "float32")
+        # Keras derives it from floatx once, at the first layer of the process.
+        keras.config.set_dtype_policy(dtype if dtype in FULL else f"mixed_{dtype}")
         methods = SimpleNamespace(
             **vars(impls.methods("tensorflow")), mean=tf.reduce_mean
         )  # flooding takes the batch's mean
-        self.problem = Problem(start, self.bridge, methods, dtype, device)
+        self.problem = Problem(start, self.bridge, methods, mixing(dtype), device)
         self.model = Network(start)
         self.optimizer = OPTIMIZERS[optimizer](rate)
         self.train = self.wrapped(regime, strength) if regime.wrapper else self.functional(regime, strength)

@@ -1,5 +1,6 @@
 """A run in PyTorch: an nn.Module, torch.optim, and a line of `training.py` where there is one."""
 
+from collections.abc import Callable
 from functools import partial
 from types import SimpleNamespace
 from typing import Any
@@ -11,23 +12,24 @@ from torch import nn
 import impls
 from bench.train.regimes import MOMENTUM, Regime
 from equivalence.cases import Case
+from equivalence.measure import mixing
 from equivalence.problem import Problem
 from impls.checks import within
-from impls.torch import models, training
+from impls.torch import training
 
 OPTIMIZERS = {"adam": torch.optim.Adam, "momentum": partial(torch.optim.SGD, momentum=MOMENTUM)}
 
 
 class Network(nn.Module):
-    """A model of `impls.torch.models`, its parameters under their names, an embedding's table in an nn.Embedding."""
+    """A function of parameters under their names, an embedding's table in an nn.Embedding."""
 
-    def __init__(self, start: Case, dtype: str, device: str):
+    def __init__(self, start: Case, model: Callable[..., Any], dtype: str, device: str):
         super().__init__()
-        self.function = partial(getattr(models, start.model), **start.options)
+        self.function, self.dtype = partial(model, **start.options), getattr(torch, dtype)
         self.embedding_name = "" if start.tokens is None else str(start.table).removesuffix(".weight")
         for name, value in start.params.items():
             path, _, last = name.rpartition(".")
-            parameter = nn.Parameter(torch.tensor(value, dtype=getattr(torch, dtype), device=device))
+            parameter = nn.Parameter(torch.tensor(value, dtype=self.dtype, device=device))
             if path and path == self.embedding_name:
                 self.place(path, nn.Embedding(*parameter.shape, _weight=parameter.detach()))
             else:
@@ -44,7 +46,8 @@ class Network(nn.Module):
     def forward(self, x: Any, *masks: Any) -> Any:
         if self.embedding_name:
             x = self.get_submodule(self.embedding_name)(x)
-        return self.function(dict(self.named_parameters()), x, *masks)
+        logits = self.function(dict(self.named_parameters()), x, *masks)
+        return logits.to(self.dtype)  # of mixed precision, too: a loss is computed in float32
 
 
 class Trainer:
@@ -55,8 +58,8 @@ class Trainer:
     ):
         self.bridge = impls.load("torch")
         methods = SimpleNamespace(**vars(impls.methods("torch")), mean=torch.mean)  # flooding takes the batch's mean
-        self.problem = Problem(start, self.bridge, methods, dtype, device)
-        self.model = Network(start, dtype, device)
+        self.problem = Problem(start, self.bridge, methods, mixing(dtype), device)
+        self.model = Network(start, self.problem.model, self.problem.held_in, device)
         self.optimizer = OPTIMIZERS[optimizer](self.model.parameters(), lr=rate)
         self.train = self.wrapped(regime, strength) if regime.wrapper else self.functional(regime, strength)
 

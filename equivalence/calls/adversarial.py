@@ -62,7 +62,7 @@ def bounded(words: str, case: str, **options: Any) -> Call:
 
 
 def on_one_side(words: str, sign: float, bounds: tuple[float, float]) -> Call:
-    """In a box that ends at 0, which is false in Python, and not no end."""
+    """The box ends at 0, which is false in Python and yet is an end."""
 
     def call(m: Any, p: Any) -> Any:
         return m.pgd(p.loss, sign * p.x * p.x, p.extra.start, bounds=bounds, steps=3, **ASCENT)
@@ -71,7 +71,7 @@ def on_one_side(words: str, sign: float, bounds: tuple[float, float]) -> Call:
 
 
 def from_zero(norm: str) -> Call:
-    """Where the loss is flat and the start is 0 there is nowhere to go."""
+    """The loss is flat and the start is 0, so that there is nowhere to go."""
     call = lambda m, p: m.pgd(p.loss, p.x, 0 * p.extra.start, norm=norm, steps=2, **ASCENT)  # noqa: E731
     return Call("pgd", f"{norm}, from zero on a flat loss", "call-flat", call, exact=True)
 

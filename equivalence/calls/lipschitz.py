@@ -30,7 +30,7 @@ def spectral(words: str, case: str, name: str, size: float = 1.0, **options: Any
 def bound(words: str, case: str, **options: Any) -> Call:
     def pull(p: Any) -> Any:
         pullback = pullbacks.lipschitz_bound(*matrices(p), **options)
-        return lambda c: (None, dict(zip(p.drawn("u"), pullback(c), strict=True)))
+        return lambda c: (None, dict(zip(p.numbered("u"), pullback(c), strict=True)))
 
     return Call("lipschitz_bound", words, case, lambda m, p: m.lipschitz_bound(*matrices(p), **options), (pull,))
 

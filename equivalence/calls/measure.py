@@ -18,7 +18,7 @@ from equivalence.cases import build
 from equivalence.measure import ROUNDING_UNIT, not_covered
 from equivalence.oracle import values
 from equivalence.problem import Problem
-from equivalence.protocol import Complaint, NotCovered, said
+from equivalence.protocol import Complaint, NotCovered, describe_error
 from equivalence.reference import Reference
 from impls import NotOffered
 
@@ -31,7 +31,7 @@ Expected = tuple[list[Part], list[tuple[float, float]]]  # of each result, and t
 
 
 def run(bridge: ModuleType, methods: SimpleNamespace, device: str, dtype: str, method: str) -> dict[str, Raw | Missing]:
-    """By call of the method and setting what came of it: raw numbers, or the error that it raised."""
+    """Map each call of the method in this setting to its raw numbers, or to the error that it raised."""
     found: dict[str, Raw | Missing] = {}
     by_case = operator.attrgetter("case")
     for setting in bridge.SETTINGS:
@@ -63,7 +63,7 @@ def run_on(problem: Problem, setting: str, chosen: Sequence[Call]) -> dict[str, 
     except Exception as error:
         if len(chosen) == 1:
             kind = "not covered" if isinstance(error, NotCovered | NotOffered) else "error"
-            return {chosen[0].name: {kind: said(error)}}
+            return {chosen[0].name: {kind: describe_error(error)}}
     found: dict[str, Raw | Missing] = {}
     for call in chosen:
         found |= run_on(problem, setting, [call])
@@ -129,7 +129,7 @@ def judged(found: Raw | Missing, expected: Expected, dtype: str) -> dict[str, An
     try:
         return compare(found, *expected, dtype)
     except (KeyError, ValueError, TypeError) as error:  # numbers that are not those of such a call
-        return {"error": said(error)}
+        return {"error": describe_error(error)}
 
 
 def compare(found: Raw, parts: Sequence[Part], scales: Sequence[tuple[float, float]], dtype: str) -> dict[str, Any]:

@@ -65,7 +65,7 @@ def smoothed(words: str, case: str, labels: Any, smoothing: float) -> Call:
 
 
 def of_a_power(method: str, draws: str) -> Call:
-    """Of a loss whose last operation keeps its result: nothing may be added to that in place."""
+    """The loss's last operation keeps its result for the backward pass: nothing may be added to that in place."""
 
     def both(m: Any, p: Any) -> Any:
         return getattr(m, method)(Doubling(p.loss), p.x, getattr(p.extra, draws))

@@ -30,7 +30,7 @@ def flooded(words: str, case: str, level: float) -> Call:
 
 def noisy(words: str, case: str, draws: int = 2, backwards: bool = False) -> Call:
     def noise(p: Any) -> Any:
-        found = p.drawn("noise")
+        found = p.numbered("noise")
         return {name: found[name][:draws] for name in sorted(found, reverse=backwards)}
 
     def pull(p: Any) -> Any:

@@ -23,12 +23,12 @@ HOWS = ("double_backward", "forward_over_reverse", "finite_difference")
 
 
 def loss_pull(p: Any) -> Any:
-    """Of the losses that come back beside a penalty."""
+    """The pullback of the losses that come back beside a penalty."""
     return lambda c: p.loss.vjp(p.x, c)
 
 
 def outputs_pull(p: Any) -> Any:
-    """Of the outputs that come back beside a penalty."""
+    """The pullback of the outputs that come back beside a penalty."""
     return lambda c: p.f.vjp(p.x, c)
 
 
@@ -50,7 +50,7 @@ def gradient_penalty(words: str, case: str, exact: bool = False, with_loss: bool
 
 
 def with_zeros(how: str) -> Call:
-    """Where the loss does not look at some components: their signs are 0, and a direction of signs is shorter."""
+    """The loss does not look at some components: their signs are 0, and a direction of signs is shorter."""
 
     def penalty(m: Any, p: Any) -> Any:
         return m.input_gradient_penalty(holding(p, p.extra.masks[0]), p.x, norm="l1", how=how)
@@ -96,7 +96,7 @@ def gradient_penalty_calls() -> Iterator[Call]:
 
 
 def held_pull(p: Any, pullback: Any) -> Any:
-    """Of a closure that holds x: what flows into x by that way is the closure's affair, and not compared."""
+    """The closure holds x: what flows into x by that way is the closure's affair, and is not compared."""
     return lambda c: (None, pullback(c)[1])
 
 

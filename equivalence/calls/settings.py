@@ -21,7 +21,7 @@ def computed(bridge: ModuleType, arrays: Arrays) -> Arrays:
 
 
 def transposed(bridge: ModuleType, arrays: Arrays) -> Arrays:
-    """With strides of another order than the axes have, where a framework has strides."""
+    """Give arrays whose strides are in another order than their axes, where a framework has strides."""
     return {name: bridge.transposed(array) for name, array in arrays.items()}
 
 
@@ -30,7 +30,7 @@ UNBATCHED = ("θ ", "u ", "noise ", "frequencies")  # how the names of arrays be
 
 
 def unsized(bridge: ModuleType, arrays: Arrays) -> Arrays:
-    """With a batch whose size is not known while the program is traced, as in a `tf.function` for any batch."""
+    """Leave the size of the batch unknown while the program is traced, as in a `tf.function` for any batch."""
     return {
         name: array if name.startswith(UNBATCHED) else bridge.unsized(array, axis=name in DRAWS)
         for name, array in arrays.items()

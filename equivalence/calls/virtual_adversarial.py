@@ -23,13 +23,13 @@ def perturbation(words: str, case: str, **options: Any) -> Call:
 
 
 def from_start(words: str, size: float) -> Call:
-    """From a start of another length, which is of no account."""
+    """The start has another length, which must not matter."""
     call = lambda m, p: m.vat_perturbation(p.f, p.x, size * p.extra.start, radius=RADIUS)  # noqa: E731
     return Call("vat_perturbation", words, "call-vectors", call)
 
 
 def of_small_outputs(words: str, size: float, **options: Any) -> Call:
-    """Of a model whose outputs hardly differ, so that the divergence hardly curves."""
+    """The model's outputs hardly differ, so that the divergence hardly curves."""
 
     def call(m: Any, p: Any) -> Any:
         return m.vat_perturbation(Times(p.f, size), p.x, p.extra.start, radius=RADIUS, **options)

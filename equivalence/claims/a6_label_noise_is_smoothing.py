@@ -1,14 +1,14 @@
-"""The cross-entropy with labels redrawn at random, by every label that there is: that with smoothed labels."""
+"""The cross-entropy with labels redraw_labels at random, by every label that there is: that with smoothed labels."""
 
 import numpy as np
 
 from equivalence import oracle
 from equivalence.claim import Claim
 from equivalence.measure import equal, exact
-from equivalence.parts.labels import redrawn, relabelled
+from equivalence.parts.labels import redraw_labels, relabelled
 from equivalence.parts.noise import exactly
 
-RATES = (0.0, 0.1, 0.5)  # at which labels are redrawn
+RATES = (0.0, 0.1, 0.5)  # at which labels are redraw_labels
 
 
 def measure(problem, reference):
@@ -23,7 +23,7 @@ def measure(problem, reference):
         return loss
 
     def expected(labels):
-        return np.stack([redrawn(reference, labels, rate) for rate in RATES])
+        return np.stack([redraw_labels(reference, labels, rate) for rate in RATES])
 
     rates = [(rate,) for rate in RATES]
     yield from exactly(problem, smoothed(lambda point: point.labels), rates, expected(one_hot))
@@ -39,13 +39,13 @@ def measure(problem, reference):
 CLAIM = Claim(
     id="A6",
     title="Noise on the labels is label smoothing",
-    formula="E over labels redrawn uniformly with probability s of -log p_label = -Σᵢ ((1-s)yᵢ + s/C) log pᵢ",
+    formula="E over labels redraw_labels uniformly with probability s of -log p_label = -Σᵢ ((1-s)yᵢ + s/C) log pᵢ",
     source="Szegedy et al. 2016, §7",
     methods=("smooth_labels", "cross_entropy"),
     cases=("tanh-mlp",),
     measure=measure,
     wrong={
-        "never redrawn to the label it had": lambda m, bridge: {
+        "never redraw_labels to the label it had": lambda m, bridge: {
             "smooth_labels": lambda labels, smoothing, like: m.smooth_labels(
                 labels, smoothing=smoothing * like.shape[-1] / (like.shape[-1] - 1), like=like
             )

@@ -18,7 +18,7 @@ def measure(problem, reference):
     twice, curved = bent(reference, start, once), bent(reference, start, descent, order=2)  # H²g, D³L[g, g]
 
     def part(factor, p, coefficient):
-        """Of a step minus the flow of L + factor·¼·γ‖∇L‖² for a time γ."""
+        """Measure a step minus the flow of L + factor·¼·γ‖∇L‖² for a time γ."""
 
         def residual(rate):
             flow = runge_kutta(lambda theta: -run(theta, factor * rate)[1], start, rate)

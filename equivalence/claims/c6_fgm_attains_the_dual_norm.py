@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from equivalence.cases import rounded
 from equivalence.claim import Claim
 from equivalence.measure import HALF, ROUNDING_UNIT, bound, equal, exact
 from equivalence.parts.composed import each, sign, summed
@@ -19,7 +20,7 @@ LONG = np.full((1, 900), 300.0)  # squares pass float16's 65504; bfloat16 adds u
 
 def measure(problem, reference):
     for dtype, scales in SCALES.items():
-        directions = exactly(DIRECTIONS, dtype)
+        directions = rounded(DIRECTIONS, dtype)
         g = np.concatenate([*(scale * directions for scale in scales), np.zeros((1, 5))])
         run = problem.in_dtype(dtype).compile(lambda _, *arrays: along_gradient(problem.methods, *arrays), sweep=False)
         for name, part in parts(np.array(scales), directions, dtype, *run(g, np.ones((5, 1)))):
@@ -28,13 +29,6 @@ def measure(problem, reference):
             run = problem.in_dtype(dtype).compile(lambda _, x: problem.methods.l2_norm(x), sweep=False)
             off = abs(run(LONG).astype(float) / 9000 - 1)
             yield f"l2_norm of many, {dtype}", bound(-off, -4 * ROUNDING_UNIT[dtype])
-
-
-def exactly(array, dtype):
-    """The array in numbers of the dtype."""
-    bits = {"float64": 53, "float32": 24, "float16": 11, "bfloat16": 8}[dtype]
-    mantissa, exponent = np.frexp(array)
-    return np.ldexp(np.round(np.ldexp(mantissa, bits)), exponent - bits)
 
 
 def along_gradient(methods, g, ones):
@@ -59,7 +53,7 @@ def parts(scales, directions, dtype, found, steepest, unit, length):
 
 
 def summed_as_given(m, bridge):
-    """Of x divided by its norm, so that nothing overflows: only the digits of the sum are lost."""
+    """Divide x by its norm first, so that nothing overflows and only the digits of the sum are lost."""
 
     def l2_norm(x):
         length = m.l2_norm(x)

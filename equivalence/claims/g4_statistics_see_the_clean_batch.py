@@ -11,7 +11,7 @@ from equivalence.trainees import OTHER_TABLE, STATISTICS_RATE, TABLE
 
 
 def running_mean(state):
-    """Of the normalisation that is trained."""
+    """Read the running statistics of the normalisation that is trained."""
     return next(value for name, value in topic(state, "statistics/norm").items() if name.endswith("mean"))
 
 

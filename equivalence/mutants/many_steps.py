@@ -169,7 +169,7 @@ def orthogonality_lost(m, bridge):
         return summed(vector * m.hvp(loss, x, vector)), vector
 
     def largest_ritz_vector(basis, products):
-        """By Lanczos again, which is exact in so few dimensions: that of ½cᵀ(QᵀHQ)c."""
+        """Find the eigenpair of ½cᵀ(QᵀHQ)c by Lanczos again, which is exact in so few dimensions."""
         entries = [[summed(vector * product) for product in products] for vector in basis]
 
         def form(c):  # (B, K)

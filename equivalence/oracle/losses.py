@@ -77,7 +77,7 @@ def one_hot(labels: Array, classes: int) -> Array:
 
 
 def _cross_entropy_vjp(logits: Array, labels: Array, cotangent: Array) -> Array:
-    """Of the logits. Σy stays: soft labels sum to 1 only to the precision that they are stored in."""
+    """The cotangent of the logits. Σy stays: soft labels sum to 1 only to the precision that they are stored in."""
     y = one_hot(labels, logits.shape[1])
     return cotangent[:, None] * (softmax(logits) * y.sum(1, keepdims=True) - y)
 

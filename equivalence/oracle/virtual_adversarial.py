@@ -31,7 +31,7 @@ def vat_perturbation(
 def _perturbation(
     f: Any, x: Array, clean: Array, start: Array, radius: float, xi: float | None, steps: int, how: str
 ) -> Array:
-    """The same from the logits of p(x)."""
+    """Compute the same from the logits of p(x)."""
     if np.iscomplexobj(x):  # the exact product is a derivative: within another one it would silently be constant
         raise TypeError("x: got complex numbers, expected real ones: derivatives do not nest")
 

@@ -24,7 +24,7 @@ SOFT = np.array([[0.7, 0.2, 0.1], [0.1, 0.1, 0.8], [0.2, 0.5, 0.3], [0.3, 0.4, 0
 
 
 def measure(bridge: ModuleType, framework: str) -> dict[str, dict[str, str]]:
-    """For each loss and derivative: "right", "wrong, off by 100%", "raises LookupError"; "no" if the one before is not.
+    """Map each loss to words: "right", "wrong, off by 100%", "raises LookupError"; "no" after what is not right.
 
     Raises what a loss or its first derivative raises: then the call is wrong, not the loss.
     """

@@ -39,7 +39,7 @@ def results(methods: SimpleNamespace, point: Point, arrays: dict[str, Any]) -> d
 
 
 def alone(reference: Reference, arrays: dict[str, Any]) -> dict[str, tuple[Array, float]]:
-    """By method the oracle's results, and the scale of their errors: size and condition, as for agreement."""
+    """Map each method to the oracle's results and the scale of their errors, size and condition, as in agreement."""
     expected, rng = results(oracle.values, reference.point, arrays), np.random.default_rng(0)
     with shaken_logarithms(rng):
         other = moved(reference, rng)

@@ -1,5 +1,6 @@
 """What arrays of the three frameworks have no common operator for, composed of right methods and the bridge."""
 
+import re
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -34,7 +35,7 @@ def columns(outputs: Array) -> list[Array]:
 
 
 def sign(m: SimpleNamespace, numbers: Array) -> Array:
-    """Of numbers (B,)."""
+    """Signs of numbers (B,)."""
     return m.steepest(numbers[:, None], norm="linf")[:, 0]
 
 
@@ -60,6 +61,11 @@ def softmax(m: SimpleNamespace, bridge: ModuleType, logits: Array) -> Array:
 def one_hot(m: SimpleNamespace, labels: Array, logits: Array) -> Array:
     """Labels of either kind as (B, C)."""
     return m.smooth_labels(labels, smoothing=0.0, like=logits)
+
+
+def as_wide_as(bridge: ModuleType, x: Array, like: Array) -> Array:
+    """Numbers in the dtype of others."""
+    return bridge.cast(x, re.search(r"b?float\d+", str(like.dtype))[0])  # type: ignore[index]  # there is one
 
 
 def rounded(x: Array) -> Array:

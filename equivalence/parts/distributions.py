@@ -26,13 +26,13 @@ REPEATED = 0.01  # of the numbers may occur twice: more than do on a grid of 2^2
 
 
 def numbers(methods: SimpleNamespace, seed: Any, shape: tuple[int, ...], like: Any) -> dict[str, Any]:
-    """By name what samplers of single numbers draw, in any shape."""
+    """Map each sampler of single numbers to what it draws, in any shape."""
     found = {name: getattr(methods, name)(seed, shape, like=like) for name in ("rademacher", "gaussian", "uniform")}
     return found | {"dropout_mask": methods.dropout_mask(seed, shape, rate=RATE, like=like)}
 
 
 def points(methods: SimpleNamespace, seed: Any, shape: tuple[int, ...], like: Any) -> dict[str, Any]:
-    """By name what samplers of points draw, one a sample: (B, *S)."""
+    """Map each sampler of points to what it draws, one point a sample: (B, *S)."""
     balls = {p: methods.uniform_ball(seed, shape, like=like, norm=p) for p in ("l2", "linf", "l1")}
     sphere = {"uniform_sphere": methods.uniform_sphere(seed, shape, like=like)}
     return sphere | {f"uniform_ball {p}": drawn for p, drawn in balls.items()}

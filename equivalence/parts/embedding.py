@@ -13,7 +13,7 @@ TABLE = "embedding.weight"
 
 
 def perturbations(problem: Problem, norms: Sequence[str], radius: float) -> Callable[..., dict[str, Any]]:
-    """By norm: of the table, of one with a row for each position, and of the output; all have one norm."""
+    """Perturb, for each norm, the table, one with a row for each position, and the output; all have one norm."""
     methods = problem.methods
 
     def perturb(point: Point, own: Array, rows: Array) -> dict[str, Any]:
@@ -34,7 +34,7 @@ def perturbations(problem: Problem, norms: Sequence[str], radius: float) -> Call
 
 
 def beside_padding(problem: Problem, radius: float) -> Callable[..., tuple[Array, Array]]:
-    """Of two outputs that differ at padding alone; the loss has (leak·x)² there too, leak (1, T·D).
+    """Perturb two outputs that differ at padding alone; the loss has (leak·x)² there too, leak (1, T·D).
 
     Without a leak the model's own mask would hide what a method does at padding.
     """
@@ -57,7 +57,7 @@ def beside_padding(problem: Problem, radius: float) -> Callable[..., tuple[Array
 
 
 def scaled(problem: Problem, radius: float) -> Callable[..., tuple[Array, Array, Array, Array]]:
-    """Of the table times a scale: its normalised rows, the loss at a perturbation of these, its gradient in the table.
+    """Take the table times a scale to its normalised rows, the loss at a perturbation of these, and its gradient.
 
     At last the loss at a perturbation of the table as it is. There the network undoes the scale: its convolutions are
     divided by it, which leaves the clean loss what it was.
@@ -87,7 +87,7 @@ def scaled(problem: Problem, radius: float) -> Callable[..., tuple[Array, Array,
 
 
 def summed(gradient: np.ndarray, tokens: np.ndarray, size: int) -> np.ndarray:
-    """For each of `size` tokens the sum of the gradients (B, T, D) at all its positions, (V, D)."""
+    """Sum the gradients (B, T, D) at all positions of each of `size` tokens, (V, D)."""
     return np.einsum("btv,btd->vd", tokens[:, :, None] == np.arange(size), gradient)
 
 

@@ -39,10 +39,10 @@ def traced(pullback: Callable[[Array], Array], batch: int, n: int, measured: Arr
 
 
 def signs_variance(matrices: Array) -> Array:
-    """Of vᵀAv for random signs: 2(‖A‖² - Σaᵢᵢ²), (B, n, n) -> (B,)."""
+    """The variance of vᵀAv for random signs, 2(‖A‖² - Σaᵢᵢ²): (B, n, n) -> (B,)."""
     return normal_variance(matrices) - 2 * (np.diagonal(matrices, axis1=1, axis2=2) ** 2).sum(1)
 
 
 def normal_variance(matrices: Array) -> Array:
-    """Of vᵀAv for normal probes: 2‖A‖², (B, n, n) -> (B,)."""
+    """The variance of vᵀAv for normal probes, 2‖A‖²: (B, n, n) -> (B,)."""
     return 2 * (matrices**2).sum((1, 2))

@@ -13,7 +13,7 @@ from equivalence.reference import Reference
 Array = np.ndarray
 
 
-def redrawn(reference: Reference, labels: Array, rate: float) -> Array:
+def redraw_labels(reference: Reference, labels: Array, rate: float) -> Array:
     """The oracle's mean cross-entropy and its θ-gradient, a sum over all classes of those with one label, (B + P,).
 
     Args:

@@ -61,7 +61,7 @@ def rate(problem: Problem) -> dict[str, Any]:
 
 
 def spectral(problem: Problem) -> Callable[[Array, Array], dict[str, Array]]:
-    """Of a matrix and a start: σ and its gradient, two steps at once and in turn, and what became of the matrix."""
+    """Take a matrix and a start to σ and its gradient, two steps at once and in turn, and to the matrix afterwards."""
     norm = problem.methods.spectral_norm
 
     def turn(point: Any, weight: Any, u: Any) -> dict[str, Any]:

@@ -61,7 +61,7 @@ def plus_half(z: Array, array: Array) -> Array:
 
 
 def copy(array: Array) -> Array:
-    """The same numbers, with the same history, under another name."""
+    """Give the same numbers, with the same history, under another name."""
     return {name: copy(part) for name, part in array.items()} if isinstance(array, dict) else 1 * array
 
 

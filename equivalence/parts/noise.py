@@ -37,7 +37,7 @@ class Noise:
         return self.vectors.shape[1]
 
     def leading(self, row: Row) -> Array:
-        """Of E row(σz): moment/6·Σ∂ᵢ³ for order 3, moment/24·Σ∂ᵢ⁴ + mixed/4·Σ_{i<j}∂ᵢ²∂ⱼ² for order 4.
+        """The leading term of E row(σz): moment/6·Σ∂ᵢ³ (order 3), moment/24·Σ∂ᵢ⁴ + mixed/4·Σ_{i<j}∂ᵢ²∂ⱼ² (4).
 
         By polarisation 12·∂ᵢ²∂ⱼ² = D⁴ along eᵢ+eⱼ + D⁴ along eᵢ-eⱼ - 2∂ᵢ⁴ - 2∂ⱼ⁴.
         """
@@ -64,7 +64,7 @@ def axes(n: int) -> Noise:
 
 
 def normal() -> Noise:
-    """In four dimensions: two of the components ±√3, or none; its moments are a normal's up to the fifth."""
+    """A rule in four dimensions: two of the components are ±√3, or none; its moments are a normal's up to the fifth."""
     vertices = [vector for vector in every([-(3**0.5), 0, 3**0.5], 4) if np.count_nonzero(vector) == 2]  # a 24-cell's
     return Noise(np.array(vertices + 12 * [np.zeros(4)]), order=4, moment=3)
 
@@ -86,7 +86,7 @@ def expansion(problem: Problem, residual: Callable[..., Any], noise: Noise, row:
 
 
 def spread(vectors: Array, batch: int) -> Array:
-    """The same vectors for each sample, (K, n) -> (K, B, n)."""
+    """Repeat the vectors for each sample, (K, n) -> (K, B, n)."""
     return np.broadcast_to(vectors[:, None], (len(vectors), batch, vectors.shape[1]))
 
 

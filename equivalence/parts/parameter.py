@@ -64,7 +64,7 @@ def sides(problem: Problem) -> Callable[..., tuple[Array, Array, dict[str, Array
 
 
 def mean(problem: Problem, losses: Any) -> Any:
-    """Of losses (B,), as a number ()."""
+    """Average losses (B,) to a number ()."""
     row = problem.array(np.full((1, problem.case.batch), 1 / problem.case.batch))
     return (row @ losses[:, None])[0, 0]
 
@@ -91,7 +91,7 @@ def perturbed_bend(reference: Reference, theta: Array, norm: str) -> Array:
 
 
 def trained(run: Callable[..., tuple[Array, Array]], theta: Array, radius: float, rate: float, updates: int) -> Array:
-    """Where gradient descent on an objective with a radius ends; `run` is its `gradient`."""
+    """Follow gradient descent on an objective with a radius to its end; `run` is its `gradient`."""
     for _ in range(updates):
         theta = theta - rate * run(theta, radius)[1]
     return theta
@@ -111,7 +111,7 @@ def apart(reference: Reference, norm: str, rate: float, updates: int) -> Array:
 
 
 def runge_kutta(velocity: Callable[[Array], Array], start: Array, time: float) -> Array:
-    """Where the flow of a velocity field comes to, up to O(time⁵): one classical step of fourth order."""
+    """Follow the flow of a velocity field, up to O(time⁵): one classical step of fourth order."""
     first = velocity(start)
     second = velocity(start + time / 2 * first)
     third = velocity(start + time / 2 * second)

@@ -46,6 +46,6 @@ def iterated(turn: Callable[[Array], tuple[Array | None, Array]], start: Array, 
 
 
 def tangents(parts: Array, top: Array) -> Array:
-    """Of the angles between vectors and an eigenspace, from their parts along all eigenvectors: (B, n) -> (B,)."""
+    """Tangents of the angles between vectors and an eigenspace, from parts along all eigenvectors: (B, n) -> (B,)."""
     inside = np.linalg.norm(parts * top, axis=1)
     return np.linalg.norm(parts * ~top, axis=1) / np.maximum(inside, 1e-300)

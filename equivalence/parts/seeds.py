@@ -17,17 +17,17 @@ Asked = tuple[Callable[..., dict[str, Any]], tuple[int, ...]]  # `numbers` or `p
 
 def by_number(problem: Problem, seed: int, *asked: Asked) -> tuple[Draws, ...]:
     """What samplers draw, with the seed as a number."""
-    return problem.compile(lambda point: drawn(problem, seed, asked), sweep=False)()
+    return problem.compile(lambda point: draw_all(problem, seed, asked), sweep=False)()
 
 
 def by_array(problem: Problem, *asked: Asked) -> Callable[[int], tuple[Draws, ...]]:
-    """The same for any seed, which comes as an array where it may be traced."""
+    """Draw for any seed, which comes as an array where it may be traced."""
     if problem.bridge.TRACED_SEEDS:
-        return problem.compile(lambda point, seed: drawn(problem, seed, asked))
+        return problem.compile(lambda point, seed: draw_all(problem, seed, asked))
     return lambda seed: by_number(problem, seed, *asked)
 
 
-def drawn(problem: Problem, seed: Any, asked: Sequence[Asked]) -> list[dict[str, Any]]:
+def draw_all(problem: Problem, seed: Any, asked: Sequence[Asked]) -> list[dict[str, Any]]:
     return [draw(problem.methods, seed, shape, problem.data["x"]) for draw, shape in asked]
 
 

@@ -34,7 +34,7 @@ class Setting(NamedTuple):
         return (np.linalg.norm(self.slope(), axis=1) - self.target) ** 2
 
     def gradient(self) -> Array:
-        """Of the mean penalty in A and b, (n² + n,), with 0 from a sample whose slope is 0."""
+        """The gradient of the mean penalty in A and b, (n² + n,); a sample whose slope is 0 adds 0."""
         slope, batch = self.slope(), len(self.mix)
         length = np.linalg.norm(slope, axis=1, keepdims=True)
         bar = 2 * (length - self.target) * slope / np.where(length == 0, 1, length) / batch
@@ -42,7 +42,7 @@ class Setting(NamedTuple):
         return np.append((outer + outer.T) / 2, bar.sum(0))
 
     def size(self) -> float:
-        """Of what is subtracted."""
+        """The size of the terms that are subtracted, which scales rounding errors."""
         return float((np.linalg.norm(self.slope(), axis=1).max() + self.target) ** 2)
 
 
@@ -71,7 +71,7 @@ def measured(problem: Problem) -> Callable[[Setting], tuple[Array, Array]]:
 
 
 def settings(case: Case) -> dict[str, Setting]:
-    """By name. Slopes below, at and above the target, and 0."""
+    """Map each name to a setting: the critics' slopes are below, at and above the target, and 0."""
     real, fake, mix = (case.extra[name] for name in ("vector", "start", "mix"))
     n = real[0].size
     rng = np.random.default_rng(0)

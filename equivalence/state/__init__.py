@@ -241,7 +241,7 @@ class Kept:
 
 
 def difference(before: Any, after: Any) -> str:
-    """From what to what a value was changed; of many values, those that were."""
+    """Tell from what to what a value was changed; of many values, those that were."""
     if isinstance(before, dict) and isinstance(after, dict):
         names = [name for name in before | after if before.get(name) != after.get(name)]
         return ", ".join(f"{shown(name)}: {difference(before.get(name), after.get(name))}" for name in names)

@@ -22,7 +22,7 @@ def seeds():
 
 
 def keras_seeds():
-    """The same for Keras."""
+    """The state of Keras's own generator."""
     return global_seed_generator().state
 
 

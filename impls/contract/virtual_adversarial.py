@@ -55,8 +55,9 @@ def vat_perturbation(
             the larger rounding unit of x and of the logits. For a model that bends over distances of ‖x‖ the difference
             is wrong by ξ/‖x‖, relative to Hd, and by u‖x‖/ξ since x + ξd and all that follows is rounded: at this ξ the
             two are equal. A model that computes in half precision and returns float32 hides its u: choose ξ yourself,
-            or another way. The 1e-6 of some published codes is too small for float32. On real digits the worst sample's
-            direction then points away from the exact one; from 1e-4 to 1 its cosine is above 0.99 (claim D3).
+            or another way. A ξ that is 0 in the dtype of x is refused. The 1e-6 of some published codes is too small
+            for float32. On real digits the worst sample's direction then points away from the exact one; from 1e-4 to 1
+            its cosine is above 0.99 (claim D3).
         steps: power iterations, ≥ 1.
         how: the way to Hd.
 

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from impls.checks import checked
-from impls.jax.norms import l2_norm, unit
+from impls.jax.norms import _wide, l2_norm, unit
 
 _PRODUCT, _CONVOLUTION = jax.lax.dot_general_p, jax.lax.conv_general_dilated_p
 
@@ -122,8 +122,13 @@ def _convolution(operands, options, sparsity_threshold):  # folx knows none and 
 
 @checked
 def top_eigenpair(loss, x, start, *, steps, how="power"):
-    product, _ = _hessian(loss, x)  # one forward pass and one gradient for all steps
-    vector = jax.lax.stop_gradient((_power if how == "power" else _lanczos)(product, start, steps))
+    multiply, _ = _hessian(loss, x)  # one forward pass and one gradient for all steps
+
+    def product(vector):
+        return _wide(multiply(vector.astype(x.dtype)))
+
+    vector = (_power if how == "power" else _lanczos)(product, _wide(start), steps).astype(x.dtype)
+    vector = jax.lax.stop_gradient(vector)
     return _dot(vector, hvp(loss, x, vector)), vector  # (B,), (B, *S)
 
 
@@ -157,7 +162,7 @@ def _next(basis, product):  # its part orthogonal to the basis; twice, since onc
 
 
 def _dot(a, b):
-    return (a * b).reshape(a.shape[0], -1).sum(1)  # (B,)
+    return (_wide(a) * _wide(b)).reshape(a.shape[0], -1).sum(1)  # (B,)
 
 
 def _dots(a, b):  # each of a (K, B, *S) with each of b (M, B, *S)

@@ -1,7 +1,7 @@
 import jax
 import jax.numpy as jnp
 
-from impls.checks import checked
+from impls.checks import check_step, checked
 
 # Sums over axes, not over reshaped rows: an array that is sharded over a mesh with explicit axes has no such rows.
 
@@ -79,6 +79,7 @@ def _scaled(x, scope="sample"):  # divided by its largest entries, which are hel
 
 def _step(xi, x, values, order):  # None: where an error of (ξ/size)^order is as large as rounding's u·size/ξ
     u = max(float(jnp.finfo(array.dtype).eps) / 2 for array in (x, values))
+    check_step(xi, float(jnp.finfo(x.dtype).smallest_subnormal), x.dtype)
     size = jnp.maximum(l2_norm(_wide(x)), 1).reshape(-1, *[1] * (x.ndim - 1))
     return u ** (1 / (order + 1)) * size if xi is None else xi * jnp.ones_like(size)  # (B, 1, ..., 1)
 

@@ -128,7 +128,7 @@ class Losses(NamedTuple):
     weights: Any = None
 
     def plus(self, term):
-        """With something added to each sample, (B,), or to all of them, (1,)."""
+        """Add something to each sample, (B,), or to all of them, (1,)."""
         if self.values.ndim == 0:
             return self._replace(values=self.values + _like(term.mean(), self.values))
         term = _like(term, self.values).reshape(-1, *[1] * (self.values.ndim - 1))

@@ -3,7 +3,7 @@ import tensorflow as tf
 
 from impls.checks import checked
 from impls.tensorflow.moments import exact_moments
-from impls.tensorflow.norms import l2_norm, unit
+from impls.tensorflow.norms import _wide, l2_norm, unit
 
 
 @checked
@@ -72,8 +72,13 @@ def _forward_forms(loss, x, vectors):  # the same, forward over forward
 @checked
 @exact_moments()
 def top_eigenpair(loss, x, start, *, steps, how="power"):
-    product, _ = _hessian(loss, x)  # one forward pass and one gradient for all steps
-    vector = tf.stop_gradient((_power if how == "power" else _lanczos)(product, start, steps))
+    multiply, _ = _hessian(loss, x)  # one forward pass and one gradient for all steps
+
+    def product(vector):
+        return _wide(multiply(tf.cast(vector, x.dtype)))
+
+    vector = tf.cast((_power if how == "power" else _lanczos)(product, _wide(start), steps), x.dtype)
+    vector = tf.stop_gradient(vector)
     return _dot(vector, hvp(loss, x, vector)), vector  # (B,), (B, *S)
 
 
@@ -107,7 +112,7 @@ def _next(basis, product):  # its part orthogonal to the basis; twice, since onc
 
 
 def _dot(a, b):
-    return tf.reduce_sum(tf.reshape(a * b, (tf.shape(a)[0], -1)), 1)  # (B,)
+    return tf.reduce_sum(tf.reshape(_wide(a) * _wide(b), (tf.shape(a)[0], -1)), 1)  # (B,)
 
 
 def _dots(a, b):  # each of a (K, B, *S) with each of b (M, B, *S)

@@ -1,7 +1,7 @@
 import ml_dtypes
 import tensorflow as tf
 
-from impls.checks import checked
+from impls.checks import check_step, checked
 
 
 @checked
@@ -67,5 +67,6 @@ def _scaled(rows):  # divided by their largest entries, which are held fixed; on
 
 def _step(xi, x, values, order):  # None: where an error of (ξ/size)^order is as large as rounding's u·size/ξ
     u = max(float(ml_dtypes.finfo(array.dtype.as_numpy_dtype).eps) / 2 for array in (x, values))
+    check_step(xi, float(ml_dtypes.finfo(x.dtype.as_numpy_dtype).smallest_subnormal), x.dtype.name)
     size = tf.reshape(tf.maximum(l2_norm(_wide(x)), 1), (-1, *[1] * (x.shape.rank - 1)))
     return u ** (1 / (order + 1)) * size if xi is None else _number(xi, size) * tf.ones_like(size)  # (B, 1, ..., 1)

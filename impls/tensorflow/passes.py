@@ -112,7 +112,7 @@ class Batch:
         return self.vectors.masked(self.vectors.rows(gradients))
 
     def ascent(self, values, tape, places):
-        """The same of samples' own losses in all replicas together, held fixed."""
+        """Take the same gradient of samples' own losses in all replicas together, held fixed."""
         with unrecorded():
             return self.vectors.everywhere(self.gradient(tape, values, places, weight=self.size))
 
@@ -170,7 +170,7 @@ def _renamed(value):
 
 
 def _with_mask(changed, value):
-    """With the mask that a layer's output brings along."""
+    """Attach the mask that a layer's output brings along."""
     mask = getattr(value, "_keras_mask", None)
     if mask is not None:
         changed._keras_mask = mask

@@ -27,7 +27,7 @@ class Share:
         return self.summed(tf.pad(rows, [[self._first, self.total - self._first - self.samples], [0, 0]]))
 
     def own(self, rows):
-        """Of the whole batch's rows those of this replica."""
+        """Select this replica's rows from those of the whole batch."""
         return rows if self.replicas == 1 else rows[self._first : self._first + self.samples]
 
     @property

@@ -2,7 +2,7 @@ import torch
 
 from impls.checks import checked
 from impls.torch.derivatives import hessian, second_along
-from impls.torch.norms import l2_norm, unit
+from impls.torch.norms import _wide, l2_norm, unit
 
 
 @checked
@@ -21,16 +21,19 @@ def laplacian(loss, x, *, how="hvp", probes=None, with_loss=False):
         values, forms = loss(x) if with_loss else None, second_along(loss, x, vectors)  # vᵀHv: (K, B)
     else:
         values, product = hessian(loss, x)
-        forms = (vectors * product(vectors, many=True)).reshape(*vectors.shape[:2], -1).sum(2)  # (K, B)
+        forms = (_wide(vectors) * _wide(product(vectors, many=True))).reshape(*vectors.shape[:2], -1).sum(2)  # (K, B)
     found = forms.sum(0) if probes is None else forms.mean(0)  # (B,)
     return (found, values) if with_loss else found
 
 
 @checked
 def top_eigenpair(loss, x, start, *, steps, how="power"):
+    def product(vector):
+        return _wide(multiply(vector.to(x.dtype)))
+
     with torch.no_grad():
-        _, product = hessian(loss, x)  # one forward pass and one gradient for all steps
-        vector = (_power if how == "power" else _lanczos)(product, start, steps).detach()
+        _, multiply = hessian(loss, x)  # one forward pass and one gradient for all steps
+        vector = (_power if how == "power" else _lanczos)(product, _wide(start), steps).to(x.dtype).detach()
     return _dot(vector, hvp(loss, x, vector)), vector  # (B,), (B, *S)
 
 
@@ -64,7 +67,7 @@ def _next(basis, product):  # its part orthogonal to the basis; twice, since onc
 
 
 def _dot(a, b):
-    return (a * b).reshape(a.shape[0], -1).sum(1)  # (B,)
+    return (_wide(a) * _wide(b)).reshape(a.shape[0], -1).sum(1)  # (B,)
 
 
 def _dots(a, b):  # each of a (K, B, *S) with each of b (M, B, *S)

@@ -114,7 +114,7 @@ def gradient_of_mean(loss, params):
 
 
 def watch(tensor):
-    """The same values under a name of their own, so that only what is computed from this name has a gradient in it."""
+    """Give the same values a name of their own, so that only what is computed from this name has a gradient in it."""
     return tensor.view_as(tensor) if tensor.requires_grad else tensor.detach().requires_grad_()
 
 

@@ -1,6 +1,6 @@
 import torch
 
-from impls.checks import checked
+from impls.checks import check_step, checked
 
 
 @checked
@@ -60,5 +60,7 @@ def _scaled(rows):  # divided by their largest entries, which are held fixed; on
 
 def _step(xi, x, values, order):  # None: where an error of (ξ/size)^order is as large as rounding's u·size/ξ
     u = max(torch.finfo(array.dtype).eps / 2 for array in (x, values))
+    info = torch.finfo(x.dtype)
+    check_step(xi, info.tiny * info.eps, x.dtype)
     size = l2_norm(_wide(x)).clamp(min=1).reshape(-1, *[1] * (x.dim() - 1))
     return u ** (1 / (order + 1)) * size if xi is None else xi * torch.ones_like(size)  # (B, 1, ..., 1)

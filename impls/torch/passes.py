@@ -162,7 +162,7 @@ class Frame(checkpoint._CheckpointFrame):
 
 
 class Reentrant:
-    """In the place of reentrant checkpointing, which knows no gradient of anything but parameters."""
+    """Take the place of reentrant checkpointing, which knows no gradient of anything but parameters."""
 
     @staticmethod
     def apply(*_):

@@ -54,7 +54,7 @@ class Replicas:
 
 
 class Alone(Replicas):
-    """For `replicas="local"`: a norm over what one replica has."""
+    """Replicas on their own (`replicas="local"`): a norm is over what one replica has."""
 
     def __init__(self):
         self.group, self.size, self.rank = None, 1, 0
@@ -113,7 +113,7 @@ def forward(model, arguments, evaluate):
 
 
 class Evaluated(torch.nn.Module):
-    """In the place of the module that DistributedDataParallel wraps; its buffers are the module's."""
+    """Take the place of the module that DistributedDataParallel wraps; its buffers are the module's."""
 
     def __init__(self, module, evaluate):
         super().__init__()

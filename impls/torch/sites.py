@@ -45,7 +45,7 @@ class Shift:
         self.shape, self.like = x.shape, x.new_empty(0)
 
     def exchange(self, table):
-        """The same for a table, which nothing works on in place: no copy of it is made where there is no r."""
+        """Perturb a table, which nothing works on in place: no copy of it is made where there is no r."""
         if self.watched and self.r is None:
             self.meet(table)
             self.leaf = torch.ops.aten.alias(table) if table.requires_grad else table.detach().requires_grad_()
@@ -53,7 +53,7 @@ class Shift:
         return self.add(table)
 
     def add_again(self, x):
-        """The same for a pass that is computed a second time, by activation checkpointing."""
+        """Perturb in a pass that is computed a second time, by activation checkpointing."""
         return x if self.r is None else x + self.r.to(x.dtype)
 
     def _check_shape(self, x):
@@ -99,7 +99,7 @@ class Input(Activation):
         self.path = path
 
     def __str__(self):
-        return "the model's first input" if self.path is None else f"the input {said(self.path)}"
+        return "the model's first input" if self.path is None else f"the input {show_path(self.path)}"
 
     def check(self, model):
         """Nothing about an input can be known before it comes."""
@@ -358,7 +358,7 @@ def plain_name(name):
     return name
 
 
-def said(path):
+def show_path(path):
     """A path as its user wrote it."""
     return ".".join(map(str, path)) if isinstance(path, tuple) else repr(path)
 
@@ -374,7 +374,7 @@ def look_up(tree, key, path):
         return tree[key]
     except (KeyError, IndexError, TypeError):
         there = ", ".join(map(repr, tree if isinstance(tree, dict) else range(len(tree)))) or "nothing"
-        raise ValueError(f"target: got {said(path)} for the inputs, expected one of {there}") from None
+        raise ValueError(f"target: got {show_path(path)} for the inputs, expected one of {there}") from None
 
 
 def replaced(tree, path, leaf):

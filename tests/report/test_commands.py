@@ -5,7 +5,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from bench.commands import app, reporting
+from bench.commands import app, comparing
 from bench.report import compare
 from tests.report.made import claim_record, cost_records, of_every_kind, power_law, store
 
@@ -36,7 +36,7 @@ def test_a_regression_is_exit_status_1_and_written(tmp_path):
 
 def test_what_seems_slower_is_measured_twice_more(tmp_path, monkeypatch):
     """The two runs are measured by the timer's own machinery; here they come from a hat."""
-    machine, codes = reporting.describe().machine, reporting.Codes()
+    machine, codes = comparing.describe().machine, comparing.Codes()
     for name, ratio in (("base", 2.0), ("new", 2.3)):
         made = [*cost_records("plain", [0.99, 1.0, 1.01] * 2), *cost_records("fgm", [ratio] * 6)]
         for record in made:
@@ -50,8 +50,8 @@ def test_what_seems_slower_is_measured_twice_more(tmp_path, monkeypatch):
         for record in [*cost_records("plain", [0.99, 1.0, 1.01] * 2), *cost_records("fgm", [ratios[-1]] * 6)]:
             session.store.append(record)
 
-    monkeypatch.setattr(reporting, "timed_cells", measure)
-    monkeypatch.setattr(reporting.arguments, "data", lambda: None)  # the samples are needed by who measures
+    monkeypatch.setattr(comparing, "timed_cells", measure)
+    monkeypatch.setattr(comparing.arguments, "data", lambda: None)  # the samples are needed by who measures
     for ratio, status in ((2.3, 1), (2.0, 0)):
         ratios.append(ratio)
         said = invoke("compare", tmp_path / "base", tmp_path / "new", "--confirm")
@@ -60,7 +60,7 @@ def test_what_seems_slower_is_measured_twice_more(tmp_path, monkeypatch):
 
 
 def test_other_code_cannot_confirm(tmp_path):
-    machine = reporting.describe().machine
+    machine = comparing.describe().machine
     for name, ratio in (("base", 2.0), ("new", 2.3)):
         store(tmp_path / name, [*cost_records("plain", [0.99, 1.01] * 3), *cost_records("fgm", [ratio] * 6)])
         (tmp_path / name / "here").rename(tmp_path / name / machine)

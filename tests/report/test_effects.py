@@ -11,7 +11,7 @@ from bench.report.tables import curves, effects
 from bench.train import study
 from bench.train.measures import calibration_error, measures
 from bench.train.regimes import REGIMES
-from bench.train.statistics import equivalent, estimate, holm, verdict
+from bench.train.statistics import equivalent, estimate, holm, judge_difference
 
 
 def run(regime="plain", seed=0, accuracy=0.8, **options):
@@ -50,7 +50,7 @@ def test_of_many_regimes_without_effect_few_are_said_to_have_one():
     for _ in range(300):
         beside = {str(i): estimate(rng.normal(0, 1, 5)) for i in range(15)}
         allowed = holm({name: each.p for name, each in beside.items()})
-        wrong += any(verdict(beside[name], allowed[name]) != "no difference shown" for name in beside)
+        wrong += any(judge_difference(beside[name], allowed[name]) != "no difference shown" for name in beside)
     assert wrong / 300 < 0.08
 
 

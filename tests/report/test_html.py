@@ -10,7 +10,15 @@ import shlex
 import pytest
 
 from bench.places import ROOT
-from bench.records.schema import KINDS, OwnLossRecord, PeerRecord, SelfCheckRecord, TrainingRecord, VariationRecord
+from bench.records.schema import (
+    KINDS,
+    AtlasRecord,
+    OwnLossRecord,
+    PeerRecord,
+    SelfCheckRecord,
+    TrainingRecord,
+    VariationRecord,
+)
 from bench.records.store import FILES, latest, read
 from bench.report import html, page
 from bench.report.reproduce import command
@@ -30,6 +38,14 @@ from tests.report.many import fill
 CELL = {"framework": "torch", "mode": "eager", "workload": "mlp", "status": "ok"}
 OTHERS = [  # a record of each kind that `made` has none of
     OwnLossRecord(loss="a loss", framework="torch", status="ok"),
+    AtlasRecord(
+        operation="F.layer_norm",
+        family="normalisations",
+        framework="torch",
+        mode="eager",
+        version="torch 2.13.0",
+        status="ok",
+    ),
     VariationRecord(framework="torch", seed=3, status="ok"),
     PeerRecord(task="fgm l2", method="foolbox", **CELL),
     SelfCheckRecord(method="plain", **CELL),
@@ -140,7 +156,7 @@ def test_every_record_says_how_it_is_measured_again(kind):
     made = [*of_every_kind()[1:], *OTHERS, cold_record(), agreement_record([1.0]), call_record([1.0])]
     record = next(each for each in made if each.kind == kind)
     name, *options = shlex.split(command(record).removeprefix("python -m bench "))
-    assert name in ("verify", "mutants", "variations", "time", "peers", "selfcheck", "train")
+    assert name in ("verify", "mutants", "variations", "atlas", "time", "peers", "selfcheck", "train")
     assert options[options.index("--framework") + 1] == record.framework
 
 

@@ -14,9 +14,10 @@ from tests.report.made import agreement_record, claim_record, cost_record
 
 WORKERS = {
     "claim": "equivalence.worker", "cost": "bench.costs.time_block", "cold": "bench.costs.time_cold",
-    "peer": "bench.peers.time_block", "training": "bench.train.worker",
+    "peer": "bench.peers.time_block", "training": "bench.train.worker", "atlas": "equivalence.atlas.worker",
 }  # fmt: skip
-REGISTRIES = ("equivalence/claims/", "equivalence/mutants/")  # all of it is read to find the one that counts
+FAMILIES = tuple(f"equivalence/atlas/{name}/" for name in ("torch", "jax", "tensorflow"))
+REGISTRIES = ("equivalence/claims/", "equivalence/mutants/", *FAMILIES)  # all of it is read to find the one that counts
 STARTED = """
 import importlib, json, pathlib, sys
 worker = importlib.import_module(sys.argv[1])

@@ -12,9 +12,11 @@ import pandas as pd
 from bench.records.schema import AgreementRecord, CallRecord
 from bench.records.staleness import Codes
 from bench.report.tables.entries import NONE, NOT_MEASURED, Entry, framed, mark
-from bench.report.tables.outcomes import DTYPES, column, frameworks, of_kind, outcome, tally, worst
+from bench.report.tables.outcomes import DTYPES, HALF_DTYPES, column, frameworks, of_kind, outcome, tally, worst
 from equivalence.calls import calls
+from equivalence.cases import REGISTRY
 from equivalence.judge import judge
+from equivalence.measure import HALF_CASE
 from equivalence.usages import usages
 
 
@@ -23,17 +25,17 @@ def agreements(records: Iterable[Any]) -> list[AgreementRecord]:
     return [record for record in of_kind(records, AgreementRecord) if not record.wrong]
 
 
-def agreement_table(records: Iterable[Any], code: Codes | None = None) -> pd.DataFrame:
+def agreement_table(records: Iterable[Any], code: Codes | None = None, dtypes: Sequence[str] = DTYPES) -> pd.DataFrame:
     """One row a usage. Cells "value · θ-gradient": the largest errors over the cases, in rounding units × condition."""
-    found = agreements(records)
+    found = [record for record in agreements(records) if record.dtype in dtypes]
     columns = frameworks(found)
     rows = []
-    for usage in usages():
+    for usage in usages() if dtypes == DTYPES else measured_in_half():
         own = [record for record in found if record.usage == usage]
         entries = {
             column(name, dtype): errors_entry([r for r in own if (r.framework, r.dtype) == (name, dtype)], code)
             for name in columns
-            for dtype in DTYPES
+            for dtype in dtypes
         }
         summary = {
             "condition": condition(own),
@@ -43,6 +45,17 @@ def agreement_table(records: Iterable[Any], code: Codes | None = None) -> pd.Dat
         }
         rows.append({"usage": usage} | entries | summary)
     return framed(rows)
+
+
+def measured_in_half() -> list[str]:
+    """The usages that are measured in half precision, one a method."""
+    case = REGISTRY[HALF_CASE]()
+    return [usage.name for usage in usages().values() if usage.main and usage.applies(case)]
+
+
+def half_agreement_table(records: Iterable[Any], code: Codes | None = None) -> pd.DataFrame:
+    """The same in half precision: of a case's numbers, or of the model alone where the framework mixes precisions."""
+    return agreement_table(records, code, HALF_DTYPES)
 
 
 def errors_entry(records: Sequence[AgreementRecord], code: Codes | None) -> Entry:

@@ -1,21 +1,20 @@
 """What steps cost: ratios to the plain step from blocks, what is paid before, and the memory."""
 
-import functools
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
 import pandas as pd
 
-from bench.costs.cells import QUICK_MODE
+from bench.costs.cells import FLOAT32, QUICK_MODE
 from bench.costs.growth import SWEEPS, Sweep, exponent
 from bench.costs.selfcheck import EXPECTED, verdicts
-from bench.records.block_statistics import Effect, effect, noise_floor, verdict
+from bench.records.block_statistics import Effect, effect, judge_effect, noise_floor
 from bench.records.schema import Block, ColdRecord, CostRecord, PeerRecord, SelfCheckRecord, StepRecord
 from bench.records.staleness import Codes
 from bench.report.tables.entries import GOOD, NEUTRAL, NONE, NOT_MEASURED, STATES, Entry, count, framed, mark, number
 from bench.report.tables.outcomes import of_kind
-from equivalence.measure import ROUNDING_UNIT
+from equivalence.measure import ROUNDING_UNIT, computed_in
 from impls import FRAMEWORKS
 
 PLACE = ("workload", "framework", "mode", "dtype", "device")
@@ -27,6 +26,9 @@ COLD_COLUMNS = (
 )  # fmt: skip
 PRICED_COLUMNS = (
     *PLACE, "method", "cost", "floor", "efficiency", "counted", "compile", "memory", "blocks", "error", "status",
+)  # fmt: skip
+HALF_COLUMNS = (
+    *PLACE, "method", "× plain", "ms a step", "ms in float32", "beside float32", "status",
 )  # fmt: skip
 GROWTH_COLUMNS = ("what grows", "framework", "method", "ms a step", "exponent", "predicted", "status")
 FITTED = 3  # largest sizes: below, what does not grow weighs in
@@ -65,13 +67,38 @@ def priced_table(table: pd.DataFrame, records: Iterable[object], code: Codes | N
     return framed(rows, PRICED_COLUMNS)
 
 
+def half_table(records: Iterable[object], code: Codes | None = None) -> pd.DataFrame:
+    """One row a cell of another dtype than float32: beside the plain step in it, and beside the same step in float32.
+
+    The two are of different processes, which is weaker evidence than blocks are.
+    """
+    known = {(*blocks[0].place(), blocks[0].method): blocks for blocks in group_blocks(records)}
+    rows = []
+    for (workload, framework, mode, dtype, device, method), blocks in known.items():
+        if dtype != FLOAT32:
+            wide = known.get((workload, framework, mode, FLOAT32, device, method), [])
+            times = milliseconds(blocks), milliseconds(wide)
+            shown = (*(number(time, ".3g") for time in times), beside_float32(*times))
+            ratio = number(estimate_effect(blocks).ratio, ".2f")
+            said = mark(status(blocks), [*blocks, *wide], code)
+            rows.append((workload, framework, mode, dtype, device, method, ratio, *shown, said))
+    return framed(rows, HALF_COLUMNS)
+
+
+def beside_float32(time: float, wide: float) -> Entry:
+    """The time in times of float32's, and in words where half precision is the slower one."""
+    ratio = time / wide
+    return Entry(f"{ratio:.2f}{', slower' if ratio > 1 else ''}", ratio) if np.isfinite(ratio) else NONE
+
+
 def price(row: dict[Hashable, Any]) -> Entry:
     """ "9.1 ms · 2.05 × (2.01–2.09)", or what befell the cell; without the reason, which its status tells."""
     time, blocks = row["ms a step"], row["status"].records
     if not np.isfinite(time.number):
         told = status(blocks, reasons=False)
         return Entry(told.text, state=told.state, records=blocks)
-    return Entry(f"{time} ms · {row['× plain']} × ({row['interval']})", time.number, records=blocks)
+    interval = f" ({row['interval']})" if np.isfinite(row["interval"].number) else ""  # none of a single block
+    return Entry(f"{time} ms · {row['× plain']} ×{interval}", time.number, records=blocks)
 
 
 def cold_price(cold: Sequence[ColdRecord], what: str, code: Codes | None) -> Entry:
@@ -113,11 +140,8 @@ def effects(blocks: Sequence[Block]) -> list[float]:
 
 
 def estimate_effect(blocks: Sequence[Block]) -> Effect:
-    """The effect of a cell. Several tables show it, and its interval takes a thousand times as long as its mean."""
-    return bootstrapped(tuple(effects(blocks)))
-
-
-bootstrapped = functools.lru_cache(maxsize=None)(effect)
+    """The effect of a cell."""
+    return effect(effects(blocks))
 
 
 def select_undisturbed(blocks: Iterable[Timed]) -> list[Timed]:
@@ -139,7 +163,7 @@ def times(blocks: Blocks, work: ColdRecord | None, found: Effect, noise: float) 
     floor = number(counted, ".2f"), number(least, ".2f") if least > 0 else NONE
     if not np.isfinite(found.mean):
         return NONE, NONE, NONE, *floor, NONE
-    word = "same" if blocks[0].method == "plain" else verdict(found, noise)
+    word = "same" if blocks[0].method == "plain" else judge_effect(found, noise)
     return (
         number(milliseconds(blocks), ".3g"),
         number(found.ratio, ".2f", mark=MARKS.get(word, "")),
@@ -152,12 +176,16 @@ def times(blocks: Blocks, work: ColdRecord | None, found: Effect, noise: float) 
 def interval(found: Effect) -> Entry:
     """Between which ratios an effect lies."""
     low, high = found.interval
-    return Entry(f"{low:.2f}–{high:.2f}", low) if np.isfinite(found.mean) else NONE
+    return Entry(f"{low:.2f}–{high:.2f}", low) if np.isfinite(low) else NONE
 
 
 def check_error(blocks: Blocks) -> Entry:
     """The largest of the steps' values and gradients, in rounding units × condition."""
-    errors = [record.error for record in blocks if record.status in ("ok", "wrong") and record.dtype in ROUNDING_UNIT]
+    errors = [
+        record.error
+        for record in blocks
+        if record.status in ("ok", "wrong") and computed_in(record.dtype) in ROUNDING_UNIT
+    ]
     return Entry(f"{np.max(errors):.2g}", float(np.max(errors))) if errors else NONE
 
 
@@ -199,6 +227,7 @@ def curves(records: Iterable[object]) -> Iterator[tuple[Sweep, str, str, dict[in
     known = {
         (blocks[0].framework, blocks[0].mode, blocks[0].workload, blocks[0].method): blocks
         for blocks in group_blocks(records)
+        if blocks[0].dtype == FLOAT32
     }
     for sweep in SWEEPS.values():
         for framework in FRAMEWORKS:

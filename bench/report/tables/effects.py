@@ -6,14 +6,14 @@ from typing import Any
 
 import pandas as pd
 
-from bench.costs.cells import QUICK_MODE
+from bench.costs.cells import FLOAT32, QUICK_MODE
 from bench.records.schema import TrainingRecord
 from bench.records.staleness import Codes
 from bench.records.store import latest
 from bench.report.tables.costs import estimate_effect, group_blocks
-from bench.report.tables.entries import BAD, GOOD, NEUTRAL, NONE, Entry, framed, mark, number
+from bench.report.tables.entries import BAD, GOOD, NEUTRAL, NONE, Entry, count, framed, mark, number
 from bench.report.tables.outcomes import of_kind
-from bench.train.statistics import Estimate, equivalent, estimate, holm, verdict
+from bench.train.statistics import Estimate, equivalent, estimate, holm, judge_difference
 
 PLAIN = "plain"
 EFFECT_COLUMNS = (
@@ -38,14 +38,21 @@ TIMED = {  # the method of the cost tables that a regime's step is
 }
 WORKLOADS = {"digits": "digits-cnn", "reviews": "reviews-text"}  # with a training's model; batches are larger
 ARTICLE_COLUMNS = ("claim", "article", "IFLYTEK", "TNEWS", "here", "holds here")
+HALF_COLUMNS = (
+    "data set", "framework", "regime", "bfloat16 beside float32", "gain in float32", "gain in bfloat16", "seeds",
+)  # fmt: skip
+BFLOAT16 = "bfloat16"
 Runs = dict[int, TrainingRecord]  # by seed
 
 
-def judged(records: Iterable[Any]) -> dict[tuple[str, str], dict[str, Runs]]:
-    """Runs on the test part by data set and framework, regime and seed: those of the strength that was judged last."""
+def judged(records: Iterable[Any], dtype: str = FLOAT32) -> dict[tuple[str, str], dict[str, Runs]]:
+    """Runs on the test part by data set and framework, regime and seed: those of the strength that was judged last.
+
+    Of one dtype.
+    """
     found: dict[tuple[str, str], dict[str, list[TrainingRecord]]] = {}
     for record in of_kind(records, TrainingRecord):
-        if record.part == "test":
+        if record.part == "test" and record.dtype == dtype:
             regimes = found.setdefault((record.dataset, record.framework), {})
             regimes.setdefault(record.regime, []).append(record)
     return {place: {name: last(runs) for name, runs in regimes.items()} for place, regimes in found.items()}
@@ -79,14 +86,39 @@ def effects_table(records: Iterable[Any], code: Codes | None = None) -> pd.DataF
     return framed(rows, EFFECT_COLUMNS)
 
 
+def half_effects_table(records: Iterable[Any], code: Codes | None = None) -> pd.DataFrame:
+    """One row a data set, framework and regime that was trained in bfloat16 and in float32: paired differences."""
+    rows, wide, half = [], judged(records), judged(records, BFLOAT16)
+    for place, regimes in half.items():
+        for name, runs in regimes.items():
+            full = wide.get(place, {})
+            pairs = {seed: run for seed, run in full.get(name, {}).items() if same_run(run, runs.get(seed))}
+            between = estimate(differences({seed: runs[seed] for seed in pairs}, pairs))
+            both = full, regimes
+            gains = [estimate(differences(found.get(name, {}), found.get(PLAIN, {}))) for found in both]
+            shown = [points(gain) if name != PLAIN else NONE for gain in gains]
+            seeds = mark(count(len(pairs)), [*pairs.values(), *runs.values()], code)
+            rows.append((*place, name, points(between), *shown, seeds))
+    return framed(rows, HALF_COLUMNS)
+
+
+def same_run(one: TrainingRecord, other: TrainingRecord | None) -> bool:
+    """Whether two runs differ in their dtype alone."""
+    return other is not None and one.strength == other.strength
+
+
 def judge(found: Estimate, allowed: float) -> Entry:
-    word = verdict(found, allowed)
+    word = judge_difference(found, allowed)
     return Entry(word, state={"better": GOOD, "worse": BAD}.get(word, NEUTRAL))
 
 
 def promised(records: Iterable[Any]) -> dict[tuple[str, str, str], Entry]:
     """What the cost tables say of a regime's step on the same model; by kind of data, framework, regime."""
-    known = {(b[0].workload, b[0].framework, b[0].mode, b[0].method): b for b in group_blocks(records)}
+    known = {
+        (b[0].workload, b[0].framework, b[0].mode, b[0].method): b
+        for b in group_blocks(records)
+        if b[0].dtype == FLOAT32
+    }
     found = {}
     for data, workload in WORKLOADS.items():
         for framework, mode in QUICK_MODE.items():

@@ -13,6 +13,7 @@ import numpy as np
 from bench.records.schema import AgreementRecord, Base, CallRecord, ClaimRecord
 from bench.records.store import latest
 from bench.report.tables.entries import BAD, GOOD, NEUTRAL, NOT_COVERED, NOT_MEASURED, OPEN, STATES, Entry
+from equivalence.measure import FULL, HALF, MIXED
 from impls import FRAMEWORKS
 
 Judged = ClaimRecord | AgreementRecord | CallRecord
@@ -21,7 +22,8 @@ Kind = TypeVar("Kind", bound=Base)
 HOLDS = Entry("holds", state=GOOD)
 FAILS = Entry("FAILS", state=BAD)
 WORST_FIRST = (FAILS, "wrong", "failed", "timeout", "oom", "interrupted", NOT_COVERED, "skipped", HOLDS)
-DTYPES = ("float64", "float32")
+DTYPES = FULL
+HALF_DTYPES = (*HALF, *(MIXED + dtype for dtype in HALF))
 
 
 def of_kind(records: Iterable[Any], kind: type[Kind]) -> list[Kind]:

@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from bench.peers import OURS, UNSUPPORTED
-from bench.records.block_statistics import noise_floor, verdict
+from bench.records.block_statistics import judge_effect, noise_floor
 from bench.records.schema import PeerRecord
 from bench.records.staleness import Codes
 from bench.report.tables.costs import effects, estimate_effect, interval, measured_last, milliseconds, status
@@ -39,6 +39,6 @@ def peer_table(records: Iterable[Any], code: Codes | None = None) -> pd.DataFram
 
 def peer_row(name: str, blocks: Blocks, noise: float, base: bool, code: Codes | None) -> tuple[str, ...]:
     found = estimate_effect(blocks)
-    word = "ours" if base else verdict(found, noise)
+    word = "ours" if base else judge_effect(found, noise)
     times = number(milliseconds(blocks), ".3g"), number(found.ratio, ".2f"), interval(found)
     return (name, blocks[-1].version, *times, count(found.blocks), word, mark(status(blocks), blocks, code))

@@ -1,0 +1,185 @@
+"""Commands that hold one state of the project against another, and can fail."""
+
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections.abc import Sequence
+from functools import partial
+from io import BytesIO
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.commands import arguments
+from bench.commands.costing import timed_cells
+from bench.commands.measuring import console, prepared
+from bench.commands.options import Frameworks, Methods, Workloads
+from bench.costs import cells, timing
+from bench.places import ROOT
+from bench.records import files
+from bench.records.machine import describe
+from bench.records.staleness import Codes, stale
+from bench.report import compare, terminal
+
+Markdown = Annotated[Path | None, typer.Option(help="Write the changes as Markdown.")]
+Json = Annotated[Path | None, typer.Option("--json", help="Write the changes as JSON.")]
+Allowed = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--allow-missing", metavar="PATTERN", help="What may be missing, as in a shell: 'peer *'; repeatable."
+    ),
+]
+
+
+def compare_command(
+    base: Annotated[str, typer.Argument(help="A folder of results, a commit, or JSON of pytest-benchmark.")],
+    new: Annotated[str, typer.Argument(help="Likewise, what came after it.")],
+    fresh: Annotated[list[str] | None, typer.Argument(help="Further runs of the new code, measured afresh.")] = None,
+    confirm: Annotated[bool, typer.Option("--confirm", help="Measure afresh, twice, what seems slower.")] = False,
+    allow_missing: Allowed = None,
+    times: Annotated[
+        bool, typer.Option("--times/--no-times", help="Whether to compare what depends on the machine.")
+    ] = True,
+    markdown: Markdown = None,
+    json: Json = None,
+) -> None:
+    """What started to fail, got worse, vanished, or could not be compared: then the exit status is 1.
+
+    Slower is a regression when two more runs find it too. Times are compared on one machine only: --no-times compares
+    the rest where there are two. What was taken out on purpose is named by --allow-missing.
+    """
+    writable(markdown, json)
+    try:
+        sides = [compare.results(source) for source in (base, new, *(fresh or []))]
+    except compare.Unreadable as error:
+        raise arguments.refuse(str(error)) from None
+    old, now, *again = sides
+    held = partial(compare.compare, old, now, allowed=allow_missing or [], times=times)
+    found = held([(old, each) for each in again])
+    if confirm and (more := afresh(old, now, compare.suspects(found))):
+        found = held([(old, each) for each in (*again, *more)])
+    tell(old, now, found, markdown, json)
+
+
+def gate_command(
+    base: Annotated[str, typer.Argument(help="The commit that the code here is held against.")],
+    framework: Frameworks = None,
+    method: Methods = None,
+    workload: Workloads = None,
+    rounds: Annotated[int, typer.Option(min=2, help="How often each side is timed, in turns with the other.")] = 6,
+    claims: Annotated[bool, typer.Option("--claims/--no-claims", help="Whether both sides are verified, too.")] = True,
+    allow_missing: Allowed = None,
+    markdown: Markdown = None,
+    json: Json = None,
+) -> None:
+    """Measure a commit and the code here in turns on this machine, and compare: exit status 1 on a regression.
+
+    Both sides are verified quickly once. Then a process of the one times its steps, a process of the other, and so on:
+    what the machine does meanwhile happens to both. What seems slower is timed so twice more.
+    """
+    writable(markdown, json)
+    chosen = arguments.frameworks(framework, console)
+    options = [word for name in chosen for word in ("--framework", name)]
+    steps = [word for name in method or [] for word in ("--method", name)]
+    steps += [word for name in workload or [] for word in ("--workload", name)]
+    with tempfile.TemporaryDirectory() as place:
+        trees = {base: unpack(base, Path(place) / "base"), "the code here": ROOT}
+        folders: dict[str, list[Path]] = {name: [] for name in trees}
+        if claims:
+            for number, (name, tree) in enumerate(trees.items()):
+                folders[name].append(Path(place) / f"verified {number}")
+                measure(tree, ["verify", "--quick", *options], folders[name][-1], f"verify {name}")
+        timed = [in_turns(trees, ["time", "--quick", *options, *steps], Path(place) / "timed", rounds)]
+        found = compare_rounds(folders, timed, allow_missing or [])
+        while (names := compare.suspects(found)) and len(timed) <= compare.FRESH:
+            console.print(f"timed again, {len(timed)} of {compare.FRESH}: {len(names)} steps seem slower")
+            again = ["time", "--quick", *options, *steps]
+            timed.append(in_turns(trees, again, Path(place) / f"again {len(timed)}", rounds))
+            found = compare_rounds(folders, timed, allow_missing or [])
+        old, new = sides(folders, timed[0])
+    tell(old, new, found, markdown, json)
+
+
+def unpack(commit: str, folder: Path) -> Path:
+    """The project as it was committed, in a folder of its own."""
+    packed = subprocess.run(["git", "archive", commit], cwd=ROOT, capture_output=True)
+    if packed.returncode:
+        raise arguments.refuse(f"gate: {commit}: no commit of this project: {packed.stderr.decode().strip()}")
+    with tarfile.open(fileobj=BytesIO(packed.stdout)) as archive:
+        archive.extractall(folder, filter="data")
+    return folder
+
+
+def measure(tree: Path, words: Sequence[str], out: Path, title: str) -> None:
+    """Run a command of the project as it is in a folder. What it says is shown only if nothing was recorded."""
+    with console.status(title):
+        ran = subprocess.run(
+            [sys.executable, "-m", "bench", *words, "--out", str(out)], cwd=tree, capture_output=True, text=True
+        )
+    if not list(out.glob("*/records.jsonl")):
+        raise arguments.refuse(f"gate: {title}: nothing was measured:\n{ran.stdout[-2000:]}{ran.stderr[-2000:]}")
+
+
+def in_turns(trees: dict[str, Path], words: Sequence[str], place: Path, rounds: int) -> dict[str, list[Path]]:
+    """Time each side once a round, the other first every second time; the folders of each side."""
+    folders: dict[str, list[Path]] = {name: [] for name in trees}
+    for number in range(rounds):
+        for name in list(trees)[:: -1 if number % 2 else 1]:
+            folders[name].append(place / f"{number} {list(trees).index(name)}")
+            measure(trees[name], words, folders[name][-1], f"round {number + 1} of {rounds}: time {name}")
+    return folders
+
+
+def sides(verified: dict[str, list[Path]], timed: dict[str, list[Path]]) -> tuple[compare.Results, compare.Results]:
+    """Both sides with what was verified of them, and the rounds that were timed."""
+    old, new = (compare.of_rounds([*timed[name], *verified[name]], name) for name in timed)
+    return old, new
+
+
+def compare_rounds(
+    verified: dict[str, list[Path]], timed: Sequence[dict[str, list[Path]]], allowed: Sequence[str]
+) -> compare.Comparison:
+    first, *fresh = [sides(verified, rounds) for rounds in timed]
+    return compare.compare(*first, fresh, in_turns=True, allowed=allowed)
+
+
+def writable(*paths: Path | None) -> None:
+    for path in paths:
+        if path:
+            arguments.writable(path, folder=False)
+
+
+def tell(
+    old: compare.Results, new: compare.Results, found: compare.Comparison, markdown: Path | None, json: Path | None
+) -> None:
+    """Print and write a comparison, and end with its exit status."""
+    terminal.show(console, compare.table(found.changes))
+    for path, write in ((markdown, compare.markdown_text), (json, compare.json_text)):
+        if path:
+            files.replace(path, write(old, new, found))
+    console.print(found.describe(), style=None if found.passes else "red")
+    raise typer.Exit(0 if found.passes else 1)
+
+
+def afresh(base: compare.Results, new: compare.Results, names: Sequence[str]) -> list[compare.Results]:
+    """Further runs of what seems slower, and of the plain steps beside it, here and with this code."""
+    here = describe()
+    times = new.quantities.get(here.machine, {})
+    if not (chosen := [times[name] for name in names if name in times and times[name].cell]):
+        return []
+    codes = Codes()
+    if any(stale(timed.block, codes) for timed in chosen):
+        raise arguments.refuse(f"--confirm: {new.name} was measured with other code than this: check that out first")
+    device = chosen[0].cell[-1]
+    steps = [step for timed in chosen for step in (("plain", *timed.cell[1:]), timed.cell) if step[-1] == device]
+    planned = [cells.Cell(*step) for step in dict.fromkeys(steps)]
+    found = []
+    for number in range(1, compare.FRESH + 1):
+        console.print(f"afresh, {number} of {compare.FRESH}: {len(planned)} steps")
+        with tempfile.TemporaryDirectory() as folder:
+            with prepared(None, Path(folder)) as session:
+                timed_cells(session, planned, device, timing.How(cold=False))
+            found.append(compare.of_folder(Path(folder), f"afresh {number}"))
+    return found
