@@ -26,6 +26,8 @@ CACHE = platformdirs.user_cache_path("equireg") if INSTALLED else ROOT / ".cache
 PYTHON = [sys.executable, "-P"] if INSTALLED else [sys.executable]
 START = None if INSTALLED else ROOT
 
+GIT = ["git", "--no-optional-locks"]  # what only looks holds no lock, which would stay behind if it were killed
+
 
 def commit() -> str:
     """What tells this code from other versions: the checkout's commit, or the package's version.
@@ -51,6 +53,6 @@ def git(*arguments: str) -> str:
     if not (ROOT / ".git").exists():
         return ""
     try:
-        return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
+        return subprocess.run([*GIT, *arguments], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return ""

@@ -2,7 +2,8 @@
 
 A job is {"framework", "device", "cores", "tasks": [[number, task], ...], ...}. Events are {"event": "ready"}, then
 for each task {"event": "start", "number"} and {"event": "done", "number", "status", "result" | "error", "seconds",
-"memory"}, the status ok, failed or oom (out of memory). A worker that dies leaves a start without a done: that task has
+"memory"}, the status ok, failed or oom (out of memory); between them perhaps {"event": "told", "number", "text",
+"lasting"}, where a task says how far it is. A worker that dies leaves a start without a done: that task has
 failed, the others are run by a new worker.
 
 The job has a "token", a secret of the run and this worker, and so has each event: the code that is measured runs in
@@ -50,8 +51,11 @@ def blame(error: Exception) -> str:
     return "oom" if isinstance(error, MemoryError) or OUT_OF_MEMORY.search(str(error)) else "failed"
 
 
-def serve(start: Callable[[dict[str, Any]], Callable[[Task], Result]]) -> None:
+def serve(start: Callable[..., Callable[[Task], Result]], tells: bool = False) -> None:
     """Read the job, `start` it (import the framework, configure it), then measure task after task.
+
+    Where it `tells`, start takes a function as well, tell(text, lasting=False), which a task may call meanwhile: with
+    how far it is, or with what is to be read later, too.
 
     An exception in a task is its error, the last lines of it the reason; it does not end the worker.
     """
@@ -63,12 +67,17 @@ def serve(start: Callable[[dict[str, Any]], Callable[[Task], Result]]) -> None:
     job = json.load(sys.stdin)
     token = job.pop("token", "")
     set_environment(job)
-    measure = start(job)
 
     def say(**event: Any) -> None:
         line = json.dumps({"token": token, **event})
         events.write(f"\n{line}\n")  # after whatever else was written there without an end of line
 
+    number = -1
+
+    def tell(text: str, lasting: bool = False) -> None:
+        say(event="told", number=number, text=text, lasting=lasting)
+
+    measure = start(job, tell) if tells else start(job)
     say(event="ready")
     for number, task in job["tasks"]:
         say(event="start", number=number)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
-from equivalence import agreement, own_losses, precision, trainees, variations
+from equivalence import agreement, precision, trainees, variations
 from equivalence.calls import measure as calling
 from equivalence.claim import claims
 from equivalence.foreign import difference, loading, resemblance
@@ -74,11 +74,6 @@ def with_mistake(methods: SimpleNamespace, bridge: ModuleType, mistake: str) -> 
     return planted(methods, mutants()[mistake].replace(methods, bridge)) if mistake else methods
 
 
-def own(bridge: ModuleType, methods: SimpleNamespace, device: str) -> Result:
-    """Which of the framework's own losses can be differentiated how often, by loss."""
-    return own_losses.measure(bridge, bridge.__name__.rpartition(".")[2])
-
-
 def vary(bridge: ModuleType, methods: SimpleNamespace, device: str, seed: int) -> Result:
     """A group of variations of right implementations, by what was varied."""
     return variations.measure(bridge, methods, device, seed)
@@ -109,7 +104,6 @@ MEASURERS: dict[str, Callable[..., dict[str, Any]]] = {
     "calls": call,
     "variations": vary,
     "precision": precision.measure,
-    "own losses": own,
     "contents": contents,
     "difference": difference.measure,
     "alone": alone,

@@ -1,6 +1,6 @@
 """Measure claims and agreement in one framework, in one process: `python -m equivalence.worker`, a job on its input.
 
-Tasks are ["claim", id, case, mistake or ""], ["agreement", [cases], dtype, [usages], mistake or ""] and ["own losses"];
+Tasks are ["claim", id, case, mistake or ""] and ["agreement", [cases], dtype, [usages], mistake or ""];
 of someone else's implementation also ["contents", path, seconds], ["difference", function, case, dtype, [usages]],
 ["alone", function, task], where all others are the reference's, and ["resemblance", function, [[check, measurement]]].
 """

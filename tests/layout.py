@@ -12,13 +12,14 @@ from impls.frameworks import DESCRIBED
 
 CONTRACT = Path("impls", "contract")
 # Folders with a file a framework.
-OWN = ("equivalence/own_losses", "equivalence/trainees", "equivalence/state", "equivalence/mixed")
+OWN = ("equivalence/trainees", "equivalence/state", "equivalence/mixed")
+OWN_MODELS = "equivalence/own_models"  # with files that begin with a framework's name
 ATLAS = "equivalence/atlas"  # has a folder a framework, of which one file alone imports it
 BRIDGE_CONSTANTS = {"MODES", "SWEEP_MODE", "ONCE_MODE", "COMPARED_MODES", "SETTINGS", "INTEGERS", "TRACED_SEEDS"}
 # What one framework's methods share and no other's need: where its derivatives come from, and what it gets wrong.
 ALONE = {"torch": {"derivatives", "formulas", "refusals"}, "tensorflow": {"moments"}}
 # What training is built of, in each ecosystem's own terms.
-TRAINING = {"batches", "kept", "objectives", "outcomes", "passes", "replicas", "sites", "vectors"}
+TRAINING = {"batches", "kept", "objectives", "outcomes", "passes", "replicas", "sites", "smoothness", "vectors"}
 # What belongs to a framework and may be imported in its folder alone.
 PACKAGES = {name: set(each.imports) for name, each in DESCRIBED.items()}
 
@@ -70,7 +71,8 @@ def against_stub(root: Path, stub: Path, path: Path) -> list[str]:
 def foreign_imports(root: Path, framework: str) -> list[str]:
     """Nothing of another framework is imported in a framework's folder, nor anything relative to the folder."""
     other = {name for owner in PACKAGES.keys() - {framework} for name in PACKAGES[owner] | {f"impls.{owner}"}}
-    places = (f"impls/{framework}", f"{ATLAS}/{framework}", *(f"{folder}/{framework}.py" for folder in OWN))
+    places = [f"impls/{framework}", f"{ATLAS}/{framework}", *(f"{folder}/{framework}.py" for folder in OWN)]
+    places += [str(path.relative_to(root)) for path in (root / OWN_MODELS).glob(f"{framework}*.py")]
     return [said for place in places for said in importing(root, place, other | {"."}, everywhere=True)]
 
 
@@ -79,6 +81,7 @@ def framework_free(root: Path) -> list[str]:
     every = {name for owner in PACKAGES for name in PACKAGES[owner] | {f"impls.{owner}"}}
     places = ("impls/__init__.py", "impls/checks.py", "impls/contract", "impls/frameworks", "equivalence")
     own = tuple(f"{folder}/{name}.py: " for folder in OWN for name in PACKAGES)  # loaded by name, one a process
+    own += tuple(f"{OWN_MODELS}/{name}" for name in PACKAGES)
     own += tuple(f"{ATLAS}/{name}/transforms.py: " for name in PACKAGES)
     found = [said for place in places for said in importing(root, place, every, everywhere=False)]
     return [said for said in found if not said.startswith(own)]
@@ -98,6 +101,7 @@ FLOORS = (  # the rooms of bench, from the ground up
     {"costs", "proofs", "train"},
     {"peers"},
     {"report"},
+    {"check"},
     {"commands"},
 )
 

@@ -1,17 +1,22 @@
 """Commands end in order: in words, with the documented exit status; files are replaced whole or stay as they were."""
 
 import errno
+import io
 import os
+import re
 import signal
 import subprocess
 import sys
 
 import pytest
 import typer
+from rich.table import Table
+from rich.text import Text
 from typer.testing import CliRunner
 
 from bench.commands.app import app
 from bench.commands.ending import end_in_order
+from bench.commands.screen import Screen
 from bench.places import PYTHON, ROOT
 from bench.records import files
 
@@ -104,3 +109,19 @@ def test_a_full_disk_leaves_what_was_there(tmp_path):
     ended = subprocess.run([sys.executable, "-c", code, path], cwd=ROOT, capture_output=True, text=True)
     assert "File too large" in ended.stderr and path.read_text() == "the old page"
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_no_text_tells_the_terminal_what_to_do(terminal):
+    """A reason, a cell or a name with an escape sequence is shown as letters; Rich's own sequences stay."""
+    output = io.StringIO()
+    screen = Screen(file=output, width=60, force_terminal=terminal, color_system="standard" if terminal else None)
+    table = Table(title="a\x1b]0;title\x07")
+    table.add_column("b\x9b31m")
+    table.add_row(Text("c\x00\x1b[31m", style="red"))
+    screen.print(table)
+    screen.print("d\x1b[2Je\tf\r")
+    said = output.getvalue()
+    assert "a]0;title" in said and "b31m" in said and "c[31m" in said and "d[2Je" in said
+    assert not set(re.sub("\x1b\\[[0-9;]*m", "", said)) & {"\x1b", "\x07", "\x9b", "\x00", "\r"}
+    assert ("\x1b[31mc[31m" in said) == terminal

@@ -15,7 +15,7 @@ def kept(tmp_path, monkeypatch):
     monkeypatch.setattr(expected_steps, "KEPT", tmp_path / "kept")
     monkeypatch.setitem(WORKLOADS, "small", lambda: one_draw(cases.REGISTRY["tanh-mlp"]()))
     computed, calls = expected_steps.computed, []
-    monkeypatch.setattr(expected_steps, "computed", lambda case, method: calls.append(method) or computed(case, method))
+    monkeypatch.setattr(expected_steps, "computed", lambda *given: calls.append(given[1]) or computed(*given))
     return calls
 
 
@@ -37,6 +37,14 @@ def test_other_code_computes_again_and_leaves_one_file_a_method(kept, tmp_path, 
     assert kept == ["plain", "fgm"] * 2
     names = {path.name for path in expected_steps.KEPT.iterdir()}
     assert names == {f"small {method} {'0' * 12}.npz" for method in ("plain", "fgm")}
+
+
+def test_what_half_precision_must_give_is_of_its_own_numbers(kept, tmp_path):
+    for dtype in ("float32", "bfloat16", "mixed bfloat16"):
+        expected_steps.expected("small", ["fgm"], tmp_path / dtype, dtype)
+    assert kept == ["plain", "fgm"] * 2  # mixed or not, the numbers are the same
+    wide, half = (Expected(tmp_path / dtype).arrays["fgm/value"] for dtype in ("float32", "bfloat16"))
+    assert 0 < np.abs(half - wide).max() < 2.0**-4
 
 
 def test_what_does_not_apply_has_no_values(kept, tmp_path):

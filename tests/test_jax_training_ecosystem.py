@@ -135,8 +135,11 @@ def penalised(model, params, others, x, labels):
 def virtual(model, params, others, x, labels):
     logits = lambda params, x: at(model, params, others, call, x)  # noqa: E731
     start = jax.random.normal(jax.random.key(3), x.shape, x.dtype)
-    direction, clean = start / jnp.linalg.norm(start, axis=1, keepdims=True), logits(params, x)
-    r = scaled(jax.grad(lambda r: kl_divergence(clean, logits(params, x + r)).sum())(0.1 * direction))
+    direction = start / jnp.linalg.norm(start, axis=1, keepdims=True)
+    clean, change = jax.jvp(lambda x: logits(params, x), (x,), (direction,))
+    p = jax.nn.softmax(clean)  # of Jᵀ(diag p - ppᵀ)J, in which samples meet by their statistics
+    weights = p * (change - (p * change).sum(1, keepdims=True))
+    r = scaled(jax.vjp(lambda x: logits(params, x), x)[1](weights)[0])
 
     def objective(params):
         return loss(logits(params, x), labels) + kl_divergence(clean, logits(params, x + r))
@@ -153,7 +156,7 @@ NNX = {  # whether of tokens, objective, whether it takes a key, the same by han
     "fgm on the table of a module": (True, of_module, False, on_table, 256),
     "fgm on an output": (True, of_output, False, on_output, 256),
     "penalty": (False, gradient_penalty_training(call, loss, weight=0.3), False, penalised, 256),
-    "virtual": (False, virtual_adversarial_training(call, loss, radius=RADIUS, xi=0.1), True, virtual, 8192),
+    "virtual": (False, virtual_adversarial_training(call, loss, radius=RADIUS), True, virtual, 256),
 }
 
 

@@ -18,6 +18,7 @@ from impls.jax.adversarial import freelb_loss, pgd
 from impls.jax.losses import cross_entropy, entropy, kl_divergence
 from impls.jax.penalty import input_gradient_penalty
 from impls.jax.sampling import _ball
+from impls.jax.smoothness import Smoothness
 from impls.jax.training import (
     adversarial_training,
     freelb_training,
@@ -263,46 +264,100 @@ def test_the_mean_of_a_batch_where_a_factor_does_not_count():
 # Virtual adversarial training without labels, of tokens, of a sigmoid, of outputs that have logits in them.
 
 
-def virtual(logits, x, *, mean, mask=1.0):
-    """KL at r, power iteration by hand; logits: params, x -> (B, ..., C), held: params."""
+def virtual(logits, x, *, share=1.0, mask=1.0):
+    """r by a power step by hand, Jᵀ(diag p - ppᵀ)Jd; logits: x -> (B, ..., C), of which each has its share."""
     start = jax.random.normal(jax.random.key(KEY), x.shape, x.dtype) * mask
-    clean, direction = logits(x), start / length(start)
-
-    def divergence(x):
-        rows = (outputs.reshape(-1, outputs.shape[-1]) for outputs in (clean, logits(x)))
-        return mean(kl_divergence(*rows).reshape(clean.shape[:-1]))
-
-    slope = jax.grad(lambda r: divergence(x + r).sum())(0.1 * direction) * mask
+    clean, change = jax.jvp(logits, (x,), (start / length(start),))
+    p = jax.nn.softmax(clean)
+    weights = share * p * (change - (p * change).sum(-1, keepdims=True))
+    slope = jax.vjp(logits, x)[1](weights)[0] * mask
     return RADIUS * slope / length(slope)
 
 
 def test_an_unlabelled_batch():
     n = numbers()
-    objective = virtual_adversarial_training(image, radius=RADIUS, xi=0.1, entropy_weight=0.5)
-    r = virtual(lambda x: image(n["params"], x), n["x"], mean=lambda values: values)
+    objective = virtual_adversarial_training(image, radius=RADIUS, entropy_weight=0.5)
+    r = virtual(lambda x: image(n["params"], x), n["x"])
 
     def by_hand(params):
         clean = image(params, n["x"])
         return kl_divergence(jax.lax.stop_gradient(clean), image(params, n["x"] + r)) + 0.5 * entropy(clean)
 
     found = slopes(lambda params: objective(params, n["x"], key=jax.random.key(KEY)))(n["params"])
-    assert_close(found, slopes(by_hand)(n["params"]), 4096)  # rounding of a difference
+    assert_close(found, slopes(by_hand)(n["params"]))
 
 
 def test_logits_of_tokens_under_a_mask():
     n = numbers()
-    options = {"radius": RADIUS, "xi": 0.1, "mask": lambda x, mask: mask, "logits": lambda outputs: outputs[0]}
+    options = {"radius": RADIUS, "mask": lambda x, mask: mask, "logits": lambda outputs: outputs[0]}
     objective = virtual_adversarial_training(lambda *given: (tagger(*given), "more"), **options)
     tokens = n["mask"].sum(1)
     mean = lambda values: (values * n["mask"]).sum(1) / tokens  # noqa: E731
-    r = virtual(lambda x: tagger(n["params"], x), n["sequences"], mean=mean, mask=n["mask"][:, :, None])
+    mask = n["mask"][:, :, None]
+    r = virtual(lambda x: tagger(n["params"], x), n["sequences"], share=mask / tokens[:, None, None], mask=mask)
 
     def by_hand(params):
         clean = jax.lax.stop_gradient(tagger(params, n["sequences"]))
         return mean(jax.vmap(kl_divergence, 1, 1)(clean, tagger(params, n["sequences"] + r)))
 
     found = slopes(lambda params: objective(params, n["sequences"], n["mask"], key=jax.random.key(KEY)))(n["params"])
-    assert_close(found, slopes(by_hand)(n["params"]), 4096)
+    assert_close(found, slopes(by_hand)(n["params"]))
+
+
+HALVES = {  # dtypes of the parameters and of what is computed
+    "bfloat16": ("bfloat16", "bfloat16"),
+    "float16": ("float16", "float16"),
+    "float32, computed in bfloat16": ("float32", "bfloat16"),
+    "float32, computed in float16": ("float32", "float16"),
+}
+
+
+@pytest.mark.parametrize("site", ["input under a mask", "table"])
+@pytest.mark.parametrize("half", HALVES)
+def test_directions_survive_half_precision(half, site, monkeypatch):
+    """Confident positions among them: of each sample the direction is float64's, and none is lost."""
+    held, computed = HALVES[half]
+    n, found, direction = numbers(), [], Smoothness.direction
+    key, table = jax.random.key(KEY), site == "table"
+
+    def noted(*args):
+        found.append(direction(*args))
+        return found[0]
+
+    monkeypatch.setattr(Smoothness, "direction", noted)
+    kernel = n["params"]["kernel"] * jnp.linspace(1, 4, n["params"]["kernel"].shape[1])
+    rows = jnp.asarray(np.random.default_rng(1).standard_normal((9, kernel.shape[0])))
+    tokens = jnp.asarray(np.random.default_rng(2).integers(9, size=n["sequences"].shape[:2]))
+    kernel, rows, x = (array.astype(computed).astype("float64") for array in (kernel, rows, n["sequences"]))
+
+    def f(params, x, mask=None):
+        looked_up = params["rows"][tokens] if table else x
+        kernel = params["kernel"].astype(looked_up.dtype) if looked_up.dtype == "float64" else params["kernel"]
+        if looked_up.dtype != "float64":
+            looked_up, kernel = looked_up.astype(computed), kernel.astype(computed)
+        return jnp.tanh(looked_up @ kernel) @ kernel.T
+
+    params, mask = {"rows": rows, "kernel": kernel}, n["mask"]
+    options = {"mask": lambda x, mask: mask} | ({"target": "rows"} if table else {})
+    options = options | ({"mask": None} if table else {})
+    objective = virtual_adversarial_training(f, radius=RADIUS, **options)
+    objective(jax.tree.map(lambda leaf: leaf.astype(held), params), x.astype(held), mask, key=key)
+    at = rows[None] if table else x
+    weight = jnp.ones(()) if table else mask[:, :, None]
+    share = weight / (tokens.shape[1] if table else mask.sum(1)[:, None, None])
+    outputs = lambda at: f(params | ({"rows": at[0]} if table else {}), at)  # noqa: E731
+    start = jax.random.normal(key, at.shape, held).astype("float64") * weight
+    clean, change = jax.jvp(outputs, (at,), (start / lengths(start),))
+    p = jax.nn.softmax(clean)
+    weights = share * p * (change - (p * change).sum(-1, keepdims=True))
+    wanted = jax.vjp(outputs, at)[1](weights)[0] * weight
+    wanted, got = (np.asarray(array, float).reshape(len(at), -1) for array in (wanted, found[0]))
+    assert ((wanted * got).sum(1) / np.linalg.norm(wanted, axis=1)).min() >= 0.99
+    assert np.abs(np.linalg.norm(got, axis=1) - 1).max() < 1e-6
+
+
+def lengths(x):
+    return jnp.sqrt(jnp.square(x).sum(tuple(range(1, x.ndim)), keepdims=True))
 
 
 @pytest.mark.parametrize("one", [slice(0, 1), 0], ids=["(B, 1)", "(B,)"])

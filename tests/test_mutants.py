@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from bench.commands import verifying
 from bench.commands.app import app
 from bench.proofs import mutants as planting
+from bench.proofs import verify
 from bench.records.schema import AgreementRecord, ClaimRecord
 from bench.report import terminal
 from bench.report.tables import mistakes
@@ -109,6 +110,14 @@ def test_a_replacement_can_be_called_as_the_contract_says(name):
 )
 def test_only_judged_numbers_kill(made, fate):
     assert planting.fate(made) == fate
+
+
+def test_a_quick_run_measures_a_mistake_as_a_file_that_makes_it():
+    mistake, ids = mutants()["lipschitz_bound: a kernel counts its last axis only"], frozenset([*claims(), "F"])
+    found = list(planting.tasks([mistake], ids, quick=True))
+    asked = verify.tasks(verify.Chosen(ids, mistake.methods, quick=True))
+    assert [task[:-1] for task in found] == [task[:-1] for task in asked]
+    assert {task[-1] for task in found} == {mistake.name} and ["calls"] in [task[:1] for task in found]
 
 
 def test_one_rejection_is_enough_and_none_is_a_survivor():

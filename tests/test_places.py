@@ -1,6 +1,7 @@
 """What is recorded of this code is its own version, whatever repository it lies in; reports say what they miss."""
 
 import json
+import os
 import shutil
 import subprocess
 from types import SimpleNamespace
@@ -59,3 +60,19 @@ def test_a_report_without_its_packages_says_what_installs_them(monkeypatch, caps
         raise ModuleNotFoundError("No module named 'itables'", name="itables")
     assert ended.value.exit_code == 2
     assert "itables is not installed: pip install 'equireg[report]'" in capsys.readouterr().err
+
+
+def test_looking_at_the_history_writes_nothing_there(tmp_path, monkeypatch):
+    """Whoever writes holds a lock, and one that is killed leaves it behind: no commit could be made any more."""
+    if not shutil.which("git"):
+        pytest.skip("git is not installed")
+    (tmp_path / "file").write_text("a")
+    for words in (["init", "-q"], ["add", "."]):
+        subprocess.run(["git", *words], cwd=tmp_path, check=True)
+    index = tmp_path / ".git" / "index"
+    os.utime(tmp_path / "file", ns=(1, 1))  # what git would note in its index, if it might
+    before = index.read_bytes()
+    monkeypatch.setattr(places, "ROOT", tmp_path)
+    assert places.changed(("file",)) and index.read_bytes() == before
+    subprocess.run(["git", "status"], cwd=tmp_path, check=True, capture_output=True)
+    assert index.read_bytes() != before, "this test would see a write"

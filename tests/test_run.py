@@ -58,6 +58,8 @@ WORKER = """
             if task == "leave a child":
                 child = os.fork()
                 if not child:
+                    if job.get("apart"):
+                        os.setsid()
                     time.sleep(600)
                 return {"child": child}
             if task == "forge":
@@ -214,8 +216,10 @@ def test_a_worker_that_dies_once_while_it_starts_costs_nothing(work, tmp_path):
     assert (tmp_path / "died").exists() and {outcome.status for outcome in outcomes.values()} == {"ok"}
 
 
-def test_a_child_that_is_left_behind_is_ended_and_not_waited_for(work):
-    outcomes, _ = work(["leave a child", "b"])
+@pytest.mark.parametrize("apart", [False, True])
+def test_a_child_that_is_left_behind_is_ended_and_not_waited_for(work, apart):
+    """Also one that is in a session of its own."""
+    outcomes, _ = work(["leave a child", "b"], apart=apart)
     assert {outcome.status for outcome in outcomes.values()} == {"ok"}
     assert is_gone(outcomes["leave a child"].result["child"])
 

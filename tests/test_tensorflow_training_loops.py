@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
+from impls.tensorflow.smoothness import Smoothness
 from impls.tensorflow.training import (
     adversarial_objective,
     adversarial_training,
@@ -461,19 +462,24 @@ def divergence(p, q):
     return tf.reduce_sum(tf.exp(p) * (p - q), -1)
 
 
-def vat_by_hand(f, x, labelled=None, reduce=lambda values: values, number=0, entropy=0.0):
+def vat_by_hand(f, x, number=0, entropy=0.0):
     """Of logits f(x): the regulariser, and what is added to it."""
     clean = tf.stop_gradient(f(x))
-    flat = tf.reshape(x, (len(x), -1))
-    draws = tf.random.stateless_normal(flat.shape, [0, number], dtype=tf.float64, alg="philox")
-    there = x + 0.01 * tf.reshape(rowwise(draws), x.shape)
-    with tf.GradientTape() as tape:
-        tape.watch(there)
-        value = tf.reduce_sum(reduce(divergence(clean, f(there))))
-    r = tf.stop_gradient(RADIUS * rowwise(tape.gradient(value, there)))
-    found = reduce(divergence(clean, f(x + r)))
+    draws = tf.random.stateless_normal(x.shape, [0, number], dtype=tf.float64, alg="philox")
+    found = divergence(clean, f(x + direction_by_hand(f, x, rowwise(draws))))
     logits = tf.nn.log_softmax(f(x))
-    return tf.reduce_mean(found - entropy * reduce(tf.reduce_sum(tf.exp(logits) * logits, -1)))
+    return tf.reduce_mean(found - entropy * tf.reduce_sum(tf.exp(logits) * logits, -1))
+
+
+def direction_by_hand(f, x, d, shares=1.0):
+    """RADIUS along Jᵀ(diag p - ppᵀ)Jd, of logits each with its share."""
+    x = tf.identity(x)
+    with tf.autodiff.ForwardAccumulator(x, d) as forward, tf.GradientTape() as tape:
+        tape.watch(x)
+        logits = f(x)
+        p, change = tf.stop_gradient((tf.nn.softmax(logits), forward.jvp(logits)))
+        total = tf.reduce_sum(logits * shares * p * (change - tf.reduce_sum(p * change, -1, keepdims=True)))
+    return tf.stop_gradient(RADIUS * rowwise(tape.gradient(total, x)))
 
 
 def test_vat_of_an_unlabelled_batch():
@@ -547,13 +553,9 @@ def test_vat_of_logits_a_position(masked):
         x = embedding(tokens)
         outputs = model(tokens)
         draws = tf.random.stateless_normal((BATCH, TIME * 3), [0, 0], dtype=tf.float64, alg="philox")
-        clean = tf.stop_gradient(last(x))
-        there = x + 0.01 * rowwise(tf.reshape(draws, x.shape) * valid[:, :, None])
-        with tf.GradientTape() as tape:
-            tape.watch(there)
-            found = tf.reduce_sum(mean(divergence(clean, last(there))))
-        r = RADIUS * rowwise(tape.gradient(found, there))
-        return ENTROPY(labels, outputs) + tf.reduce_mean(mean(divergence(clean, last(x + tf.stop_gradient(r)))))
+        start = rowwise(tf.reshape(draws, x.shape) * valid[:, :, None])
+        r = direction_by_hand(last, x, start, (valid / tf.reduce_sum(valid, 1, keepdims=True))[:, :, None])
+        return ENTROPY(labels, outputs) + tf.reduce_mean(mean(divergence(tf.stop_gradient(last(x)), last(x + r))))
 
     expected = stepped(model, value)
     virtual_adversarial_training(compiled(model), "tokens", radius=RADIUS, where="output")
@@ -747,6 +749,51 @@ def test_mixed_precision_is_float32_but_for_its_digits(policy, train):
         train(model)
         logs.append(model.fit(X, LABELS, batch_size=BATCH, epochs=2, verbose=0).history["loss"])
     np.testing.assert_allclose(logs[0], logs[1], rtol=0.03)
+
+
+@pytest.mark.parametrize("site", ["input", "output under a mask", "table"])
+@pytest.mark.parametrize("half", ["mixed_bfloat16", "mixed_float16", "bfloat16", "float16"])
+def test_directions_survive_half_precision(half, site, monkeypatch):
+    """Confident samples among them: of each the direction is float64's, and none is lost."""
+    found, direction, computed = [], Smoothness.direction, half.removeprefix("mixed_")
+
+    def made(policy):
+        keras.config.set_dtype_policy(policy)
+        if site == "input":
+            first = [keras.Input((WIDTH,)), layers.Dense(5, "tanh")]
+        else:
+            table = layers.Embedding(VOCABULARY, 3, mask_zero=True, name="tokens")
+            first = [keras.Input((TIME,), dtype="int32"), table]
+        model = keras.Sequential([*first, layers.Dense(CLASSES)])
+        rng = np.random.default_rng(3)
+        for weight in model.trainable_weights:
+            values = rng.standard_normal(weight.shape) * np.linspace(1, 3, weight.shape[-1])
+            weight.assign(keras.ops.cast(keras.ops.cast(values, computed), weight.dtype))
+        return model
+
+    def noted(*args):
+        found.append(direction(*args))
+        return found[-1]
+
+    monkeypatch.setattr(Smoothness, "direction", noted)
+    monkeypatch.setattr("impls.tensorflow.vectors._normal", lambda seed, number, shape: _as_floatx(shape))
+    for floatx, policy in (("float64", "float64"), ("float32", half)):
+        keras.config.set_floatx(floatx)
+        model = made(policy)
+        options = {} if site == "input" else {"where": "table" if site == "table" else "output"}
+        x = TOKENS if site != "input" else tf.cast(tf.cast(X, computed), floatx)
+        target = None if site == "input" else "tokens"
+        objective = virtual_adversarial_objective(model, target, radius=RADIUS, **options)
+        objective(x)
+    wanted, got = (np.float64(each) for each in found)
+    assert (wanted * got).sum(1).min() >= 0.99
+    assert np.abs(np.linalg.norm(got, axis=1) - 1).max() < 1e-6
+
+
+def _as_floatx(shape):
+    """One start for every precision."""
+    drawn = tf.random.stateless_normal(shape, [5, 0], dtype=tf.float32, alg="philox")
+    return tf.cast(drawn, keras.config.floatx())
 
 
 def test_frozen_layers_masks_and_shared_ones():

@@ -3,6 +3,7 @@
 import json
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -11,7 +12,8 @@ from bench.records.schema import TrainingRecord
 from bench.records.store import read
 from bench.running.job import Outcome
 from bench.running.local import Local
-from bench.train import study
+from bench.train import study, unfinished
+from bench.train.loop import started
 from bench.train.regimes import REGIMES
 from tests.test_clue import checkpoint, folder  # noqa: F401 - fixtures
 
@@ -80,6 +82,38 @@ def test_what_was_interrupted_goes_on(tmp_path, told):
     told.run.after = 10**9
     assert invoke(*ASK, "--out", tmp_path, "--resume").exit_code == 0
     assert len(told.tasks) == len(set(told.tasks)) == search + judged, "nothing twice"
+
+
+SETTING = {"part": "validation", "dtype": "float32"}
+
+
+def keep(out, task):
+    """What a training would have kept after its second epoch."""
+    path, run = unfinished.place(out / unfinished.FOLDER, "torch", SETTING, list(task)), started(0)
+    run.epoch = 2
+    trainer = SimpleNamespace(state=lambda: {"a": np.zeros(2)})
+    unfinished.Keeper(path, {"name": " ".join(map(str, task))}, True, print, every=0.0).save(trainer, run, 9)
+    return path
+
+
+def test_an_interruption_says_what_is_kept_and_how_to_go_on(tmp_path, told, monkeypatch):
+    monkeypatch.setattr("sys.argv", ["bench", "train", *ASK, "--out", "a folder"])
+    first, later = (keep(tmp_path, ("digits-100", "fgm", STRENGTHS[0], seed)) for seed in study.TUNING_SEEDS)
+    told.run.after = len(STRENGTHS)  # those of one seed
+    said = invoke(*ASK, "--out", tmp_path)
+    assert said.exit_code == 130
+    words = " ".join(said.output.split())
+    assert f"kept: digits-100 fgm {STRENGTHS[0]} {study.TUNING_SEEDS[1]}, after epoch 2 of 9" in words
+    assert words.endswith(f"goes on with: python -m bench train {' '.join(ASK)} --out 'a folder' --resume")
+    assert not first.exists() and later.exists(), "of what is stored nothing else is kept"
+    told.run.after = 10**9
+    assert invoke(*ASK, "--out", tmp_path, "--resume").exit_code == 0 and not later.parent.exists()
+
+
+def test_nothing_is_said_of_going_on_where_nothing_was_done(tmp_path, told):
+    told.run.after = 0
+    said = invoke(*ASK, "--out", tmp_path)
+    assert said.exit_code == 130 and "interrupted after 0" in said.output and "--resume" not in said.output
 
 
 def test_a_run_that_diverged_is_a_result(tmp_path, told):

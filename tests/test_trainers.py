@@ -36,10 +36,10 @@ def few(bridge):
     return replace(found, labelled=rows(found.labelled, np.arange(24)), batch=8, test=rows(found.test, np.arange(60)))
 
 
-def trained(framework, few, regime, strength=None, steps=STEPS):
+def trained(framework, few, regime, strength=None, steps=STEPS, dtype="float64"):
     chosen = REGIMES[regime]
     strength = chosen.strengths[1 % len(chosen.strengths)] if strength is None else strength
-    return train(framework, few, chosen, strength, 0, optimizer="momentum", dtype="float64", steps=steps)
+    return train(framework, few, chosen, strength, 0, optimizer="momentum", dtype=dtype, steps=steps)
 
 
 def test_plain_training_is_gradient_descent_with_momentum(framework, bridge, few):
@@ -62,6 +62,16 @@ def test_plain_training_is_gradient_descent_with_momentum(framework, bridge, few
 def test_every_regime_trains(framework, few, regime):
     done = trained(framework, few, regime)
     assert len(done.losses) == STEPS and np.isfinite(done.losses).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("regime", ["plain", "fgm", "vat"])
+def test_half_precision_trains_parameters_in_float32(framework, bridge, few, regime):
+    """As in float32 but for the model's rounding, which is seen."""
+    done, wide = (trained(framework, few, regime, dtype=dtype) for dtype in ("bfloat16", "float32"))
+    assert all("float32" in str(value.dtype) for value in done.trainer.parameters().values())
+    assert done.losses == pytest.approx(wide.losses, rel=2.0**-6)
+    assert done.losses != pytest.approx(wide.losses, rel=1e-6)
 
 
 @pytest.mark.parametrize("regime", [name for name, each in REGIMES.items() if each.wrapper])

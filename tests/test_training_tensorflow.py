@@ -131,21 +131,22 @@ def table_penalty(point):
     return tf.reduce_sum(tf.convert_to_tensor(tape.gradient(mean, point.x)) ** 2)
 
 
-def smoothness(point, start, xi=0.01, **options):
-    """`vat_loss` as `virtual_adversarial_training` has it, by differences."""
-    f, x = point.outputs, point.x
-    return vat_loss(f, x, start, radius=0.3, how="finite_difference", xi=xi, **options)
+def smoothness(point, start, how="fisher", **options):
+    """`vat_loss` as `virtual_adversarial_training` has it."""
+    return vat_loss(point.outputs, point.x, start, radius=0.3, how=how, **options)
 
 
 def table_vat(point):
-    """One power step on one vector, the table."""
-    clean, direction = tf.stop_gradient(point.outputs(point.x)), unit(start_of(point.x.shape), scope="tensor")
-    with tf.GradientTape() as tape:
-        there = point.x + 0.01 * direction
-        tape.watch(there)
-        total = tf.reduce_sum(kl_divergence(clean, point.outputs(there)))
-    direction = tf.stop_gradient(unit(tf.convert_to_tensor(tape.gradient(total, there)), scope="tensor"))
-    return kl_divergence(clean, point.outputs(point.x + 0.3 * direction))
+    """One power step on one vector, the table: Jᵀ(diag p - ppᵀ)Jd."""
+    x, direction = tf.identity(point.x), unit(start_of(point.x.shape), scope="tensor")
+    with tf.autodiff.ForwardAccumulator(x, direction) as forward, tf.GradientTape() as tape:
+        tape.watch(x)
+        clean = point.outputs(x)
+        change = tf.stop_gradient(forward.jvp(clean))
+        p = tf.stop_gradient(tf.nn.softmax(clean))
+        total = tf.reduce_sum(clean * (p * (change - tf.reduce_sum(p * change, 1, keepdims=True))))
+    direction = tf.stop_gradient(unit(tf.convert_to_tensor(tape.gradient(total, x)), scope="tensor"))
+    return kl_divergence(tf.stop_gradient(clean), point.outputs(point.x + 0.3 * direction))
 
 
 # name: the place, the one-liner, and its objective a sample in terms of the contract's functions.
@@ -212,10 +213,13 @@ OBJECTIVES = {
     ),
     "VAT+EntMin, two steps": (
         "output",
-        lambda *at, **where: virtual_adversarial_training(
-            *at, radius=0.3, steps=2, xi=0.1, entropy_weight=0.5, **where
-        ),
-        lambda p: p.loss(p.x) + smoothness(p, start_of(p.x.shape), steps=2, xi=0.1, entropy_weight=0.5),
+        lambda *at, **where: virtual_adversarial_training(*at, radius=0.3, steps=2, entropy_weight=0.5, **where),
+        lambda p: p.loss(p.x) + smoothness(p, start_of(p.x.shape), steps=2, entropy_weight=0.5),
+    ),
+    "VAT, by differences": (
+        "output",
+        lambda *at, **where: virtual_adversarial_training(*at, radius=0.3, xi=0.1, how="finite_difference", **where),
+        lambda p: p.loss(p.x) + smoothness(p, start_of(p.x.shape), xi=0.1, how="finite_difference"),
     ),
     "VAT, embedded": (
         "output of the embedding",

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import typer
 from rich.table import Table
 
-from bench.commands import arguments, comparing, costing, reporting, training, verifying
+from bench.commands import arguments, checking, comparing, costing, reporting, training, verifying
 from bench.commands.atlas import atlas_command
 from bench.commands.costing import timed
 from bench.commands.ending import end_in_order
@@ -34,7 +34,6 @@ def list_command() -> None:
     for claim in claims().values():
         table.add_row(claim.id, claim.title)
     table.add_row(verify.AGREEMENT, "Every method agrees with the oracle, in value and parameter gradient")
-    table.add_row(verify.OWN_LOSSES, "Which of the frameworks' own losses can be differentiated twice")
     console.print(table)
     for title, names in (
         ("methods to verify", verify_methods()),
@@ -61,7 +60,7 @@ def run_command(
     """Verify, time and train quickly, report."""
     with arguments.extra("report"):
         from bench.report import page
-    ids = frozenset([*claims(), verify.AGREEMENT, verify.OWN_LOSSES])
+    ids = frozenset([*claims(), verify.AGREEMENT])
     everything = verify.Chosen(ids, precisions=frozenset(ROUNDING_UNIT))
     with prepared(json, out, resume=resume, memory_limit=memory_limit, wait=wait) as session:
         records = verified(session, framework, everything, device)
@@ -80,6 +79,7 @@ COMMANDS: dict[str, Callable[..., None]] = {  # in the order in which `--help` n
     "mutants": verifying.mutants_command,
     "variations": verifying.variations_command,
     "precision": verifying.precision_command,
+    "check": checking.check_command,
     "atlas": atlas_command,
     "time": costing.time_command,
     "grow": costing.grow_command,
@@ -87,6 +87,7 @@ COMMANDS: dict[str, Callable[..., None]] = {  # in the order in which `--help` n
     "selfcheck": costing.selfcheck_command,
     "train": training.train_command,
     "merge": reporting.merge_command,
+    "compact": reporting.compact_command,
     "report": reporting.report_command,
     "export": reporting.export_command,
     "compare": comparing.compare_command,

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.text import Text
 
 import impls
+from bench.commands.screen import Screen
 from bench.costs.workloads import CHECKPOINT, WORKLOADS, named
 from bench.places import INSTALLED, PYTHON, START
 from bench.records.store import of_this_schema
@@ -34,8 +35,8 @@ def refuse(message: str) -> typer.Exit:
 
 
 def complain(message: str) -> None:
-    """Say something on standard error, as text: brackets in it mean nothing."""
-    Console(stderr=True).print(Text(message, style="red"), soft_wrap=True)
+    """Say something on standard error."""
+    Screen(stderr=True).print(Text(message, style="red"), soft_wrap=True)
 
 
 @contextlib.contextmanager

@@ -93,5 +93,7 @@ def print_programs(framework: str, name: str, composition: list[str] | None, mod
             raise arguments.refuse(
                 f"--report: the published atlas has nothing wrong with {name} in {framework}: name a --composition"
             )
-        wanted, modes = [hurting[0][0]], [hurting[0][1]]
+        # The shortest program: as few derivatives as possible, by one mode.
+        first, where = min(hurting, key=lambda each: (len(each[0]), len(set(each[0]))))
+        wanted, modes = [first], [where]
     print(atlas_script.script(framework, name, wanted[0], (modes or [atlas.modes(framework)[0]])[0]), end="")

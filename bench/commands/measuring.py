@@ -3,6 +3,8 @@
 import contextlib
 import json
 import os
+import shlex
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +17,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from bench.commands import arguments
 from bench.commands.ending import INTERRUPTED
 from bench.commands.options import HOUR
+from bench.commands.screen import Screen
 from bench.records import files
 from bench.records.store import Store
 from bench.report import terminal
@@ -25,14 +28,12 @@ from bench.running.session import Session
 UNDECIDED = ("skipped", "interrupted", "unsupported")  # statuses of what was not measured, for no fault of its own
 
 
-class Screen(Console):
-    """What is printed is text, brackets in it mean nothing; who reads no further is told of like any broken pipe."""
-
-    def on_broken_pipe(self) -> None:
-        raise BrokenPipeError from None
+QUIET = 30.0  # seconds between two lines about progress, where the output is no terminal
+console = Screen(width=None if os.isatty(1) else 100)
 
 
-console = Screen(width=None if os.isatty(1) else 100, markup=False, highlight=False)
+def ignore(outcome: Outcome) -> None:
+    """Nothing is to be done."""
 
 
 @contextlib.contextmanager
@@ -79,23 +80,33 @@ def measured(
     slots: list[list[int]],
     records_of: Callable[[Outcome], list[Any]],
     device: str = "",
+    *,
+    kept: Callable[[], list[str]] = list,
+    stored: Callable[[Outcome], None] = ignore,
 ) -> list[Any]:
     """Run what is left of the jobs with a progress bar; every record is stored as it comes, where there is a store.
 
-    With a device, nothing else is timed on it meanwhile. Ctrl-C ends with exit status 130, everything stored.
+    With a device, nothing else is timed on it meanwhile. Ctrl-C ends with exit status 130, everything stored. `kept`
+    names what an interrupted task has kept, `stored` hears of a task whose records are stored.
     """
     jobs, records = session.left(jobs, records_of)
-    if records:
+    reused = bool(records)
+    if reused:
         console.print(f"{len(records)} records are there already", highlight=False)
     outcomes: list[Outcome] = []
     what = TextColumn("{task.description:42.42}", markup=False)
-    columns = (what, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    inside = TextColumn("{task.fields[inside]}", markup=False)
+    columns = (what, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), inside)
     with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("starting", total=sum(len(job.tasks) for job in jobs))
+        task = progress.add_task("starting", total=sum(len(job.tasks) for job in jobs), inside="")
+        lines = Lines(console)
 
         def say(event: Any) -> None:
             if not isinstance(event, Outcome):
-                progress.update(task, description=f"{event.job.framework} {described(event.task)}")
+                name, text = f"{event.job.framework} {described(event.task)}", getattr(event, "text", "")
+                lasting = getattr(event, "lasting", False)
+                progress.update(task, description=name, inside="" if lasting else text)
+                lines.hear(text if lasting else f"{name}: {text}" if text else "", lasting)
                 return
             progress.advance(task)
             outcomes.append(event)
@@ -108,6 +119,7 @@ def measured(
                     raise arguments.refuse(
                         f"--out: {error}. What was written stays; --resume goes on from there"
                     ) from None
+            stored(event)
 
         began = time.monotonic()
         try:
@@ -116,11 +128,31 @@ def measured(
             raise arguments.refuse(str(error)) from None
         except KeyboardInterrupt:
             done = sum(outcome.status != "interrupted" for outcome in outcomes)
-            advice = ": --resume goes on" if session.store else ""
-            console.print(f"interrupted after {done} of {progress.tasks[task].total:.0f}{advice}", style="red")
+            console.print(f"interrupted after {done} of {progress.tasks[task].total:.0f}", style="red")
+            for each in (unfinished := kept()):
+                console.print(f"kept: {each}")
+            if session.store and (done or reused or unfinished):
+                console.print(f"goes on with: {again(sys.argv[1:])}", soft_wrap=True)
             raise typer.Exit(INTERRUPTED) from None
     terminal.print_spent(console, outcomes, time.monotonic() - began)
     return records
+
+
+class Lines:
+    """What tasks say of themselves, a line each: what lasts, and where no bar is seen, at times how far they are."""
+
+    def __init__(self, console: Console):
+        self.console, self.told = console, time.monotonic()
+
+    def hear(self, text: str, lasting: bool) -> None:
+        if text and (lasting or (not self.console.is_terminal and time.monotonic() - self.told > QUIET)):
+            self.console.print(text, soft_wrap=True)
+            self.told = time.monotonic()
+
+
+def again(words: list[str]) -> str:
+    """The command that goes on where this one was interrupted."""
+    return shlex.join(["python", "-m", "bench", *words, *(["--resume"] if "--resume" not in words else [])])
 
 
 def described(task: Any) -> str:
@@ -149,7 +181,7 @@ def told(record: Any) -> dict[str, Any]:
 
 def passes(record: Any) -> bool:
     """Measured and right, or there is nothing to be measured: a method that does not apply to a workload."""
-    if record.kind in ("cost", "cold", "implementation", "peer", "own loss", "atlas"):
+    if record.kind in ("cost", "cold", "implementation", "peer", "self-check", "atlas"):
         return record.status in ("ok", "unsupported")
     if record.kind == "training":
         return record.status in ("ok", "diverged")

@@ -16,9 +16,7 @@ def folder_named(text: str | Path) -> Path:
 
 
 Frameworks = Annotated[list[str] | None, typer.Option("--framework", help="torch, jax or tensorflow; repeatable.")]
-Claims = Annotated[
-    list[str] | None, typer.Option("--claim", help="A claim's id, F for agreement, L for own losses; repeatable.")
-]
+Claims = Annotated[list[str] | None, typer.Option("--claim", help="A claim's id, F for agreement; repeatable.")]
 Methods = Annotated[list[str] | None, typer.Option("--method", help="A method; repeatable.")]
 Workloads = Annotated[list[str] | None, typer.Option("--workload", help="A workload or case; repeatable.")]
 Precisions = Annotated[

@@ -11,6 +11,8 @@ from bench.commands.options import RESULTS, Out, folder_named
 from bench.records import merge as merging
 from bench.records.store import FILES
 
+SkipDamaged = Annotated[bool, typer.Option("--skip-damaged", help="Leave damaged lines out.")]
+
 
 def merge_command(
     folders: Annotated[list[Path], typer.Argument(help="Folders of results: of shards, of machines.")],
@@ -20,7 +22,7 @@ def merge_command(
             help="Folder that they are merged into, with what it holds already.", parser=folder_named, metavar="FOLDER"
         ),
     ],
-    skip_damaged: Annotated[bool, typer.Option("--skip-damaged", help="Leave damaged lines out.")] = False,
+    skip_damaged: SkipDamaged = False,
 ) -> None:
     """Merge the records of several folders: the newest of each on each machine. Exit status 2 if one is no good."""
     with writing(out):
@@ -29,13 +31,40 @@ def merge_command(
                 raise arguments.refuse(
                     f"merge: {folder}: expected a folder of results, with MACHINE/records.jsonl in it"
                 )
-        problems = merging.problems([*folders, out])
-        for problem in problems:
-            console.print(problem, style="yellow")
-        if problems and not skip_damaged:
+        said = say_damage(merging.problems([*folders, out]))
+        if said and not skip_damaged:
             raise arguments.refuse("merge: nothing was merged. --skip-damaged merges the rest of damaged files")
         for machine, count in merging.merge(folders, out).items():
             console.print(f"{out / machine}: {count} records")
+
+
+def compact_command(out: Out = RESULTS, skip_damaged: SkipDamaged = False) -> None:
+    """Leave out of a folder's files what later records replaced, and damaged lines. Exit status 2 while it has some."""
+    if not arguments.readable(out).is_dir() or not list(out.glob(FILES)):
+        raise arguments.refuse(f"--out: {out}: expected a folder of results, with MACHINE/records.jsonl in it")
+    histories = []
+    if any(out.glob(f"*/{merging.HISTORY}")):
+        with arguments.extra("report"):
+            from bench.report import history
+        histories = sorted(path.parent for path in out.glob(f"*/{merging.HISTORY}"))
+    with writing(out):
+        damage = merging.problems([out]) + [
+            f"{folder / place}: no whole line" for folder in histories for place in history.problems(folder)
+        ]
+        said = say_damage(damage)
+        if said and not skip_damaged:
+            raise arguments.refuse("compact: nothing was changed. --skip-damaged takes the damaged lines out")
+        for machine, count in merging.merge([out], out).items():
+            console.print(f"{out / machine}: {count} records")
+        for folder in histories:
+            history.mend(folder)
+
+
+def say_damage(problems: list[str]) -> bool:
+    """Say what is wrong with files, by line; whether anything is."""
+    for problem in problems:
+        console.print(problem, style="yellow")
+    return bool(problems)
 
 
 def report_command(out: Out = RESULTS) -> None:
@@ -43,8 +72,7 @@ def report_command(out: Out = RESULTS) -> None:
     with arguments.extra("report"):
         from bench.report import page
     problems = page.write(arguments.writable(arguments.readable(out), folder=True))
-    for problem in problems:
-        console.print(problem, style="yellow")
+    say_damage(problems)
     console.print(f"report: {out / 'README.md'}, {out / 'index.html'}")
     raise typer.Exit(1 if problems else 0)
 

@@ -23,9 +23,11 @@ from bench.commands.options import (
     Shards,
     Wait,
 )
+from bench.records.schema import TrainingRecord
 from bench.report import terminal
+from bench.running.job import Outcome
 from bench.running.session import Session
-from bench.train import study
+from bench.train import study, unfinished
 from bench.train.data import DATASETS, EPOCHS, SENTENCE
 from bench.train.regimes import REGIMES
 
@@ -82,15 +84,51 @@ def trained(session: Session, planned: study.Study, curves: bool = False, dtype:
     In another dtype than float32 each run is made in both, with the strengths that float32 chose: they are pairs.
     """
 
+    folder = session.store.out / unfinished.FOLDER if session.store else None
+
+    def kept() -> list[str]:
+        return list(unfinished.kept(folder)) if folder else []
+
+    def stored(outcome: Outcome) -> None:
+        if folder:
+            forget(outcome, folder)
+
     def done(tasks: list[study.Task], part: study.Part, planned: study.Study = planned) -> list[Any]:
         mine = session.shard.of(tasks, lambda task: task[0])  # the search is a data set's own
         with tempfile.TemporaryDirectory() as caches:
-            jobs = study.jobs(planned, mine, part, caches)
+            jobs = study.jobs(planned, mine, part, caches, keeping(session, planned, part))
             slots = session.executor.slots()
-            return measured(session, jobs, slots, lambda outcome: [study.record(outcome)]) if jobs else []
+            if not jobs:
+                return []
+            ended = measured(session, jobs, slots, lambda outcome: [study.record(outcome)], kept=kept, stored=stored)
+            if folder and folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
+            return ended
 
     if curves:
         return done(study.curves(planned), "curve")
     tasks = study.final(planned, study.chosen(planned, done(study.tuning(planned), "validation")))
     other = [] if dtype == planned.dtype else done(tasks, "test", replace(planned, dtype=dtype))
     return done(tasks, "test") + other
+
+
+def keeping(session: Session, planned: study.Study, part: study.Part) -> dict[str, Any] | None:
+    """Where trainings keep what they have done, for the same command with --resume; on this machine alone."""
+    if not session.store or not session.here:
+        return None
+    like = TrainingRecord(
+        framework=planned.framework, status="ok", dataset="", regime="", strength=0, seed=0, part=part
+    )
+    return {
+        "folder": str(session.store.out.resolve() / unfinished.FOLDER),
+        "code": session.store.codes.of(like),
+        "resume": session.resume,
+        "every": unfinished.PATIENCE,
+    }
+
+
+def forget(outcome: Outcome, folder: Path) -> None:
+    """Remove what a training has kept, now that its record is stored; of one that failed it stays, to be resumed."""
+    if outcome.status == "ok":
+        place = unfinished.place(folder, outcome.job.framework, outcome.job.arguments, outcome.task)
+        place.unlink(missing_ok=True)

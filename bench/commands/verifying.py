@@ -83,6 +83,7 @@ def mutants_command(
     framework: Frameworks = None,
     claim: Claims = None,
     mutant: Annotated[list[str] | None, typer.Option("--mutant", help="A planted mistake; repeatable.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="By what verify --quick measures.")] = False,
     device: Device = "cpu",
     shard: Shards = "1/1",
     resume: Resume = False,
@@ -106,7 +107,7 @@ def mutants_command(
         slots = session.executor.slots()
         located(session, device, chosen)
         with tempfile.TemporaryDirectory() as cache:
-            if not (jobs := mutants.jobs(chosen, planted, ids, device, len(slots), cache)):
+            if not (jobs := mutants.jobs(chosen, planted, ids, device, len(slots), cache, quick)):
                 raise arguments.refuse("nothing to measure: none of these claims uses what these mistakes replace")
             records = measured(session, jobs, slots, verify.records)
     if claim and not mutant:
@@ -211,8 +212,6 @@ def verified(
         terminal.print_agreement(console, records)
     if any(record.kind == "call" for record in records):
         terminal.print_calls(console, records)
-    if any(record.kind == "own loss" for record in records):
-        terminal.print_own_losses(console, records)
     return records
 
 
@@ -225,11 +224,9 @@ def selected(
     dtypes: list[str] | None = None,
 ) -> verify.Chosen:
     """What the options choose to verify, of all methods or some. Dtypes are agreement's: they choose it alone."""
-    # What the frameworks' own losses can do is no claim: it is measured where it is asked for.
     stated = [verify.AGREEMENT] if dtypes else [*claims(), verify.AGREEMENT]
-    named = [*claims(), verify.AGREEMENT, verify.OWN_LOSSES]
     return verify.Chosen(
-        claims=frozenset(arguments.known("claim", claim, named) or stated),
+        claims=frozenset(arguments.known("claim", claim, [*claims(), verify.AGREEMENT]) or stated),
         precisions=frozenset(arguments.known("dtype", dtypes, ROUNDING_UNIT) or FULL),
         methods=frozenset(arguments.known("method", method, only or verify_methods()) or only or ()),
         cases=frozenset(arguments.known("workload", workload, REGISTRY)),

@@ -34,6 +34,7 @@ OF_PARAMETERS = ("noise *", "u *", "frequencies")  # arrays without an axis of s
 ON_REQUEST = ("bert-base",)  # timed only where it is named: seconds a step, and minutes for the oracle
 WORKLOADS: dict[str, Callable[..., Case]] = {}
 CHECKPOINT = "checkpoint "  # begins the name of a workload that is no function's
+COUNT = re.compile("0*[1-9][0-9]{0,8}")
 SIZES = re.compile(r"(?: \w+=\S*)*$")
 
 
@@ -71,7 +72,7 @@ def named(name: str) -> Callable[[], Case]:
     if len(sizes) < len(given):
         raise ValueError(f"workload {base}: got {stated.strip()!r}, expected each size once")
     known = inspect.signature(make).parameters
-    if not (sizes.keys() <= known.keys() and all(value.isdecimal() and int(value) for value in sizes.values())):
+    if not (sizes.keys() <= known.keys() and all(map(COUNT.fullmatch, sizes.values()))):
         offered = ", ".join(f"{size}={known[size].default}" for size in known) or "none"
         raise ValueError(f"workload {base}: got {stated.strip()!r}, expected some of {offered}, each at least 1")
     return functools.partial(make, **{size: int(value) for size, value in sizes.items()})

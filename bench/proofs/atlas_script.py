@@ -11,6 +11,7 @@ DIFFERENCES = {
     2: "((-2, -1 / 12), (-1, 4 / 3), (0, -5 / 2), (1, 4 / 3), (2, -1 / 12))",
     3: "((-3, 1 / 8), (-2, -1), (-1, 13 / 8), (1, -13 / 8), (2, 1), (3, -1 / 8))",
 }
+NUMBER = {"torch": "{}.item()"}  # of an array that holds one; `float` elsewhere
 
 
 def script(framework: str, name: str, composition: str, mode: str) -> str:
@@ -24,30 +25,23 @@ def script(framework: str, name: str, composition: str, mode: str) -> str:
     entry, written = entries(framework)[name], importlib.import_module(f"equivalence.atlas.{framework}")
     facts = {"dtype": entry.dtype, "seed": entry.seed}
     parts = {key: text.replace("{dtype}", entry.dtype) for key, text in written.SCRIPT.items()}
-    names = ", ".join(entry.inputs)
+    names, start = ", ".join(entry.inputs), parts["start"].format(**facts)
     reverse = parts.get("autograd R", parts["R"]) if mode == "eager" and "F" not in composition else parts["R"]
     nested = "f"
     for letter in reversed(composition):
         nested = f"{'J' if letter == 'F' else 'R'}({nested})"
     h = "1e-2" if entry.dtype == "float64" else "1e-1"
-    needed = [text for letter, text in (("R", reverse), ("F", parts["F"])) if letter in composition]
-    arrays = ", ".join(entry.inputs.values())
+    autograd = "; [a.requires_grad_() for a in x]" if "autograd" in reverse else ""
+    line = NUMBER.get(framework, "float({})").format(f"f(*(a + k * {h} * e for a, e in zip(x, d)))")
     lines = [
-        *written.HEADER.splitlines(),
-        parts["start"].format(**facts),
-        f"rng = np.random.default_rng({entry.seed})",
+        "; ".join([*written.HEADER.splitlines(), start, f"rng = np.random.default_rng({entry.seed})"]),
         *filter(None, [entry.setup]),
         f"f = lambda {names}: {parts['head'].format(entry.call)}",
-        f"x = tuple({parts['array'].format('a')} for a in ({arrays},))",
+        f"x = tuple({parts['array'].format('a')} for a in ({', '.join(entry.inputs.values())},)){autograd}",
         f"d = tuple({parts['array'].format('rng.uniform(-1, 1, np.shape(a))')} for a in x)",
-        *needed,
-    ]
-    if "autograd" in reverse:
-        lines[-1 - len(needed)] += "; [a.requires_grad_() for a in x]"
-    lines += [
-        f"found = float({parts[mode].format(nested)})",
-        "at = lambda t: float(f(*(a + t * e for a, e in zip(x, d))))",
-        f"expected = sum(c * at(k * {h}) for k, c in {DIFFERENCES[order(composition)]}) / {h} ** {order(composition)}",
+        *(text for letter, text in (("R", reverse), ("F", parts["F"])) if letter in composition),
+        f"found = {NUMBER.get(framework, 'float({})').format(parts[mode].format(nested))}",
+        f"expected = sum(c * {line} for k, c in {DIFFERENCES[order(composition)]}) / {h} ** {order(composition)}",
         f"print({parts['version']}, 'found', found, 'expected', expected)",
     ]
     return "\n".join(lines) + "\n"

@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
+from bench.proofs import verify
 from bench.proofs.verify import AGREEMENT, FAST_COMPILATION
 from bench.records.schema import AgreementRecord, CallRecord, ClaimRecord
 from bench.running.job import Job
@@ -25,9 +26,13 @@ CACHED = {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0", "JAX_PERSISTENT_CAC
 FATES = KILLED, CAUGHT, SURVIVED = "killed", "caught", "survived"  # strongest first
 
 
-def tasks(mutants: Collection[Mutant], chosen: Collection[str]) -> Iterator[Any]:
-    """Map each mistake to everything that could reject it."""
+def tasks(mutants: Collection[Mutant], chosen: Collection[str], quick: bool = False) -> Iterator[Any]:
+    """Map each mistake to everything that could reject it; or to what a quick run would measure of a file with it."""
     for mutant in mutants:
+        if quick and not owner(mutant):
+            asked = verify.tasks(verify.Chosen(frozenset(chosen), mutant.methods, quick=True))
+            yield from ([*task[:-1], mutant.name] for task in asked)
+            continue
         case = build([mutant.case])[mutant.case]
         own = owner(mutant)
         for claim in claims().values():
@@ -47,7 +52,13 @@ def owner(mutant: Mutant) -> str:
 
 
 def jobs(
-    frameworks: list[str], mutants: Collection[Mutant], chosen: Collection[str], device: str, slots: int, cache: str
+    frameworks: list[str],
+    mutants: Collection[Mutant],
+    chosen: Collection[str],
+    device: str,
+    slots: int,
+    cache: str,
+    quick: bool = False,
 ) -> list[Job]:
     """Each framework's tasks, dealt out to all slots: neighbours cost alike.
 
@@ -55,7 +66,7 @@ def jobs(
     """
     arguments = {"device": device, "environment": FAST_COMPILATION | CACHED | {"JAX_COMPILATION_CACHE_DIR": cache}}
     found = {
-        framework: list(tasks([mutant for mutant in mutants if framework not in mutant.impossible], chosen))
+        framework: list(tasks([mutant for mutant in mutants if framework not in mutant.impossible], chosen, quick))
         for framework in frameworks
     }
     return [

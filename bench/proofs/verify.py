@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.proofs import comparison
-from bench.records.schema import AgreementRecord, CallRecord, ClaimRecord, OwnLossRecord
+from bench.records.schema import AgreementRecord, CallRecord, ClaimRecord
 from bench.running import caches
 from bench.running.job import Job, Outcome
 from bench.running.shard import WHOLE, Shard
@@ -16,7 +16,7 @@ from equivalence.measure import FULL, HALF, HALF_CASE, MIXED, computed_in
 from equivalence.usages import USAGES, Usage, usages
 from impls.frameworks import FRAMEWORKS
 
-AGREEMENT, OWN_LOSSES = "F", "L"
+AGREEMENT = "F"
 CALLED_IN = "float64"  # the dtype of calls
 
 
@@ -87,7 +87,7 @@ FAST_COMPILATION = {  # a check waits for the compiler, not for what it makes
 
 @dataclass(frozen=True)
 class Chosen:
-    """What to verify: claims by id (F, L among them); sets of methods or cases that are empty stand for all of them."""
+    """What to verify: claims by id (F among them); sets of methods or cases that are empty stand for all of them."""
 
     claims: frozenset[str]
     methods: frozenset[str] = frozenset()
@@ -99,9 +99,7 @@ class Chosen:
 
 def tasks(chosen: Chosen) -> list[Any]:
     """Everything to measure in one framework."""
-    found = [*agreement_tasks(chosen), *call_tasks(chosen), *claim_tasks(chosen)]
-    facts = OWN_LOSSES in chosen.claims and not (chosen.methods or chosen.cases or chosen.quick)
-    return [*found, ["own losses"]] if facts else found
+    return [*agreement_tasks(chosen), *call_tasks(chosen), *claim_tasks(chosen)]
 
 
 def claim_tasks(chosen: Chosen) -> Iterator[Any]:
@@ -164,7 +162,7 @@ def jobs(frameworks: list[str], chosen: Chosen, device: str, slots: int, shard: 
     return planned
 
 
-def records(outcome: Outcome) -> list[ClaimRecord | AgreementRecord | CallRecord | OwnLossRecord]:
+def records(outcome: Outcome) -> list[ClaimRecord | AgreementRecord | CallRecord]:
     """What an outcome says, in records: one for a claim, one a usage for agreement, one for a method's calls."""
     kind, *task = outcome.task
     framework, status, reason = outcome.job.framework, outcome.status, outcome.reason
@@ -201,14 +199,6 @@ def records(outcome: Outcome) -> list[ClaimRecord | AgreementRecord | CallRecord
                 seconds=outcome.seconds,
                 parts={name: comparison.compare_call(found, name, dtype) for name, found in outcome.result.items()},
             )
-        ]
-    if kind == "own losses":
-        found = outcome.result or {"all": {}}
-        return [
-            OwnLossRecord(
-                loss=loss, framework=framework, device=device, status=status, reason=reason, derivatives=derivatives
-            )
-            for loss, derivatives in found.items()
         ]
     cases, dtype, names, mistake = task
     return [agreement_record(outcome, case, dtype, name, mistake) for case in cases for name in names]

@@ -6,6 +6,8 @@ from typing import Any
 
 from bench.records.store import FILES, latest, read, rewrite
 
+HISTORY = "history.csv"  # beside a machine's records: what past commits measured
+
 
 def merge(folders: Sequence[Path], out: Path) -> dict[str, int]:
     """Merge folders into `out`, which may hold records already; the number of records by machine.

@@ -206,19 +206,6 @@ def unmeasured(record: Measured) -> Verdict:
     return Verdict(not offered, record.reason or f"{record.status}, no reason recorded", judged=False)
 
 
-class OwnLossRecord(Measured):
-    """One of a framework's own losses: whether its derivatives are right. A fact about the framework, not a claim."""
-
-    kind: Literal["own loss"] = "own loss"
-    loss: str
-    """The framework's name for it."""
-    derivatives: dict[str, str] = Field(default_factory=dict)
-    """Words that say whether it can be differentiated twice, and three times."""
-
-    def key(self) -> tuple[str, ...]:
-        return (self.kind, self.loss, self.framework)
-
-
 class AtlasRecord(Measured):
     """One operation of a framework in one mode: which of its higher derivatives are right. A fact, not a claim."""
 
@@ -454,7 +441,6 @@ Record = Annotated[
     | ClaimRecord
     | AgreementRecord
     | CallRecord
-    | OwnLossRecord
     | AtlasRecord
     | PrecisionRecord
     | VariationRecord
@@ -472,7 +458,6 @@ KINDS: dict[str, type[Base]] = {  # of what is measured
         ClaimRecord,
         AgreementRecord,
         CallRecord,
-        OwnLossRecord,
         AtlasRecord,
         PrecisionRecord,
         VariationRecord,

@@ -27,7 +27,7 @@ SHOWING = (  # measures nothing: what is asked for, which processes it takes, wh
     "bench/report",
     "impls/frameworks",
 )
-PROOFS = {"claim", "agreement", "call", "variations", "own loss", "precision"}
+PROOFS = {"claim", "agreement", "call", "variations", "precision"}
 TIMES = {"cost", "cold", "self-check", "peer"}
 LOADED_BY = {  # what the workers of some kinds of records alone load
     "bench/costs": TIMES,
@@ -37,7 +37,6 @@ LOADED_BY = {  # what the workers of some kinds of records alone load
     "equivalence/calls": PROOFS,
     "equivalence/parts": {"claim", "variations"},
     "equivalence/foreign": PROOFS,
-    "equivalence/own_losses": PROOFS,
     "equivalence/trainees": PROOFS,
     "equivalence/atlas": {"atlas"},
     "equivalence/mixed": {"agreement", "precision", "cost", "cold", "training"},

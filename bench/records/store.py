@@ -14,6 +14,8 @@ from bench.records.machine import describe
 from bench.records.schema import ADAPTER, SCHEMA, Environment, Header
 from bench.records.staleness import Codes
 
+# Kinds that others took the place of: what older code wrote of them is passed over.
+RETIRED = (b'"kind":"own loss"',)
 FILES = "*/records.jsonl"  # below a folder of results
 
 
@@ -121,7 +123,7 @@ def lines(path: Path) -> Iterator[tuple[int, bytes]]:
     """Yield the lines with their numbers, one at a time; empty ones are left out."""
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
-            if line := line.rstrip(b"\n"):
+            if (line := line.rstrip(b"\n")) and not any(kind in line for kind in RETIRED):
                 yield number, line
 
 

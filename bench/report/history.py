@@ -4,7 +4,9 @@ Records are of the last measurement; a line of history stays when another commit
 are of one machine, so they may be drawn beside each other.
 """
 
-from collections.abc import Iterable, Sequence
+import csv
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from matplotlib.axes import Axes
 
 from bench.costs.cells import MODES, TIMED
 from bench.records import files
+from bench.records.merge import HISTORY as FILE
 from bench.records.schema import ClaimRecord, Environment
 from bench.records.store import latest
 from bench.report.answers import PRICED
@@ -23,9 +26,12 @@ from bench.report.tables.agreement import agreements
 from bench.report.tables.entries import NONE, Entry, count, framed
 from bench.report.tables.outcomes import HOLDS, Judged, of_kind, outcome
 
-FILE = "history.csv"
 COLUMNS = ("time", "commit", "environment", "what", "name", "value", "low", "high", "unit")
 NEEDED = ("time", "what", "name", "value", "unit")  # of every line
+NUMBERS = ("value", "low", "high")
+NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?(e[+-]?[0-9]+)?")
+HEAD = ",".join(COLUMNS)
+ADVICE = "`python -m bench compact --skip-damaged` takes such lines out"
 KEY = ["commit", "environment", "what", "name"]
 COST, HOLDING = "cost", "holding"
 TREND_COLUMNS = ("what", "name", "first", "last", "change", "commits")
@@ -40,31 +46,57 @@ def update(folder: Path, records: Iterable[Any]) -> pd.DataFrame:
     """Add what the records say to a machine's history, and write it; the same records change nothing.
 
     Raises:
-        Damaged: there is a file that cannot be read. Nothing is written.
+        Damaged: there is a file with lines that cannot be read. Nothing is written.
     """
     found = pd.concat([known(folder), lines(records)]).drop_duplicates(KEY, keep="last").sort_values(["time", *KEY])
-    found = found.astype(dict.fromkeys(("value", "low", "high"), float))
+    found = found.astype(dict.fromkeys(NUMBERS, float))
     if len(found):
         files.replace(folder / FILE, found.to_csv(index=False, float_format="%.6g"))
     return found.reset_index(drop=True)
 
 
 def known(folder: Path) -> pd.DataFrame:
+    """What a machine's history holds so far; nothing where there is none."""
     if not (folder / FILE).exists():
         return pd.DataFrame(columns=COLUMNS)
+    if torn := problems(folder):
+        more = f" and {len(torn) - 1} more are" if len(torn) > 1 else " is"
+        raise Damaged(f"{torn[0]}{more} no whole line, and the file was left alone. {ADVICE}")
+    rows = [next(csv.reader([line])) for number, line, _ in told(folder) if number > 1]
+    found = pd.DataFrame(rows, columns=COLUMNS)
+    return found.replace(dict.fromkeys(NUMBERS, ""), np.nan)
+
+
+def problems(folder: Path) -> list[str]:
+    """Which lines of a machine's history were not written to their end, or are damaged otherwise."""
+    return [f"{FILE}:{number}" for number, _, whole in told(folder) if not whole]
+
+
+def mend(folder: Path) -> None:
+    """Take the lines out of a machine's history that `problems` names; a file without any is left as it is."""
+    if problems(folder):
+        kept = [line for number, line, whole in told(folder) if whole and number > 1]
+        files.replace(folder / FILE, "\n".join([HEAD, *kept]) + "\n")
+
+
+def told(folder: Path) -> Iterator[tuple[int, str, bool]]:
+    """The lines of a history: number, text, and whether it is the head or has what every line below it needs."""
+    text = (folder / FILE).read_bytes().decode("utf-8", "replace")
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line := line.removesuffix("\r"):  # another system's editor
+            yield number, line, line == HEAD if number == 1 else is_whole(line)
+
+
+def is_whole(line: str) -> bool:
+    """Whether a line has every column, numbers where those are, and nothing that is no text."""
     try:
-        found = pd.read_csv(
-            folder / FILE, dtype={name: str for name in COLUMNS if name not in ("value", "low", "high")}
-        )
-    except (ValueError, UnicodeError, pd.errors.ParserError) as error:
-        raise Damaged(f"{FILE} cannot be read, and was left alone: {error}") from None
-    if tuple(found.columns) != COLUMNS:
-        raise Damaged(
-            f"{FILE} has columns {', '.join(found.columns)}, expected {', '.join(COLUMNS)}; it was left alone"
-        )
-    if torn := [number for number, row in enumerate(found[list(NEEDED)].isna().any(axis=1), start=2) if row]:
-        raise Damaged(f"{FILE}:{torn[0]} is no whole line, and the file was left alone. Mend or remove the line")
-    return found.fillna({"commit": "", "environment": ""})
+        found = next(csv.reader([line]))
+    except csv.Error:  # a field of more than 128 KiB
+        return False
+    if len(found) != len(COLUMNS) or any(not character.isprintable() or character == "\ufffd" for character in line):
+        return False
+    row = dict(zip(COLUMNS, found, strict=True))
+    return all(row[name] for name in NEEDED) and all(NUMBER.fullmatch(row[name] or "0") for name in NUMBERS)
 
 
 def lines(records: Iterable[Any]) -> pd.DataFrame:
@@ -91,7 +123,14 @@ def lines(records: Iterable[Any]) -> pd.DataFrame:
         held = sum(outcome(record) == HOLDS for record in own) / len(own)
         time = max(record.time for record in own)
         rows.append((time, commits[where], where, HOLDING, name, held, np.nan, np.nan, "share"))
-    return pd.DataFrame(rows, columns=COLUMNS)
+    return pd.DataFrame([[one_line(value) for value in row] for row in rows], columns=COLUMNS)
+
+
+def one_line(value: Any) -> Any:
+    """Text that fits into a line of the file: names come from records, and what others call a workload may hold any."""
+    if not isinstance(value, str):
+        return value
+    return "".join(character if character.isprintable() else " " for character in value)
 
 
 def cost_name(method: str, framework: str, mode: str, workload: str, dtype: str, device: str) -> str:

@@ -20,18 +20,24 @@ from bench.report.effect_figures import effect_figures
 from bench.report.figures import figures
 from bench.report.growth_figures import growth_figures
 from bench.report.precision_figures import precision_figures
-from bench.report.tables import agreement, costs, effects, mistakes, own_losses, peers, precision, variations
+from bench.report.tables import agreement, atlas, costs, effects, mistakes, peers, precision, variations
 from bench.report.tables.claims import claim_details, claims_table
 from bench.report.tables.curves import curves_table
 from bench.report.tables.entries import GOOD, NONE, NOT_MEASURED, STALE, count, framed, number
 from bench.train.statistics import MARGIN
 from equivalence import judge
+from equivalence.atlas import judge as atlas_judge
+from equivalence.atlas.judge import NONE as DOCUMENTED
+from equivalence.atlas.judge import RAISES, UNDECIDED
+from equivalence.atlas.measure import DIRECTIONS
 from equivalence.claim import claims
 from equivalence.mutant import mutants
 
 FACTS = {  # that the templates name beside the records
     "mutants": list(mutants().values()),
     "judge": judge,
+    "atlas_judge": atlas_judge,
+    "directions": DIRECTIONS,
     "statistics": block_statistics,
     "timing": timing,
     "costs": costs,
@@ -140,7 +146,10 @@ def make_tables(records: Latest, code: Codes | None) -> dict[str, pd.DataFrame]:
         "precision": precision.precision_table(records, code),
         "cross_framework": agreement.cross_framework_table(records, code),
         "variations": variations.variations_table(records, code),
-        "own_losses": own_losses.own_losses_table(records, code),
+        "atlas": atlas.summary_table(records, code),
+        "atlas_wrong": atlas.operations_table(records, code),
+        "atlas_refused": atlas.operations_table(records, code, (RAISES, DOCUMENTED, UNDECIDED)),
+        "kinks": atlas.kinks_table(records, code),
         "cost": cost,
         "priced": costs.priced_table(cost, records, code),
         "half_cost": costs.half_table(records, code),

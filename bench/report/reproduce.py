@@ -5,7 +5,7 @@ import shlex
 from typing import Any
 
 from bench.costs.cells import FLOAT32
-from bench.proofs.verify import AGREEMENT, OWN_LOSSES
+from bench.proofs.verify import AGREEMENT
 from bench.records import schema
 from equivalence.measure import HALF, computed_in
 
@@ -47,11 +47,6 @@ def _(record: schema.CallRecord) -> str:
     if record.wrong:
         return line("mutants", record, claim=AGREEMENT, mutant=record.wrong)
     return line("verify", record, claim=AGREEMENT, method=record.method)
-
-
-@command.register
-def _(record: schema.OwnLossRecord) -> str:
-    return line("verify", record, claim=OWN_LOSSES)
 
 
 @command.register

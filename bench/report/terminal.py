@@ -18,13 +18,12 @@ from bench.report.tables import (
     curves,
     effects,
     mistakes,
-    outcomes,
-    own_losses,
     peers,
     precision,
     variations,
 )
 from bench.report.tables.entries import BAD, GOOD, NONE, NOT_MEASURED, OPEN, State, as_entry
+from bench.report.tables.outcomes import HALF_DTYPES
 from bench.running.job import Outcome
 from equivalence.atlas.compositions import COMPOSITIONS
 from equivalence.atlas.judge import HURTS, RAISES, UNDECIDED, WORDS
@@ -49,13 +48,13 @@ def print_claims(console: Console, records: Iterable[Any]) -> None:
 
 
 def print_agreement(console: Console, records: Iterable[Any]) -> None:
+    """A table in full precision, one in half; the latter where something was measured in it."""
     records = list(records)
-    for table, dtypes, title in (
-        (agreement.agreement_table, outcomes.DTYPES, None),
-        (agreement.half_agreement_table, outcomes.HALF_DTYPES, "half precision"),
-    ):
-        if any(record.kind == "agreement" and record.dtype in dtypes for record in records):
-            show(console, table(records)[AGREEMENT_COLUMNS], title=title)
+    half = [record for record in records if record.kind == "agreement" and record.dtype in HALF_DTYPES]
+    if len(half) < sum(record.kind == "agreement" for record in records) or not half:
+        show(console, agreement.agreement_table(records)[AGREEMENT_COLUMNS])
+    if half:
+        show(console, agreement.half_agreement_table(records)[AGREEMENT_COLUMNS], title="half precision")
     print_reasons(console, agreement.agreement_details(records))
 
 
@@ -112,10 +111,6 @@ def print_variations(console: Console, records: Iterable[Any]) -> None:
     for record in records:
         for what, reason in record.failures.items() or ([("group", record.reason)] if record.status != "ok" else []):
             console.print(Text(f"{record.framework}, seed {record.seed}, {what}: {reason}", style="red"))
-
-
-def print_own_losses(console: Console, records: Iterable[Any]) -> None:
-    show(console, own_losses.own_losses_table(records))
 
 
 def print_atlas(console: Console, records: Iterable[Any]) -> None:

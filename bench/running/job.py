@@ -53,7 +53,17 @@ class Started:
     process: int
 
 
-Event = Started | Outcome
+@dataclass(frozen=True)
+class Told:
+    """What a task says while it runs: how far it is, or, lasting, what is to be read when it is over, too."""
+
+    job: Job
+    task: Any
+    text: str
+    lasting: bool = False
+
+
+Event = Started | Told | Outcome
 
 
 class Unusable(RuntimeError):

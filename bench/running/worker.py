@@ -18,13 +18,14 @@ import psutil
 from bench.places import PYTHON, START
 from bench.records.schema import Status
 from bench.running.ceilings import Ceilings
-from bench.running.job import Event, Job, Outcome, Started
+from bench.running.job import Event, Job, Outcome, Started, Told
 from equivalence.clock import Spent
 from equivalence.foreign.limit import overtime
 
 STARTS = 2  # workers that may die while they start, before it is said that another one would not either
 STARTING = 120.0  # seconds that importing a framework may take
 TAIL = 400  # characters of a dead worker's output that are kept
+MARK = "EQUIREG_WORKER"  # a variable that a worker and all that it starts have from their beginning
 LOOK = 0.2  # seconds between two looks at a worker: seldom enough not to disturb what it times
 
 
@@ -73,10 +74,12 @@ class Worker:
     def __init__(self, job: Job, numbers: list[int], cores: list[int], stop: threading.Event, memory: float):
         self.job = job
         self.errors = tempfile.TemporaryFile()  # noqa: SIM115 - closed where the worker ends
+        self.mark = secrets.token_hex()
         self.process = subprocess.Popen(
             [*PYTHON, "-m", job.module],
             cwd=START,
-            env=os.environ | job.arguments.get("environment", {}),  # the allocator reads its part as a process starts
+            # The allocator reads its part as a process starts.
+            env=os.environ | job.arguments.get("environment", {}) | {MARK: self.mark},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self.errors,
@@ -88,7 +91,7 @@ class Worker:
         self.token = secrets.token_hex()
         arguments = {**job.arguments, "token": self.token}
         self.message = json.dumps({**arguments, "framework": job.framework, "cores": cores, "tasks": tasks})
-        self.watch = Watch(self.process.pid, stop, memory, job.processor_time)
+        self.watch = Watch(self.process.pid, self.mark, stop, memory, job.processor_time)
         self.current: int | None = None
         self.seen: set[int] = set()
 
@@ -101,7 +104,7 @@ class Worker:
         if exception[0] is not None:
             self.watch.kill()
         self.process.wait()
-        self.watch.kill_group()
+        self.watch.kill_rest()
         self.watch.done.set()
         self.watch.join()
         self.tail = self._tail()
@@ -139,7 +142,7 @@ class Worker:
             return {}
         if not isinstance(said, dict) or said.get("token") != self.token:
             return {}
-        return {} if said["event"] == "done" and said["number"] != self.current else said
+        return {} if said["event"] in ("told", "done") and said["number"] != self.current else said
 
     def heard(self, said: dict[str, Any]) -> Event:
         number = said["number"]
@@ -148,6 +151,8 @@ class Worker:
         if said["event"] == "start":
             self.current = number
             return Started(self.job, task, self.process.pid)
+        if said["event"] == "told":
+            return Told(self.job, task, said["text"], said["lasting"])
         self.current = None
         spent = said["seconds"], said.get("memory", math.nan)
         return Outcome(self.job, task, said["status"], said.get("error", ""), *spent, said.get("result", {}))
@@ -172,8 +177,9 @@ class Worker:
 class Watch(threading.Thread):
     """Ends a worker that is silent for too long, holds too much memory, or whose run is stopped."""
 
-    def __init__(self, process: int, stop: threading.Event, memory: float, processor_time: bool):
+    def __init__(self, process: int, mark: str, stop: threading.Event, memory: float, processor_time: bool):
         super().__init__(daemon=True)
+        self.mark = mark
         self.process, self.stop, self.memory = psutil.Process(process), stop, memory
         self.processor_time = processor_time
         self.done = threading.Event()
@@ -222,10 +228,14 @@ class Watch(threading.Thread):
             for process in (*self.process.children(recursive=True), self.process):
                 with contextlib.suppress(psutil.NoSuchProcess):
                     process.kill()
-        self.kill_group()
+        self.kill_rest()
 
-    def kill_group(self) -> None:
-        """What the process has left behind: it was the first of its group, and its children are in it."""
+    def kill_rest(self) -> None:
+        """What the process has left behind: first its group, then what has left that, by the mark that it inherited."""
         if hasattr(os, "killpg"):
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.process.pid, signal.SIGKILL)
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error, OSError):
+                if process.environ().get(MARK) == self.mark:
+                    process.kill()

@@ -32,7 +32,7 @@ class Trainer:
         self.table = None if start.tokens is None else str(start.table)
         self.optimizer = OPTIMIZERS[optimizer](rate)
         self.params = self.problem.params
-        self.state = self.optimizer.init(self.params)
+        self.moments = self.optimizer.init(self.params)
         objective = self.wrapped(regime) if regime.wrapper else self.functional(regime)
 
         @jax.jit
@@ -83,7 +83,7 @@ class Trainer:
     def step(self, data: dict[str, Any], unlabelled: dict[str, Any], extra: dict[str, Any]) -> float:
         """One step; the objective before it."""
         batches = (self.arrays(each) for each in (data, unlabelled, extra))
-        self.params, self.state, value = self.update(self.strength, self.params, self.state, *batches)
+        self.params, self.moments, value = self.update(self.strength, self.params, self.moments, *batches)
         return float(value)
 
     def arrays(self, batch: dict[str, np.ndarray]) -> dict[str, Any]:
@@ -95,6 +95,19 @@ class Trainer:
     def parameters(self) -> dict[str, Any]:
         """The parameters as the framework has them."""
         return self.params
+
+    def state(self) -> dict[str, np.ndarray]:
+        """All that the next steps depend on, to be kept."""
+        return {
+            str(number): np.asarray(leaf) for number, leaf in enumerate(jax.tree.leaves((self.params, self.moments)))
+        }
+
+    def restore(self, arrays: dict[str, np.ndarray]) -> None:
+        """Go on where the trainer was whose `state` this is."""
+        leaves, structure = jax.tree.flatten((self.params, self.moments))
+        kept = [arrays[str(number)].astype(leaf.dtype) for number, leaf in enumerate(leaves)]
+        found = [jax.device_put(array, leaf.sharding) for array, leaf in zip(kept, leaves, strict=True)]
+        self.params, self.moments = jax.tree.unflatten(structure, found)
 
 
 def inputs(data: dict[str, Any]) -> tuple[Any, ...]:

@@ -3,7 +3,7 @@
 import importlib
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from bench.train.data import Batch, Dataset, rows, size
 from bench.train.regimes import Regime
+from bench.train.unfinished import Keeper, Run
 from equivalence.cases import Case
 
 
@@ -25,7 +26,13 @@ class Trained:
 
 
 WARM = 3  # steps that compile
+TOLD = 2.0  # seconds between two words about how far a training is
+RECENT = 50  # steps whose median says how long the next one takes
 RATES = {"adam": 1, "momentum": 32}  # of a data set's rate, which is the length of Adam's steps; of a gradient's, less
+
+
+def ignore(text: str) -> None:
+    """Say nothing."""
 
 
 def train(
@@ -39,34 +46,84 @@ def train(
     dtype: str = "float32",
     device: str = "cpu",
     steps: int | None = None,
+    keeper: Keeper | None = None,
+    tell: Callable[[str], None] = ignore,
 ) -> Trained:
-    """Train until the data set's epochs are over, the loss is no number, or so many steps are done."""
+    """Train until the data set's epochs are over, the loss is no number, or so many steps are done.
+
+    `keeper` keeps what is done after epochs, and goes on from what it has kept; `tell` hears how far it is.
+    """
     module = importlib.import_module(f"bench.train.{framework}")
     options = {"optimizer": optimizer, "rate": RATES[optimizer] * dataset.rate, "dtype": dtype, "device": device}
     trainer = module.Trainer(dataset.start, regime, strength, **options)
-    losses, times = [], []
-    for labelled, unlabelled, extra in batches(dataset, regime, strength, seed):
-        began = time.perf_counter()
-        losses.append(trainer.step(labelled, unlabelled, extra))
-        times.append(time.perf_counter() - began)
-        if not math.isfinite(losses[-1]) or len(losses) == steps:
-            break
-    each = max(1, size(dataset.labelled) // min(dataset.batch, size(dataset.labelled)))  # steps an epoch
-    epochs = [float(np.mean(losses[start : start + each])) for start in range(0, len(losses), each)]
-    return Trained(trainer, losses, epochs, float(np.median(times[WARM:] or times)))
+    run = started(seed)
+    if keeper:
+        keeper.restore(trainer, run)
+    each = steps_of_an_epoch(dataset)
+    most = min(steps or math.inf, dataset.epochs * each)
+    pace = Pace(int(most), tell)
+    while len(run.losses) < most:
+        for labelled, unlabelled, extra in epoch(dataset, regime, strength, run):
+            began = time.perf_counter()
+            run.losses.append(trainer.step(labelled, unlabelled, extra))
+            run.times.append(time.perf_counter() - began)
+            if not math.isfinite(run.losses[-1]) or len(run.losses) == most:
+                most = len(run.losses)
+                break
+            pace.say(run.times, len(run.losses))
+        run.epoch += 1
+        if keeper and len(run.losses) < most:
+            keeper.save(trainer, run, dataset.epochs)
+    epochs = [float(np.mean(run.losses[start : start + each])) for start in range(0, len(run.losses), each)]
+    return Trained(trainer, run.losses, epochs, float(np.median(run.times[WARM:] or run.times)))
+
+
+class Pace:
+    """Says how far a training is, and how long the rest will take: now and then."""
+
+    def __init__(self, steps: int, tell: Callable[[str], None]):
+        self.steps, self.tell, self.told = steps, tell, time.monotonic()
+
+    def say(self, times: list[float], done: int) -> None:
+        if time.monotonic() - self.told < TOLD:
+            return
+        left = float(np.median(times[-RECENT:])) * (self.steps - done)
+        self.tell(f"step {done} of {self.steps}, {duration(left)} left")
+        self.told = time.monotonic()
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+def started(seed: int) -> Run:
+    """A training before its first step. Order and draws are every regime's: by the seed."""
+    return Run(np.random.default_rng((seed, 3)), np.random.default_rng((seed, 4)), 0, [], [])
+
+
+def steps_of_an_epoch(dataset: Dataset) -> int:
+    return max(1, size(dataset.labelled) // min(dataset.batch, size(dataset.labelled)))
 
 
 def batches(dataset: Dataset, regime: Regime, strength: float, seed: int) -> Iterator[tuple[Batch, Batch, Batch]]:
-    """Labelled and unlabelled samples and what is drawn for a step. Order and draws are every regime's: by the seed."""
-    order, draws = np.random.default_rng((seed, 3)), np.random.default_rng((seed, 4))
-    many = min(dataset.batch, size(dataset.labelled))
+    """Labelled and unlabelled samples and what is drawn for every step."""
+    run = started(seed)
     for _ in range(dataset.epochs):
-        chosen = order.permutation(size(dataset.labelled))
-        for start in range(0, len(chosen) - many + 1, many):  # whole batches only: shapes stay, and nothing recompiles
-            others = order.integers(size(dataset.unlabelled), size=many)
-            labelled = rows(dataset.labelled, chosen[start : start + many])
-            unlabelled = rows(dataset.unlabelled, others) if regime.unlabelled else labelled
-            yield labelled, unlabelled, draw_batch(dataset.start, regime, strength, many, draws)
+        yield from epoch(dataset, regime, strength, run)
+
+
+def epoch(dataset: Dataset, regime: Regime, strength: float, run: Run) -> Iterator[tuple[Batch, Batch, Batch]]:
+    """The steps of the next epoch, which move the run's generators."""
+    many = min(dataset.batch, size(dataset.labelled))
+    chosen = run.order.permutation(size(dataset.labelled))
+    for start in range(0, len(chosen) - many + 1, many):  # whole batches only: shapes stay, and nothing recompiles
+        others = run.order.integers(size(dataset.unlabelled), size=many)
+        labelled = rows(dataset.labelled, chosen[start : start + many])
+        unlabelled = rows(dataset.unlabelled, others) if regime.unlabelled else labelled
+        yield labelled, unlabelled, draw_batch(dataset.start, regime, strength, many, run.draws)
 
 
 def draw_batch(start: Case, regime: Regime, strength: float, many: int, rng: np.random.Generator) -> Batch:

@@ -118,8 +118,12 @@ def curves(study: Study) -> list[Task]:
     return [(*pair, REGIMES[pair[1]].middle, CURVE_SEED) for pair in study.pairs]
 
 
-def jobs(study: Study, tasks: Iterable[Task], part: Part, folder: str) -> list[Job]:
-    """A process a data set and seed: its regimes share the data."""
+def jobs(study: Study, tasks: Iterable[Task], part: Part, folder: str, kept: dict[str, Any] | None = None) -> list[Job]:
+    """A process a data set and seed: its regimes share the data.
+
+    `folder` is for compilers' caches. `kept` says where trainings keep what they have done: "folder", by which "code",
+    "every" how many seconds, and whether to "resume" from what is there.
+    """
     arguments = {
         "part": part,
         "optimizer": study.optimizer,
@@ -127,6 +131,7 @@ def jobs(study: Study, tasks: Iterable[Task], part: Part, folder: str) -> list[J
         "device": study.device,
         "quick": study.quick,
         "source": asdict(study.source) if study.source else None,
+        "kept": kept,
         "environment": {**caches.settings(folder), **allocator.settings()},
     }
     grouped: dict[tuple[str, int], list[list[Any]]] = {}

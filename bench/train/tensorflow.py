@@ -109,6 +109,21 @@ class Trainer:
         """The parameters as the framework has them."""
         return {name: tf.convert_to_tensor(value) for name, value in self.model.named.items()}
 
+    def variables(self) -> list[Any]:
+        """All that steps change: variables of model, seed generators, optimiser and metrics, in an order that stays."""
+        self.optimizer.build(self.model.trainable_variables)
+        metrics = [value for metric in self.model.metrics for value in metric.variables]
+        return [*self.model.variables, *self.optimizer.variables, *metrics]
+
+    def state(self) -> dict[str, np.ndarray]:
+        """All that the next steps depend on, to be kept."""
+        return {f"variable {number}": value.numpy() for number, value in enumerate(self.variables())}
+
+    def restore(self, arrays: dict[str, np.ndarray]) -> None:
+        """Go on where the trainer was whose `state` this is."""
+        for number, value in enumerate(self.variables()):
+            value.assign(arrays[f"variable {number}"])
+
 
 def inputs(data: dict[str, Any]) -> Any:
     found = [data[name] for name in ("x", "tokens", "mask") if name in data]

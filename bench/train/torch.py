@@ -61,6 +61,7 @@ class Trainer:
         self.problem = Problem(start, self.bridge, methods, mixing(dtype), device)
         self.model = Network(start, self.problem.model, self.problem.held_in, device)
         self.optimizer = OPTIMIZERS[optimizer](self.model.parameters(), lr=rate)
+        self.objective: Any = None  # where a line of `training.py` has one, which counts its calls
         self.train = self.wrapped(regime, strength) if regime.wrapper else self.functional(regime, strength)
 
     def wrapped(self, regime: Regime, strength: float) -> Any:
@@ -70,6 +71,7 @@ class Trainer:
         where = "table" if wrapper.where == "table" else "output"
         options = {**wrapper.options, wrapper.option: strength, "where": where}
         step = getattr(training, wrapper.function)(self.model, self.optimizer, loss, target, **options)
+        self.objective = step.objective
 
         def train(data: Any, unlabelled: Any, extra: Any) -> Any:
             return step(inputs(data), data["labels"].long())
@@ -108,6 +110,38 @@ class Trainer:
     def parameters(self) -> dict[str, Any]:
         """The parameters as the framework has them."""
         return {name: value.detach() for name, value in self.model.named_parameters()}
+
+    def state(self) -> dict[str, np.ndarray]:
+        """All that the next steps depend on, to be kept."""
+        found = {f"model {name}": value for name, value in self.model.state_dict().items()}
+        for number, own in self.optimizer.state_dict()["state"].items():
+            found |= {f"optimizer {number} {name}": value for name, value in own.items() if value is not None}
+        found |= {f"generator {number}": state for number, state in enumerate(generators(self.problem.device))}
+        wide = {name: value.float() if value.dtype == torch.bfloat16 else value for name, value in found.items()}
+        arrays = {name: value.detach().cpu().numpy() for name, value in wide.items()}  # NumPy has no bfloat16
+        return arrays | {"calls": np.array(self.objective.calls if self.objective else 0)}
+
+    def restore(self, arrays: dict[str, np.ndarray]) -> None:
+        """Go on where the trainer was whose `state` this is."""
+        tensors = {name: torch.tensor(array) for name, array in arrays.items()}
+        self.model.load_state_dict({name: tensors[f"model {name}"] for name in self.model.state_dict()})
+        moments: dict[int, dict[str, Any]] = {}
+        for name in tensors:
+            kind, _, rest = name.partition(" ")
+            if kind == "optimizer":
+                number, _, what = rest.partition(" ")
+                moments.setdefault(int(number), {})[what] = tensors[name]
+        self.optimizer.load_state_dict(self.optimizer.state_dict() | {"state": moments})
+        torch.set_rng_state(tensors["generator 0"])
+        if self.problem.device == "cuda":
+            torch.cuda.set_rng_state(tensors["generator 1"])
+        if self.objective:
+            self.objective.load_state_dict({"calls": int(arrays["calls"])})
+
+
+def generators(device: str) -> list[Any]:
+    """The states of PyTorch's own generators, of the CPU and of the GPU where that is used."""
+    return [torch.get_rng_state()] + ([torch.cuda.get_rng_state()] if device == "cuda" else [])
 
 
 def inputs(data: dict[str, Any]) -> tuple[Any, ...]:

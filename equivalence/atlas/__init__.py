@@ -13,6 +13,10 @@ from types import MappingProxyType
 
 from equivalence.atlas.entry import Entry
 
+FAMILIES = (  # what models are made of comes first
+    "normalisations", "attention", "activations", "losses", "custom", "recurrent", "pooling", "convolutions",
+    "embeddings", "linear_algebra", "ordering", "indexing", "interpolation", "special",
+)  # fmt: skip
 TRANSFORMS = "transforms"  # the file of a framework's folder that takes the derivatives; the others are families
 
 
@@ -22,8 +26,10 @@ def families(framework: str) -> tuple[str, ...]:
     place = f"{__name__}.{framework}"
     if importlib.util.find_spec(place) is None:
         return ()
-    names = (info.name for info in pkgutil.iter_modules(importlib.import_module(place).__path__))
-    return tuple(name for name in names if name != TRANSFORMS)
+    names = {info.name for info in pkgutil.iter_modules(importlib.import_module(place).__path__)} - {TRANSFORMS}
+    if unknown := names.difference(FAMILIES):
+        raise ValueError(f"{place}: got the families {', '.join(sorted(unknown))}, expected some of FAMILIES")
+    return tuple(name for name in FAMILIES if name in names)
 
 
 @functools.cache

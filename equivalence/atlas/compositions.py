@@ -6,6 +6,9 @@ Hessian-vector product. Of the third order the outermost is the gradient of a pa
 
 PENALTY = "penalty"
 VALUE = "value"
+# A penalty weighs squared slopes by numbers evenly apart between these, as if a layer that scales its inputs came
+# before: some operations have slopes along which what is missing of their second derivative does not show.
+METRIC = (0.5, 1.5)
 COMPOSITIONS = {
     VALUE: "the value itself, against the operation by hand",
     "R": "gradient",

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from equivalence.atlas import by_hand, judge
-from equivalence.atlas.compositions import PENALTY, VALUE, order
+from equivalence.atlas.compositions import METRIC, PENALTY, VALUE, order
 from equivalence.atlas.entry import ALONG, Entry
 from equivalence.atlas.judge import Estimate
 
@@ -73,7 +73,7 @@ class Probe:
         if composition == VALUE:
             return Estimate(float(values(self.x[None])[0]), 0.0)
         if composition == PENALTY:
-            steepest = judge.gradient(values, self.x)
+            steepest = judge.gradient(values, self.x) * np.linspace(*METRIC, self.x.size)
             length = np.abs(steepest).max() or 1.0  # the steps are meant for directions of size 1
             half = judge.derivative(values, self.x, [steepest / length, s])
             return Estimate(2 * length * half.value, 2 * length * half.error)

@@ -77,14 +77,17 @@ def from_zero(norm: str) -> Call:
 
 
 def pgd_calls() -> Iterator[Call]:
-    for norm, many in zip(NORMS, (50, 5, 5), strict=True):
+    for norm, many in zip(NORMS, (50, 12, 12), strict=True):
         for steps in (1, many) if norm == "l2" else (many,):
             yield pgd(f"{norm}, {steps} steps", "call-vectors", norm=norm, steps=steps, radius=2.0, step=0.05)
         yield pgd(f"{norm}, 2 steps", "call-matrices", norm=norm, steps=2)
         yield bounded(f"{norm}, a box", "call-many", norm=norm, radius=1.5, step=0.4)
         yield from_zero(norm)
-    for case in ("call-one", "call-images", "call-numbers"):
+    for case in ("call-one", "call-images", "call-numbers", "call-volumes"):
         yield pgd("l2", case, steps=2)
+    for norm in NORMS:
+        yield pgd(f"{norm}, steps longer than the radius", "call-many", norm=norm, radius=0.3, step=0.5)
+        yield bounded(f"{norm}, a box", "call-matrices", norm=norm, steps=2)
     yield bounded("l2, a box, 9 steps", "call-vectors", radius=1.5, step=0.2, steps=9)
     yield on_one_side("a box from 0 on", 1.0, (0.0, 100.0))
     yield on_one_side("a box up to 0", -1.0, (-100.0, 0.0))
@@ -136,7 +139,7 @@ def mixed_calls() -> Iterator[Call]:
     yield of_a_closure("a loss that ends in a power", lambda p: Doubling(p.loss), 0.25)
 
 
-def freelb(words: str, case: str, **options: Any) -> Call:
+def freelb(words: str, case: str, exact: bool = False, **options: Any) -> Call:
     options = ASCENT | {"steps": 3} | options
     return Call(
         "freelb_loss",
@@ -145,7 +148,13 @@ def freelb(words: str, case: str, **options: Any) -> Call:
         lambda m, p: m.freelb_loss(p.loss, p.x, p.extra.start, **options),
         (lambda p: pullbacks.freelb_loss(p.loss, p.x, p.extra.start, **options)[0], FIXED),
         held=("start",),
+        exact=exact,
     )
+
+
+def ascended(m: Any, p: Any, loss: Any) -> Any:
+    """The mean loss alone, or its pullback."""
+    return m.freelb_loss(loss, p.x, p.extra.start, steps=2, **ASCENT)[0]
 
 
 def freelb_calls() -> Iterator[Call]:
@@ -155,7 +164,20 @@ def freelb_calls() -> Iterator[Call]:
     for size in SIZES:
         yield scaled(freelb("", "call-vectors"), size)
     yield freelb("one step", "call-vectors", steps=1)
-    for case in ("call-one", "call-images", "call-numbers"):
+    for norm in NORMS:
+        yield freelb(f"{norm}, a flat loss", "call-flat", norm=norm, exact=norm != "l1")
+        yield freelb(f"{norm}, steps longer than the radius", "call-many", norm=norm, radius=0.3, step=0.5)
+    yield freelb("radius 0", "call-vectors", radius=0.0)
+    yield freelb("no step", "call-vectors", step=0.0)
+    yield Call(
+        "freelb_loss",
+        "a loss that holds x",
+        "call-vectors",
+        lambda m, p: m.freelb_loss(holding(p, p.x), p.x, p.extra.start, steps=2, **ASCENT),
+        (lambda p: held_pull(p, ascended(pullbacks, p, holding(p, p.x))), FIXED),
+    )
+    yield after_a_change("freelb_loss", ascended, fixed=False)
+    for case in ("call-one", "call-images", "call-numbers", "call-volumes"):
         yield freelb("l2", case)
 
 

@@ -22,7 +22,21 @@ def network(
         labels=rng.integers(0, classes, batch).astype(np.int32),
         x=float32_exact(rng.standard_normal((batch, *sample))),
     )
-    return with_arguments(case, sample, classes, seed + 1, draws)
+    case = with_arguments(case, sample, classes, seed + 1, draws)
+    return with_limits(case) if batch > 1 else case
+
+
+def with_limits(case: Case) -> Case:
+    """The case with arguments that are at the ends of what they may be, in one sample or two.
+
+    A soft label is certain, mixing weights are 0 and 1; a sequence is padding alone, and one has none.
+    """
+    ends = {name: np.array(array) for name, array in case.extra.items()}
+    ends["soft_labels"][0] = np.eye(len(ends["soft_labels"][0]))[0]
+    ends["mix"][:2] = 0, 1
+    if "padding" in ends:
+        ends["padding"][1:3] = np.array([[0], [1]])
+    return replace(case, extra=ends)
 
 
 @register
@@ -94,7 +108,9 @@ def call_words() -> Case:
         tokens=tokens,
         mask=(tokens != 0).astype(np.float64),
     )
-    return with_arguments(case, (5, 3), len(case.params["output.weight"]), seed=116)
+    case = with_arguments(case, (5, 3), len(case.params["output.weight"]), seed=116)
+    counted = np.concatenate([[0], case.extra["frequencies"][1:]])  # padding is no token that occurs
+    return replace(case, extra=case.extra | {"frequencies": counted})
 
 
 def integers(name: str, matrix: list[list[int]], slope: list[int], points: list[list[float]]) -> Case:

@@ -30,20 +30,23 @@ SATURATED = 3000.0  # times these outputs, every probability but one is 0 in flo
 
 
 class Holding:
-    """x -> closure(x · held), where `held` may be the very array that is passed as x."""
+    """x -> closure(x · held + held), where `held` may be the very array that is passed as x.
+
+    Whoever differentiates what is held, too, gets another gradient then, and not just one twice as long.
+    """
 
     def __init__(self, closure: Any, held: Any):
         self.closure, self.held = closure, held
 
     def __call__(self, x: Any) -> Any:
-        return self.closure(x * self.held)
+        return self.closure(x * self.held + self.held)
 
     def vjp(self, x: Any, cotangent: Any) -> Any:
-        x_bar, params_bar = self.closure.vjp(x * self.held, cotangent)
+        x_bar, params_bar = self.closure.vjp(x * self.held + self.held, cotangent)
         return self.held * x_bar, params_bar
 
     def grad(self, x: Any) -> Any:
-        return self.held * self.closure.grad(x * self.held)
+        return self.held * self.closure.grad(x * self.held + self.held)
 
 
 def holding(p: Point, held: Any) -> Any:

@@ -15,7 +15,7 @@ from equivalence.calls.closures import (
     scaled,
 )
 from equivalence.calls.penalty import held_pull, loss_pull
-from equivalence.oracle import pullbacks
+from equivalence.oracle import pullbacks, values
 from equivalence.parts.composed import each, summed
 
 HOWS = ("hvp", "forward")
@@ -47,8 +47,37 @@ def product_calls() -> Iterator[Call]:
         lambda m, p: m.hvp(holding(p, p.extra.vector), p.x, p.extra.vector),
         (lambda p: pullbacks.hvp(holding(p, p.extra.vector), p.x, p.extra.vector),),
     )
+    for size in SIZES:
+        yield of_vectors(size)
+    yield Call("hvp", "along x itself", "call-many", lambda m, p: m.hvp(p.loss, p.x, p.x), (along_x,))
+    yield Call(
+        "top_eigenpair",
+        "a start that is x",
+        "call-many",
+        lambda m, p: m.top_eigenpair(p.loss, p.x, p.x, steps=2)[0],
+        (lambda p: pullbacks.top_eigenpair(p.loss, p.x, p.x, steps=2)[0],),
+    )
     yield after_a_change("hvp", lambda m, p, loss: m.hvp(loss, p.x, p.extra.start), fixed=False)
     yield around_another(product("", "call-vectors"), lambda m, p: m.hvp(FirstOutput(p.f), p.x[:2], p.extra.vector[:2]))
+
+
+def along_x(p: Any) -> Any:
+    """The pullback of Hx where x is the vector, too: H is symmetric."""
+
+    def pullback(c: Any) -> Any:
+        x_bar, params_bar = pullbacks.hvp(p.loss, p.x, p.x)(c)[:2]
+        return x_bar + values.hvp(p.loss, p.x, c), params_bar
+
+    return pullback
+
+
+def of_vectors(size: float) -> Call:
+    """Along vectors far shorter or longer than x: a difference with a fixed step is wrong by that."""
+
+    def call(m: Any, p: Any) -> Any:
+        return m.hvp(p.loss, p.x, size * p.extra.vector)
+
+    return Call("hvp", f"vectors times {size:g}", "call-vectors", call, (lambda p: call(pullbacks, p),))
 
 
 def laplacian(words: str, case: str, how: str, with_loss: bool = False, probed: bool = False) -> Call:
@@ -79,6 +108,11 @@ def laplacian_calls() -> Iterator[Call]:
         yield laplacian("", "call-matrices", how, probed=True)
         yield laplacian("11", "call-draws", how, probed=True)
         yield laplacian_of_a_loss_that_holds_x(how)
+        yield laplacian("a flat loss", "call-flat", how, with_loss=True)
+        yield one_probe(how)
+    yield scaled(laplacian("", "call-vectors", "hvp"), SIZES[0])
+    yield laplacian("", "call-images", "hvp", with_loss=True)
+    yield after_a_change("laplacian", lambda m, p, loss: m.laplacian(loss, p.x), fixed=False)
     yield laplacian("", "call-volumes", "hvp", probed=True)
     yield laplacian("", "call-wide", "hvp")
 
@@ -91,6 +125,15 @@ def laplacian_of_a_loss_that_holds_x(how: str) -> Call:
         lambda m, p: m.laplacian(holding(p, p.x), p.x, how=how),
         (lambda p: held_pull(p, pullbacks.laplacian(holding(p, p.x), p.x, how=how)),),
     )
+
+
+def one_probe(how: str) -> Call:
+    """With a single probe, whose axis stays one."""
+
+    def call(m: Any, p: Any) -> Any:
+        return m.laplacian(p.loss, p.x, how=how, probes=p.extra.probes[:1])
+
+    return Call("laplacian", f"{how}, one probe", "call-many", call, (lambda p: call(pullbacks, p),), ("probes",))
 
 
 def eigenpair(words: str, case: str, exact: bool = False, **options: Any) -> Call:
@@ -110,6 +153,11 @@ def eigenpair(words: str, case: str, exact: bool = False, **options: Any) -> Cal
         held=("start",),
         exact=exact,
     )
+
+
+def eigenvalue(m: Any, p: Any, loss: Any) -> Any:
+    """The eigenvalue alone, or its pullback."""
+    return m.top_eigenpair(loss, p.x, p.extra.start, steps=2)[0]
 
 
 def from_short_start(size: float) -> Call:
@@ -149,6 +197,11 @@ def eigenpair_calls() -> Iterator[Call]:
         yield eigenpair(how, "call-matrices", steps=1, how=how)
     yield eigenpair("power, 12 steps", "call-vectors", steps=12)  # by then one sample has long been settled
     yield eigenpair("lanczos", "call-vectors", steps=2, how="lanczos")
+    for case in ("call-one", "call-many", "call-volumes"):
+        yield eigenpair("power", case, steps=3)
+        yield eigenpair("lanczos", case, steps=1, how="lanczos")
+    yield eigenpair("power", "call-numbers", steps=2)  # the sign of a number is all that there is to find
+    yield after_a_change("top_eigenpair", eigenvalue, fixed=False)
     yield eigenpair("power, a flat loss", "call-flat", exact=True, steps=2)
     for size, steps in zip(SIZES, (40, 3), strict=True):  # no number holds forty products without a norm between
         yield scaled(eigenpair("power", "call-slow", steps=steps), size)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from equivalence.calls.call import Call
-from equivalence.calls.closures import RADIUS, scaled
+from equivalence.calls.closures import RADIUS, SIZES, Times, scaled
 from equivalence.oracle import pullbacks
 
 NORMS = ("l2", "linf", "l1", "raw")
@@ -22,6 +22,21 @@ def output(words: str, case: str, **options: Any) -> Call:
     options = {"radius": RADIUS} | options
     call = lambda m, p: m.perturb_output(p.loss, p.x, p.extra.padding, **options)  # noqa: E731
     return Call("perturb_output", words, case, call)
+
+
+def sparse(norm: str) -> Call:
+    """Of a loss whose gradient is sparse: a token that repeats has several slices."""
+    call = lambda m, p: m.perturb_table(p.of_sparse_table, p.table, radius=0.5, norm=norm)  # noqa: E731
+    return Call("perturb_table", f"{norm}, a loss with sparse gradients", "call-words", call)
+
+
+def of_a_table_times(size: float, norm: str) -> Call:
+    """Of a loss so many times as large."""
+
+    def call(m: Any, p: Any) -> Any:
+        return m.perturb_table(Times(p.of_table, size), p.table, radius=RADIUS, norm=norm)
+
+    return Call("perturb_table", f"{norm}, a loss times {size:g}", "call-words", call)
 
 
 def normalized(case: str) -> Call:
@@ -53,12 +68,11 @@ def calls() -> Iterator[Call]:
         for scope in ("sample", "tensor"):
             yield scaled(output(f"{norm}, {scope}", "call-matrices", norm=norm, scope=scope), 0.0)  # nowhere to go
     yield table("radius 0", radius=0.0)
-    yield Call(
-        "perturb_table",
-        "a loss with sparse gradients",
-        "call-words",
-        lambda m, p: m.perturb_table(p.of_sparse_table, p.table, radius=0.5),
-    )
+    for norm in NORMS:
+        yield sparse(norm)
+        yield of_a_table_times(0.0, norm)
+    for size in SIZES:
+        yield of_a_table_times(size, "l2")
     yield output("radius 0", "call-words", radius=0.0)
     for case in ("call-words", "call-far"):
         yield normalized(case)
@@ -68,7 +82,7 @@ def calls() -> Iterator[Call]:
         "normalize_embedding",
         "a component that does not vary",
         "call-words",
-        lambda m, p: m.normalize_embedding(0 * p.table + 3, p.extra.frequencies),
+        lambda m, p: m.normalize_embedding(0 * p.table + p.table[2:3], p.extra.frequencies**3),  # means are rounded
         (lambda p: lambda c: (np.zeros_like(p.x), {}),),
     )
 

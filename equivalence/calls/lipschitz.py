@@ -32,7 +32,63 @@ def bound(words: str, case: str, **options: Any) -> Call:
         pullback = pullbacks.lipschitz_bound(*matrices(p), **options)
         return lambda c: (None, dict(zip(p.numbered("u"), pullback(c), strict=True)))
 
-    return Call("lipschitz_bound", words, case, lambda m, p: m.lipschitz_bound(*matrices(p), **options), (pull,))
+    return Call(
+        "lipschitz_bound",
+        words,
+        case,
+        lambda m, p: m.lipschitz_bound(*matrices(p), **options),
+        (pull,),
+        held=tuple(f"u {name}" for name in UNITS[case]),
+    )
+
+
+UNITS = {"call-vectors": ("0.weight", "1.weight"), "call-words": ("conv3.weight", "conv5.weight", "output.weight")}
+
+
+def of_a_kernel(case: str) -> Call:
+    """Of an array of four or five axes, as images and volumes have kernels: the batch, and as many numbers to start."""
+
+    def call(m: Any, p: Any) -> Any:
+        return m.spectral_norm(p.x, p.extra.mix, steps=3)
+
+    def pull(p: Any) -> Any:
+        return lambda c: (call(pullbacks, p)[0](c), {})
+
+    return Call("spectral_norm", "a kernel", case, call, (pull, FIXED), held=("mix",))
+
+
+def bound_of_a_kernel(case: str) -> Call:
+    """Of one layer alone, which is such a kernel."""
+
+    def call(m: Any, p: Any) -> Any:
+        return m.lipschitz_bound([p.x], [p.extra.mix], steps=3)
+
+    def pull(p: Any) -> Any:
+        return lambda c: (call(pullbacks, p)(c)[0], {})
+
+    return Call("lipschitz_bound", "one layer, a kernel", case, call, (pull,), held=("mix",))
+
+
+def from_nothing() -> Call:
+    """From a start of 0 there is nothing to find."""
+    call = lambda m, p: m.spectral_norm(p.params["0.weight"], 0 * getattr(p.extra, "u 0.weight"), steps=2)  # noqa: E731
+    return Call("spectral_norm", "a start of 0", "call-vectors", call, (no_parameters, FIXED))
+
+
+def from_a_start_of(size: float) -> Call:
+    """From a start of another length, which is of no account."""
+    name = "0.weight"
+
+    def found(m: Any, p: Any) -> Any:
+        return m.spectral_norm(p.params[name], size * getattr(p.extra, f"u {name}"), steps=2)
+
+    pull = lambda p: lambda c: (None, {name: found(pullbacks, p)[0](c)})  # noqa: E731
+    return Call("spectral_norm", f"a start times {size:g}", "call-vectors", found, (pull, FIXED), held=(f"u {name}",))
+
+
+def no_parameters(p: Any) -> Any:
+    """Of what depends on no parameter."""
+    return lambda c: (None, {})
 
 
 def calls() -> Iterator[Call]:
@@ -50,6 +106,12 @@ def calls() -> Iterator[Call]:
         lambda m, p: m.lipschitz_bound([0 * matrices(p)[0][0], *matrices(p)[0][1:]], matrices(p)[1]),
         (lambda p: lambda c: (None, {}),),
     )
+    for case in ("call-images", "call-volumes"):
+        yield of_a_kernel(case)
+        yield bound_of_a_kernel(case)
+    yield from_nothing()
+    for size in SIZES:
+        yield from_a_start_of(size)
     yield spectral("by default", "call-vectors", "1.weight")
     yield bound("by default", "call-vectors")
     yield spectral("a kernel, 3 steps", "call-words", "conv3.weight", steps=3)

@@ -7,6 +7,7 @@ from equivalence.calls.call import Call, joined
 from equivalence.calls.closures import SATURATED
 from equivalence.oracle import pullbacks
 
+FAR = 2.0**20
 CASES = ("call-vectors", "call-many", "call-matrices", "call-one", "call-wide")
 
 
@@ -41,6 +42,18 @@ def far_first(scale: float) -> Call:
     return of_outputs(
         "kl_divergence", f"from logits times {scale:g}", "call-vectors", divergence, ("targets",), place=1
     )
+
+
+def far_from_zero() -> Call:
+    """Where ‖a‖² + ‖b‖² - 2ab has lost six digits of a difference that is exact."""
+
+    def call(m: Any, p: Any) -> Any:
+        return m.squared_error(p.f(p.x) + FAR, 0 * p.extra.targets + FAR)
+
+    def pull(p: Any) -> Any:
+        return lambda c: p.f.vjp(p.x, 2 * c[:, None] * p.f(p.x))
+
+    return Call("squared_error", "outputs far from 0", "call-ties", call, (pull,), exact=True)
 
 
 class OfLogits:
@@ -93,6 +106,10 @@ def calls() -> Iterator[Call]:
         yield of_outputs("squared_error", "", case, lambda m, o, p: m.squared_error(o, p.extra.targets), ("targets",))
         yield of_outputs("entropy", "", case, lambda m, o, p: m.entropy(o), ())
         yield both("", case, 1.0)
+    yield of_outputs(
+        "squared_error", "one output", "call-ties", lambda m, o, p: m.squared_error(o, p.extra.targets), ("targets",)
+    )
+    yield far_from_zero()
     for scale in (20.0, 200.0, SATURATED):
         yield both(f"logits times {scale:g}", "call-vectors", scale)
         yield far_first(scale)

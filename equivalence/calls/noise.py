@@ -79,6 +79,7 @@ def calls() -> Iterator[Call]:
         yield masked("", case)
         yield consistent("", case, "kl_divergence")
     yield consistent("", "call-vectors", "squared_error")
+    yield consistent("one output", "call-ties", "squared_error")
     for kind in (noisy, masked):
         yield kind("one draw", "call-vectors", draws=1)
         yield kind("11 draws", "call-draws", draws=11)

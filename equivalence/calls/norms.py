@@ -5,8 +5,10 @@ from typing import Any
 
 from equivalence.calls.call import Call
 from equivalence.calls.closures import SHAPES
+from equivalence.oracle import values
+from equivalence.parts.composed import each
 
-NORMED = ("call-vectors", "call-matrices", "call-images", "call-numbers", "call-wide")
+NORMED = tuple(case for case in SHAPES if case != "call-many")
 
 
 def of_x(method: str, words: str, case: str, call: Any, flows: tuple[str, ...] = ("x",), exact: bool = False) -> Call:
@@ -46,7 +48,19 @@ def calls() -> Iterator[Call]:
                 lambda m, p, s=size, norm=norm: m.steepest(s * p.x, norm=norm),
                 flows=(),
             )
+            yield of_x(
+                "project",
+                f"{norm}, numbers of {size:g}",
+                "call-vectors",
+                lambda m, p, s=size, norm=norm: m.project(s * p.x, radius=0.5 * s, norm=norm),
+                flows=(),
+            )
     yield from at_zeros_and_ties()
+
+
+def slope_of_rows(p: Any) -> Any:
+    """Of the norms of x + 2: the unit vectors, and 0 where there is none."""
+    return lambda c: (each(c, p.x) * values.unit(p.x + 2), {})
 
 
 def at_zeros_and_ties() -> Iterator[Call]:
@@ -58,7 +72,7 @@ def at_zeros_and_ties() -> Iterator[Call]:
     def known(method: str, words: str, call: Any) -> Call:
         return of_x(method, words, "call-ties", call, flows=(), exact=True)
 
-    yield known("l2_norm", "a zero", lambda m, p: m.l2_norm(rows(p)))
+    yield Call("l2_norm", "a zero", "call-ties", lambda m, p: m.l2_norm(rows(p)), (slope_of_rows,), exact=True)
     for scope in ("sample", "tensor"):
         yield known("unit", f"a zero, {scope}", lambda m, p, scope=scope: m.unit(rows(p), scope=scope))
         for norm in ("l2", "linf", "l1", "raw"):

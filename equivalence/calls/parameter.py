@@ -55,6 +55,14 @@ def calls() -> Iterator[Call]:
         lambda m, p: m.parameter_gradient_penalty(Times(p.of_params, 0.0), p.params, rate=0.3),
         (lambda p: lambda c: (None, {}),),
     )
+    yield Call(
+        "flooding",
+        "one number without axes",
+        "call-matrices",
+        lambda m, p: m.flooding(p.extra.mix[2], level=0.3),
+        (lambda p: lambda c: (None, {}),),
+        ("mix",),
+    )
     for level in (-1.0, 0.0, 0.3, 100.0):
         yield flooded(f"level {level}", "call-vectors", level)
     yield Call(

@@ -68,14 +68,14 @@ def gradient_penalty_calls() -> Iterator[Call]:
             yield gradient_penalty(f"{norm}, {how}", "call-flat", exact=True, norm=norm, how=how)
         yield gradient_penalty(f"{norm}, by default", "call-vectors", norm=norm)
     for how in HOWS:
-        yield gradient_penalty(f"l2, {how}, one zero", "zero-gradient", norm="l2", how=how)
+        yield gradient_penalty(f"l2, {how}, one zero", "zero-gradient", norm="l2", how=how, xi=0.01)
     for case in SHAPES[1:]:
         yield gradient_penalty("l2", case, norm="l2")
     yield gradient_penalty("l2_squared", "call-wide")
     for norm in NORMS:
         for size in SIZES:
             yield scaled(gradient_penalty(norm, "call-vectors", norm=norm), size)
-    for xi in (0.5, 1e-3):
+    for xi in (0.5, 1e-3, None):
         yield gradient_penalty(f"finite_difference, xi {xi}", "call-vectors", how="finite_difference", xi=xi)
     for how in HOWS:
         yield gradient_penalty(f"l1, {how}", "call-matrices", with_loss=True, norm="l1", how=how)
@@ -131,7 +131,11 @@ def jacobian_calls() -> Iterator[Call]:
             yield jacobian("", case, weighted=True, probed=case != "call-images")
     yield jacobian("", "call-wide")
     yield jacobian("", "call-wide", weighted=True)
-    yield jacobian("one output", "call-ties", probed=True)
+    for probed in (False, True):
+        yield jacobian("one output", "call-ties", weighted=not probed, probed=probed)
+        yield with_weights_of_0(probed)
+    yield after_a_change("jacobian_penalty", lambda m, p, f: m.jacobian_penalty(f, p.x), of="f", fixed=False)
+    yield one_probe("jacobian_penalty", lambda m, p, probes: m.jacobian_penalty(p.f, p.x, probes=probes))
     yield jacobian("11", "call-draws", weighted=True, probed=True)
     yield Call(
         "jacobian_penalty",
@@ -140,6 +144,27 @@ def jacobian_calls() -> Iterator[Call]:
         lambda m, p: m.jacobian_penalty(held_model(p), p.x),
         (lambda p: held_pull(p, pullbacks.jacobian_penalty(held_model(p), p.x)),),
     )
+
+
+def with_weights_of_0(probed: bool) -> Call:
+    """Where a weight is 0 its root has no slope, and nobody may ask for it who trains the parameters alone."""
+
+    def penalty(m: Any, p: Any) -> Any:
+        weights = p.extra.class_weights * (1 + p.extra.class_probes[0])
+        return m.jacobian_penalty(p.f, p.x, weights=weights, probes=p.extra.class_probes if probed else None)
+
+    words = joined(["weights of 0"] + ["probes"] * probed)
+    return Call("jacobian_penalty", words, "call-vectors", penalty, (lambda p: penalty(pullbacks, p),))
+
+
+def one_probe(method: str, call: Any, words: str = "") -> Call:
+    """With a single probe, whose axis stays one."""
+
+    def penalty(m: Any, p: Any) -> Any:
+        return call(m, p, p.extra.class_probes[:1])
+
+    named = joined([words, "one probe"])
+    return Call(method, named, "call-many", penalty, (lambda p: penalty(pullbacks, p),), ("class_probes",))
 
 
 def held_model(p: Any) -> Any:
@@ -176,14 +201,30 @@ def tikhonov_calls() -> Iterator[Call]:
             yield tikhonov("", "call-matrices", divergence, probed=probed)
         yield tikhonov("", "call-wide", divergence)
         yield tikhonov("11", "call-draws", divergence, probed=True)
+        yield tikhonov("", "call-volumes", divergence, probed=True)
         yield tikhonov_of_a_model_that_holds_x(divergence)
-    yield Call(
-        "tikhonov_penalty",
-        "kl_divergence, saturated",
-        "call-vectors",
-        lambda m, p: m.tikhonov_penalty("kl_divergence", Times(p.f, SATURATED), p.x),
-        (lambda p: pullbacks.tikhonov_penalty("kl_divergence", Times(p.f, SATURATED), p.x),),
+        yield one_probe(
+            "tikhonov_penalty",
+            lambda m, p, probes, divergence=divergence: m.tikhonov_penalty(divergence, p.f, p.x, probes=probes),
+            divergence,
+        )
+    for probed in (False, True):
+        yield tikhonov("one output", "call-ties", "squared_error", probed=probed)
+        yield saturated_tikhonov(probed)
+    yield after_a_change(
+        "tikhonov_penalty", lambda m, p, f: m.tikhonov_penalty("kl_divergence", f, p.x), of="f", fixed=False
     )
+
+
+def saturated_tikhonov(probed: bool) -> Call:
+    """Where every probability but one is 0 in float64."""
+
+    def penalty(m: Any, p: Any) -> Any:
+        probes = p.extra.class_probes if probed else None
+        return m.tikhonov_penalty("kl_divergence", Times(p.f, SATURATED), p.x, probes=probes)
+
+    words = joined(["kl_divergence, saturated"] + ["probes"] * probed)
+    return Call("tikhonov_penalty", words, "call-vectors", penalty, (lambda p: penalty(pullbacks, p),))
 
 
 def tikhonov_of_a_model_that_holds_x(divergence: str) -> Call:

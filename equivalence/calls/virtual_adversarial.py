@@ -1,11 +1,11 @@
 """Calls of virtual adversarial training: every way, one step to fifty, steps of the difference, logits, entropy."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from equivalence.calls.call import Call, joined
-from equivalence.calls.closures import OTHER, RADIUS, SIZES, Times, after_a_change, around_another
-from equivalence.calls.penalty import held_model
+from equivalence.calls.closures import OTHER, RADIUS, SATURATED, SIZES, Times, after_a_change, around_another
+from equivalence.calls.penalty import held_model, held_pull
 from equivalence.oracle import pullbacks
 
 HOWS = ("fisher", "finite_difference", "exact")
@@ -48,7 +48,10 @@ def perturbation_calls() -> Iterator[Call]:
         yield perturbation(f"{how}, 3 steps", "call-vectors", how=how, steps=3, xi=0.1)
         for case in ("call-vectors", "call-images", "call-matrices"):
             yield perturbation(how, case, how=how, xi=0.01)
-    for case in ("call-many", "call-volumes", "call-numbers", "call-one"):
+    for how in HOWS:
+        yield of_small_outputs(f"{how}, nothing curves", 0.0, how=how, xi=0.01)
+    yield perturbation("finite_difference, 12 steps", "call-vectors", steps=12, **DIFFERENCE)
+    for case in ("call-many", "call-volumes", "call-numbers", "call-one", "call-wide"):
         yield perturbation("", case)
     yield perturbation("50 steps", "call-volumes", steps=50)  # where the 50th still turns it
     for xi in (1e-3, 1.0):
@@ -60,6 +63,12 @@ def perturbation_calls() -> Iterator[Call]:
         "from a start of 0",
         "call-vectors",
         lambda m, p: m.vat_perturbation(p.f, p.x, 0 * p.extra.start, radius=0.5),
+    )
+    yield Call(
+        "vat_perturbation",
+        "a start that is x",
+        "call-many",
+        lambda m, p: m.vat_perturbation(p.f, p.x, p.x, radius=RADIUS),
     )
     yield from_start(f"a start times {SIZES[0]:g}", SIZES[0])
     for words, size, options in SMALL:
@@ -96,6 +105,15 @@ def smoothness(words: str, case: str, logits: bool = False, **options: Any) -> C
     )
 
 
+def of_a_closure(words: str, closure: Callable[[Any], Any]) -> Call:
+    """Of a model made of the point's."""
+
+    def call(m: Any, p: Any) -> Any:
+        return m.vat_loss(closure(p), p.x, p.extra.start, radius=RADIUS, entropy_weight=0.5)
+
+    return Call("vat_loss", words, "call-vectors", call, (lambda p: held_pull(p, call(pullbacks, p)),))
+
+
 def smoothness_beside_another_pass() -> Call:
     """The given logits are not those that f gives again: the power steps, the loss and the entropy have the given.
 
@@ -122,8 +140,14 @@ def smoothness_calls() -> Iterator[Call]:
         yield smoothness(f"{how}, 3 steps", "call-vectors", how=how, steps=3, xi=0.1)
     yield smoothness_beside_another_pass()
     yield smoothness("20 steps", "call-volumes", steps=20)
-    for case in ("call-many", "call-images", "call-numbers"):
-        yield smoothness("", case)
+    for case in ("call-many", "call-images", "call-numbers", "call-one", "call-wide"):
+        yield smoothness("", case, entropy_weight=0.3)
+    for how in HOWS[1:]:
+        yield smoothness(f"{how}, 2 steps", "call-many", logits=True, how=how, steps=2, xi=0.1, entropy_weight=0.3)
+    yield smoothness("radius 0", "call-vectors", radius=0.0)
+    yield of_a_closure("a model that holds x", held_model)
+    yield of_a_closure("saturated", lambda p: Times(p.f, SATURATED))
+    yield after_a_change("vat_loss", lambda m, p, f: m.vat_loss(f, p.x, p.extra.start, radius=RADIUS), "f", False)
     yield smoothness("finite_difference", "call-images", **DIFFERENCE)
     for xi in (1e-3, 1.0):
         yield smoothness(f"xi {xi}", "call-vectors", how="finite_difference", xi=xi)

@@ -4,8 +4,8 @@ import numpy as np
 
 from equivalence import oracle
 from equivalence.claim import Claim
-from equivalence.measure import equal
-from equivalence.parts.divergence import product
+from equivalence.measure import bound, equal
+from equivalence.parts.divergence import close_beside_far, product
 
 
 def measure(problem, reference):
@@ -29,6 +29,8 @@ def measure(problem, reference):
     yield "value", equal(value, np.zeros_like(value), 1.0)
     yield "gradient", equal(slope, np.zeros_like(slope), size)
     yield "Hessian", equal(curved, expected, size**2)
+    apart = problem.compile(lambda point, p, q: methods.kl_divergence(p, q), sweep=False)
+    yield "close, beside a class that is far", bound(-close_beside_far(apart), -1e-4)
     yield "Hessian along signs", equal(other, product(point, extra["probes"][0]), size**2)
 
 

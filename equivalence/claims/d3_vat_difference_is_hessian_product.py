@@ -9,6 +9,7 @@ from equivalence.parts.divergence import difference_expansion, differenced, misr
 
 STEPS, TAIL = ladder(4, -20), ladder(-42, -44)
 COSINE = 0.99  # of a direction in lower precision with the exact one
+BENDS = 64  # times what the difference is off by at the contract's ξ: there rounding is as large, and a few times so
 
 
 def directions(problem, *ways):
@@ -25,7 +26,7 @@ def directions(problem, *ways):
 def measure(problem, reference):
     start = oracle.values.unit(reference.case.extra["start"])
     exact, coefficient = difference_expansion(reference.point, start)
-    run = directions(problem, {"how": "exact"}, {"how": "fisher"})
+    run = directions(problem, {"how": "exact"}, {"how": "fisher"}, {"how": "finite_difference"})
     in_float32 = directions(problem.in_dtype("float32"), {}, {"how": "finite_difference"})
 
     def residuals(steps):
@@ -35,8 +36,11 @@ def measure(problem, reference):
         return ((found * exact).sum(1) / np.maximum(np.linalg.norm(found.astype(float), axis=1), 1e-300)).min()
 
     yield "order", order(residuals, STEPS, TAIL, 2, coefficient.ravel(), scale=1.0)
-    for name, found in zip(("exact product", "Fisher product"), run(1.0)[1:], strict=True):
+    *ways, at_default = run(1.0)[1:]
+    for name, found in zip(("exact product", "Fisher product"), ways, strict=True):
         yield name, equal(found, exact, stretch(reference.point, start))
+    bend = np.linalg.norm(coefficient) * oracle.norms.difference_step(reference.point.x, order=1).max()
+    yield "the default ξ", bound(-np.abs(at_default - exact), -BENDS * bend)
     steps = 10.0 ** np.arange(-7, 2)
     sweep = {"xi": steps.tolist(), "cosines": [float(cosine(in_float32(xi)[0])) for xi in steps]}
     yield "float32 at the default ξ", bound(cosine(in_float32(1.0)[2]), COSINE) | sweep
@@ -56,6 +60,11 @@ CLAIM = Claim(
     wrong={
         "the base point stands at distance 1": lambda m, bridge: misread(m, lambda xi: 1.0),
         "ξ is a millionth of what was asked": lambda m, bridge: misread(m, lambda xi: 1e-6 * xi),
+        "ξ is 1e-3 by default": lambda m, bridge: {
+            "vat_perturbation": lambda f, x, start, radius, how="fisher", xi=None: m.vat_perturbation(
+                f, x, start, radius=radius, how=how, xi=1e-3 if xi is None and "64" in str(x.dtype) else xi
+            )
+        },
         "a ξ of float32 in half precision": lambda m, bridge: {
             "vat_perturbation": lambda f, x, start, radius, how="finite_difference", xi=0.004: m.vat_perturbation(
                 f, x, start, radius=radius, how=how, xi=xi

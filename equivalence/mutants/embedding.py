@@ -64,6 +64,24 @@ def slices_assigned(m, bridge):
     return {"perturb_table": perturb_table}
 
 
+@mistake(
+    "perturb_table: as many of a sparse gradient's slices as the table has rows",
+    "values[: len(table)]: enough for tokens that do not repeat",
+    called=True,
+    impossible={"jax": "a gradient is a dense array there, however rows are looked up"},
+)
+def slices_cut_off(m, bridge):
+    def perturb_table(loss, table, *, radius, norm="l2"):
+        tokens, slices = sparse(bridge.gradient(loss, table))
+        if slices is None or norm == "l2":
+            return m.perturb_table(loss, table, radius=radius, norm=norm)
+        rows = m.smooth_labels(tokens, smoothing=0.0, like=0 * slices[:, :1] + 0 * table[:, 0])  # one-hot
+        gradient = sum(rows[k][:, None] * slices[k] for k in range(table.shape[0]))
+        return bridge.fixed(radius * m.steepest(gradient, norm=norm, scope="tensor"))
+
+    return {"perturb_table": perturb_table}
+
+
 def sparse(gradient):
     """The tokens (K,) and slices (K, D) of a gradient that is stored as such, PyTorch's or TensorFlow's."""
     if getattr(gradient, "is_sparse", False):
@@ -159,6 +177,20 @@ def moments(table, frequencies):
     share = (frequencies / total(frequencies))[:, None]
     centred = table - total(share * table)
     return centred, total(share * centred**2)
+
+
+@mistake(
+    "normalize_embedding: a variance of rounding size is one",
+    "var > 0 is taken for varies: a component that does not comes out as ±1",
+    called=True,
+)
+def rounding_varies(m, bridge):
+    def normalize_embedding(table, frequencies):
+        centred, variance = moments(table, frequencies)
+        constant = 1 - m.steepest(variance[None], norm="linf")[0]
+        return centred / (variance + constant) ** 0.5
+
+    return {"normalize_embedding": normalize_embedding}
 
 
 @mistake(

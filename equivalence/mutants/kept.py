@@ -155,5 +155,17 @@ def stale(name):
     return replace
 
 
-for name in ("fgm", "pgd", "vat_perturbation", "input_gradient_penalty", "hvp"):
+STALE = (
+    "fgm",
+    "pgd",
+    "freelb_loss",
+    "vat_perturbation",
+    "vat_loss",
+    "input_gradient_penalty",
+    "jacobian_penalty",
+    "hvp",
+    "laplacian",
+    "top_eigenpair",
+)
+for name in STALE:
     mistake(f"{name}: what the closure held in its first call", STATIC)(stale(name))

@@ -225,6 +225,59 @@ for name in ("rademacher", "gaussian", "uniform", "dropout_mask"):
     )
 
 
+@mistake("dropout_mask: of three axes the last shares its draw", "SpatialDropout1D for Dropout, of sequences alone")
+def dropped_along_sequences(m, bridge):
+    def dropout_mask(seed, shape, *, rate, like):
+        drawn = m.dropout_mask(seed, shape, rate=rate, like=like)
+        return 0 * drawn + drawn[:, :, :1] if len(shape) == 3 else drawn
+
+    return {"dropout_mask": dropout_mask}
+
+
+@mistake(
+    "dropout_mask: a Python branch on the rate",
+    "if rate == 0: return ones, which nothing can decide while a rate is traced",
+    impossible={"torch": "what draws is not traced there"},
+)
+def branch_on_the_rate(m, bridge):
+    def dropout_mask(seed, shape, *, rate, like):
+        return m.dropout_mask(seed, shape, rate=0.0 if rate == 0 else rate, like=like)
+
+    return {"dropout_mask": dropout_mask}
+
+
+@mistake("gaussian: the sum of twelve uniform numbers", "an old trick: a fourth moment of 2.9, and never beyond 6")
+def twelve_uniform_numbers(m, bridge):
+    def gaussian(seed, shape, *, like):
+        drawn = m.uniform(seed, (12, *shape), like=like)
+        return sum(drawn[k] for k in range(12)) - 6
+
+    return {"gaussian": gaussian}
+
+
+@mistake("gaussian: cut at three deviations", "no outliers, as initialisers have it: a variance of 0.97")
+def cut_at_three(m, bridge):
+    def gaussian(seed, shape, *, like):
+        drawn = m.gaussian(seed, shape, like=like)
+        return (abs(drawn + 3) - abs(drawn - 3)) / 2
+
+    return {"gaussian": gaussian}
+
+
+@mistake(
+    "uniform: one number in each of as many strata", "Latin hypercubes reduce variance: numbers tell of one another"
+)
+def in_strata(m, bridge):
+    def uniform(seed, shape, *, like):
+        drawn = m.uniform(seed, shape, like=like)
+        count = int(np.prod(shape))
+        strata = np.random.default_rng(1).permutation(count).reshape(shape)
+        dtype = "float32" if "32" in str(drawn.dtype) else "float64"
+        return (bridge.from_numpy(strata.astype(dtype)) + drawn) / count
+
+    return {"uniform": uniform}
+
+
 @mistake("samplers: float64 whatever the dtype is", "NumPy draws in float64, and nothing casts")
 def always_double(m, bridge):
     def of(name):

@@ -15,13 +15,23 @@ from typing import Any
 
 import numpy as np
 
-from equivalence.measure import ROUNDING_UNIT, bound, exact, sampled
+from equivalence.measure import ROUNDING_UNIT, bound, distance, exact, sampled
 
 Array = np.ndarray
 Draws = dict[str, Array]
 Named = tuple[str, dict[str, Any]]
 SHAPE, RATE = (10_024, 2, 1, 2), 0.3  # norms are over all four numbers of a sample, not over an axis
+RATES = (0.0, 0.5, 0.9)  # others, the least among them
 NEAR = 1e-3  # of the norm 1 comes one sample at least, but for a chance of (1 - NEAR)^40000 < 1e-17
+# Of random signs, how often the root of their number the sum of products with what comes some places later may be: by
+# Hoeffding's inequality more has a chance of exp(-SIGMAS²/2) at each of so many places.
+SIGMAS = 9.0
+NEAREST = 256  # places from the end, where few products are left
+# Kolmogorov's distance times the root of the number is hardly smaller: a chance of 12·exp(-π²/(8·LEAST²)) = 5e-13. One
+# number from each of as many strata is spread so evenly, and every one of them tells of the others.
+LEAST = 0.2
+DEVIATIONS = 7.0  # of a mean of so many numbers: a chance of 3e-12
+MOMENTS = 2**20  # numbers: Irwin and Hall's sum of twelve has a fourth moment of 2.9, which is 10 deviations off
 REPEATED = 0.01  # of the numbers may occur twice: more than do on a grid of 2^24 numbers, far less than if any recur
 
 
@@ -36,6 +46,11 @@ def points(methods: SimpleNamespace, seed: Any, shape: tuple[int, ...], like: An
     balls = {p: methods.uniform_ball(seed, shape, like=like, norm=p) for p in ("l2", "linf", "l1")}
     sphere = {"uniform_sphere": methods.uniform_sphere(seed, shape, like=like)}
     return sphere | {f"uniform_ball {p}": drawn for p, drawn in balls.items()}
+
+
+def masks(methods: SimpleNamespace, seed: Any, shape: tuple[int, ...], like: Any) -> dict[str, Any]:
+    """By name masks of every other rate."""
+    return {f"dropout_mask {rate}": methods.dropout_mask(seed, shape, rate=rate, like=like) for rate in RATES}
 
 
 def rows(drawn: Draws) -> Draws:
@@ -67,11 +82,13 @@ def tests(drawn: Draws, others: Draws) -> Iterator[Named]:
     dropped, other = (draws["dropout_mask"] == 0 for draws in (first, second))
     swapped = 1 - 2 * RATE  # what is kept and what is dropped
     yield from alone_and_together("dropout_mask: rate", dropped, other, coin(1 - RATE), swapped)
+    yield from apart(first)
     for name in (name for name in first if name not in ("uniform", "dropout_mask")):
         yield from alone_and_together(f"{name}: signs", first[name] > 0, second[name] > 0, coin(0.5), 0.5)  # no minus
     for name, (turned, wrong) in MAGNITUDES.items():
         magnitudes = turned(first[name])
         yield from alone_and_together(f"{name}: magnitudes", magnitudes, turned(second[name]), uniform, wrong)
+        yield f"{name}: not too even", bound(distance(np.ravel(magnitudes), uniform) * magnitudes.size**0.5, LEAST)
         yield f"{name}: repeated", repeated(first[name])
         yield f"{name}: digits", digits(first[name])
         if name != "uniform":
@@ -149,6 +166,53 @@ def on_a_line(drawn: Draws) -> Iterator[Named]:
     yield "uniform_sphere on a line: ±1", exact(np.abs(drawn["uniform_sphere"]) - 1, 1.0, "float64")
     for name in ("uniform_ball l2", "uniform_ball linf", "uniform_ball l1"):
         yield f"{name} on a line", sampled([(1 + drawn[name]) / 2], uniform, 0.5)  # ±1, or one norm for the batch
+
+
+def in_balls(drawn: Draws) -> Iterator[Named]:
+    """Measure that the only sample of a batch is on the sphere and in the balls."""
+    found = rows(drawn)
+    yield (
+        "uniform_sphere: norm of one sample",
+        exact(np.linalg.norm(found["uniform_sphere"], axis=1) - 1, 1.0, "float64"),
+    )
+    for name, p in NORMS.items():
+        if name in found:
+            yield f"{name}: norm of one sample", bound(1 - np.linalg.norm(found[name], p, axis=1), 0.0)
+
+
+def at_rates(drawn: Draws) -> Iterator[Named]:
+    """Measure that masks of every rate are 0 or 1/(1 - rate): of rate 0 they are 1."""
+    for rate, mask in zip(RATES, drawn.values(), strict=True):
+        kept = mask > 0 if rate else 1.0
+        yield f"dropout_mask: rate {rate}", exact(mask * (1 - rate) - kept, 1.0, "float64")
+
+
+def apart(drawn: Draws) -> Iterator[Named]:
+    """Measure that numbers, in the order in which they are drawn, have nothing to do with those some places later.
+
+    Such as are drawn once and repeated, mirrored or shared along an axis have. It shows in which are above the middle.
+    """
+    middles = {"uniform": 0.5, "dropout_mask": 0.5}
+    for name, found in drawn.items():
+        kept = 1 - RATE if name == "dropout_mask" else 0.5
+        signs = ((np.ravel(found) > middles.get(name, 0.0)) - kept) / kept  # of mean 0, and at most 1
+        power = np.abs(np.fft.rfft(signs, 2 * signs.size)) ** 2
+        products = np.fft.irfft(power)[1 : signs.size - NEAREST]
+        counts = signs.size - np.arange(1, len(products) + 1)
+        yield f"{name}: some places apart", bound(SIGMAS - np.abs(products) / np.sqrt(counts), 0.0)
+
+
+def normal(methods: SimpleNamespace, seed: Any, shape: tuple[int, ...], like: Any) -> dict[str, Any]:
+    """Normal numbers alone."""
+    return {"gaussian": methods.gaussian(seed, shape, like=like)}
+
+
+def moments(drawn: Array) -> Iterator[Named]:
+    """Measure mean, variance and fourth moment of so many normal numbers."""
+    exact_moments = {1: (0.0, 1.0), 2: (1.0, 2.0), 4: (3.0, 96.0)}  # and the variance of the power
+    for power, (mean, variance) in exact_moments.items():
+        off = (drawn.astype(float) ** power).mean() - mean
+        yield f"gaussian: moment {power}", bound(DEVIATIONS - np.abs(off) * (drawn.size / variance) ** 0.5, 0.0)
 
 
 def uniform(t: Array) -> Array:

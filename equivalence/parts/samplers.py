@@ -1,12 +1,23 @@
 """All samplers together: many draws, whose distributions show, and a few in every shape, with many seeds (B3)."""
 
 from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
 
 from equivalence.parts.distributions import (
+    MOMENTS,
+    RATE,
     SHAPE,
     Draws,
     Named,
+    apart,
+    at_rates,
+    in_balls,
+    masks,
+    moments,
     neighbours,
+    normal,
     numbers,
     on_a_line,
     points,
@@ -17,7 +28,7 @@ from equivalence.parts.distributions import (
 from equivalence.parts.seeds import SEEDS, by_array, by_number, every_bit, same
 from equivalence.problem import Problem
 
-FEW, LINE, BATCH = (8, 3, 3), (2_000, 1), (6,)  # shapes
+FEW, LINE, BATCH, ONE = (8, 3, 3), (2_000, 1), (6,), (1, 5)  # shapes
 
 
 def many(problem: Problem) -> Iterator[Named]:
@@ -31,18 +42,33 @@ def many(problem: Problem) -> Iterator[Named]:
         yield shaped(together(drawn), SHAPE, dtype)
         yield from supports(together(drawn), dtype)
     yield from tests(together(first), together(other))
+    yield from moments(by_number(problem, 3, (normal, (MOMENTS,)))[0]["gaussian"])
     yield from neighbours(together(first), together(after))
 
 
 def few(problem: Problem) -> Iterator[Named]:
     """Measure a few numbers in every shape, with many seeds."""
-    asked = (numbers, FEW), (points, FEW), (points, LINE), (numbers, BATCH)
+    asked = (numbers, FEW), (points, FEW), (points, LINE), (numbers, BATCH), (points, ONE), (masks, FEW)
     found = [*map(by_array(problem, *asked), SEEDS)]
     for drawn, (_, shape) in zip(found[1], asked, strict=True):
         yield shaped(drawn, shape, "float64")
     yield from on_a_line(found[1][2])
+    yield from in_balls(found[1][4])
+    yield from at_rates(found[1][5])
     yield "same seed, a number or an array", same(found[1][3], *by_number(problem, SEEDS[1], (numbers, BATCH)))
+    if problem.bridge.TRACED_SEEDS:
+        yield "same rate, a number or an array", same(*with_a_traced_rate(problem))
     yield from every_bit([together(drawn[:2]) for drawn in found])
+    yield from apart({name: np.stack([drawn[0][name] for drawn in found]) for name in found[0][0]})
+
+
+def with_a_traced_rate(problem: Problem) -> tuple[Draws, Draws]:
+    """Masks with a rate that is a number, and with one that is traced."""
+
+    def mask(rate: Any) -> dict[str, Any]:
+        return {"dropout_mask": problem.methods.dropout_mask(1, FEW, rate=rate, like=problem.data["x"])}
+
+    return problem.compile(lambda p: mask(RATE), sweep=False)(), problem.compile(lambda p, rate: mask(rate))(RATE)
 
 
 def together(drawn: Iterable[Draws]) -> Draws:

@@ -5,7 +5,8 @@ counts; of larger numbers PyTorch's generator on a CPU and JAX without 64-bit nu
 Samplers that get the same seed may make their numbers of the same bits: give each draw a seed of its own. JAX and
 TensorFlow compute their numbers from the seed, which may be traced there: draw inside the compiled step, and let its
 number be a seed. PyTorch's generators cannot be compiled: draw outside, and pass what was drawn. `like` is an array
-whose dtype and device the result takes.
+whose dtype and device the result takes. In half precision numbers are drawn in float32 and rounded: bfloat16 has 128
+numbers between ½ and 1, of which a rate of 0.001 would drop eight times as many as it says.
 """
 
 from typing import Literal

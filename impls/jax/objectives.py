@@ -12,6 +12,7 @@ from impls.jax.passes import Losses, hold
 from impls.jax.penalty import _along, _norm_and_slope, _sloped
 from impls.jax.sampling import _ball
 from impls.jax.sites import is_floating
+from impls.jax.smoothness import Smoothness
 
 
 def adversarial(passes, key, *, radius, norm, scope, clean_weight, steps, step, bounds, start):
@@ -119,34 +120,25 @@ def gradient_penalty(passes, *, weight, norm, how, xi):
     return losses.plus(_scaled(weight, penalty)), left
 
 
-def virtual_adversarial(passes, key, *, radius, weight, xi, steps, entropy_weight):
+def virtual_adversarial(passes, key, *, radius, weight, xi, steps, how, entropy_weight):
     """loss(x) + λ·(KL(p(x)‖p(x+r)) + β·H(p(x))), or what is added alone, where there is no loss."""
-    outputs, left = passes.outputs(passes.arrays)
-    clean = read_logits(passes, outputs)
-    losses = Losses(jnp.zeros(len(clean), clean.dtype)) if passes.loss is None else passes.read(outputs)
-    terms = []
-    if not (is_zero(weight) or is_zero(radius)):
-        point = passes.point + _virtual_perturbation(passes, hold(clean), key, radius, xi, steps)
-        terms.append(_divergence(passes, hold(clean), passes.outputs(passes.arrays, point)[0]))
+    moves = not (is_zero(weight) or is_zero(radius))
+    here, terms = Smoothness(passes, read_logits, how if moves else None, xi), []
+    if moves:
+        r = hold(_scaled(radius, here.direction(_start(passes, key), steps)).astype(passes.point.dtype))
+        terms.append(_divergence(passes, here.clean, passes.outputs(passes.arrays, passes.point + r)[0]))
     if not (is_zero(weight) or is_zero(entropy_weight)):
-        terms.append(_scaled(entropy_weight, _of_samples(passes, entropy, clean)))
-    return (losses.plus(_scaled(weight, sum(terms))) if terms else losses), left
+        terms.append(_scaled(entropy_weight, _of_samples(passes, entropy, here.logits)))
+    return (here.losses.plus(_scaled(weight, sum(terms))) if terms else here.losses), here.left
 
 
-def _virtual_perturbation(passes, clean, key, radius, xi, steps):
-    """Power iteration from a random direction, by differences: the KL's gradient at ξd is ξHd + O(ξ²)."""
+def _start(passes, key):
+    """A random direction."""
     if key is None:
         raise TypeError("key: got None, expected a key for the start: objective(params, x, labels, key=key)")
     if passes.site.one:
         passes.replicas.check()
-    at = hold(passes.point)
-    direction = unit(passes.drawn(lambda shape: jax.random.normal(key, shape, at.dtype), one=False))
-    for _ in range(steps):
-        gradient = passes.gradient(
-            lambda point: _divergence(passes, clean, passes.outputs(passes.held, point)[0]), at + _scaled(xi, direction)
-        )
-        direction = unit(gradient)
-    return hold(_scaled(radius, direction))
+    return passes.drawn(lambda shape: jax.random.normal(key, shape, passes.point.dtype), one=False)
 
 
 def _divergence(passes, clean, outputs):
@@ -170,7 +162,7 @@ def read_logits(passes, outputs):
             f"f: got a {type(found).__name__} from it, expected logits, a floating-point array (B, C) or (B, T, C)."
             " Where they are a part of what f returns, pass logits=lambda outputs: outputs[0] for instance"
         )
-    found = found if found.dtype.itemsize >= 4 else found.astype(jnp.float32)
+    passes.computed_in, found = found.dtype, _wide(found)
     if options.outputs == "sigmoid":
         if found.ndim > 2 or (found.ndim == 2 and found.shape[1] != 1):
             raise ValueError(

@@ -63,6 +63,13 @@ class Model:
     def moved(self):
         return self.nnx.All(self.nnx.Variable, self.nnx.Not(self.nnx.Param))
 
+    def keeps_statistics(self):
+        """Whether there are variables that are neither trained nor of random numbers."""
+        if not self.nnx:
+            return False
+        others = self.nnx.All(self.moved(), self.nnx.Not(self.nnx.RngState))
+        return bool(jax.tree.leaves(self.nnx.state(self.given, others)))
+
     def close(self, left):
         """Leave in the caller's modules what the clean pass left."""
         if self.nnx:
@@ -182,6 +189,10 @@ class Passes:
             raise TypeError(f"f: got a {type(result).__name__} from it, expected (outputs, state) as has_aux=True says")
         return result[0], (result[1], left)
 
+    def keep_statistics(self):
+        """Whether a pass may leave statistics, in which samples meet."""
+        return self.options.has_aux or self.model.keeps_statistics()
+
     def left(self):
         """What the clean pass leaves, where it leaves anything."""
         return self.outputs(self.arrays)[1] if self.options.has_aux or self.model.nnx else (None, None)
@@ -228,7 +239,7 @@ class Passes:
         reached = []
 
         def losses(point):
-            found, left = self.losses(arrays, _watched(point, reached))
+            found, left = self.losses(arrays, watched(point, reached))
             return found.values, (found.weights, left)
 
         values, pull, (weights, left) = jax.vjp(losses, point, has_aux=True)
@@ -236,19 +247,16 @@ class Passes:
         counts = self.counts(Losses(values, weights), mean=mean)
         return Losses(values, weights), left, lambda: self.pulled(pull, counts, reached)
 
-    def gradient(self, function, point):
-        """The gradient of a sum over samples in the point."""
-        reached = []
-        values, pull = jax.vjp(lambda point: function(_watched(point, reached)), point)
-        return self.pulled(pull, jnp.ones_like(values), reached)
-
     def pulled(self, pull, counts, reached):
-        """The gradient over all replicas where there is one for all, 0 where the mask is.
+        """The gradient in the point of what counts so much."""
+        return self.finished(pull(counts)[0], reached)
+
+    def finished(self, gradient, reached):
+        """A gradient over all replicas where there is one for all, 0 where the mask is.
 
         Raises:
             ValueError: nothing depends on the point.
         """
-        gradient = pull(counts)[0]
         if not reached:
             raise ValueError(
                 f"target: got {self.site.name}, on which the loss does not depend; expected what f uses. Is there a"
@@ -277,7 +285,7 @@ class Passes:
         """draw(shape) for the whole batch, of which a replica keeps its rows; `one` vector is drawn as (1, n)."""
         shape, point = self.point.shape, self.point
         if self.site.one:
-            return self.masked(draw(shape))
+            return self.masked(beside(draw(shape), point))
         self.replicas.check()
         shape = (shape[0] * self.replicas.count, *shape[1:])
         whole = draw((1, math.prod(shape))).reshape(shape) if one else draw(shape)
@@ -292,7 +300,7 @@ class Passes:
         return (values, state) if self.options.has_aux else values
 
 
-def _watched(point, reached):
+def watched(point, reached):
     """The point; that a gradient arrives at it is noted."""
 
     @jax.custom_vjp

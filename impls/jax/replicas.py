@@ -46,6 +46,11 @@ class Replicas:
         axes = tuple(name for name in self.axes if not self.tracked or name in _varying(array))
         return jax.lax.psum(array, axes) if axes else array
 
+    def largest(self, array):
+        """The largest over all replicas."""
+        axes = tuple(name for name in self.axes if not self.tracked or name in _varying(array))
+        return jax.lax.pmax(array, axes) if axes else array
+
     def whole(self, function, *arrays):
         """A function of whole batches, (n·B, *S) to the same shape, of which each replica keeps its rows."""
         if not self.axes:

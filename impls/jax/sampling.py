@@ -19,17 +19,26 @@ def rademacher(seed, shape, *, like):
 
 @checked
 def gaussian(seed, shape, *, like):
-    return _beside(jax.random.normal(jax.random.key(seed), shape, dtype=like.dtype), like)
+    return _beside(jax.random.normal(jax.random.key(seed), shape, _wider(like.dtype)).astype(like.dtype), like)
 
 
 @checked
-def uniform(seed, shape, *, like):
-    return _beside(jax.random.uniform(jax.random.key(seed), shape, dtype=like.dtype), like)
+def uniform(seed, shape, *, like):  # what half precision would round to 1 stays below it
+    return _beside(_uniform(seed, shape, like).astype(like.dtype).clip(max=1 - jnp.finfo(like.dtype).eps / 2), like)
+
+
+def _uniform(seed, shape, like):
+    return jax.random.uniform(jax.random.key(seed), shape, _wider(like.dtype))
+
+
+def _wider(dtype):  # half precision has too few numbers between 0 and 1 to draw from
+    return jnp.promote_types(dtype, jnp.float32)
 
 
 @checked
 def uniform_sphere(seed, shape, *, like):
-    return unit(gaussian(seed, shape, like=like))
+    normal = jax.random.normal(jax.random.key(seed), shape, _wider(like.dtype))
+    return _beside(unit(normal).astype(like.dtype), like)
 
 
 @checked
@@ -41,15 +50,15 @@ def _ball(key, shape, dtype, norm):
     """`uniform_ball` from a key."""
     batch, n = shape[0], math.prod(shape[1:])
     if norm == "l2":  # the sphere of n + 2 dimensions, seen in n of them
-        return unit(jax.random.normal(key, (batch, n + 2), dtype))[:, :n].reshape(shape)
+        return unit(jax.random.normal(key, (batch, n + 2), _wider(dtype)))[:, :n].reshape(shape).astype(dtype)
     if norm == "linf":
-        return 2 * jax.random.uniform(key, shape, dtype) - 1
-    draws = jax.random.uniform(key, (batch, 2 * n + 1), dtype)
+        return (2 * jax.random.uniform(key, shape, _wider(dtype)) - 1).astype(dtype)
+    draws = jax.random.uniform(key, (batch, 2 * n + 1), _wider(dtype))
     exponential = -jnp.log1p(-draws[:, n:])  # (B, n + 1)
     signs = jnp.where(draws[:, :n] < 0.5, -1, 1)
-    return (signs * exponential[:, :n] / exponential.sum(1, keepdims=True)).reshape(shape)
+    return (signs * exponential[:, :n] / exponential.sum(1, keepdims=True)).reshape(shape).astype(dtype)
 
 
 @checked
 def dropout_mask(seed, shape, *, rate, like):
-    return (uniform(seed, shape, like=like) >= rate).astype(like.dtype) / (1 - rate)
+    return _beside((_uniform(seed, shape, like) >= rate).astype(like.dtype), like) / (1 - rate)

@@ -208,8 +208,9 @@ def virtual_adversarial_training(
     *,
     radius,
     weight=1.0,
-    xi=0.01,
+    xi=None,
     steps=1,
+    how="fisher",
     entropy_weight=0.0,
     outputs="softmax",
     logits=None,
@@ -230,8 +231,9 @@ def virtual_adversarial_training(
         target, where, has_aux, replicas, axis_name: as for `adversarial_training`; of a table r is one vector.
         radius: ‖r‖₂ ≥ 0, in units of what is perturbed.
         weight: λ ≥ 0.
-        xi: step of the finite difference, > 0, in the same units.
+        xi: step of the finite difference, > 0, in the same units; None: as `vat_perturbation` chooses it.
         steps: power iterations, ≥ 1.
+        how: the way of a power step, "fisher", right in half precision, or "finite_difference".
         entropy_weight: β ≥ 0.
         outputs: "softmax": logits (B, C), or (B, T, C) of which a sample's mean is taken; "sigmoid": one logit a
             sample, (B,) or (B, 1).
@@ -249,7 +251,7 @@ def virtual_adversarial_training(
     """
     _refuse_schedules(radius=radius, weight=weight)
     options = _options(where, mask, logits, outputs, has_aux, replicas, axis_name)
-    fixed = {"xi": xi, "steps": steps, "entropy_weight": entropy_weight}
+    fixed = {"xi": xi, "steps": steps, "how": how, "entropy_weight": entropy_weight}
 
     def objective(params, x, *rest, key, radius=radius, weight=weight):
         if loss is not None and not rest:

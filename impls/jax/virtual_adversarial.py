@@ -36,7 +36,9 @@ def _iterated(product, x, start, radius, steps):
 
 def _product(f, x, clean, xi, how):  # d -> Hd, up to a factor a sample, and the clean logits
     if how == "fisher":
-        return _fisher_product(f, x, clean)
+        logits, vjp = jax.vjp(f, x)
+        clean = jax.lax.stop_gradient(logits) if clean is None else clean
+        return _fisher_product(lambda u: vjp(u)[0], logits, clean, x.dtype, _largest_1), clean
     clean = jax.lax.stop_gradient(f(x)) if clean is None else clean
     if how == "exact":
 
@@ -48,29 +50,28 @@ def _product(f, x, clean, xi, how):  # d -> Hd, up to a factor a sample, and the
 
     def difference(d):  # the gradient at r = 0 is 0, so the gradient at ξd is ξHd + O(ξ²)
         logits, vjp = jax.vjp(f, x + (step * d).astype(x.dtype))
-        return vjp(_largest_1(_softmax_change(clean, logits), x).astype(logits.dtype))[0]
+        return vjp(_largest_1(_softmax_change(clean, logits)).astype(logits.dtype))[0]
 
     return difference, clean
 
 
-def _fisher_product(f, x, clean):  # Jᵀ(diag p - ppᵀ)J
-    logits, vjp = jax.vjp(f, x)
-    jvp = jax.linear_transpose(lambda u: vjp(u)[0], logits)  # of Jᵀu: a custom_vjp has no forward mode
-    clean = jax.lax.stop_gradient(logits) if clean is None else clean
+def _fisher_product(pull, logits, clean, dtype, scaled, counts=1):  # Jᵀ(diag p - ppᵀ)J from u -> Jᵀu
+    push = jax.linear_transpose(pull, logits)  # of Jᵀu: a custom_vjp has no forward mode
     p = jax.nn.softmax(_wide(clean), axis=-1)
+    likeliest = p.argmax(-1, keepdims=True)
 
     def product(d):
-        change = _wide(jvp(_largest_1(d, x).astype(x.dtype))[0])  # Jd
-        change = change - jnp.take_along_axis(change, p.argmax(-1, keepdims=True), -1)  # exact where p is nearly 1
-        weights = _largest_1(p * (change - (p * change).sum(-1, keepdims=True)), x)
-        return vjp(weights.astype(logits.dtype))[0]
+        change = _wide(push(scaled(d).astype(dtype))[0])  # Jd
+        change = change - jnp.take_along_axis(change, likeliest, -1)  # exact where p is nearly 1
+        weights = counts * p * (change - (p * change).sum(-1, keepdims=True))
+        return pull(scaled(weights).astype(logits.dtype))
 
-    return product, clean
+    return product
 
 
-def _largest_1(array, x):  # for each sample of x, or 0: half precision loses what is small
-    safe, largest = _scaled(array.reshape(x.shape[0], -1))
-    return jnp.where(largest == 0, 0, safe).reshape(array.shape)
+def _largest_1(array, scope="sample"):  # for each vector, or 0: half precision loses what is small
+    safe, largest = _scaled(array, scope)
+    return jnp.where(largest == 0, 0, safe)
 
 
 def _softmax_change(clean, logits):  # q - p = p(e^ρ - 1), without cancellation where ρ = log q - log p is small

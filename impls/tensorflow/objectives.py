@@ -13,9 +13,10 @@ from impls.checks import check_classes, check_count, check_number, within
 from impls.contract.types import SEED, Interval
 from impls.tensorflow.losses import entropy, kl_divergence
 from impls.tensorflow.moments import exact_moments
-from impls.tensorflow.norms import l2_norm, unit
+from impls.tensorflow.norms import _number, l2_norm, unit
 from impls.tensorflow.passes import Batch, check_finite, unrecorded
 from impls.tensorflow.sites import Sites
+from impls.tensorflow.smoothness import Smoothness
 
 CURRENT = ContextVar("CURRENT", default=())  # objectives that are being computed; each replica has a thread of its own
 
@@ -198,7 +199,7 @@ class Adversarial(Objective):
         adversarial = batch.forward(rows).loss
         if alone:
             return adversarial
-        share = tf.cast(self.clean_weight, adversarial.dtype)
+        share = _number(self.clean_weight, adversarial)
         return share * clean.loss + (1 - share) * adversarial
 
     def ascent(self, batch, rows):
@@ -293,13 +294,15 @@ class VirtualAdversarial(Objective):
 
     alone = True
 
-    def __init__(self, model, target, *, radius, weight, xi, steps, entropy_weight, seed, outputs, logits, **options):
+    def __init__(
+        self, model, target, *, radius, weight, xi, steps, how, entropy_weight, seed, outputs, logits, **options
+    ):
         check_count("seed", seed, SEED)
         if outputs not in ("softmax", "sigmoid"):
             raise ValueError(f"outputs: got {outputs!r}, expected one of 'softmax', 'sigmoid'")
         self.entropy_weight = entropy_weight
         super().__init__(model, target, radius=radius, weight=weight, **options)
-        self.xi, self.powers, self.seed, self.outputs, self.logits = xi, steps, seed, outputs, logits
+        self.xi, self.powers, self.how, self.seed, self.outputs, self.logits = xi, steps, how, seed, outputs, logits
 
     radius, weight = Strength(), Strength()
 
@@ -307,36 +310,27 @@ class VirtualAdversarial(Objective):
         return "weight" in zeros or ("radius" in zeros and is_zero(self.entropy_weight))
 
     def value(self, batch):
-        clean = batch.clean(losses=batch.labelled)
-        logits, valid = self.logits_of(clean.y_pred), _valid(clean.y_pred)
-        fixed = tf.stop_gradient(logits)  # p(x)
-        with unrecorded():
-            direction = batch.vectors.unit(batch.vectors.gaussian(self.seed, batch.number))
-        for _ in range(self.powers):  # the gradient at r = 0 is 0, so the gradient at ξd is ξHd + O(ξ²)
-            tape = _tape()
-            with tape:
-                near = batch.forward(self.xi * direction, watch=tape, held=True, losses=False)
-                divergence = _by_sample(kl_divergence, valid, fixed, self.logits_of(near.y_pred))
-            with unrecorded():
-                gradient = batch.vectors.everywhere(batch.gradient(tape, divergence, near.places))
-                direction = batch.vectors.unit(gradient)
+        here = Smoothness(batch, self.picked, self.logits_of, self.how, self.xi)
+        direction = here.direction(batch.vectors.gaussian(self.seed, batch.number), self.powers)
         there = batch.forward(self.strength("radius", batch) * direction, losses=False)
-        smoothness = _by_sample(kl_divergence, valid, fixed, self.logits_of(there.y_pred))  # (B,)
+        smoothness = here.by_sample(kl_divergence, here.clean, self.logits_of(self.picked(there.y_pred)))  # (B,)
         if not is_zero(self.entropy_weight):
-            smoothness += tf.cast(self.entropy_weight, smoothness.dtype) * _by_sample(entropy, valid, logits)
+            smoothness += _number(self.entropy_weight, smoothness) * here.by_sample(entropy, here.logits)
         added = self.strength("weight", batch) * batch.mean(smoothness)
-        return clean.loss + tf.cast(added, clean.loss.dtype) if batch.labelled else added
+        return here.pass_.loss + tf.cast(added, here.pass_.loss.dtype) if batch.labelled else added
 
-    def logits_of(self, y_pred):
-        """Logits (B, C) or (B, T, C); in mixed precision their divergence needs more digits."""
+    def picked(self, y_pred):
+        """The logits among the model's outputs, as they were computed."""
         given = y_pred if self.logits is None else self.logits(y_pred)
         if not tf.is_tensor(given):
             raise ValueError(
                 f"model: got outputs that are a {type(given).__name__}, expected logits (B, C). Say where they are:"
                 " logits=lambda outputs: …"
             )
-        if self.logits is None:
-            given = _before_activation(self.model, given)
+        return _before_activation(self.model, given) if self.logits is None else given
+
+    def logits_of(self, given):
+        """Logits (B, C) or (B, T, C); in mixed precision their divergence needs more digits."""
         if self.outputs == "sigmoid":
             given = given[:, None] if given.shape.rank == 1 else given
             if given.shape[-1] != 1:
@@ -367,23 +361,6 @@ def _before_activation(model, y_pred):
             " give the loss from_logits=True, or say what the logits are: logits=keras.ops.log"
         )
     return y_pred
-
-
-def _valid(y_pred):
-    """(B, T) where a position counts, by Keras's mask; None: every one does."""
-    return getattr(y_pred, "_keras_mask", None) if tf.is_tensor(y_pred) and y_pred.shape.rank == 3 else None
-
-
-def _by_sample(function, valid, *logits):
-    """function of logits (B, C) -> (B,); of (B, T, C) its mean over a sample's valid positions."""
-    if logits[0].shape.rank == 2:
-        return function(*logits)
-    classes = logits[0].shape[-1]
-    values = tf.reshape(function(*(tf.reshape(each, (-1, classes)) for each in logits)), tf.shape(logits[0])[:2])
-    if valid is None:
-        return tf.reduce_mean(values, 1)
-    valid = tf.cast(valid, values.dtype)
-    return tf.math.divide_no_nan(tf.reduce_sum(values * valid, 1), tf.reduce_sum(valid, 1))
 
 
 def _tape():

@@ -103,13 +103,17 @@ class Batch:
     def gradient(self, tape, values, places, weight=1):
         """∂(weight·Σ values)/∂places as rows, 0 where masked; other tapes record it."""
         seeds = tf.ones_like(values) * tf.cast(weight, values.dtype)
+        return self.vectors.masked(self.pull(tape, values, places, seeds))
+
+    def pull(self, tape, values, places, seeds):
+        """∂⟨values, seeds⟩/∂places as rows."""
         gradients = differentiated(tape, values, places, seeds)
         if any(gradient is None for gradient in gradients):
             raise ValueError(
                 f"target: the loss does not depend on {self.sites}, expected a gradient. Are its values used as"
                 " numbers, or is a stop_gradient on the way? For tokens name the embedding"
             )
-        return self.vectors.masked(self.vectors.rows(gradients))
+        return self.vectors.rows(gradients)
 
     def ascent(self, values, tape, places):
         """Take the same gradient of samples' own losses in all replicas together, held fixed."""
@@ -119,6 +123,11 @@ class Batch:
     def mean(self, values):
         """This replica's share of the mean over the batch, as Keras has it for the loss."""
         return tf.cast(tf.reduce_mean(values), keras.config.floatx()) / self.share.replicas
+
+    @property
+    def keeps_statistics(self):
+        """Whether the clean pass moved statistics, in which samples meet; generators of random numbers are integers."""
+        return any("float" in str(variable.dtype) for variable in self.scope.assigned.values())
 
     def commit(self):
         """Write what the clean pass wrote, and that alone."""

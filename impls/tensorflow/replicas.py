@@ -20,6 +20,11 @@ class Share:
             return value
         return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, value)
 
+    def largest(self, value):
+        """The largest over all replicas of what is not negative."""
+        place = tf.reshape(tf.one_hot(self._place, self.replicas, dtype=value.dtype), (-1, *[1] * value.shape.rank))
+        return tf.reduce_max(self.summed(place * value), 0)
+
     def gathered(self, rows):
         """The rows of all replicas, in the order of the whole batch; by a sum, the collective that strategies order."""
         if self.replicas == 1:

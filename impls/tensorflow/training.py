@@ -235,8 +235,9 @@ def virtual_adversarial_training(
     *,
     radius,
     weight=1.0,
-    xi=0.01,
+    xi=None,
     steps=1,
+    how="fisher",
     entropy_weight=0.0,
     seed=0,
     outputs="softmax",
@@ -253,8 +254,10 @@ def virtual_adversarial_training(
             softmax or sigmoid at the end Keras keeps the logits.
         radius: of the perturbation, ≥ 0, or a schedule; a table's is one vector.
         weight: of the regulariser, ≥ 0, or a schedule. 0 trains as without, bit for bit.
-        xi: step of the finite difference, > 0, in units of what is perturbed.
+        xi: step of the finite difference, > 0, in units of what is perturbed; None: as `vat_perturbation` chooses it.
         steps: power iterations, ≥ 1.
+        how: the way of a power step, "fisher", right in half precision, or "finite_difference", which needs first
+            derivatives alone.
         entropy_weight: of the clean predictions' entropy, ≥ 0.
         seed: of the random starts, with the optimiser's count of steps. No random state is touched.
         outputs: "softmax", or "sigmoid" for one logit (B, 1) or (B,) of two classes.
@@ -274,8 +277,9 @@ def virtual_adversarial_objective(
     *,
     radius,
     weight=1.0,
-    xi=0.01,
+    xi=None,
     steps=1,
+    how="fisher",
     entropy_weight=0.0,
     seed=0,
     outputs="softmax",

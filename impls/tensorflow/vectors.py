@@ -5,7 +5,7 @@ tables are one row together. Attacks then need not know what stands behind the n
 import keras
 import tensorflow as tf
 
-from impls.tensorflow.norms import project, steepest, unit
+from impls.tensorflow.norms import _scaled, project, steepest, unit
 
 
 class Vectors:
@@ -72,6 +72,14 @@ class Vectors:
         whole = self.share.gathered(rows) if self.site.everywhere else rows
         found = tf.reshape(function(tf.reshape(whole, (1, -1))), tf.shape(whole))
         return self.share.own(found) if self.site.everywhere else found
+
+    def largest_1(self, array, *, together=False):
+        """An array (B, ...) or of rows, divided by the largest entry that each vector's samples have in it; or all."""
+        shared = self.site.is_table or together
+        safe, largest = _scaled(tf.reshape(array, (1 if shared else tf.shape(array)[0], -1)))
+        if self.is_shared:
+            safe *= tf.math.divide_no_nan(largest, self.share.largest(largest))
+        return tf.reshape(tf.where(largest == 0, tf.zeros_like(safe), safe), tf.shape(array))
 
     def gaussian(self, seed, number):
         """Normal numbers, (R, n); the whole batch's are one draw, of which a replica takes its samples' rows."""

@@ -34,8 +34,20 @@ def _iterated(product, x, start, radius, steps):
 
 
 def _product(f, x, clean, xi, how):  # d -> Hd, up to a factor a sample, and the clean logits
+    def scaled(array):
+        return _largest_1(array, tf.shape(x)[0])
+
     if how == "fisher":
-        return _fisher_product(f, x, clean)
+        x = tf.identity(x)  # a tape watches a name: what f itself holds of x has another
+        with tf.GradientTape(watch_accessed_variables=False, persistent=True) as tape:
+            tape.watch(x)
+            logits = f(x)
+
+        def pull(u):
+            return tape.gradient(logits, x, u, unconnected_gradients="zero")
+
+        clean = tf.stop_gradient(logits) if clean is None else clean
+        return _fisher_product(pull, logits, clean, scaled), clean
     clean = tf.stop_gradient(f(x)) if clean is None else clean
     if how == "exact":
 
@@ -50,36 +62,32 @@ def _product(f, x, clean, xi, how):  # d -> Hd, up to a factor a sample, and the
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(point)
             logits = f(point)
-        change = tf.cast(_largest_1(_softmax_change(clean, logits), x), logits.dtype)
+        change = tf.cast(scaled(_softmax_change(clean, logits)), logits.dtype)
         return tape.gradient(logits, point, change, unconnected_gradients="zero")
 
     return difference, clean
 
 
-def _fisher_product(f, x, clean):  # Jᵀ(diag p - ppᵀ)J
-    x = tf.identity(x)  # a tape watches a name: what f itself holds of x has another
-    with tf.GradientTape(watch_accessed_variables=False, persistent=True) as tape:
-        tape.watch(x)
-        logits = f(x)
+def _fisher_product(pull, logits, clean, scaled, counts=1):  # Jᵀ(diag p - ppᵀ)J from u -> Jᵀu
     with tf.GradientTape(watch_accessed_variables=False, persistent=True) as transposed:
         u = tf.zeros_like(logits)
         transposed.watch(u)
-        pulled = tape.gradient(logits, x, u, unconnected_gradients="zero")  # Jᵀu: forward mode runs slower
-    clean = tf.stop_gradient(logits) if clean is None else clean
+        pulled = pull(u)  # of Jᵀu: forward mode runs slower
     p = tf.nn.softmax(_wide(clean))
+    likeliest = tf.argmax(p, -1)[..., None]
 
     def product(d):
-        change = transposed.gradient(pulled, u, tf.cast(_largest_1(d, x), x.dtype), unconnected_gradients="zero")  # Jd
+        change = transposed.gradient(pulled, u, tf.cast(scaled(d), pulled.dtype), unconnected_gradients="zero")  # Jd
         change = _wide(change)
-        change -= tf.gather(change, tf.argmax(p, -1)[:, None], batch_dims=1)  # exact where p is nearly 1
-        weights = _largest_1(p * (change - tf.reduce_sum(p * change, -1, keepdims=True)), x)
-        return tape.gradient(logits, x, tf.cast(weights, logits.dtype), unconnected_gradients="zero")
+        change -= tf.gather(change, likeliest, batch_dims=likeliest.shape.rank - 1)  # exact where p is nearly 1
+        weights = p * (change - tf.reduce_sum(p * change, -1, keepdims=True))
+        return pull(tf.cast(scaled(counts * weights), logits.dtype))
 
-    return product, clean
+    return product
 
 
-def _largest_1(array, x):  # for each sample of x, or 0: half precision loses what is small
-    safe, largest = _scaled(tf.reshape(array, (tf.shape(x)[0], -1)))
+def _largest_1(array, count):  # for each of as many vectors, or 0: half precision loses what is small
+    safe, largest = _scaled(tf.reshape(array, (count, -1)))
     return tf.reshape(tf.where(largest == 0, tf.zeros_like(safe), safe), tf.shape(array))
 
 

@@ -39,10 +39,10 @@ class Batch:
 
     # Passes.
 
-    def run(self, read, rows=None, *, watched=False, **options):
+    def run(self, read, rows=None, *, watched=False, measured=False, **options):
         """One pass: what `read` makes of the model's outputs, and what was added where."""
         parts = [None] * len(self.sites) if rows is None else self.vectors.parts(rows)
-        shifts = [Shift(site, r, watched=watched) for site, r in zip(self.sites, parts, strict=True)]
+        shifts = [Shift(site, r, watched=watched, measured=measured) for site, r in zip(self.sites, parts, strict=True)]
         with self.passes.begin(shifts, **options):
             arguments = self.arguments
             for shift in shifts:
@@ -69,14 +69,14 @@ class Batch:
         """A pass and its logits."""
         return self.run(lambda outputs: self.reader.logits(outputs, self.size), rows, **options)
 
-    def logits_and_losses(self):
+    def logits_and_losses(self, **options):
         """The clean pass of virtual adversarial training; no losses where there is no loss."""
 
         def read(outputs):
             logits = self.reader.logits(outputs, self.size)
             return logits, None if self.reader.loss is None else self.read_losses(outputs)
 
-        return self.run(read)[0]
+        return self.run(read, **options)
 
     def read_losses(self, outputs):
         return self.reader.losses(outputs, self.labels, self.size, self.mask)
@@ -101,6 +101,14 @@ class Batch:
         """The gradient of a sum of losses in what the pass watched, as rows. No `.grad` is touched."""
         return self.vectors.rows(self.gradient_parts(total, shifts, **options))
 
+    def pull(self, outputs, shifts, cotangents, *, create_graph=False):
+        """∇⟨outputs, cotangents⟩ in what the pass watched, as rows of this replica alone, and not looked at."""
+        leaves = [shift.leaf for shift in shifts]
+        parts = torch.autograd.grad(
+            outputs, leaves, cotangents, create_graph=create_graph, retain_graph=True, allow_unused=True
+        )
+        return self.vectors.flat([self.dense(part, shift.site) for part, shift in zip(parts, shifts, strict=True)])
+
     def gradient_parts(self, total, shifts, **options):
         for shift in shifts:
             shift.site.check_reached(shift, once=True)
@@ -109,16 +117,22 @@ class Batch:
             found = differentiate(total, [shift.leaf for shift in shifts], **options)
         return [self.checked(part, shift.site) for part, shift in zip(found, shifts, strict=True)]
 
-    def checked(self, part, site):
-        """A gradient that there is, is finite, dense, and has a row a sample where it must."""
+    def dense(self, part, site):
+        """A gradient that there is, is dense, and has a row a sample where it must."""
         if part is None:
             raise RuntimeError(f"target: the loss does not depend on {site}, expected a gradient. Is it used?")
         if not self.one and len(part) != self.size:
             raise ValueError(
                 f"target: got shape {tuple(part.shape)} for {site}, expected ({self.size}, *S), a row a sample"
             )
-        if part.is_sparse:
-            part = part.to_dense()  # adds up what repeated tokens get
+        return part.to_dense() if part.is_sparse else part  # adds up what repeated tokens get
+
+    def checked(self, part, site):
+        """The same, looked at."""
+        return self.looked_at(self.dense(part, site), site)
+
+    def looked_at(self, part, site):
+        """Refuse numbers that are not finite, but where a loss scaler is to see them."""
         if finite(part.detach()) is False:
             if not in_half():
                 raise ValueError(f"loss: got NaN or infinity in its gradient at {site}, expected finite numbers")

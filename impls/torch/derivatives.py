@@ -19,6 +19,7 @@ DEAD_ENDS = {"NotImplemented", "Error"} | {
 # Operations whose higher derivatives are wrong, as nodes that formulas leave none of.
 UNSEEN = {"NativeLayerNorm", "NativeBatchNorm", "CudnnBatchNorm", "MiopenBatchNorm", "LinalgDet", "LinalgSlogdet"}
 UNSEEN |= {"LinalgSolveEx", "LinalgHouseholderProduct", "Logcumsumexp", "DifferentiableGraphBackward"}
+WRONG_TWICE = {"WeightNormInterfaceBackward0"}  # backward operations whose own derivatives in reverse mode are wrong
 WRONG_WHEN_MAPPED = {"CdistBackward0"}  # backward operations of which vmap computes something else
 
 
@@ -30,6 +31,8 @@ def vjp(function, x):
         return outputs, _mapped(lambda cotangent: pull(cotangent)[0])
     outputs, watched = _record(function, x)
     lasting = torch.is_grad_enabled() and _reaches_beyond(outputs, watched)
+    if lasting:
+        _check_twice(outputs, watched)
     return outputs if lasting else outputs.detach(), _pulling(outputs, watched, lasting)
 
 
@@ -67,6 +70,7 @@ def hessian(loss, x):
     with Formulas() if torch.is_grad_enabled() else contextlib.nullcontext():  # Hv alone is right without
         values, watched = _record(loss, x)
     lasting = torch.is_grad_enabled() and _reaches_beyond(values, watched)
+    _check_twice(values, watched)
     if lasting:
         _check_formulas(values)
     gradient = _gradient(values, watched, torch.ones_like(values), again=True)
@@ -105,7 +109,7 @@ def gradient_of_mean(loss, params):
     if _transformed():
         return torch.func.grad(lambda params: _by_formulas(loss)(params).mean())(params)
     again = torch.is_grad_enabled()
-    with torch.enable_grad():
+    with torch.enable_grad(), Formulas() if again else contextlib.nullcontext():
         watched = {name: watch(value) for name, value in params.items()}
         total = loss(watched).mean()
         found = gradients(total, watched.values(), again)
@@ -168,7 +172,12 @@ def _reaches_beyond(outputs, watched):
 
 def _nodes(*results):
     """Every node of the graph behind results, each once."""
-    waiting = [result.grad_fn for result in results if result.grad_fn is not None]
+    return _behind(result.grad_fn for result in results if result.grad_fn is not None)
+
+
+def _behind(nodes):
+    """These nodes and all that they lead to, each once."""
+    waiting = list(nodes)
     seen = {None, *waiting}
     while waiting:
         node = waiting.pop()
@@ -224,6 +233,13 @@ def _check_differentiable(*gradients):
             raise RuntimeError("torch.compile does not currently support double backward")
         if name in DEAD_ENDS:
             node(*gradients[:1] * len(node._input_metadata))  # raises what that pass would
+
+
+def _check_twice(outputs, watched):
+    """No operation on what is watched has a backward operation whose own derivatives are wrong."""
+    for wrong in (node for node in _nodes(outputs) if type(node).__name__ in WRONG_TWICE):
+        if any(node is watched.grad_fn or getattr(node, "variable", None) is watched for node in _behind([wrong])):
+            raise RuntimeError("second derivatives of weight normalisation are wrong")
 
 
 def _check_formulas(*results):

@@ -6,7 +6,10 @@ float64, and its formula is held against differences; tests/test_ledger.py fails
 - Normalisation by the batch's or the layer's own statistics: third derivatives in reverse mode, and reverse or forward
   mode over forward mode (pytorch/pytorch#175754, #198017).
 - Determinants and solutions of linear systems: forward mode over forward mode, and reverse over it (#192540, #196696).
+- Weight normalisation in reverse mode over reverse mode; inverses of Cholesky factors in forward mode, once already;
+  sin(πx)/(πx) at 0 in forward mode over forward mode.
 - Products with a factor 0, cumulative sums of exponentials: NaN in third derivatives (#196701).
+- Bessel's functions and Airy's: 0 wherever torch.func takes a derivative, where torch.autograd refuses.
 - Gated linear units, norms and standard deviations, SiLU and Mish: refused in some order of modes.
 """
 
@@ -173,6 +176,27 @@ def solve(A, B, *, left=True, out=None):
     return found[..., 0] if vector else found
 
 
+@_formula(torch.linalg.tensorsolve)
+def tensorsolve(A, B, dims=None):
+    if dims is not None:
+        last = [axis % A.dim() for axis in dims]
+        A = A.permute(*(axis for axis in range(A.dim()) if axis not in last), *last)
+    return solve(A.reshape(B.numel(), -1), B.reshape(-1)).reshape(A.shape[B.dim() :])
+
+
+@_formula(torch.cholesky_inverse, torch.Tensor.cholesky_inverse)
+def cholesky_inverse(L, upper=False):
+    lower = (L.mH if upper else L).tril()
+    inverse = torch.linalg.solve_triangular(lower, torch.eye(L.shape[-1], dtype=L.dtype, device=L.device), upper=False)
+    return inverse.mH @ inverse
+
+
+@_formula(torch._weight_norm)  # torch.nn.utils.parametrizations.weight_norm calls it
+def weight_norm(v, g, dim=0):
+    axes = tuple(axis for axis in range(v.dim()) if axis != dim)  # of -1: all
+    return v * (g / vector_norm(v, 2, axes, keepdim=True))
+
+
 @_formula(torch.linalg.householder_product)
 def householder_product(A, tau):
     *_, m, n = A.shape
@@ -281,6 +305,18 @@ def std(*args, **kwargs):
     return _root(torch.var(*args, **kwargs), 2)
 
 
+@_formula(torch.sinc, torch.special.sinc, torch.Tensor.sinc)
+def sinc(input):
+    x = math.pi * input
+    near = x.abs() < 0.5
+    square, far = torch.where(near, x * x, 0), torch.where(near, 1, x)
+    series = term = torch.ones_like(x)
+    for k in range(2, 16, 2):  # what is left out is below float64's rounding
+        term = -term * square / (k * (k + 1))
+        series = series + term
+    return torch.where(near, series, far.sin() / far)
+
+
 @_formula(F.glu)
 def glu(input, dim=-1):
     value, gate = input.chunk(2, dim)
@@ -311,3 +347,19 @@ def scatter_reduce(input, dim, index, src, reduce, *, include_self=True):
     if reduce == "prod":
         raise RuntimeError("scatter_reduce with 'prod': its derivative in forward mode is dropped")
     return torch.scatter_reduce(input, dim, index, src, reduce, include_self=include_self)
+
+
+def _without_derivative(function):
+    """The function, which refuses to be differentiated: PyTorch would say 0 under torch.func."""
+
+    def refuse(input, *args, **kwargs):
+        if _is_wrapped((input, args)):
+            raise RuntimeError(f"derivative for {function.__name__} is not implemented")
+        return function(input, *args, **kwargs)
+
+    return refuse
+
+
+for _name in dir(torch.special):
+    if _name.startswith(("airy_", "bessel_", "modified_bessel_", "scaled_modified_bessel_", "spherical_bessel_")):
+        FORWARD_FORMULAS[getattr(torch.special, _name)] = _without_derivative(getattr(torch.special, _name))

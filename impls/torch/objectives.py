@@ -25,6 +25,7 @@ from impls.torch.passes import State, undone_on_failure
 from impls.torch.penalty import _norm_and_slope, _sloped
 from impls.torch.replicas import forward, unwrapped
 from impls.torch.sites import Table, compiled_parts, is_sharded, sites_of
+from impls.torch.smoothness import Smoothness
 
 NEEDED_BY_RAW = 'norm="raw" goes by the size of each sample\'s gradient'
 
@@ -389,8 +390,9 @@ def virtual_adversarial_objective(
     *,
     radius,
     weight=1.0,
-    xi=0.01,
+    xi=None,
     steps=1,
+    how="fisher",
     entropy_weight=0.0,
     where="output",
     seed=0,
@@ -409,8 +411,10 @@ def virtual_adversarial_objective(
         loss: (outputs, labels) -> losses, as for `adversarial_objective`; or None.
         radius: of the perturbation, ≥ 0; a table's is one vector. A function of the number of earlier calls will do.
         weight: of the regulariser, ≥ 0; likewise.
-        xi: step of the finite difference, > 0, in units of what is perturbed. bfloat16 needs about 1.
+        xi: step of the finite difference, > 0, in units of what is perturbed; None: as `vat_perturbation` chooses it.
         steps: power iterations, ≥ 1.
+        how: the way of a power step, "fisher", right in half precision, or "finite_difference", which needs first
+            derivatives alone.
         entropy_weight: of the clean predictions' entropy, ≥ 0.
         seed: of the random starts: call n begins with `gaussian((seed + n) % 2**32)`. No global state is touched.
         outputs: "softmax": logits (B, C), or (B, T, C), where divergences are averaged over a sample's positions;
@@ -424,19 +428,14 @@ def virtual_adversarial_objective(
     alone = loss is None
 
     def evaluate(batch, seed, radius, weight):
-        logits, losses = batch.logits_and_losses()
-        value = 0 if alone else losses.value
-        if alone or not (is_zero(radius) or is_zero(weight)):
-            clean = logits.detach()  # p(x) is held fixed
-            direction = unit(batch.vectors.gaussian(seed))
-            for _ in range(steps):  # the gradient at r = 0 is 0, so the gradient at ξd is ξHd + O(ξ²)
-                near, shifts = batch.logits(xi * direction, watched=True, parameters=False)
-                total = divergence(clean, near, batch.mask).sum()
-                direction = unit(batch.gradient(total, shifts))
-            there, _ = batch.logits(radius * direction)
-            value = value + weight * divergence(clean, there, batch.mask).mean()
+        regularises = alone or not (is_zero(radius) or is_zero(weight))
+        here = Smoothness(batch, how if regularises else None, xi)
+        value = 0 if alone else here.losses.value
+        if regularises:
+            there, _ = batch.logits(radius * here.direction(batch.vectors.gaussian(seed), steps))
+            value = value + weight * divergence(here.clean, there, batch.mask).mean()
         if not (is_zero(weight) or is_zero(entropy_weight)):
-            value = value + weight * entropy_weight * uncertainty(logits, batch.mask).mean()
+            value = value + weight * entropy_weight * uncertainty(here.logits, batch.mask).mean()
         return value
 
     reader, scales = Reader(loss, logits, outputs=outputs), {"radius": radius, "weight": weight}

@@ -40,6 +40,7 @@ class Reader:
 
     def __init__(self, loss, logits=None, *, outputs="softmax", needs="", name="loss"):
         self.loss, self.logits_of, self.kind, self.needs, self.name = loss, logits, outputs, needs, name
+        self.computed_in = None  # the dtype that logits came in
 
     def losses(self, outputs, labels, batch, valid=None):
         """Call the loss and read what it returns."""
@@ -117,6 +118,7 @@ class Reader:
         elif not isinstance(shape, tuple) or len(shape) not in (2, 3) or shape[0] != batch:
             raise ValueError(f"model: got outputs {shape}, expected logits ({batch}, C) or ({batch}, T, C)")
         check_classes("model", logits)
+        self.computed_in = logits.dtype
         return logits.float() if logits.dtype in HALF else logits
 
     def tensor(self, outputs):
@@ -146,9 +148,16 @@ def uncertainty(logits, valid):
 def per_sample(values, logits, valid):
     if logits.dim() == 2:
         return values
-    values = values.reshape(logits.shape[:-1])  # (B, T)
-    valid = torch.ones_like(values) if valid is None else (valid != 0).to(values.dtype)
-    return by_position(values * valid, valid).rows
+    return (values.reshape(logits.shape[:-1]) * shares(logits, valid)[..., 0]).sum(1)
+
+
+def shares(logits, valid):
+    """How much each row of logits counts in its sample's mean: 1, or of positions (B, T, 1)."""
+    if logits.dim() == 2:
+        return 1
+    valid = torch.ones_like(logits[..., :1]) if valid is None else (valid != 0).to(logits.dtype)[..., None]
+    each = valid.sum(1, keepdim=True)
+    return valid / torch.where(each == 0, 1, each)  # a sample without a valid position has no divergence
 
 
 def by_position(losses, weights):

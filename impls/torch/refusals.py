@@ -1,9 +1,10 @@
 """What PyTorch cannot differentiate, in words that say what to do. It says it in the names of its kernels."""
 
+import contextlib
 import functools
 import re
 
-PREFIX = "the closure: "
+CLOSURE = "the closure"
 CANNOT = "which PyTorch cannot differentiate so"
 FIRST_ALONE = 'take first derivatives alone, as input_gradient_penalty(how="finite_difference") and fgm do'
 BACKWARDS = 'Call the method outside of torch.func, with how="hvp" or "double_backward"'
@@ -49,6 +50,10 @@ REFUSALS = {  # what PyTorch says: what was wrong with the closure, what was exp
         " formula, which is not seen there. Expected it to be called from Python: pass the module itself, not a"
         " scripted one"
     ),
+    r"second derivatives of weight normalisation": (
+        "got weight normalisation of what is perturbed, whose second derivatives are wrong in PyTorch, expected it"
+        " written out as v * (g / torch.linalg.vector_norm(v, dim=axes, keepdim=True)), or weights that are held fixed"
+    ),
     r"scatter_reduce with 'prod'": (
         "got scatter_reduce with 'prod', of which PyTorch drops derivatives in forward mode, expected sums."
         f" {BACKWARDS}"
@@ -75,20 +80,29 @@ def explained(function):
 
     @functools.wraps(function)
     def run(*args, **kwargs):
-        try:
+        with explaining(CLOSURE):
             return function(*args, **kwargs)
-        except RuntimeError as error:
-            words = explain(str(error))
-            if words is None:
-                raise
-            raise RuntimeError(words) from error
 
     return run
 
 
-def explain(said):
-    """What one of PyTorch's messages means to the caller of a method; None if nothing is to be added."""
-    for pattern, words in REFUSALS.items() if not said.startswith(PREFIX) else ():
+@contextlib.contextmanager
+def explaining(whom):
+    """Within, the same; whom: the closure or the model, of which PyTorch speaks."""
+    try:
+        yield
+    except RuntimeError as error:
+        words = explain(str(error), whom)
+        if words is None:
+            raise
+        raise RuntimeError(words) from error
+
+
+def explain(said, whom):
+    """What one of PyTorch's messages means to a method's caller; None if nothing is to be added."""
+    if said.startswith(f"{CLOSURE}: "):
+        return said.replace(CLOSURE, whom, 1) if whom != CLOSURE else None
+    for pattern, words in REFUSALS.items():
         if found := re.search(pattern, said):
-            return PREFIX + words.replace("OPERATION", "".join(filter(None, found.groups())))
+            return f"{whom}: " + words.replace("OPERATION", "".join(filter(None, found.groups())))
     return None

@@ -26,6 +26,14 @@ class Replicas:
         distributed.all_reduce(total, group=self.group)
         return total
 
+    def largest(self, tensor):
+        """The largest over replicas, the same on each."""
+        if self.size == 1:
+            return tensor
+        most = tensor.detach().clone()
+        distributed.all_reduce(most, distributed.ReduceOp.MAX, group=self.group)
+        return most
+
     def rows(self, count, device):
         """How many samples lower replicas have, and how many all have."""
         if self.size == 1:

@@ -12,6 +12,7 @@ import torch
 from torch.nn.utils import parametrize
 
 from impls.torch import finite
+from impls.torch.norms import l2_norm
 
 WRAPPERS = ("_orig_mod.", "_checkpoint_wrapped_module.")  # what compiling and checkpointing put into names
 
@@ -19,11 +20,12 @@ WRAPPERS = ("_orig_mod.", "_checkpoint_wrapped_module.")  # what compiling and c
 class Shift:
     """What one pass adds at one site: r, or nothing.
 
-    `leaf` is what the pass is differentiated with respect to, once it has been through the site.
+    `leaf` is what the pass is differentiated with respect to, once it has been through the site. `norms` are those of
+    what is there, a sample or of a table, where they are asked for.
     """
 
-    def __init__(self, site, r=None, *, watched=False):
-        self.site, self.r, self.watched = site, r, watched
+    def __init__(self, site, r=None, *, watched=False, measured=False):
+        self.site, self.r, self.watched, self.measured, self.norms = site, r, watched, measured, None
         self.leaf, self.shape, self.like, self.calls = None, None, None, 0
 
     def add(self, x):
@@ -43,6 +45,8 @@ class Shift:
         """Note what is at the site."""
         self.calls += 1
         self.shape, self.like = x.shape, x.new_empty(0)
+        if self.measured:
+            self.norms = l2_norm(x.detach()[None] if self.site.one_vector else x.detach())
 
     def exchange(self, table):
         """Perturb a table, which nothing works on in place: no copy of it is made where there is no r."""

@@ -5,6 +5,7 @@ Norms are taken in float32 or float64, whatever the tensors are in.
 
 import torch
 
+from impls.torch.norms import _scaled
 from impls.torch.sampling import gaussian, uniform_ball
 
 
@@ -29,15 +30,31 @@ class Vectors:
     def rows(self, parts):
         """Tensors as rows, masked. One vector is that of all replicas: for a table their sum, for samples all of
         them."""
+        return self.everywhere(self.flat(parts))
+
+    def flat(self, parts):
+        """The same of this replica alone."""
         parts = [part if mask is None else part * mask for part, mask in zip(parts, self.masks, strict=True)]
         flat = [part.reshape(1 if self.one else len(part), -1).to(self.like.dtype) for part in parts]
-        flat = flat[0] if len(flat) == 1 else torch.cat(flat, 1)
+        return flat[0] if len(flat) == 1 else torch.cat(flat, 1)
+
+    def everywhere(self, flat):
+        """Rows of all replicas from those of each."""
         if not self.one:
             return flat
         if self.tables:
             return self.replicas.sum(flat)
         joined, self.mine = self.replicas.join(flat[0])
         return joined[None]
+
+    def largest_1(self, array, *, together=False):
+        """An array (B, ...) or of rows, divided by the largest entry that each vector's samples have in it; or all."""
+        shared = self.one or together
+        safe, largest = _scaled(array.reshape(1 if shared else len(array), -1))
+        if self.one:
+            everywhere = self.replicas.largest(largest)
+            safe = safe * torch.where(everywhere == 0, 0, largest / everywhere)
+        return torch.where(largest == 0, 0, safe).reshape(array.shape)
 
     def parts(self, rows):
         """Rows as tensors, of which this replica has its own."""

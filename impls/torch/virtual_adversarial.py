@@ -37,8 +37,14 @@ def _iterated(product, x, start, radius, steps):
 
 
 def _product(f, x, clean, xi, how):  # d -> Hd, up to a factor a sample, and the clean logits
+    def scaled(array):
+        return _largest_1(array, x.shape[0])
+
     if how == "fisher":
-        return _fisher_product(f, x, clean)
+        with sdpa_kernel(SDPBackend.MATH):  # fused attention has no second backward pass
+            logits, pull = vjp(f, x)
+        clean = logits if clean is None else clean
+        return _fisher_product(pull, logits, clean, scaled), clean
     clean = f(x) if clean is None else clean
     if how == "exact":
 
@@ -50,31 +56,29 @@ def _product(f, x, clean, xi, how):  # d -> Hd, up to a factor a sample, and the
 
     def difference(d):  # the gradient at r = 0 is 0, so the gradient at ξd is ξHd + O(ξ²)
         def change(logits):
-            return _largest_1(_softmax_change(clean, logits), x).to(logits.dtype)
+            return scaled(_softmax_change(clean, logits)).to(logits.dtype)
 
         return fixed_gradient(f, x + (step * d).to(x.dtype), change)[0]
 
     return difference, clean
 
 
-def _fisher_product(f, x, clean):  # Jᵀ(diag p - ppᵀ)J
-    with sdpa_kernel(SDPBackend.MATH):  # fused attention has no second backward pass
-        logits, pull = vjp(f, x)
-        _, push = vjp(pull, torch.zeros_like(logits))  # of Jᵀu: attention has no forward mode
-    clean = logits if clean is None else clean
+def _fisher_product(pull, logits, clean, scaled, counts=1):  # Jᵀ(diag p - ppᵀ)J from u -> Jᵀu
+    pulled, push = vjp(pull, torch.zeros_like(logits))  # of Jᵀu: attention has no forward mode
     p = torch.softmax(_wide(clean), -1)
+    likeliest = p.argmax(-1, keepdim=True)
 
     def product(d):
-        change = _wide(push(_largest_1(d, x).to(x.dtype)))  # Jd
-        change = change - change.gather(-1, p.argmax(-1, keepdim=True))  # exact where p is nearly 1
-        weights = _largest_1(p * (change - (p * change).sum(-1, keepdim=True)), x)
-        return pull(weights.to(logits.dtype))
+        change = _wide(push(scaled(d).to(pulled.dtype)))  # Jd
+        change = change - change.gather(-1, likeliest)  # exact where p is nearly 1
+        weights = counts * p * (change - (p * change).sum(-1, keepdim=True))
+        return pull(scaled(weights).to(logits.dtype))
 
-    return product, clean
+    return product
 
 
-def _largest_1(array, x):  # for each sample of x, or 0: half precision loses what is small
-    safe, largest = _scaled(array.reshape(x.shape[0], -1))
+def _largest_1(array, count):  # for each of as many vectors, or 0: half precision loses what is small
+    safe, largest = _scaled(array.reshape(count, -1))
     return torch.where(largest == 0, 0, safe).reshape(array.shape)
 
 

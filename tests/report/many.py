@@ -21,7 +21,7 @@ from bench.report import page
 OTHERWISE = {  # the field in which a copy differs from its record, by kind
     "claim": "case",
     "agreement": "case",
-    "own loss": "loss",
+    "atlas": "operation",
     "variations": "seed",
     "cost": "workload",
     "peer": "workload",

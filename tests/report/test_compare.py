@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from bench.records.schema import AtlasRecord, Environment, OwnLossRecord, TrainingRecord, VariationRecord
+from bench.records.schema import AtlasRecord, Environment, TrainingRecord, VariationRecord
 from bench.report import compare
 from tests.report.made import (
     agreement_record,
@@ -130,15 +130,6 @@ def test_a_false_alarm_is_a_regression(tmp_path):
 
     base, new = measured(tmp_path, "base", variations()), measured(tmp_path, "new", variations(failures={"a": "b"}))
     assert words(compare.compare(base, new)) == [("started to fail", "torch")]
-
-
-def test_a_loss_of_a_framework_that_turned_wrong_is_a_regression(tmp_path):
-    def losses(third):
-        return [OwnLossRecord(framework="torch", loss="a", status="ok", derivatives={"2": "right", "3": third})]
-
-    base, new = measured(tmp_path, "base", losses("right")), measured(tmp_path, "new", losses("wrong, off by 100%"))
-    assert words(compare.compare(base, new)) == [("started to fail", "loss")]
-    assert words(compare.compare(new, base)) == [("holds again", "loss")]
 
 
 def test_a_derivative_that_turned_wrong_with_a_new_version_is_a_regression(tmp_path):

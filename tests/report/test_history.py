@@ -48,3 +48,27 @@ def test_a_damaged_file_is_left_alone_and_said(tmp_path, damage):
     path.write_text(damage)
     [problem] = page.write(tmp_path)
     assert history.FILE in problem and path.read_text() == damage
+
+
+def test_torn_lines_are_taken_out_where_asked_and_the_rest_stays(two, tmp_path):
+    path = tmp_path / history.FILE
+    whole = path.read_bytes()
+    path.write_bytes(whole + b'2026-01-02T03:04:05+00:00,ccc,e3,cost,"fgm, tor')
+    line = whole.count(b"\n") + 1
+    with pytest.raises(history.Damaged, match=f"{history.FILE}:{line} is no whole line"):
+        history.update(tmp_path, of_commit("bbb", 2.2, 2))
+    assert path.read_bytes() != whole, "left alone"
+    history.mend(tmp_path)
+    assert path.read_bytes() == whole and history.problems(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["a\nb", "a\rb", 'a"b', "a,b", "a\u2028b", "\x00", "=1+1"])
+def test_a_name_of_any_kind_is_one_line(tmp_path, name):
+    records = of_commit("aaa", 2.0, 1)
+    for record in records:
+        if hasattr(record, "mode"):
+            record.mode = name
+    once = len(history.update(tmp_path, records))
+    before = (tmp_path / history.FILE).read_bytes()
+    assert history.problems(tmp_path) == [] and len(history.update(tmp_path, records)) == once
+    assert (tmp_path / history.FILE).read_bytes() == before

@@ -13,8 +13,8 @@ from bench.places import ROOT
 from bench.records.schema import (
     KINDS,
     AtlasRecord,
-    OwnLossRecord,
     PeerRecord,
+    PrecisionRecord,
     SelfCheckRecord,
     TrainingRecord,
     VariationRecord,
@@ -37,7 +37,6 @@ from tests.report.many import fill
 
 CELL = {"framework": "torch", "mode": "eager", "workload": "mlp", "status": "ok"}
 OTHERS = [  # a record of each kind that `made` has none of
-    OwnLossRecord(loss="a loss", framework="torch", status="ok"),
     AtlasRecord(
         operation="F.layer_norm",
         family="normalisations",
@@ -46,6 +45,7 @@ OTHERS = [  # a record of each kind that `made` has none of
         version="torch 2.13.0",
         status="ok",
     ),
+    PrecisionRecord(case="bert", dtype="bfloat16", framework="torch", status="failed", reason="no such product"),
     VariationRecord(framework="torch", seed=3, status="ok"),
     PeerRecord(task="fgm l2", method="foolbox", **CELL),
     SelfCheckRecord(method="plain", **CELL),
@@ -156,7 +156,7 @@ def test_every_record_says_how_it_is_measured_again(kind):
     made = [*of_every_kind()[1:], *OTHERS, cold_record(), agreement_record([1.0]), call_record([1.0])]
     record = next(each for each in made if each.kind == kind)
     name, *options = shlex.split(command(record).removeprefix("python -m bench "))
-    assert name in ("verify", "mutants", "variations", "atlas", "time", "peers", "selfcheck", "train")
+    assert name in ("verify", "mutants", "variations", "precision", "atlas", "time", "peers", "selfcheck", "train")
     assert options[options.index("--framework") + 1] == record.framework
 
 

@@ -111,7 +111,7 @@ def compare_words(found: Comparison, base: Results, new: Results, allowed: Seque
 
 
 def got_worse(old: str, now: str) -> bool:
-    """Whether a word is worse: good ones are named; of a list of words, as own losses have, each `right` is good."""
+    """Whether a word is worse: good ones are named; of a list of words, as the atlas has, each `right` is good."""
     return (old in GOOD and now not in GOOD) or now.count(": right") < old.count(": right")
 
 

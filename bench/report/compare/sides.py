@@ -19,7 +19,6 @@ from bench.records.schema import (
     CallRecord,
     ClaimRecord,
     Environment,
-    OwnLossRecord,
 )
 from bench.records.store import FILES, latest, of_this_schema, read
 from bench.report.compare.quantities import PLAIN, Quantity, called, quantities
@@ -107,8 +106,6 @@ def describe_record(record: Any) -> str:
     if isinstance(record, ClaimRecord | AgreementRecord | CallRecord):
         word = outcome(record)
         return {"holds": "FAILS", "FAILS": "holds"}.get(word, word) if record.wrong else word  # a mistake must fail
-    if isinstance(record, OwnLossRecord) and record.status == "ok":
-        return "; ".join(f"{order}: {word}" for order, word in record.derivatives.items())
     if isinstance(record, AtlasRecord) and record.status == "ok":
         return "; ".join(f"{composition}: {row['word']}" for composition, row in record.rows.items())
     if getattr(record, "failures", None):

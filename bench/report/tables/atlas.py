@@ -12,7 +12,7 @@ from bench.records.staleness import Codes
 from bench.report.tables.entries import BAD, GOOD, NEUTRAL, NONE, NOT_MEASURED, OPEN, Entry, State, count, framed, mark
 from bench.report.tables.outcomes import of_kind
 from equivalence.atlas.compositions import COMPOSITIONS, order
-from equivalence.atlas.judge import HURTS, RAISES, RIGHT, UNDECIDED, WORDS
+from equivalence.atlas.judge import HURTS, RAISES, RIGHT, UNDECIDED, WORDS, WRONG
 
 STATES: dict[str, State] = {**dict.fromkeys(HURTS, BAD), UNDECIDED: OPEN, RAISES: OPEN, RIGHT: GOOD}
 WEIGHTS = {0: 1e3, 1: 1e3, 2: 10.0, 3: 1.0}  # a wrong number hurts the more, the more methods take it
@@ -116,9 +116,16 @@ def composition_entry(group: Group, composition: str) -> Entry:
     worst = min((row["word"] for row in found.values()), key=WORDS.index)
     modes = [mode for mode, row in found.items() if row["word"] == worst]
     off = max((row.get("off", math.nan) for row in found.values() if row["word"] == worst), key=lambda x: (x == x, x))
-    size = f", {off:.0%}" if worst == "wrong" and math.isfinite(off) else ", NaN" if worst == "wrong" else ""
+    size = f", {tell_size(off)}" if worst == WRONG else ""
     where = "" if len(modes) == len(found) else f" ({', '.join(modes)})"
     return Entry(f"{worst}{size}{where}", off, STATES.get(worst, NEUTRAL))
+
+
+def tell_size(off: float) -> str:
+    """A relative error in per cent, or in times where that would be long."""
+    if not math.isfinite(off):
+        return "NaN"
+    return f"{off:.0%}" if off < 100 else f"{off:.0e} times"
 
 
 def since(record: AtlasRecord, records: Iterable[Any]) -> str:

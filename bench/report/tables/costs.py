@@ -265,8 +265,8 @@ def selfcheck_table(records: Iterable[object], code: Codes | None = None) -> pd.
         for method, words in verdicts(found).items():
             blocks = effects([record for record in found if record.method == method])
             said = ", ".join(f"{word} {words.count(word)} of {len(words)}" for word in dict.fromkeys(words))
-            times, spread = float(np.exp(np.mean(blocks))), float(np.std(blocks))
-            numbers = Entry(f"{times:.3f}", times), Entry(f"{spread:.3f}", spread)
+            shown = (np.exp(np.mean(blocks)), np.std(blocks)) if blocks else ()  # none were undisturbed, perhaps
+            numbers = [number(float(value), ".3f") for value in shown] or [NONE, NONE]
             rows.append((*place, method, EXPECTED[method], *numbers, mark(said, found, code)))
     return framed(rows, SELFCHECK_COLUMNS)
 

@@ -46,18 +46,19 @@ add(
     k=normal(1, 3, 1, 4),
     v=normal(1, 3, 1, 4),
 )
+# With dropout that is switched off, Flax computes attention by itself, in float64.
 NNX = "from flax import nnx; layer = nnx.{}, param_dtype=jnp.float64, rngs=nnx.Rngs(0))"
 add(
     "nnx.MultiHeadAttention",
     "layer(x)",
-    setup=NNX.format("MultiHeadAttention(2, 4, decode=False"),
+    setup=NNX.format("MultiHeadAttention(2, 4, decode=False, dropout_rate=0.5, deterministic=True"),
     needs="flax",
     x=normal(1, 3, 4),
 )
 add(
     "nnx.MultiHeadAttention, normalised",
     "layer(x)",
-    setup=NNX.format("MultiHeadAttention(2, 4, decode=False, normalize_qk=True"),
+    setup=NNX.format("MultiHeadAttention(2, 4, decode=False, normalize_qk=True, dropout_rate=0.5, deterministic=True"),
     needs="flax",
     x=normal(1, 3, 4),
 )

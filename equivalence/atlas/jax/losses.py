@@ -27,16 +27,13 @@ LOSSES = {  # name of Optax: (arguments, by hand)
     "cosine_similarity": ("x, y", ""),
     "sparsemax_loss": ("x, (y > 0.3).astype(x.dtype)", ""),
     "multiclass_sparsemax_loss": ("x, i", ""),
-    "multiclass_logistic_loss": ("x, i", PICKED),
     "ntxent": ("x, jnp.array([0, 0, 1, 1])", ""),
     "triplet_margin_loss": ("x, y, 2 * y[::-1], margin=3.0", ""),
 }
 for name, (arguments, hand) in LOSSES.items():
     add(
         f"optax.{name}",
-        f"optax.losses.{name}({arguments})"
-        if name in ("ntxent", "triplet_margin_loss")
-        else f"optax.{name}({arguments})",
+        f"optax.losses.{name}({arguments})",
         setup=SETUP,
         hand=hand,
         needs="optax",
@@ -51,8 +48,7 @@ KINKED = {
     "ranking_softmax_loss": "x, y",
 }
 for name, arguments in KINKED.items():
-    place = "optax.losses" if name != "huber_loss" else "optax"
-    add(f"optax.{name}", f"{place}.{name}({arguments})", setup=SETUP, needs="optax", x=apart(4, 3))
+    add(f"optax.{name}", f"optax.losses.{name}({arguments})", setup=SETUP, needs="optax", x=apart(4, 3))
 add(
     "optax.ctc_loss",
     "optax.ctc_loss(x, jnp.zeros((2, 5)), jnp.array([[1, 2], [2, 1]]), jnp.zeros((2, 2)))",

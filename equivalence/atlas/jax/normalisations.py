@@ -17,7 +17,8 @@ for name, made, hand, shape in (
     ("BatchNorm, training", "BatchNorm(3, use_running_average=False", "hand.layer_norm(x, axes=(0,))", (4, 3)),
     ("BatchNorm, eval", "BatchNorm(3, use_running_average=True", "x / np.sqrt(np.longdouble(1) + 1e-5)", (4, 3)),
 ):
-    add(f"nnx.{name}", "layer(x)", setup=NNX.format(made), hand=hand, needs="flax", x=normal(*shape))
+    # A clone in each call: statistics that move must not outlive a trace.
+    add(f"nnx.{name}", "nnx.clone(layer)(x)", setup=NNX.format(made), hand=hand, needs="flax", x=normal(*shape))
 add(
     "optax.projections.projection_l2_sphere",
     "optax.projections.projection_l2_sphere(x)",

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from equivalence.atlas.compositions import METRIC
 from equivalence.atlas.jax import HEADER, MODES  # noqa: F401 - whoever measures asks for the modes here
 
 
@@ -45,7 +46,11 @@ def forward(function, direction):
 
 
 def squared_gradient(function, mode):
-    return lambda x: (jax.grad(function)(x) ** 2).sum()
+    def squared(x):
+        found = jax.grad(function)(x)
+        return (found**2 * jnp.linspace(*METRIC, found.size, dtype=found.dtype)).sum()
+
+    return squared
 
 
 def values(function, dtype):

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from equivalence.atlas.compositions import METRIC
 from equivalence.atlas.tensorflow import HEADER, MODES  # noqa: F401 - whoever measures asks for the modes here
 
 
@@ -55,7 +56,11 @@ def forward(function, direction):
 
 
 def squared_gradient(function, mode):
-    return lambda x: tf.reduce_sum(gradient(function, x) ** 2)
+    def squared(x):
+        found = gradient(function, x)
+        return tf.reduce_sum(found**2 * np.linspace(*METRIC, found.shape[0]).astype(found.dtype.as_numpy_dtype))
+
+    return squared
 
 
 def gradient(function, x):

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch.fx.experimental.proxy_tensor import make_fx
 
+from equivalence.atlas.compositions import METRIC
 from equivalence.atlas.torch import HEADER, MODES  # noqa: F401 - whoever measures asks for the modes here
 
 
@@ -48,7 +49,11 @@ def forward(function, direction):
 
 
 def squared_gradient(function, mode):
-    return lambda x: gradient(mode == "eager", function, x).square().sum()
+    def squared(x):
+        found = gradient(mode == "eager", function, x)
+        return (found.square() * torch.linspace(*METRIC, len(found), dtype=found.dtype)).sum()
+
+    return squared
 
 
 def gradient(autograd, function, x):

@@ -1,0 +1,128 @@
+"""Kills of a command or of one of its workers, by every usual signal, at random moments of its run.
+
+What was stored before stays, to the byte; what is stored is whole and there once; workers end with their parent.
+"""
+
+import functools
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import psutil
+
+from bench.records.store import FILES, read
+from tests.faults.harness import (
+    Command,
+    Kind,
+    Verdict,
+    a_folder,
+    generator,
+    lines_of,
+    measured,
+    run,
+    some_records,
+    torn_files,
+    write_store,
+)
+
+FRAMEWORK = "torch"
+COMMANDS = {  # with what each takes about, in seconds on a quiet core: moments are drawn from that
+    "verify": (["verify", "--quick", "--claim", "C6", "--claim", "A4", "--framework", FRAMEWORK], 9.0),
+    "time": (["time", "--quick", "--framework", FRAMEWORK, "--workload", "digits-mlp batch=8 width=16"], 9.0),
+    "train": (["train", "--quick", "--framework", FRAMEWORK, "--regime", "plain", "--regime", "fgm"], 14.0),
+    "report": (["report"], 5.0),
+    "merge": (["merge", "first", "second"], 3.0),
+}
+PARENT = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+WORKER = (signal.SIGKILL, signal.SIGSEGV)
+EXPECTED = {  # exit statuses: by the signal, in order, or it was over already
+    signal.SIGKILL: {-signal.SIGKILL},
+    signal.SIGTERM: {130, -signal.SIGTERM},
+    signal.SIGHUP: {-signal.SIGHUP},
+    signal.SIGINT: {130},
+}
+MEASURE = ("verify", "time", "train")
+PLAN = [
+    (command, who, number)
+    for command in COMMANDS
+    for who, numbers in (("parent", PARENT), ("worker", WORKER if command in MEASURE else ()))
+    for number in numbers
+    for _ in range(2)
+]
+
+
+def inflict(number: int, seed: int) -> Verdict:
+    command, who, with_signal = PLAN[number % len(PLAN)]
+    words, seconds = COMMANDS[command]
+    moment = generator(seed, "kills", number).uniform(0.1, seconds)
+    verdict = Verdict(f"{command}: {who} gets {with_signal.name} after {moment:.1f} s")
+    with a_folder() as folder:
+        out = folder / "out"
+        prepare(folder, out, command)
+        before = measured(out)
+        started = Command([*words, "--out", str(out)], folder)
+        time.sleep(moment)
+        struck = strike(started, who, with_signal)
+        ended = started.end()
+        over = {0, 1}
+        expected = over if not struck or who == "worker" else over | EXPECTED[with_signal]
+        ended.judge(verdict, expected)
+        look(out, before, verdict)
+        if command == "verify" and number % 4 == 0 and verdict.survived:
+            go_on(folder, out, words, verdict)
+    return verdict
+
+
+def prepare(folder: Path, out: Path, command: str) -> None:
+    """Results that are there before, and what a merge takes."""
+    lines = lines_of(real())
+    write_store(out, lines)
+    if command == "merge":
+        for name in ("first", "second"):
+            write_store(folder / name, lines)
+    if command == "report":
+        run(["report", "--out", str(out)], folder)
+
+
+real = functools.cache(some_records)
+
+
+def strike(started: Command, who: str, with_signal: signal.Signals) -> bool:
+    """Send the signal; whether there was a process to get it."""
+    victims = [psutil.Process(started.process.pid)] if who == "parent" else started.workers()
+    for victim in victims[:1]:
+        try:
+            if victim.status() != psutil.STATUS_ZOMBIE:
+                victim.send_signal(with_signal)
+                return True
+        except psutil.Error:
+            pass
+    return False
+
+
+def look(out: Path, before: dict, verdict: Verdict) -> None:
+    """Nothing that was there is gone, half written, or there twice."""
+    after = measured(out)
+    verdict.lost += sum(after.get(key) != text for key, text in before.items())
+    for path in out.glob(FILES):
+        records, problems = read(path)
+        lines = path.read_bytes().count(b"\n")
+        last = [problem for problem in problems if f":{lines + 1}: " in problem]
+        verdict.complain_unless(len(problems) == len(last), f"damaged lines: {problems[:2]}")
+        told = [record.model_dump_json() for record in records if record.kind != "environment"]
+        verdict.complain_unless(len(told) == len(set(told)), "a record is there twice")
+    for name in torn_files(out):
+        verdict.complaints.append(f"{name} is cut short")
+
+
+def go_on(folder: Path, out: Path, words: list[str], verdict: Verdict) -> None:
+    """The same command with --resume measures the rest, and no command is in its way."""
+    shutil.rmtree(folder / "tmp", ignore_errors=True)
+    ended = run([*words, "--out", str(out), "--resume"], folder)
+    ended.judge(verdict, {0})
+    found = [key for key in measured(out) if key[0] == "claim" and key[1] in ("C6", "A4")]
+    verdict.complain_unless(bool(found), "nothing is measured after --resume")
+
+
+KIND = Kind("kills", len(PLAN), inflict)

@@ -1,0 +1,41 @@
+"""`check` on JAX models: what is planted is found and named, in what right models are made of nothing is."""
+
+import pytest
+
+from bench.check.template import TEMPLATES
+from equivalence.own_models import load
+from equivalence.protocol import Complaint
+from tests.own_models.looked import bad, looked, said, verdicts
+
+pytestmark = pytest.mark.usefixtures("bridge")
+
+
+@pytest.mark.slow
+def test_a_wrong_double_backward_is_found_and_named():
+    section = looked("jax", "jax_wrong_double_backward", "derivatives")["derivatives"]
+    assert "a jax.custom_vjp of its own at jax_wrong_double_backward.py:27" in bad(section)
+    assert verdicts(section)["penalty's gradient in the parameters", "finite difference"] == "right"
+
+
+@pytest.mark.slow
+def test_the_template_is_right(tmp_path):
+    path = tmp_path / "own.py"
+    path.write_text(TEMPLATES["jax"])
+    section = looked("jax", str(path), "derivatives")["derivatives"]
+    assert not bad(section) and set(verdicts(section).values()) == {"right"}
+
+
+def test_a_function_without_parameters_says_so(tmp_path):
+    path = tmp_path / "own.py"
+    path.write_text("import jax.numpy as jnp\nmodel = loss = lambda *a: a[0]\nbatch = jnp.ones((2, 3)), jnp.ones(2)\n")
+    with pytest.raises(Complaint, match="defines no params"):
+        load("jax", str(path), double=True)
+
+
+def test_samples_are_seen_to_be_apart(tmp_path):
+    path = tmp_path / "own.py"
+    path.write_text(TEMPLATES["jax"])
+    assert "does not depend on the other samples" in said(looked("jax", str(path), "samples")["samples"])
+    path.write_text(TEMPLATES["jax"].replace('@ params["output"]', '@ params["output"] + x.mean(0).sum()'))
+    found = looked("jax", str(path), "samples")["samples"]
+    assert found.numbers["coupled"]

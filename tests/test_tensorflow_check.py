@@ -1,0 +1,44 @@
+"""`check` on Keras models: what is planted is found and named, in what right models are made of nothing is."""
+
+import pytest
+
+from bench.check.template import TEMPLATES
+from equivalence.own_models import load
+from equivalence.protocol import Complaint
+from tests.own_models.looked import bad, looked, said, verdicts
+
+
+@pytest.fixture(autouse=True)
+def floats(bridge):
+    """Keras's default dtype is put back."""
+    import keras
+
+    yield
+    keras.config.set_floatx("float32")
+
+
+@pytest.mark.slow
+def test_a_stopped_gradient_is_found_and_named():
+    section = looked("tensorflow", "tensorflow_detached", "derivatives")["derivatives"]
+    assert "gate (Gate): stop_gradient at line 15" in bad(section)
+    assert verdicts(section)["gradient in what is perturbed", "backward"] == "wrong"
+
+
+def test_batch_normalization_is_named():
+    found = looked("tensorflow", "tensorflow_detached", "samples")["samples"]
+    assert found.numbers["coupled"] and "statistics (BatchNormalization)" in said(found)
+
+
+@pytest.mark.slow
+def test_a_layer_norm_is_right_by_the_methods_and_named_where_keras_is_wrong(tmp_path):
+    path = tmp_path / "own.py"
+    path.write_text(TEMPLATES["keras"])
+    section = looked("tensorflow", str(path), "derivatives")["derivatives"]
+    assert not bad(section) and "(LayerNormalization)" in said(section)
+
+
+def test_what_is_no_keras_model_says_so(tmp_path):
+    path = tmp_path / "own.py"
+    path.write_text("import keras\nmodel, loss, batch = 3, 4, 5\n")
+    with pytest.raises(Complaint, match=r"expected a keras\.Model"):
+        load("tensorflow", str(path), double=False)
