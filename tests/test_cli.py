@@ -15,7 +15,7 @@ from bench.commands.app import app
 from bench.commands.measuring import passes, told
 from bench.commands.verifying import verify_methods
 from bench.proofs import verify
-from bench.records.schema import AgreementRecord, ClaimRecord, VariationRecord
+from bench.records.schema import AgreementRecord, ClaimRecord, SelfCheckRecord, VariationRecord
 from bench.records.store import Store, read
 from bench.running.job import Job, Outcome
 from equivalence.agreement import references
@@ -87,6 +87,7 @@ def test_an_output_that_cannot_be_written_is_refused_before_any_work(tmp_path):
         (("verify", "--shard", "١/٢"), "expected I/N"),
         (("verify", "--shard", "1/10000000000000000000000"), "expected I/N"),
         (("time", "--workload", "digits-mlp batch=3 batch=4"), "expected each size once"),
+        (("time", "--workload", "digits-mlp batch=٣"), "each at least 1"),
     ],
 )
 def test_arguments_that_mean_nothing_or_two_things_are_refused(words, complaint, tmp_path):
@@ -180,6 +181,8 @@ def test_what_is_written_has_its_verdict():
     assert told(ClaimRecord(**common, status="timeout", reason="took longer than 60 s"))["holds"] is False
     varied = VariationRecord(framework="torch", seed=0, status="ok", count=3, failures={"hvp": "off by 40"})
     assert told(varied)["holds"] is False and told(varied)["numbers"] == {}
+    place = {"method": "plain", "mode": "eager", "workload": "digits-mlp"}
+    assert told(SelfCheckRecord(framework="torch", status="ok", **place))["holds"] is True
 
 
 def test_a_usage_that_raises_is_a_failure_of_its_own():

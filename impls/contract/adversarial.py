@@ -23,7 +23,7 @@ def fgm(
         loss: x (B, *S) -> (B,).
         x: (B, *S).
         radius: ≥ 0, in units of x ("raw": units of x² per nat). An entry of x moves where the perturbation is at least
-            half the distance to the dtype's next number, |x|·2⁻⁹ to |x|·2⁻⁸ in bfloat16. A smaller one is lost in x + r.
+            half the distance to the dtype's next number, |x|·2⁻⁹ to |x|·2⁻⁸ in bfloat16. A smaller one is lost in x+r.
         norm: the ball that the perturbation lies in; "raw" leaves the gradient as it is.
         scope: one norm a sample, or one norm for the whole tensor (what the usual embedding-table snippet does:
             perturbations then depend on the other samples of the batch). Matters for "l2" and "l1" only.

@@ -29,11 +29,11 @@ TRAIN = ["train", "--quick", "--framework", "torch", "--regime", "plain"]
 PLAN = [  # words, what the folder has before, and so many bytes at most are free
     *[(["report"], "reported", 2_000_000)] * 12,
     *[(["report"], "", 2_000_000)] * 6,
-    *[(["merge", "../first", "../second"], "reported", 120_000)] * 6,
+    *[(["merge", "first", "second"], "reported", 120_000)] * 6,
     *[(["compact"], "reported", 120_000)] * 4,
     *[(["export", "DISK/tables"], "reported", 60_000)] * 4,
     *[(["export", "DISK/tables", "--format", "csv"], "reported", 60_000)] * 4,
-    *[(["compare", "../first", "../second", "--json", "DISK/c.json", "--markdown", "DISK/c.md"], "", 300)] * 3,
+    *[(["compare", "first", "second", "--json", "DISK/c.json", "--markdown", "DISK/c.md"], "", 300)] * 3,
     *[([*VERIFY, "--json", "DISK/v.json"], "reported", 4_000)] * 4,
     *[(TRAIN, "reported", 3_000)] * 3,
 ]
@@ -56,7 +56,7 @@ def inflict(number: int, seed: int) -> Verdict:
         words += [] if words[0] == "compare" else ["--out", str(out)]
         if mounted:
             fill(folder / "disk", free)
-            ended = run(words, folder / "disk" / "..")
+            ended = run(words, folder)
         else:
             ended = run(words, folder, lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (free, free)))
         ended.judge(verdict, {0, 1, 2})

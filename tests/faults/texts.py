@@ -132,7 +132,7 @@ def look_at_terminal(records: list, verdict: Verdict) -> None:
         terminal.print_selfcheck,
         terminal.print_growth,
     ):
-        wanted = {"print_variations": "variations"}.get(show.__name__)
+        wanted = {"print_variations": "variations", "print_atlas": "atlas"}.get(show.__name__)
         show(console, [record for record in records if wanted in (None, record.kind)])
     for record in records:
         console.print(getattr(record, "reason", "") or getattr(record, "cpu", ""))

@@ -342,6 +342,15 @@ def test_the_timer_is_believed_only_where_every_run_tells():
     assert not selfcheck.holds([])
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_timer_that_was_always_disturbed_shows_no_number():
+    """Nor does it warn of a mean of nothing."""
+    table = costs.selfcheck_table(
+        [record.model_copy(update={"foreign": 2.0}) for record in selfcheck_records({AGAIN: 0.0, SLOWED: 0.1})]
+    )
+    assert len(table) and set(table["× plain"]) == set(table["spread of a block"]) == {costs.NONE}
+
+
 def test_a_figure_keeps_its_words_whole():
     text = figures.figures([claim_record(framework=name) for name in ("torch", "jax")])["C1.svg"]
     assert "torch: slope 2.000" in text and "theory: c·ε²" in text
