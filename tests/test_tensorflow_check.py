@@ -42,3 +42,21 @@ def test_what_is_no_keras_model_says_so(tmp_path):
     path.write_text("import keras\nmodel, loss, batch = 3, 4, 5\n")
     with pytest.raises(Complaint, match=r"expected a keras\.Model"):
         load("tensorflow", str(path), double=False)
+
+
+@pytest.mark.slow
+def test_a_functional_model_with_attention_is_right():
+    section = looked("tensorflow", "tensorflow_functional", "derivatives")["derivatives"]
+    assert not bad(section)
+    assert verdicts(section)["penalty's gradient in the parameters", "double backward"] == "right"
+
+
+@pytest.mark.slow
+def test_a_saved_model_is_looked_at_without_a_file(tmp_path):
+    import keras
+
+    layers = [keras.layers.Input((5,)), keras.layers.Dense(8, activation="tanh"), keras.layers.Dense(3)]
+    model = keras.Sequential(layers)
+    model.compile(loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    model.save(tmp_path / "model.keras")
+    assert not bad(looked("tensorflow", str(tmp_path / "model.keras"), "derivatives")["derivatives"])

@@ -1,5 +1,10 @@
 """`check` on PyTorch models: what is planted is found and named, what is right passes, what is said is so."""
 
+import json
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -9,9 +14,11 @@ from equivalence.own_models import load
 from equivalence.protocol import Complaint
 from tests.own_models.looked import bad, looked, said, verdicts
 
+ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.usefixtures("bridge")
 
 
+@pytest.mark.slow
 def test_a_wrong_double_backward_is_found_and_named():
     section = looked("torch", "torch_wrong_double_backward", "derivatives")["derivatives"]
     assert "2.act (Act)" in bad(section) and "Cube is a torch.autograd.Function" in bad(section)
@@ -21,6 +28,7 @@ def test_a_wrong_double_backward_is_found_and_named():
     assert found["penalty's gradient in the parameters", "finite difference"] == "right"
 
 
+@pytest.mark.slow
 def test_a_detached_branch_is_found_and_named():
     section = looked("torch", "torch_detached_branch", "derivatives")["derivatives"]
     assert "2 (Gate): detach at line 23 ends the gradient" in bad(section)
@@ -38,6 +46,7 @@ def test_a_state_that_is_no_buffer_is_wrong_and_named():
     assert "1 (Count) keeps something in an attribute" in bad(section)
 
 
+@pytest.mark.slow
 def test_batch_norm_is_named_and_is_no_fault():
     found = looked("torch", "torch_batch_norm", "samples")["samples"]
     assert found.numbers["coupled"] and "1 (BatchNorm1d)" in said(found) and not bad(found)
@@ -51,6 +60,7 @@ def test_negatives_within_the_batch_are_seen():
     assert found.numbers["coupled"] and "loss" in said(found)
 
 
+@pytest.mark.slow
 def test_a_layer_norm_is_right_by_the_methods_and_named_where_pytorch_is_wrong(tmp_path):
     path = tmp_path / "own.py"
     path.write_text(TEMPLATES["torch"])
@@ -96,6 +106,7 @@ def test_what_can_be_perturbed_is_named_as_the_one_liners_name_it():
     assert found["radius"].numbers["place"] == "the output of embedding"
 
 
+@pytest.mark.slow
 def test_every_step_is_timed_beside_its_floor():
     section = looked("torch", "torch_lstm", "cost", "lines")
     names = [row[0] for row in section["cost"].rows]
@@ -105,6 +116,7 @@ def test_every_step_is_timed_beside_its_floor():
     assert line == 'step = adversarial_training(model, optimizer, loss, "embedding", where="output", radius=RADIUS)'
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_one_number_is_taken_as_such(tmp_path):
     path = tmp_path / "own.py"
     path.write_text(TEMPLATES["torch"].replace(', reduction="none"', ""))
@@ -138,6 +150,7 @@ def test_a_file_that_cannot_be_used_says_why(code, words, tmp_path):
         load("torch", str(path), double=False)
 
 
+@pytest.mark.slow
 def test_an_exported_program_is_looked_at(tmp_path):
     model = torch.nn.Sequential(torch.nn.Linear(5, 8), torch.nn.Tanh(), torch.nn.Linear(8, 3))
     torch.export.save(torch.export.export(model, (torch.randn(4, 5),)), tmp_path / "model.pt2")
@@ -149,3 +162,43 @@ def test_weights_alone_are_refused_with_what_to_do(tmp_path):
     torch.save({}, tmp_path / "weights.pt")
     with pytest.raises(Complaint, match="weights without the code"):
         load("torch", str(tmp_path / "weights.pt"), double=False)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["torch_lstm", "torch_critic", "torch_pinn"])
+def test_models_that_it_was_not_written_for_are_right(name):
+    section = looked("torch", name, "derivatives")["derivatives"]
+    found = verdicts(section)
+    assert not bad(section)
+    assert found["penalty's gradient in the parameters", "double backward"] == "right"
+    assert set(found.values()) <= {"right", "raises", "wrong"}  # PyTorch's own instance norm is
+    assert "undecided" not in found.values()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "status"), [("torch_lstm", 0), ("torch_wrong_double_backward", 1)])
+def test_the_command_ends_with_what_it_found(name, status, tmp_path):
+    command = [
+        sys.executable,
+        "-m",
+        "bench",
+        "check",
+        f"tests/own_models/{name}.py",
+        "--json",
+        str(tmp_path / "a.json"),
+    ]
+    done = subprocess.run([*command, "--html", str(tmp_path / "a.html")], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == status, done.stdout + done.stderr
+    told = json.loads((tmp_path / "a.json").read_text())
+    assert told["right"] is (status == 0) and set(told["sections"]) >= {"derivatives", "samples", "radius", "cost"}
+    page = (tmp_path / "a.html").read_text()
+    assert "<svg" in page and "http://" not in page.replace("http://www.w3.org", "")
+
+
+@pytest.mark.slow
+def test_a_file_that_fails_ends_the_command_with_2(tmp_path):
+    (tmp_path / "own.py").write_text("import torch\nprint('x' * 9)\nmodel = 3\n")
+    command = [sys.executable, "-m", "bench", "check", str(tmp_path / "own.py")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2 and "defines no batch" in done.stderr, done.stdout + done.stderr
+    assert "xxxx" not in done.stdout

@@ -41,42 +41,45 @@ class Timed:
     reason: str = ""
 
 
-def look(bridge: ModuleType, own: OwnModel, place: Place, radius: float, modes: list[str], quick: bool) -> Section:
-    """A row a step and mode."""
+def look(
+    bridge: ModuleType, own: OwnModel, place: Place, radius: float, modes: list[str], quick: bool, classifies: bool
+) -> Section:
+    """A row a step and mode. Virtual adversarial training is of classifiers alone."""
     section = Section("Cost")
     section.columns = ["step", "mode", "ms", "× plain", "floor", "MiB", "status"]
     floors = floors_of(bridge, own, place)
+    reasons = []
     for mode in modes:
-        measure_mode(section, own, place, radius, mode, floors, quick)
-    section.numbers["floors"] = floors
-    reasons = [(name, found["reason"]) for name, found in section.numbers.items() if isinstance(found, dict)
-               and found.get("reason")]  # fmt: skip
+        steps = own.steps(place, radius, 0.1, mode)
+        found = measure_steps({name: step for name, step in steps.items() if classifies or name != "vat"}, quick)
+        for name, timed in found.items():
+            add(section, name, mode, timed, found["plain"], floors.get(name, math.nan))
+        reasons += [(f"{name} ({mode})", timed.reason) for name, timed in found.items() if timed.reason]
     section.say_reasons(reasons)
+    section.numbers["floors"] = floors
     return section
 
 
-def measure_mode(
-    section: Section, own: OwnModel, place: Place, radius: float, mode: str, floors: dict[str, float], quick: bool
-) -> None:
-    """Every step in one mode, each beside the plain one."""
-    steps = own.steps(place, radius, 0.1, mode)
-    plain = measure(steps["plain"], quick)
-    for name, step in steps.items():
-        found = plain if name == "plain" else measure(step, quick)
-        if found.reason and name == "plain":
-            section.add(OPEN, name, mode, "", "", "", "", found.reason)
-            return
-        ratio, floor = found.seconds / plain.seconds, floors.get(name, math.nan)
-        section.numbers[f"{mode}: {name}"] = {
-            "seconds": found.seconds, "× plain": ratio, "floor": floor, "memory": found.memory, "first": found.first,
-            "reason": found.reason,
-        }  # fmt: skip
-        if found.reason:
-            section.add(OPEN, name, mode, "", "", f"{floor:.2f}", "", "raises")
-        else:
-            cells = f"{found.seconds * 1e3:.3g}", f"{ratio:.2f}", f"{floor:.2f}" if math.isfinite(floor) else ""
-            memory = f"{found.memory:.0f}" if math.isfinite(found.memory) else ""
-            section.add(PLAIN, name, mode, *cells, memory, "ok")
+def measure_steps(steps: dict[str, Callable[[], Any]], quick: bool) -> dict[str, Timed]:
+    """Every step; the plain one, which is the measure of all, at the start and at the end again."""
+    found = {"plain": measure(steps["plain"], quick)}
+    if not found["plain"].reason:
+        found |= {name: measure(step, quick) for name, step in steps.items() if name != "plain"}
+        found["plain"].seconds = min(found["plain"].seconds, measure(steps["plain"], quick).seconds)
+    return found
+
+
+def add(section: Section, name: str, mode: str, found: Timed, plain: Timed, floor: float) -> None:
+    """A row."""
+    ratio = found.seconds / plain.seconds
+    section.numbers[f"{mode}: {name}"] = {"seconds": found.seconds, "× plain": ratio, "floor": floor} | {
+        "memory": found.memory, "first": found.first, "reason": found.reason
+    }  # fmt: skip
+    least = f"{floor:.2f}" if math.isfinite(floor) else ""
+    if found.reason:
+        return section.add(OPEN, name, mode, "", "", least, "", "raises")
+    memory = f"{found.memory:.0f}" if math.isfinite(found.memory) else ""
+    return section.add(PLAIN, name, mode, f"{found.seconds * 1e3:.3g}", f"{ratio:.2f}", least, memory, "ok")
 
 
 def measure(step: Callable[[], Any], quick: bool) -> Timed:

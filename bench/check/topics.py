@@ -149,7 +149,9 @@ class Topics:
     def measure_cost(self) -> Section:
         line = Line(self.bridge, self.own.problem(self.main))
         size = float(np.median(radius.row_norms(line.x.astype(float)))) or 1.0
-        return cost.look(self.bridge, self.own, self.main, 0.01 * size, self.modes, self.quick)
+        return cost.look(
+            self.bridge, self.own, self.main, 0.01 * size, self.modes, self.quick, self.by_sample.logits is not None
+        )
 
     def measure_lines(self) -> Section:
         """What to paste, with names in the place of numbers."""
