@@ -115,6 +115,8 @@ def test_only_the_reference_itself_is_left_out(methods):
         assert not is_reference(own)
 
 
+# As transformations do it: what comes of them has the signature of what they were made of.
+MADE = "import functools\ndef made(one): return functools.wraps(one)(lambda *args, **options: one(*args, **options))\n"
 SIGNATURES = {
     "def fgm(loss, x, *, radius): ...": "'norm' is missing, 'scope' is missing; expected fgm(loss, x, *, radius,",
     "def fgm(loss, x, *, norm='l2', scope='sample', **rest): ...": "",
@@ -127,6 +129,9 @@ SIGNATURES = {
     "def fgm(loss, x, radius=1, norm='l2', scope='sample', more=0): ...": "",
     "def fgm(*args, **kwargs): ...": "",
     "fgm = 3": "fgm: got a int, expected a function",
+    f"{MADE}def one(f, z, *, radius, norm='l2', scope='sample'): ...\nfgm = made(one)": "",
+    f"{MADE}def one(f, *, radius, norm='l2', scope='sample'): ...\nfgm = made(one)": "'loss' is missing",
+    f"{MADE}def one(x, loss, *, radius, norm='l2', scope='sample'): ...\nfgm = made(one)": "argument 1 is 'x'",
 }
 
 

@@ -149,11 +149,27 @@ def signature_problem(name: str, function: Any) -> str:
     except (TypeError, ValueError):  # compiled code need not tell
         return ""
     wanted = inspect.signature(stubs()[name])
+    if hasattr(function, "__wrapped__"):
+        theirs = by_place(theirs, wanted)
     problems = list(by_name(theirs.parameters, wanted.parameters))
     problems = problems or list(by_position(theirs.parameters, wanted.parameters))
     if not problems:
         return ""
     return f"{name}{bare(theirs)}: {', '.join(problems)}; expected {name}{bare(wanted)}"
+
+
+def by_place(theirs: inspect.Signature, wanted: inspect.Signature) -> inspect.Signature:
+    """The signature with the contract's names for arguments that are passed in their places.
+
+    What a transformation makes, `jax.vmap` say, tells the signature of the function that it was made of: of one sample,
+    whose arguments may well have names of their own.
+    """
+    asked = [name for name, p in wanted.parameters.items() if p.kind is Parameter.POSITIONAL_OR_KEYWORD]
+    mine = [p for p in theirs.parameters.values() if p.kind is Parameter.POSITIONAL_OR_KEYWORD]
+    if len(mine) < len(asked) or set(theirs.parameters) & set(asked):  # the contract's names, in whichever order
+        return theirs
+    named = [p.replace(name=name) for p, name in zip(mine, asked, strict=False)]
+    return theirs.replace(parameters=[*named, *list(theirs.parameters.values())[len(named) :]])
 
 
 def bare(signature: inspect.Signature) -> str:
