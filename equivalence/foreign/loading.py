@@ -54,6 +54,11 @@ class File:
     functions: dict[str, Function]
     scope: Scope
 
+    @property
+    def offered(self) -> dict[str, Any]:
+        """The same in words."""
+        return {"functions": list(self.functions), "dtypes": self.scope.dtypes, "gradients": self.scope.gradients}
+
 
 def load(path: str, seconds: float) -> File:
     """The contract's functions that the file has, less those that it only imports from the reference."""
@@ -68,7 +73,7 @@ def load(path: str, seconds: float) -> File:
     return File(own, scope(module))
 
 
-def scope(module: ModuleType) -> Scope:
+def scope(module: Any) -> Scope:
     """What the file says of itself."""
     dtypes, gradients = getattr(module, "DTYPES", Scope.dtypes), getattr(module, "GRADIENTS", Scope.gradients)
     if not isinstance(dtypes, tuple | list) or not dtypes or not set(map(str, dtypes)) <= ROUNDING_UNIT.keys():
