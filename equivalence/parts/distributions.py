@@ -61,7 +61,7 @@ def rows(drawn: Draws) -> Draws:
 def shaped(drawn: Draws, shape: tuple[int, ...], dtype: str) -> Named:
     """Measure that all draws have the shape that was asked for, and the dtype."""
     wrong = [drawn[name].shape != shape or drawn[name].dtype != dtype for name in drawn]
-    return f"shape and dtype: {dtype} {shape}", exact(np.array(wrong, float), 1.0, "float64")
+    return f"{', '.join(drawn)}: shape {shape} and {dtype}", exact(np.array(wrong, float), 1.0, "float64")
 
 
 def supports(drawn: Draws, dtype: str) -> Iterator[Named]:
