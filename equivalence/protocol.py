@@ -70,7 +70,11 @@ def serve(start: Callable[..., Callable[[Task], Result]], tells: bool = False) -
 
     def say(**event: Any) -> None:
         line = json.dumps({"token": token, **event})
-        events.write(f"\n{line}\n")  # after whatever else was written there without an end of line
+        try:
+            events.write(f"\n{line}\n")  # after whatever else was written there without an end of line
+        except OSError as error:
+            os.write(2, f"the way to the run was closed by what was measured: {error.strerror}".encode())
+            os._exit(1)
 
     number = -1
 

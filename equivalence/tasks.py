@@ -85,8 +85,7 @@ def contents(bridge: ModuleType, methods: SimpleNamespace, device: str, path: st
     with put_back(bridge) as kept:
         file = loading.load(path, seconds)
     seal.check("importing it")
-    offered = {"functions": list(file.functions), "dtypes": file.scope.dtypes, "gradients": file.scope.gradients}
-    return {**offered, "changes": str(kept)}
+    return file.offered | {"changes": str(kept)}
 
 
 def alone(bridge: ModuleType, methods: SimpleNamespace, device: str, function: str, task: list[Any]) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import importlib
 from collections.abc import Callable
 from typing import Any
 
-from equivalence.protocol import serve
+from equivalence.protocol import Complaint, serve
 
 
 def start(job: dict[str, Any]) -> Callable[[list[Any]], dict[str, Any]]:
@@ -31,9 +31,20 @@ def start(job: dict[str, Any]) -> Callable[[list[Any]], dict[str, Any]]:
 
     if "implementation" not in job:
         return measure
-    sealed = importlib.import_module("equivalence.foreign.seal").sealed(bridge, measure)
     guard = importlib.import_module("equivalence.foreign.guard")
-    methods = guard.guarded(methods, bridge, **job["implementation"])
+    offered: dict[str, Any] = {}
+    refused: list[Complaint] = []
+
+    def measure_or_tell(task: list[Any]) -> dict[str, Any]:
+        if refused:
+            raise refused[0]
+        return offered if task[0] == "contents" else measure(task)  # what the file has is known by now
+
+    sealed = importlib.import_module("equivalence.foreign.seal").sealed(bridge, measure_or_tell)
+    try:
+        methods, offered = guard.guarded(methods, bridge, **job["implementation"])
+    except Complaint as error:  # about the file: said of each task, since a worker that ends is started again
+        refused.append(error)
     return sealed
 
 

@@ -96,6 +96,17 @@ def test_a_file_is_replaced_whole_or_stays(tmp_path):
     assert path.read_text() == "all of it\n" and list(tmp_path.iterdir()) == [path]
 
 
+def test_what_a_killed_writer_has_left_is_cleared_and_what_a_living_one_writes_stays(tmp_path):
+    path = tmp_path / "a [page].html"
+    with subprocess.Popen([sys.executable, "-c", ""]) as gone:
+        gone.wait()
+    left, living, other = (tmp_path / f".{path.name}.{end}" for end in (gone.pid, os.getppid(), "old"))
+    for each in (left, living, other):
+        each.touch()
+    files.replace(path, "whole")
+    assert set(tmp_path.iterdir()) == {path, living, other}
+
+
 @pytest.mark.skipif(not hasattr(signal, "SIGXFSZ"), reason="no limit on the size of files")
 def test_a_full_disk_leaves_what_was_there(tmp_path):
     """A limit on the size of files stands for the disk."""

@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 import impls
 from bench.commands.app import app
 from bench.proofs import implementation, template
+from bench.proofs.declared import declared
 from equivalence.foreign.guard import Guard
 from equivalence.foreign.journal import Journal, called, ended_in, printed
 from equivalence.foreign.limit import Overtime, limited
@@ -115,6 +116,8 @@ def test_only_the_reference_itself_is_left_out(methods):
         assert not is_reference(own)
 
 
+# As transformations do it: what comes of them has the signature of what they were made of.
+MADE = "import functools\ndef made(one): return functools.wraps(one)(lambda *args, **options: one(*args, **options))\n"
 SIGNATURES = {
     "def fgm(loss, x, *, radius): ...": "'norm' is missing, 'scope' is missing; expected fgm(loss, x, *, radius,",
     "def fgm(loss, x, *, norm='l2', scope='sample', **rest): ...": "",
@@ -127,6 +130,9 @@ SIGNATURES = {
     "def fgm(loss, x, radius=1, norm='l2', scope='sample', more=0): ...": "",
     "def fgm(*args, **kwargs): ...": "",
     "fgm = 3": "fgm: got a int, expected a function",
+    f"{MADE}def one(f, z, *, radius, norm='l2', scope='sample'): ...\nfgm = made(one)": "",
+    f"{MADE}def one(f, *, radius, norm='l2', scope='sample'): ...\nfgm = made(one)": "'loss' is missing",
+    f"{MADE}def one(x, loss, *, radius, norm='l2', scope='sample'): ...\nfgm = made(one)": "argument 1 is 'x'",
 }
 
 
@@ -154,6 +160,40 @@ def test_a_file_that_ends_its_process_when_imported_is_refused(write, tmp_path, 
     path = write("import os\nos._exit(5)")
     found = invoke("verify", "--impl", path, "--framework", framework, "--out", tmp_path)
     assert found.exit_code == 2 and "exit status 5" in found.output
+
+
+# What a file's text says, before any process has looked at it
+
+FUNCTION = "def fgm(loss, x, *, radius, norm='l2', scope='sample'): ..."
+TEXTS = {
+    FUNCTION: (["fgm"], None),
+    f"{FUNCTION}\nDTYPES = ('float32',)\nGRADIENTS = False": (["fgm"], ("float32",)),
+    "from impls.torch.adversarial import pgd\nhelper = fgm = lambda loss, x, **options: None": (["fgm"], None),
+    "from elsewhere import hers as fgm, unit": (["unit", "fgm"], None),
+}
+SILENT = ["", "globals()['fgm'] = print", f"{FUNCTION}\nDTYPES = tuple(['float32'])", f"{FUNCTION}\nGRADIENTS = 'no'"]
+
+
+@pytest.mark.parametrize("text", TEXTS)
+def test_a_text_says_what_a_file_has(text, write):
+    functions, dtypes = TEXTS[text]
+    found = declared(write(text), "torch", "cpu")
+    assert found and found.functions == functions
+    assert found.dtypes == (dtypes or Scope.dtypes) and found.gradients == ("GRADIENTS" not in text)
+
+
+@pytest.mark.parametrize("text", SILENT)
+def test_a_text_that_does_not_say_enough_says_nothing(text, write):
+    found = declared(write(text), "torch", "cpu")
+    assert found is None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("code", ["fgm = None\ndel fgm", f"{FUNCTION}\nimport os\nos._exit(5)", "fgm = 1 / 0"])
+def test_a_file_that_is_not_what_its_text_says_is_looked_at_first(code, write, framework):
+    found = invoke("verify", "--impl", write(code), "--framework", framework)
+    said = {"fgm = None": "defines no function", "def fgm(lo": "exit status 5", "fgm = 1 / ": "division by zero"}
+    assert found.exit_code == 2 and said[code[:10]] in found.output and "replaces" not in found.output
 
 
 # What a function does

@@ -53,6 +53,8 @@ WORKER = """
                 return {"faults": [before[2] - before[0], before[4] - before[2]]}
             if task == "print":
                 print("not an event")
+            if task == "close":
+                os.closerange(3, 100)
             if task == "fork":
                 os.fork()
             if task == "leave a child":
@@ -214,6 +216,12 @@ def test_a_worker_that_cannot_start_fails_all_its_units(work):
 def test_a_worker_that_dies_once_while_it_starts_costs_nothing(work, tmp_path):
     outcomes, _ = work(["a", "b"], once=str(tmp_path / "died"))
     assert (tmp_path / "died").exists() and {outcome.status for outcome in outcomes.values()} == {"ok"}
+
+
+def test_a_task_that_closes_the_way_to_the_run_fails_in_words(work):
+    outcomes, _ = work(["a", "close", "b"])
+    assert outcomes["close"].reason.startswith("the worker died: exit status 1. the way to the run was closed")
+    assert "Traceback" not in outcomes["close"].reason and outcomes["a"].status == outcomes["b"].status == "ok"
 
 
 @pytest.mark.parametrize("apart", [False, True])

@@ -550,8 +550,8 @@ def test_a_difference_along_samples_that_share_statistics_is_along_all_of_them(n
     wanted = gradients(model, gradient_penalty_objective(model, EACH, **options)(*batch(Image)))
     difference = gradient_penalty_objective(model, EACH, how="finite_difference", xi=1e-4, **options)
     torch.testing.assert_close(gradients(model, difference(*batch(Image))), wanted, rtol=0, atol=1e-6)
-    with pytest.raises(RuntimeError, match=r"batch_norm, of which PyTorch's forward mode has a wrong derivative"):
-        gradient_penalty_objective(model, EACH, how="forward_over_reverse", **options)(*batch(Image))
+    forward = gradient_penalty_objective(model, EACH, how="forward_over_reverse", **options)
+    same(gradients(model, forward(*batch(Image))), wanted, units=256)
 
 
 def test_the_regulariser_alone_needs_no_labels():
@@ -1053,6 +1053,96 @@ def test_the_model_is_called_as_often_as_the_contract_says(name):
     calls.clear()
     method(normalised, EACH, **options)(*batch(Image))
     assert len(calls) == PASSES[name] + (name in ("pgd", "freelb"))  # a clean pass for the statistics
+
+
+SEEN = {  # by the one backward pass: as often as what it differentiates calls the model
+    "fgm": (adversarial_objective, {"radius": RADIUS}, 1),
+    "pgd": (adversarial_objective, {"radius": RADIUS, "steps": 3, "start": "random"}, 1),
+    "vat": (virtual_adversarial_objective, {"radius": RADIUS}, 2),
+    "vat by differences": (virtual_adversarial_objective, {"radius": RADIUS, "how": "finite_difference"}, 2),
+}
+
+
+class TwoHeads(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.body, self.classes, self.number = nn.Linear(WIDTH, 6), nn.Linear(6, CLASSES), nn.Linear(6, 1)
+
+    def forward(self, x):
+        z = torch.tanh(self.body(x))
+        return {"classes": self.classes(z), "number": self.number(z)}
+
+
+class Translation(nn.Module):
+    """Pairs of texts to logits, by a table that both read and that the output, scaled, is tied to."""
+
+    def __init__(self):
+        super().__init__()
+        self.shared, self.encoder = nn.Embedding(VOCABULARY, WIDTH), nn.Linear(WIDTH, WIDTH)
+
+    def forward(self, source, target):
+        x = torch.tanh(self.encoder(self.shared(source))).mean(1, keepdim=True)
+        return F.linear(torch.tanh(self.shared(target) + x) * WIDTH**-0.5, self.shared.weight)
+
+
+def contrast(outputs, _):
+    """Each sample against all others of the batch."""
+    return F.cross_entropy(outputs @ outputs.T - 1e9 * torch.eye(BATCH), torch.arange(BATCH).roll(1), reduction="none")
+
+
+def both_heads(outputs, labels):
+    return EACH(outputs["classes"], labels) + 0.3 * outputs["number"][:, 0].square()
+
+
+def averaged(model):
+    return torch.optim.swa_utils.AveragedModel(model)
+
+
+LOOPS = {  # the model, what is made of it, its loss
+    "an averaged model": (Image, averaged, EACH),
+    "TorchScript": (Image, torch.jit.script, EACH),
+    "several heads": (TwoHeads, lambda model: model, both_heads),
+    "a contrastive loss": (Image, lambda model: model, contrast),
+}
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is deprecated", "ignore:.torch.jit.script. is not supported")
+@pytest.mark.parametrize("name", LOOPS)
+def test_loops_that_nobody_wrote_for_us(name):
+    kind, dressed, loss = LOOPS[name]
+    model, (x, labels) = dressed(made(kind)), batch(Image)
+    leaf = x.clone().requires_grad_()
+    (g,) = torch.autograd.grad(loss(model(leaf), labels).sum(), leaf)
+    wanted = loss(model(x + RADIUS * g / length_of(g)), labels).mean()
+    same(gradients(model, adversarial_objective(model, loss, radius=RADIUS)(x, labels)), gradients(model, wanted))
+
+
+def test_scaled_logits_of_a_table_that_two_texts_read():
+    model, (source, target) = made(Translation), batch(Language)
+
+    def losses(table):
+        outputs = functional_call(model, {"shared.weight": table}, (source, target))
+        return F.cross_entropy(outputs.transpose(1, 2), target.roll(-1, 1), reduction="none").mean(1)
+
+    table = model.shared.weight.detach().requires_grad_()
+    (g,) = torch.autograd.grad(losses(table).sum(), table)
+    wanted = losses(model.shared.weight + RADIUS * g / g.norm()).mean()
+    loss = nn.CrossEntropyLoss(reduction="none")
+    objective = adversarial_objective(model, lambda o, y: loss(o.transpose(1, 2), y), "shared", radius=RADIUS)
+    same(gradients(model, objective((source, target), target.roll(-1, 1))), gradients(model, wanted))
+
+
+@pytest.mark.parametrize("name", SEEN)
+def test_backward_hooks_of_modules_see_the_one_backward_pass(name):
+    method, options, count = SEEN[name]
+    model, seen = made(Image), []
+    wanted = gradients(model, method(model, EACH, **options)(*batch(Image)))
+    model.second.register_full_backward_hook(lambda *_: seen.append("after"))
+    model.second.register_full_backward_pre_hook(lambda *_: seen.append("before"))
+    value = method(model, EACH, **options)(*batch(Image))
+    assert not seen
+    same(gradients(model, value), wanted)
+    assert sorted(seen) == ["after"] * count + ["before"] * count
 
 
 def test_nothing_is_left_where_a_pass_raises_in_the_middle():

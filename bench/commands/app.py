@@ -19,6 +19,7 @@ from bench.report import terminal
 from bench.train import study
 from bench.train.data import DATASETS
 from bench.train.regimes import REGIMES
+from equivalence.atlas import FAMILIES
 from equivalence.cases import REGISTRY
 from equivalence.claim import claims
 from equivalence.measure import ROUNDING_UNIT
@@ -37,6 +38,7 @@ def list_command() -> None:
     console.print(table)
     for title, names in (
         ("methods to verify", verify_methods()),
+        ("families of the atlas", FAMILIES),
         ("methods to time", cells.TIMED),
         ("cases", REGISTRY),
         ("workloads", cells.WORKLOADS),

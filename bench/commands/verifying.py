@@ -1,6 +1,9 @@
 """Commands about numbers: whether claims hold, here or in someone else's code, and whether a mistake would be seen."""
 
+import contextlib
+import functools
 import tempfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -28,7 +31,8 @@ from bench.commands.options import (
     Workloads,
 )
 from bench.proofs import advice, diagnosis, implementation, mutants, precision, template, variations, verify
-from bench.proofs.implementation import BadImplementation
+from bench.proofs.declared import declared
+from bench.proofs.implementation import BadImplementation, ImplementationRecord, NotAsDeclared
 from bench.report import coverage, terminal, verification
 from bench.running.job import Executor
 from bench.running.session import Session
@@ -260,29 +264,49 @@ def tried(
     arguments.data()
     if json:
         arguments.writable(json, folder=False)
+    choose = functools.partial(selected, claim, method, workload, quick, dtypes=dtype)
+    if not method and (own := declared(path, name, device)):  # else what is refused must be known to be there
+        with contextlib.suppress(NotAsDeclared):
+            return trial_of(own, impl, choose, here, declared=True)
     with arguments.refused("--impl", BadImplementation):
         own = implementation.contents(path, name, device)
-    replaced = own.functions
-    console.print(f"{impl} replaces {', '.join(replaced)}")
-    if words := own.words():
-        console.print(f"it offers {words}")
-    if unmeasured := set(replaced) - set(verify_methods()):
-        console.print(f"no claim measures {', '.join(sorted(unmeasured))}", style="yellow")
-    selection = replace(selected(claim, method, workload, quick, replaced, dtype), dtypes=own.dtypes)
+    return trial_of(own, impl, choose, here, declared=False)
+
+
+def trial_of(
+    own: ImplementationRecord, impl: Path, choose: Callable[..., verify.Chosen], here: Executor, declared: bool
+) -> tuple[list[Any], list[str]]:
+    """Try what is known of a file, or only declared in its text: NotAsDeclared where that turns out not to be so."""
+
+    def meet() -> None:
+        introduce(own, impl)
+
+    if not declared:
+        meet()
+    selection = replace(choose(own.functions), dtypes=own.dtypes)
     session = Session(None, here)
     slots = session.executor.slots()
     with tempfile.TemporaryDirectory() as journal:
-        trial = implementation.Trial(path, name, device, journal, own.gradients)
+        trial = implementation.Trial(own, journal, meet if declared else None)
         if not (jobs := trial.jobs(selection, len(slots))):
             raise arguments.refuse("nothing to measure: no claim uses these functions on these workloads")
         records = measured(session, jobs, slots, trial.records)
         trial.about_gradients(records)
-        verification.print_verified(console, records, name)
+        verification.print_verified(console, records, own.framework)
         given = called(journal)
-        coverage.print_aside(console, records, sorted(set(replaced) - set(given)), printed(journal))
-        trial.count(own)
+        coverage.print_aside(console, records, sorted(set(own.functions) - set(given)), printed(journal))
+        trial.count()
         failures = list(advice.failures(records))  # before the records' reasons become the whole explanation
-        advised = diagnosis.explain(trial, records, replaced)
+        advised = diagnosis.explain(trial, records, own.functions)
     verification.print_failures(console, failures, advised.values())
     verification.print_remarks(console, own.remarks())
     return [*records, own], given
+
+
+def introduce(own: ImplementationRecord, impl: Path) -> None:
+    """Say what a file replaces, and what of that is not looked at."""
+    console.print(f"{impl} replaces {', '.join(own.functions)}")
+    if words := own.words():
+        console.print(f"it offers {words}")
+    if unmeasured := set(own.functions) - set(verify_methods()):
+        console.print(f"no claim measures {', '.join(sorted(unmeasured))}", style="yellow")

@@ -4,7 +4,7 @@ The file is only ever imported in a worker, first in one of its own: what it doe
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -49,6 +49,10 @@ def source(path: Path) -> Path:
     return path.resolve()
 
 
+class NotAsDeclared(Exception):
+    """A file is not what its text says, or cannot be imported: to be looked at in a process of its own first."""
+
+
 class ImplementationRecord(Measured):
     """A file of someone else's: what it replaces, and what is to be known of it beside its measurements. Not stored."""
 
@@ -86,9 +90,8 @@ class ImplementationRecord(Measured):
 def contents(path: Path, framework: str, device: str) -> ImplementationRecord:
     """What the file has of the contract, as a process of its own finds it."""
     heard: list[Any] = []
-    task = ["contents", str(path), IMPORTING]
     # Python code is stopped before the limit.
-    job = Job(WORKER, framework, {"device": device}, [task], limit=IMPORTING + 2, processor_time=True)
+    job = Job(WORKER, framework, {"device": device}, [looking(path)], limit=IMPORTING + 2, processor_time=True)
     run([job], [cores()], heard.append)
     outcome = heard[-1]
     if outcome.status != "ok":
@@ -98,20 +101,38 @@ def contents(path: Path, framework: str, device: str) -> ImplementationRecord:
     return ImplementationRecord(framework=framework, device=device, status="ok", path=str(path), **outcome.result)
 
 
-class Trial:
-    """The runs of one file: its jobs, and the records that they give."""
+def looking(path: Path) -> list[Any]:
+    """The task of finding out what a file has."""
+    return ["contents", str(path), IMPORTING]
 
-    def __init__(self, path: Path, framework: str, device: str, journal: str, gradients: bool):
-        self.framework, self.device, self.journal, self.gradients = framework, device, journal, gradients
+
+class Trial:
+    """The runs of one file: its jobs, and the records that they give.
+
+    Of a file that is only known by its text, the first worker says what it has before it measures anything: then
+    `meet` is called, or NotAsDeclared raised.
+    """
+
+    def __init__(self, own: ImplementationRecord, journal: str, meet: Callable[[], None] | None = None):
+        self.own, self.framework, self.device, self.gradients = own, own.framework, own.device, own.gradients
+        self.journal, self.meet = journal, meet
         self.told: set[int] = set()  # processes whose end has been explained
-        self.ours = {"device": device, "environment": verify.environment() | AS_WRITTEN, "gradients": gradients}
-        self.arguments = self.ours | {"implementation": {"path": str(path), "seconds": CALL, "journal": journal}}
+        self.ours = {
+            "device": self.device,
+            "environment": verify.environment() | AS_WRITTEN,
+            "gradients": own.gradients,
+        }
+        file = {"path": own.path, "importing": IMPORTING, "seconds": CALL, "journal": journal}
+        self.arguments = self.ours | {"implementation": file}
 
     def jobs(self, chosen: verify.Chosen, slots: int) -> list[Job]:
         """Every claim and usage of what the file replaces."""
         found = [part for task in verify.tasks(chosen) for part in split(task)]
         shares = min(slots, 1 + len(found) // FEW)
-        return [self.job(dealt) for share in range(shares) if (dealt := found[share::shares])]
+        dealt = [found[share::shares] for share in range(shares) if found[share::shares]]
+        if dealt and self.meet:
+            dealt[0].insert(0, looking(Path(self.own.path)))
+        return list(map(self.job, dealt))
 
     def job(self, tasks: list[Any], clean: bool = False) -> Job:
         """Tasks for one process, with the file's functions; a clean one knows nothing of the file."""
@@ -121,6 +142,9 @@ class Trial:
 
     def records(self, outcome: Outcome) -> list[Any]:
         """Turn an outcome into records; of a process that ended they name the function that it was in."""
+        if outcome.task[0] == "contents":
+            self.compare(outcome)
+            return []
         gone = {process: name for process, name in ended_in(self.journal).items() if process not in self.told}
         self.told |= gone.keys()
         if gone and outcome.status != "ok":
@@ -128,10 +152,20 @@ class Trial:
         records = verify.records(outcome)
         return records if self.gradients else list(map(values_alone, records))
 
-    def count(self, own: ImplementationRecord) -> None:
+    def compare(self, outcome: Outcome) -> None:
+        """Hold what the file has against what its text says."""
+        found = {"changes": ""} | outcome.result
+        self.own.changes = found.pop("changes")
+        stated = {name: getattr(self.own, name) for name in ("functions", "dtypes", "gradients")}
+        if outcome.status != "ok" or {**found, "dtypes": tuple(found["dtypes"])} != stated:
+            raise NotAsDeclared
+        if self.meet:
+            self.meet()
+
+    def count(self) -> None:
         """Note how often the functions were called, and how often in the end it was the reference that was."""
         for name, (calls, in_reference) in counted(self.journal).items():
-            own.calls[name], own.in_reference[name] = calls, in_reference
+            self.own.calls[name], self.own.in_reference[name] = calls, in_reference
 
     def about_gradients(self, records: Collection[Any]) -> None:
         """Excuse what fails of claims about gradients, if none are offered: the reference fails without them, too."""

@@ -1,8 +1,11 @@
 """Files are replaced, never cut short: what was there stays until what takes its place is complete and on the disk."""
 
+import glob
 import os
 from collections.abc import Callable
 from pathlib import Path
+
+import psutil
 
 
 def replace(path: Path, content: str | bytes) -> None:
@@ -17,6 +20,7 @@ def replace_by(path: Path, write: Callable[[Path], object]) -> None:
     Raises:
         OSError: it cannot be written, the disk is full for instance; the neighbour is gone then.
     """
+    clear(path)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:
         write(unfinished)
@@ -26,3 +30,11 @@ def replace_by(path: Path, write: Callable[[Path], object]) -> None:
     except BaseException:
         unfinished.unlink(missing_ok=True)
         raise
+
+
+def clear(path: Path) -> None:
+    """Remove what processes that were killed on this machine while they wrote the file have left beside it."""
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*"):
+        writer = left.name.rpartition(".")[2]
+        if writer.isascii() and writer.isdigit() and not psutil.pid_exists(int(writer)):
+            left.unlink(missing_ok=True)

@@ -116,6 +116,8 @@ def print_variations(console: Console, records: Iterable[Any]) -> None:
 def print_atlas(console: Console, records: Iterable[Any]) -> None:
     """How many rows have which word; below, a line for each operation of which a number is wrong or refused."""
     records = list(records)
+    if not any(record.kind == "atlas" for record in records):
+        console.print(f"atlas: {NOT_MEASURED}")
     show(console, atlas.summary_table(records))
     for words in (HURTS, (UNDECIDED,), (RAISES,)):
         for _, row in atlas.operations_table(records, words=words).iterrows():

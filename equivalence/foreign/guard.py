@@ -25,16 +25,20 @@ from impls.frameworks import DESCRIBED
 WORDS = {"numpy": "a NumPy array"} | {name: each.words for name, each in DESCRIBED.items()}
 
 
-def guarded(methods: SimpleNamespace, bridge: ModuleType, path: str, seconds: float, journal: str) -> SimpleNamespace:
-    """The methods, those that the file has in the place of the reference. What ended a process is not called again.
+def guarded(
+    methods: SimpleNamespace, bridge: ModuleType, path: str, importing: float, seconds: float, journal: str
+) -> tuple[SimpleNamespace, dict[str, Any]]:
+    """The methods, those that the file has in the place of the reference; and what the file offers.
+
+    `importing` and `seconds` are what an import and a call may take. What ended a process is not called again.
 
     Where sweeps are not compiled, draws are looped over: no map over all of them, as the reference's, takes every
     function that the framework runs, and a loss of the file is called from there.
     """
     written = Journal(journal)
     dead = set(ended_in(journal).values())
-    with put_back(bridge):
-        file = load(path, seconds)
+    with put_back(bridge) as kept:
+        file = load(path, importing)
     guards = {
         name: Guard(name, function, getattr(methods, name), path, bridge, written, seconds, file.scope)
         for name, function in file.functions.items()
@@ -42,7 +46,7 @@ def guarded(methods: SimpleNamespace, bridge: ModuleType, path: str, seconds: fl
     for name in dead & guards.keys():
         guards[name].given_up = f"{name} is not called again: it ended its process, or had to be ended with it"
     loops = loops_over_draws(methods, bridge) if bridge.MODES[0] == bridge.SWEEP_MODE else {}
-    return SimpleNamespace(**(vars(methods) | loops | guards))
+    return SimpleNamespace(**(vars(methods) | loops | guards)), file.offered | {"changes": str(kept)}
 
 
 class Guard:

@@ -54,6 +54,11 @@ class File:
     functions: dict[str, Function]
     scope: Scope
 
+    @property
+    def offered(self) -> dict[str, Any]:
+        """The same in words."""
+        return {"functions": list(self.functions), "dtypes": self.scope.dtypes, "gradients": self.scope.gradients}
+
 
 def load(path: str, seconds: float) -> File:
     """The contract's functions that the file has, less those that it only imports from the reference."""
@@ -68,7 +73,7 @@ def load(path: str, seconds: float) -> File:
     return File(own, scope(module))
 
 
-def scope(module: ModuleType) -> Scope:
+def scope(module: Any) -> Scope:
     """What the file says of itself."""
     dtypes, gradients = getattr(module, "DTYPES", Scope.dtypes), getattr(module, "GRADIENTS", Scope.gradients)
     if not isinstance(dtypes, tuple | list) or not dtypes or not set(map(str, dtypes)) <= ROUNDING_UNIT.keys():
@@ -149,11 +154,27 @@ def signature_problem(name: str, function: Any) -> str:
     except (TypeError, ValueError):  # compiled code need not tell
         return ""
     wanted = inspect.signature(stubs()[name])
+    if hasattr(function, "__wrapped__"):
+        theirs = by_place(theirs, wanted)
     problems = list(by_name(theirs.parameters, wanted.parameters))
     problems = problems or list(by_position(theirs.parameters, wanted.parameters))
     if not problems:
         return ""
     return f"{name}{bare(theirs)}: {', '.join(problems)}; expected {name}{bare(wanted)}"
+
+
+def by_place(theirs: inspect.Signature, wanted: inspect.Signature) -> inspect.Signature:
+    """The signature with the contract's names for arguments that are passed in their places.
+
+    What a transformation makes, `jax.vmap` say, tells the signature of the function that it was made of: of one sample,
+    whose arguments may well have names of their own.
+    """
+    asked = [name for name, p in wanted.parameters.items() if p.kind is Parameter.POSITIONAL_OR_KEYWORD]
+    mine = [p for p in theirs.parameters.values() if p.kind is Parameter.POSITIONAL_OR_KEYWORD]
+    if len(mine) < len(asked) or set(theirs.parameters) & set(asked):  # the contract's names, in whichever order
+        return theirs
+    named = [p.replace(name=name) for p, name in zip(mine, asked, strict=False)]
+    return theirs.replace(parameters=[*named, *list(theirs.parameters.values())[len(named) :]])
 
 
 def bare(signature: inspect.Signature) -> str:

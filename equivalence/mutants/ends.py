@@ -92,7 +92,11 @@ def rooted_at_zero(m, bridge):
     return {"jacobian_penalty": jacobian_penalty}
 
 
-@mistake("tikhonov_penalty: √p in the probes", "its slope is infinite where p is 0, in a model that is sure")
+@mistake(
+    "tikhonov_penalty: √p in the probes",
+    "its slope is infinite where p is 0, in a model that is sure",
+    impossible={"tensorflow": "composed of powers it gives right numbers there: 0 times infinity is left out"},
+)
 def rooted_probability(m, bridge):
     def tikhonov_penalty(divergence, f, x, *, probes=None, with_outputs=False):
         if divergence != "kl_divergence" or probes is None or with_outputs:

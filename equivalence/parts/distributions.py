@@ -61,7 +61,7 @@ def rows(drawn: Draws) -> Draws:
 def shaped(drawn: Draws, shape: tuple[int, ...], dtype: str) -> Named:
     """Measure that all draws have the shape that was asked for, and the dtype."""
     wrong = [drawn[name].shape != shape or drawn[name].dtype != dtype for name in drawn]
-    return f"shape and dtype: {dtype} {shape}", exact(np.array(wrong, float), 1.0, "float64")
+    return f"{', '.join(drawn)}: shape {shape} and {dtype}", exact(np.array(wrong, float), 1.0, "float64")
 
 
 def supports(drawn: Draws, dtype: str) -> Iterator[Named]:
@@ -82,7 +82,7 @@ def tests(drawn: Draws, others: Draws) -> Iterator[Named]:
     dropped, other = (draws["dropout_mask"] == 0 for draws in (first, second))
     swapped = 1 - 2 * RATE  # what is kept and what is dropped
     yield from alone_and_together("dropout_mask: rate", dropped, other, coin(1 - RATE), swapped)
-    yield from apart(first)
+    yield from apart(first, "of many")
     for name in (name for name in first if name not in ("uniform", "dropout_mask")):
         yield from alone_and_together(f"{name}: signs", first[name] > 0, second[name] > 0, coin(0.5), 0.5)  # no minus
     for name, (turned, wrong) in MAGNITUDES.items():
@@ -187,7 +187,7 @@ def at_rates(drawn: Draws) -> Iterator[Named]:
         yield f"dropout_mask: rate {rate}", exact(mask * (1 - rate) - kept, 1.0, "float64")
 
 
-def apart(drawn: Draws) -> Iterator[Named]:
+def apart(drawn: Draws, words: str) -> Iterator[Named]:
     """Measure that numbers, in the order in which they are drawn, have nothing to do with those some places later.
 
     Such as are drawn once and repeated, mirrored or shared along an axis have. It shows in which are above the middle.
@@ -199,7 +199,7 @@ def apart(drawn: Draws) -> Iterator[Named]:
         power = np.abs(np.fft.rfft(signs, 2 * signs.size)) ** 2
         products = np.fft.irfft(power)[1 : signs.size - NEAREST]
         counts = signs.size - np.arange(1, len(products) + 1)
-        yield f"{name}: some places apart", bound(SIGMAS - np.abs(products) / np.sqrt(counts), 0.0)
+        yield f"{name}: some places apart, {words}", bound(SIGMAS - np.abs(products) / np.sqrt(counts), 0.0)
 
 
 def normal(methods: SimpleNamespace, seed: Any, shape: tuple[int, ...], like: Any) -> dict[str, Any]:

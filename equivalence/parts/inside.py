@@ -6,7 +6,7 @@ import numpy as np
 
 from equivalence import oracle
 from equivalence.measure import order
-from equivalence.parts.noise import STEPS, TAIL, expansion, signs
+from equivalence.parts.noise import STEPS, TAIL, axes, expansion, signs
 from equivalence.problem import Point, Problem
 from equivalence.reference import Reference
 
@@ -67,4 +67,4 @@ def on_hidden_layer(problem: Problem, reference: Reference) -> dict[str, Any]:
         pulled = params_bar | layer.vjp(x, hidden_bar)[1]
         return np.concatenate([loss(hidden), reference.total((None, pulled))])
 
-    return expansion(problem, residual, signs(width), row)
+    return expansion(problem, residual, axes(width), row)

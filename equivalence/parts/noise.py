@@ -23,36 +23,44 @@ CIRCLE: dict[str, Any] = {"radius": 0.05, "points": 16}  # for derivatives in σ
 class Noise:
     """All vectors (K, n) of a noise with mean 0 and variance 1, equally likely, and what it leaves beside ½σ²Δ.
 
-    That is σ^order times a sum of derivatives in which `moment`, E zᵢ^order, appears.
+    That is σ^order times a sum of derivatives in which `moment`, E zᵢ^order, appears, and in one of order 4
+    `mixed`, E zᵢ²zⱼ².
     """
 
     vectors: Array
     order: int
     moment: float
+    mixed: float = 1.0
 
     @property
     def n(self) -> int:
         return self.vectors.shape[1]
 
     def leading(self, row: Row) -> Array:
-        """The leading term of E row(σz): moment/6·Σ∂ᵢ³ (order 3), moment/24·Σ∂ᵢ⁴ + ¼·Σ_{i<j}∂ᵢ²∂ⱼ² (4), independent zᵢ.
+        """The leading term of E row(σz): moment/6·Σ∂ᵢ³ (order 3), moment/24·Σ∂ᵢ⁴ + mixed/4·Σ_{i<j}∂ᵢ²∂ⱼ² (4).
 
         By polarisation 12·∂ᵢ²∂ⱼ² = D⁴ along eᵢ+eⱼ + D⁴ along eᵢ-eⱼ - 2∂ᵢ⁴ - 2∂ⱼ⁴.
         """
         units = np.eye(self.n)
         if self.order == 3:
             return oracle.derivative(lambda t: sum(row(t * e) for e in units), order=3, **CIRCLE) * self.moment / 6
-        pairs = [a + sign * b for a, b in itertools.combinations(units, 2) for sign in SIGNS]
+        pairs = [a + sign * b for a, b in itertools.combinations(units, 2) for sign in SIGNS] if self.mixed else []
 
         def sums(t: complex) -> Array:
             single, double = (np.sum([row(t * d) for d in directions], 0) for directions in (units, pairs))
-            return (self.moment - (self.n - 1)) / 24 * single + double / 48
+            return (self.moment - self.mixed * (self.n - 1)) / 24 * single + self.mixed * double / 48
 
         return oracle.derivative(sums, order=4, **CIRCLE)
 
 
 def signs(n: int) -> Noise:
     return Noise(every(SIGNS, n), order=4, moment=1)
+
+
+def axes(n: int) -> Noise:
+    """One component at a time, ±√n: 2n vectors, where every sign vector would be 2ⁿ."""
+    vectors = n**0.5 * np.concatenate([np.eye(n), -np.eye(n)])
+    return Noise(vectors, order=4, moment=float(n), mixed=0.0)
 
 
 def normal() -> Noise:

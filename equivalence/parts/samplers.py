@@ -59,7 +59,7 @@ def few(problem: Problem) -> Iterator[Named]:
     if problem.bridge.TRACED_SEEDS:
         yield "same rate, a number or an array", same(*with_a_traced_rate(problem))
     yield from every_bit([together(drawn[:2]) for drawn in found])
-    yield from apart({name: np.stack([drawn[0][name] for drawn in found]) for name in found[0][0]})
+    yield from apart({name: np.stack([drawn[0][name] for drawn in found]) for name in found[0][0]}, "seed by seed")
 
 
 def with_a_traced_rate(problem: Problem) -> tuple[Draws, Draws]:

@@ -60,16 +60,13 @@ def _forward_forms(loss, x, vectors):  # the same, forward over forward
     if not x.shape.is_fully_defined():  # accumulators in one another fail at the tf.shape of what is unknown
         slope = tf.function(slope, autograph=False)
 
-    def form(x, v):
+    @tf.function(autograph=False)  # one operation to tapes outside: their gradient of nested accumulators is wrong
+    def form(x, v):  # traced once for all vectors
         with tf.autodiff.ForwardAccumulator(x, v) as accumulator:
             along = slope(x, v)  # (B,)
         return accumulator.jvp(along, unconnected_gradients="zero")
 
-    @tf.function(autograph=False)  # one operation to tapes outside: their gradient of nested accumulators is wrong
-    def forms(x, vectors):
-        return tf.stack([form(x, v) for v in tf.unstack(vectors)])
-
-    return forms(x, vectors)
+    return tf.stack([form(x, v) for v in tf.unstack(vectors)])
 
 
 @checked

@@ -1,11 +1,11 @@
 """One batch on its way through the passes of an objective."""
 
 import torch
-from torch.overrides import TorchFunctionMode
 
 from impls.checks import within
 from impls.torch import finite, span
-from impls.torch.outcomes import in_half
+from impls.torch.derivatives import jvp
+from impls.torch.outcomes import Losses, in_half
 from impls.torch.passes import Passes
 from impls.torch.replicas import Alone, Replicas
 from impls.torch.sites import Input, Shift, Table, is_sharded, leaves
@@ -85,10 +85,11 @@ class Batch:
         """A pass with its losses and their derivatives along a direction, in forward mode."""
 
         def losses(rows):
-            with RightInForwardMode():
-                return self.losses(rows, traced=rows)[0]
+            found, _ = self.losses(rows, traced=rows)
+            return torch.cat([found.value[None], found.rows])
 
-        return torch.func.jvp(losses, (torch.zeros_like(direction),), (direction,))
+        found, along = jvp(losses, torch.zeros_like(direction), direction, lasting=True)
+        return Losses(found[0], found[1:]), Losses(along[0], along[1:])
 
     def see_clean(self):
         """A pass that is not differentiated: statistics see the clean batch, and what is perturbed shows its shape."""
@@ -177,26 +178,6 @@ class Batch:
                 )
             parts.append(torch.clamp(x + r, *bounds) - x)
         return self.vectors.rows(parts)
-
-
-class RightInForwardMode(TorchFunctionMode):
-    """Within, operations are refused of which PyTorch's forward mode, differentiated backwards, is wrong."""
-
-    def __torch_function__(self, function, types, args=(), kwargs=None):
-        name = getattr(function, "__name__", "")
-        if name in ("layer_norm", "instance_norm", "group_norm") or (
-            name == "batch_norm" and is_training(args, kwargs)
-        ):
-            raise RuntimeError(
-                f"model: got {name}, of which PyTorch's forward mode has a wrong derivative; expected another"
-                ' how: "double_backward", or "finite_difference"'
-            )
-        return function(*args, **(kwargs or {}))
-
-
-def is_training(args, kwargs):
-    """Whether a batch_norm is by the batch's statistics: an argument, the sixth of F.batch_norm and of torch's own."""
-    return (kwargs or {}).get("training", args[5] if len(args) > 5 else False)
 
 
 def differentiate(total, leaves, **options):

@@ -19,12 +19,14 @@ from impls import checks
 from impls.checks import checked, within
 from impls.contract.types import Count, Interval
 from impls.torch.batches import Batch, arguments_of
+from impls.torch.derivatives import _check_differentiable
 from impls.torch.norms import l2_norm, project, steepest, unit
 from impls.torch.outcomes import Reader, divergence, uncertainty
 from impls.torch.passes import State, undone_on_failure
 from impls.torch.penalty import _norm_and_slope, _sloped
+from impls.torch.refusals import explaining
 from impls.torch.replicas import forward, unwrapped
-from impls.torch.sites import Table, compiled_parts, is_sharded, sites_of
+from impls.torch.sites import Table, check_not_sparse, is_sharded, sites_of
 from impls.torch.smoothness import Smoothness
 
 NEEDED_BY_RAW = 'norm="raw" goes by the size of each sample\'s gradient'
@@ -339,11 +341,12 @@ def gradient_penalty_objective(
 def penalty_by_double_backward(batch, norm, xi):
     """Differentiate through the backward pass."""
     check_not_sharded(batch, "double_backward")
-    check_twice_differentiable(batch)
+    check_not_sparse(batch.sites)
     losses, shifts = batch.losses(watched=True)
-    gradient = penalised(batch, losses, shifts, create_graph=True)
-    if batch.is_first:
-        check_graph(gradient)
+    with explaining("model"):
+        gradient = penalised(batch, losses, shifts, create_graph=True)
+        if batch.is_first:
+            _check_differentiable(gradient)
     return losses.value, _norm_and_slope(gradient, norm)[0]
 
 
@@ -353,7 +356,8 @@ def penalty_by_forward_mode(batch, norm, xi):
     there, shifts = batch.losses(watched=True, parameters=False)
     gradient = penalised(batch, there, shifts)
     penalty, direction = _norm_and_slope(gradient, norm)
-    losses, along = batch.slopes(direction)
+    with explaining("model"):
+        losses, along = batch.slopes(direction)
     return losses.value, _sloped(penalty.detach(), along.value if batch.one else along.rows)
 
 
@@ -490,34 +494,3 @@ def check_not_sharded(batch, how):
             f"how: got {how!r} for a sharded model, whose parameters are gone once a gradient is taken; expected"
             ' "finite_difference"'
         )
-
-
-def check_twice_differentiable(batch):
-    if compiled_parts(batch.model):
-        raise RuntimeError(
-            "model: got a compiled one, which cannot be differentiated twice; expected the module itself, or"
-            ' how="finite_difference"'
-        )
-    for site in batch.sites:
-        if isinstance(site, Table) and site.module.sparse:
-            raise RuntimeError(
-                f"target: {site} has sparse gradients, which cannot be differentiated twice; expected"
-                ' sparse=False, or its output: where="output"'
-            )
-
-
-def check_graph(gradient):
-    """Say it now if a part of the gradient has no derivative: the caller's backward pass would fail in other words."""
-    seen, nodes = set(), [gradient.grad_fn]
-    while nodes:
-        node = nodes.pop()
-        if node is None or node in seen:
-            continue
-        seen.add(node)
-        if type(node).__name__ == "NotImplemented":
-            raise RuntimeError(
-                "model: got an operation that cannot be differentiated twice, fused attention most likely. Compute it"
-                " in steps that can, with torch.nn.attention.sdpa_kernel(SDPBackend.MATH) around the objective or, with"
-                ' transformers, attn_implementation="eager"; or take how="finite_difference"'
-            )
-        nodes += [parent for parent, _ in node.next_functions]

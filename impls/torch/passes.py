@@ -7,11 +7,14 @@ part is given what the pass was given.
 
 import contextlib
 import functools
+from collections import OrderedDict
 
 import torch
 from torch.utils import checkpoint
 
 from impls.torch.sites import is_compiled
+
+BACKWARD_HOOKS = ("_backward_hooks", "_backward_pre_hooks")  # as nn.Module names them
 
 
 class State:
@@ -82,6 +85,7 @@ class Passes:
     def __init__(self, model, start):
         self.model, self.start, self.end = model, start, None
         self.is_compiled = any(map(is_compiled, start.modules))
+        self.hooked = [module for module in start.modules if any(backward_hooks(module))]
 
     @contextlib.contextmanager
     def begin(self, shifts, *, parameters=True, traced=None):
@@ -97,6 +101,8 @@ class Passes:
                     stack.enter_context(self.start.copies(traced))
                 if not parameters and self.is_compiled:
                     stack.enter_context(detached(self.model))
+                if not parameters and self.hooked:
+                    stack.enter_context(unhooked(self.hooked))
                 for shift in shifts:
                     stack.enter_context(shift.site.apply(self.model, shift, again=again))
                 yield
@@ -133,6 +139,26 @@ def detached(model):
     finally:
         for owner, name, parameter in held:
             owner[name] = parameter
+
+
+def backward_hooks(module):
+    """The hooks of a module that it puts into the graph of each pass."""
+    return [getattr(module, kind, None) for kind in BACKWARD_HOOKS]
+
+
+@contextlib.contextmanager
+def unhooked(modules):
+    """Within, modules put no hooks into the graph: an attack's gradient is no backward pass that they are to see."""
+    before = [(module, backward_hooks(module)) for module in modules]
+    try:
+        for module in modules:
+            for kind in BACKWARD_HOOKS:
+                setattr(module, kind, OrderedDict())
+        yield
+    finally:
+        for module, kept in before:
+            for kind, hooks in zip(BACKWARD_HOOKS, kept, strict=True):
+                setattr(module, kind, hooks)
 
 
 @contextlib.contextmanager

@@ -304,6 +304,16 @@ def exchange_sharded(model, module, shift, add):
             hook.remove()
 
 
+def check_not_sparse(sites):
+    """For those who differentiate a gradient again."""
+    for site in sites:
+        if isinstance(site, Table) and site.module.sparse:
+            raise RuntimeError(
+                f"target: {site} has sparse gradients, which cannot be differentiated twice; expected"
+                ' sparse=False, how="finite_difference", or its output: where="output"'
+            )
+
+
 def is_sharded(weight):
     """Whether a parameter is one of FSDP2's, each replica with a part of it."""
     return getattr(weight, "device_mesh", None) is not None

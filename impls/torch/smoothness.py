@@ -30,8 +30,12 @@ class Smoothness:
     def __init__(self, batch, how, xi):
         self.batch, self.how, self.xi = batch, how, xi
         self.together = batch.passes.keep_statistics()
-        options = {"watched": how == "fisher", "measured": how == "finite_difference"}
-        with plain_attention(how == "fisher"):
+        # The graph that the caller differentiates will do, but where hooks in it are to see his backward pass alone, or
+        # where it cannot be differentiated twice.
+        self.apart = how == "fisher" and bool(batch.passes.hooked or compiled_parts(batch.model))
+        shared = how == "fisher" and not self.apart
+        options = {"watched": shared, "measured": how == "finite_difference"}
+        with plain_attention(shared):
             (self.logits, self.losses), self.shifts = batch.logits_and_losses(**options)
         self.clean = self.logits.detach()  # p(x) is held fixed
         self.counts = shares(self.clean, batch.mask)
@@ -46,9 +50,9 @@ class Smoothness:
         return direction
 
     def by_fisher(self):
-        """By the graph of the clean pass; of a compiled model, which cannot be differentiated twice, by one more."""
+        """By the graph of the clean pass, or of one that is like it."""
         batch, logits, shifts = self.batch, self.logits, self.shifts
-        if compiled_parts(batch.model):
+        if self.apart:
             with torch.enable_grad(), torch.compiler.set_stance("force_eager"), plain_attention():
                 logits, shifts = batch.logits(watched=True, parameters=False)
 

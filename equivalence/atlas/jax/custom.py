@@ -73,12 +73,6 @@ add(
 add("lax.optimization_barrier", "lax.optimization_barrier(x) ** 3", hand="x**3", x=normal(3))
 add("lax.reduce_precision", "lax.reduce_precision(x, 11, 52) ** 3", hand="x**3", x=normal(3))
 add(
-    "jax.random.gamma, of its shape",
-    "jax.random.gamma(jax.random.key(0), x)",
-    documented="samples are differentiated by implicit reparameterisation once",
-    x="np.array([1.5, 2.5])",
-)
-add(
     "jax.checkpoint, dots saved",
     "jax.checkpoint(lambda x: jnp.sin(x @ x), policy=jax.checkpoint_policies.dots_saveable)(x)",
     hand="np.sin(x @ x)",
