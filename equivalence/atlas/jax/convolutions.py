@@ -16,7 +16,7 @@ add(
 for name, options in {
     "stride, padding": "(2, 2), 'SAME'",
     "dilated kernel": "(1, 1), 'VALID', rhs_dilation=(2, 2)",
-    "dilated input": "(1, 1), 'VALID', lhs_dilation=(2, 2)",
+    "dilated input": "(1, 1), [(0, 0), (0, 0)], lhs_dilation=(2, 2)",
 }.items():
     add(
         f"lax.conv_general_dilated, {name}", CONV.format(options), x=normal(1, 1, 4, 4), k=normal(1, 1, 2, 2, scale=0.5)

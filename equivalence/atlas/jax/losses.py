@@ -40,7 +40,7 @@ for name, (arguments, hand) in LOSSES.items():
         x=normal(4, 3),
     )
 KINKED = {
-    "huber_loss": "x, 0.1 * y, 0.7",
+    "huber_loss": "x, 0.1 * y, delta=0.7",
     "hinge_loss": "x, jnp.sign(y - 0.25)",
     "perceptron_loss": "x, jnp.sign(y - 0.25)",
     "multiclass_hinge_loss": "x, i",

@@ -7,7 +7,14 @@ add = ENTRIES.add
 
 NNX = "from flax import nnx; layer = nnx.RNN(nnx.{}(3, 4, param_dtype=jnp.float64, rngs=nnx.Rngs(0)))"
 for cell in ("SimpleCell", "GRUCell", "LSTMCell", "OptimizedLSTMCell"):
-    add(f"nnx.RNN, {cell}", "layer(x)", setup=NNX.format(cell), also=(f"nnx.{cell}",), needs="flax", x=normal(1, 3, 3))
+    add(
+        f"nnx.RNN, {cell}",
+        "nnx.clone(layer)(x)",
+        setup=NNX.format(cell),
+        also=(f"nnx.{cell}",),
+        needs="flax",
+        x=normal(1, 3, 3),
+    )
 add("lax.scan", "lax.scan(lambda c, a: (jnp.tanh(c * a), c), x[0], x)[1]", x=normal(4))
 add("lax.scan, unrolled", "lax.scan(lambda c, a: (jnp.tanh(c * a), c), x[0], x, unroll=True)[1]", x=normal(4))
 add(
