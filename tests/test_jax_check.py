@@ -36,6 +36,6 @@ def test_samples_are_seen_to_be_apart(tmp_path):
     path = tmp_path / "own.py"
     path.write_text(TEMPLATES["jax"])
     assert "does not depend on the other samples" in said(looked("jax", str(path), "samples")["samples"])
-    path.write_text(TEMPLATES["jax"].replace('@ params["output"]', '@ params["output"] + x.mean(0).sum()'))
+    path.write_text(TEMPLATES["jax"].replace('@ params["output"]', '@ params["output"] + x.mean(0)[:3]'))
     found = looked("jax", str(path), "samples")["samples"]
     assert found.numbers["coupled"]
