@@ -9,7 +9,7 @@ from equivalence.parts.divergence import difference_expansion, differenced, misr
 
 STEPS, TAIL = ladder(4, -20), ladder(-42, -44)
 COSINE = 0.99  # of a direction in lower precision with the exact one
-BENDS = 64  # times what the difference is off by at the contract's ξ: there rounding is as large, and a few times so
+BENDS = 64  # times what the difference is off by at the contract's ξ, where rounding leaves as much as ξ itself
 
 
 def directions(problem, *ways):
@@ -39,7 +39,7 @@ def measure(problem, reference):
     *ways, at_default = run(1.0)[1:]
     for name, found in zip(("exact product", "Fisher product"), ways, strict=True):
         yield name, equal(found, exact, stretch(reference.point, start))
-    bend = np.linalg.norm(coefficient) * oracle.norms.difference_step(reference.point.x, order=1).max()
+    bend = (1 + np.linalg.norm(coefficient)) * oracle.norms.difference_step(reference.point.x, order=1).max()
     yield "the default ξ", bound(-np.abs(at_default - exact), -BENDS * bend)
     steps = 10.0 ** np.arange(-7, 2)
     sweep = {"xi": steps.tolist(), "cosines": [float(cosine(in_float32(xi)[0])) for xi in steps]}
