@@ -37,6 +37,8 @@ def claim(
     try:
         with Kept(bridge):  # a mistake may be one about the process, which the next task is measured in too
             for name, part in stated.measure(Problem(reference.case, bridge, used, "float64", device), reference):
+                if name in parts:  # one would hide the other
+                    raise ValueError(f"{claim_id} on {case_name}: two parts are called {name!r}")
                 parts[name] = part
                 if mistake and not judge(part).holds:
                     break
