@@ -39,3 +39,33 @@ def test_samples_are_seen_to_be_apart(tmp_path):
     path.write_text(TEMPLATES["jax"].replace('@ params["output"]', '@ params["output"] + x.mean(0)[:3]'))
     found = looked("jax", str(path), "samples")["samples"]
     assert found.numbers["coupled"]
+
+
+LOOKED_UP = """
+import jax
+import jax.numpy as jnp
+
+def model(params, tokens):
+    table = params["table"]
+    x = {look}
+    return (x + params["positions"]).mean(1) @ params["output"]
+
+def loss(logits, labels):
+    return -jnp.take_along_axis(jax.nn.log_softmax(logits), labels[:, None], 1)[:, 0]
+
+keys = jax.random.split(jax.random.key(0), 3)
+shapes = {{"table": (9, 6), "positions": (5, 6), "output": (6, 3)}}
+params = {{name: jax.random.normal(key, shape) for key, (name, shape) in zip(keys, shapes.items())}}
+batch = jnp.arange(20).reshape(4, 5) % 9, jnp.array([0, 1, 2, 0])
+"""
+
+
+@pytest.mark.parametrize(
+    "look", ["table[tokens]", "jnp.take(table, tokens, axis=0)", "jax.nn.one_hot(tokens, 9) @ table"]
+)
+def test_a_parameter_is_a_table_where_its_rows_are_looked_up(tmp_path, look):
+    """Positions are only added, and the last weights only multiplied with: neither is perturbed as a table."""
+    path = tmp_path / "own.py"
+    path.write_text(LOOKED_UP.format(look=look))
+    places = load("jax", str(path), double=True).places()
+    assert [(place.name, place.kind) for place in places] == [("table", "table")]

@@ -7,7 +7,8 @@ import importlib.util
 
 import pytest
 
-from tests.own_models.looked import bad, looked, said, verdicts
+from equivalence.own_models import load
+from tests.own_models.looked import HERE, bad, looked, said, verdicts
 
 pytestmark = pytest.mark.usefixtures("bridge")
 
@@ -37,3 +38,11 @@ def test_batch_statistics_of_nnx_are_seen():
     found = looked("jax", "jax_nnx_cnn", "samples")["samples"]
     assert found.numbers["coupled"] and "normalization.py" in said(found)
     assert any("norm" in name for name in found.numbers["moved"])
+
+
+@needs("flax")
+def test_an_embedding_is_known_by_its_class_whatever_its_name():
+    """In Linen a user's name takes the place of the class's; parameters that are added are no tables."""
+    path = str(HERE / "jax_flax_transformer.py")
+    first, *_ = load("jax", path, double=True).places()
+    assert (first.name, first.kind, first.note) == ("tokens", "output", "Embed, 10 × 16")

@@ -239,7 +239,7 @@ class Own:
             return output
 
         tree = self.tree(self.parameters())
-        with _intercepted(tree, note), contextlib.suppress(Exception):
+        with _intercepted(tree, note), steps.linen_kinds(kinds), contextlib.suppress(Exception):
             self.f(tree, self.x)
         if self.nnx:
             kinds = {"/".join(map(str, path)): type(part).__name__ for path, part in self.nnx.iter_modules(self.module)}

@@ -1,10 +1,13 @@
 """Training steps of a user's own JAX model with each method, by the one-liners, and the lines to paste."""
 
+import contextlib
+import sys
+
 import jax
 
 from impls.jax import training
 from impls.jax.passes import Model
-from impls.jax.sites import _check_looked_up
+from impls.jax.sites import _uses_of
 
 PENALTIES = {"double backward": "double_backward", "forward over reverse": "forward_over_reverse"}
 PENALTIES |= {"finite difference": "finite_difference"}
@@ -79,15 +82,24 @@ def lines(own, place, radius, weight):
 
 
 def is_table(own, name):
-    """Whether a parameter's rows are looked up, as the one-liners ask."""
+    """Whether a parameter's rows are looked up: what is only added or multiplied with is no table."""
     tree = own.tree(own.parameters())
     model = Model(own.f, tree, ())
     known, leaves = model.parameters()
-    try:
-        _check_looked_up(model, own.x, leaves[known.index(name)], name)
-    except ValueError:
-        return False
-    return not any(part in name for part in ("kernel", "weight_hh", "bias"))
+    return "lookup" in _uses_of(model, own.x, leaves[known.index(name)])
+
+
+@contextlib.contextmanager
+def linen_kinds(kinds):
+    """A context in which the classes of Linen's modules are noted by path: their names are the user's."""
+
+    def note(function, args, kwargs, context):
+        kinds["/".join(context.module.path)] = type(context.module).__name__
+        return function(*args, **kwargs)
+
+    linen = sys.modules.get("flax.linen")
+    with linen.intercept_methods(note) if linen else contextlib.nullcontext():
+        yield
 
 
 def nnx_passes(own):

@@ -101,14 +101,19 @@ PRODUCTS = {"dot_general", "conv_general_dilated"}
 
 def _check_looked_up(model, x, table, name):
     """Refuse a kernel: a table has rows that f looks up, or multiplies with a one-hot matrix made of integers."""
-    jaxpr, leaves = model.jaxpr(x)
-    kinds = ["table" if leaf is table else "real" if is_floating(leaf) else None for leaf in leaves]
-    if _uses(jaxpr, kinds)[0] == {"product"}:
+    if _uses_of(model, x, table) == {"product"}:
         raise ValueError(
             f"target: got {name!r}, which f multiplies with and never looks up; expected an embedding's table. To"
             " perturb a kernel, take r = perturb_table(lambda kernel: losses of f with it, kernel, radius=...) and"
             " train on f with kernel + r"
         )
+
+
+def _uses_of(model, x, table):
+    """How f uses a parameter: for a product, to look rows up, or otherwise."""
+    jaxpr, leaves = model.jaxpr(x)
+    kinds = ["table" if leaf is table else "real" if is_floating(leaf) else None for leaf in leaves]
+    return _uses(jaxpr, kinds)[0]
 
 
 def _uses(jaxpr, kinds):
@@ -126,9 +131,16 @@ def _uses(jaxpr, kinds):
             elif name in UNCHANGED:
                 result = ["table"]
             else:
-                found.add("product" if name in PRODUCTS and "real" in given else "other")
+                found.add(_use(name, given))
         kind |= zip(equation.outvars, result, strict=True)
     return found, [of(atom) for atom in jaxpr.outvars]
+
+
+def _use(name, given):
+    """What an operation does with a table: multiplies with it, looks rows up, by number or one-hot, or neither."""
+    if name in PRODUCTS:
+        return "product" if "real" in given else "lookup"
+    return "lookup" if name == "gather" and given[0] == "table" else "other"
 
 
 def _jaxpr(parameter):
