@@ -26,7 +26,7 @@ from impls.torch.losses import kl_divergence
 from impls.torch.noise import consistency_loss, dropout_loss, noisy_loss
 from impls.torch.parameter import parameter_gradient_penalty, weight_noise
 from impls.torch.penalty import input_gradient_penalty, jacobian_penalty, tikhonov_penalty, wgan_gradient_penalty
-from impls.torch.refusals import explain
+from impls.torch.refusals import CLOSURE, explain
 from impls.torch.virtual_adversarial import vat_loss, vat_perturbation
 
 BATCH, WIDTH, CLASSES, RATE = 5, 4, 3, 0.4
@@ -410,8 +410,8 @@ SAID = {  # by PyTorch on devices that are not here
 
 @pytest.mark.parametrize(("said", "words"), SAID.items())
 def test_messages_of_other_kernels_are_explained(said, words):
-    assert re.search(words, explain(said))
-    assert explain("size mismatch, got 4, expected 3") is None
+    assert re.search(words, explain(said, CLOSURE))
+    assert explain("size mismatch, got 4, expected 3", CLOSURE) is None
 
 
 def test_a_model_that_returns_a_tuple_is_told_to_return_its_logits(model):

@@ -24,9 +24,9 @@ from impls.torch.norms import l2_norm, project, steepest, unit
 from impls.torch.outcomes import Reader, divergence, uncertainty
 from impls.torch.passes import State, undone_on_failure
 from impls.torch.penalty import _norm_and_slope, _sloped
-from impls.torch.refusals import explaining
+from impls.torch.refusals import COMPILED, explaining
 from impls.torch.replicas import forward, unwrapped
-from impls.torch.sites import Table, check_not_sparse, is_sharded, sites_of
+from impls.torch.sites import Table, check_not_sparse, compiled_parts, is_sharded, sites_of
 from impls.torch.smoothness import Smoothness
 
 NEEDED_BY_RAW = 'norm="raw" goes by the size of each sample\'s gradient'
@@ -342,6 +342,8 @@ def penalty_by_double_backward(batch, norm, xi):
     """Differentiate through the backward pass."""
     check_not_sharded(batch, "double_backward")
     check_not_sparse(batch.sites)
+    if compiled_parts(batch.model):  # said before anything is compiled for a backward pass that cannot be
+        raise RuntimeError(f"model: {COMPILED}")
     losses, shifts = batch.losses(watched=True)
     with explaining("model"):
         gradient = penalised(batch, losses, shifts, create_graph=True)

@@ -7,6 +7,7 @@ import re
 CLOSURE = "the closure"
 CANNOT = "which PyTorch cannot differentiate so"
 FIRST_ALONE = 'take first derivatives alone, as input_gradient_penalty(how="finite_difference") and fgm do'
+COMPILED = "got a compiled model, which cannot be differentiated twice, expected the module itself, or " + FIRST_ALONE
 BACKWARDS = 'Call the method outside of torch.func, with how="hvp" or "double_backward"'
 
 REFUSALS = {  # what PyTorch says: what was wrong with the closure, what was expected, what to do
@@ -66,9 +67,7 @@ REFUSALS = {  # what PyTorch says: what was wrong with the closure, what was exp
         "got an autograd.Function marked @once_differentiable, expected one whose backward can be differentiated, or"
         f" {FIRST_ALONE}"
     ),
-    r"does not currently support double backward|donated buffer": (
-        "got a compiled model, which cannot be differentiated twice, expected the module itself, or " + FIRST_ALONE
-    ),
+    r"does not currently support double backward|donated buffer": COMPILED,
     r"derivative for '?(?:aten::)?(\w+)'? is not implemented|forward AD with (?:aten::)?(\w+) that": (
         f"got OPERATION, {CANNOT}, expected operations that it can. Write it from others, or {FIRST_ALONE}"
     ),
