@@ -24,7 +24,8 @@ def gaussian(seed, shape, *, like):
 
 @checked
 def uniform(seed, shape, *, like):  # what half precision would round to 1 stays below it
-    return _beside(_uniform(seed, shape, like).astype(like.dtype).clip(max=1 - jnp.finfo(like.dtype).eps / 2), like)
+    largest = 1 - float(jnp.finfo(like.dtype).eps) / 2
+    return _beside(_uniform(seed, shape, like).astype(like.dtype).clip(max=largest), like)
 
 
 def _uniform(seed, shape, like):
@@ -32,7 +33,7 @@ def _uniform(seed, shape, like):
 
 
 def _wider(dtype):  # half precision has too few numbers between 0 and 1 to draw from
-    return jnp.promote_types(dtype, jnp.float32)
+    return jnp.float32 if jnp.finfo(dtype).bits < 32 else dtype
 
 
 @checked
