@@ -8,6 +8,7 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 from equivalence.claim import Methods, Replacement
+from equivalence.parts.composed import as_wide_as, at_least_float32
 
 Array = Any
 
@@ -26,7 +27,8 @@ def one_hot(m: SimpleNamespace, bridge: ModuleType) -> Methods:
 
 def class_by_class(m: SimpleNamespace, bridge: ModuleType) -> Methods:
     def squared_error(outputs: Array, targets: Array) -> Array:
-        errors = [outputs[:, c] - targets[:, c] for c in range(outputs.shape[-1])]
+        a, b = at_least_float32(bridge, outputs), at_least_float32(bridge, targets)
+        errors = [a[:, c] - b[:, c] for c in range(outputs.shape[-1])]
         return sum(error * error for error in errors)  # a power of 0 has no third derivative in TensorFlow
 
     return {"squared_error": squared_error}
@@ -61,8 +63,18 @@ def loops_over_draws(m: SimpleNamespace, bridge: ModuleType) -> Methods:
 def gradient_then_direction(m: SimpleNamespace, bridge: ModuleType) -> Methods:
     """FGM and its relatives from a differentiable gradient that is cut off afterwards."""
 
-    def direction(loss: Any, x: Array, mask: Any, **options: Any) -> Array:
-        gradient = bridge.fixed(bridge.gradient(loss, x))
+    def magnified(loss: Any) -> Any:  # where it is small: each sample's direction stays, and float16 keeps it
+        def function(x: Array) -> Array:
+            values = loss(x)
+            held = bridge.fixed(values)
+            small = as_wide_as(bridge, held > 0, values) * as_wide_as(bridge, held < 2.0**-10, values)
+            return values + (2.0**12 - 1) * small * values
+
+        return function
+
+    def direction(loss: Any, x: Array, mask: Any, scope: str, **options: Any) -> Array:
+        gradient = bridge.fixed(bridge.gradient(magnified(loss) if scope == "sample" else loss, x))
+        options["scope"] = scope
         return m.steepest(gradient if mask is None else gradient * mask[:, :, None], **options)
 
     def fgm(loss: Any, x: Array, *, radius: Any, norm: str = "l2", scope: str = "sample") -> Array:
@@ -128,16 +140,18 @@ def penalties_of_the_gradient(m: SimpleNamespace, bridge: ModuleType) -> Methods
     ) -> Array:
         if how != "double_backward" or norm == "l1":
             return m.input_gradient_penalty(loss, x, norm=norm, how=how, xi=xi)
-        length = m.l2_norm(bridge.gradient(loss, x))
+        length = m.l2_norm(at_least_float32(bridge, bridge.gradient(loss, x)))
         return length if norm == "l2" else length * length
 
     def wgan_gradient_penalty(critic: Any, real: Array, fake: Array, mix: Array, *, target: float = 1.0) -> Array:
         weight = mix[(slice(None), *[None] * (len(real.shape) - 1))]
-        return (m.l2_norm(bridge.gradient(critic, fake + weight * (real - fake))) - target) ** 2
+        gradient = bridge.gradient(critic, fake + weight * (real - fake))
+        return (m.l2_norm(at_least_float32(bridge, gradient)) - target) ** 2
 
     def parameter_gradient_penalty(loss: Any, params: dict[str, Array], *, rate: Any) -> Array:
         gradients = bridge.value_and_grad(loss)(params)[1]
-        return 0.25 * rate * sum(m.l2_norm(part[None])[0] ** 2 for part in gradients.values())
+        parts = [at_least_float32(bridge, part[None]) for part in gradients.values()]
+        return 0.25 * rate * sum(m.l2_norm(part)[0] ** 2 for part in parts)
 
     return {
         "input_gradient_penalty": input_gradient_penalty,
@@ -167,7 +181,8 @@ def rows_one_by_one(m: SimpleNamespace, bridge: ModuleType) -> Methods:
     def jacobian_penalty(f: Any, x: Array, *, weights: Any = None, probes: Any = None) -> Array:
         if probes is not None:
             return m.jacobian_penalty(f, x, weights=weights, probes=probes)
-        squares = [m.l2_norm(bridge.gradient(lambda x, c=c: f(x)[:, c], x)) ** 2 for c in range(f(x).shape[-1])]
+        rows = [bridge.gradient(lambda x, c=c: f(x)[:, c], x) for c in range(f(x).shape[-1])]
+        squares = [m.l2_norm(at_least_float32(bridge, row)) ** 2 for row in rows]
         return sum(square if weights is None else weights[:, c] * square for c, square in enumerate(squares))
 
     def tikhonov_penalty(divergence: str, f: Any, x: Array, *, probes: Any = None) -> Array:

@@ -68,6 +68,11 @@ def as_wide_as(bridge: ModuleType, x: Array, like: Array) -> Array:
     return bridge.cast(x, re.search(r"b?float\d+", str(like.dtype))[0])  # type: ignore[index]  # there is one
 
 
+def at_least_float32(bridge: ModuleType, x: Array) -> Array:
+    """Numbers of half precision in float32, in which the contract adds them up."""
+    return bridge.cast(x, "float32") if "16" in str(x.dtype) else x
+
+
 def rounded(x: Array) -> Array:
     """Cut to float32's 24 bits by Veltkamp's splitting, where it has more; gradients pass."""
     if "64" not in str(x.dtype):
