@@ -6,9 +6,11 @@ folder: neither modules of the same names as ours nor that folder's version hist
 """
 
 import importlib.metadata
+import io
 import json
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import platformdirs
@@ -56,3 +58,13 @@ def git(*arguments: str) -> str:
         return subprocess.run([*GIT, *arguments], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return ""
+
+
+def unpack(commit: str, folder: Path, *paths: str) -> str:
+    """Write the checkout as it was committed, or some of its paths, to a folder; what git complains of, or nothing."""
+    packed = subprocess.run(["git", "archive", commit, *paths], cwd=ROOT, capture_output=True)
+    if packed.returncode:
+        return packed.stderr.decode().strip()
+    with tarfile.open(fileobj=io.BytesIO(packed.stdout)) as archive:
+        archive.extractall(folder, filter="data")
+    return ""

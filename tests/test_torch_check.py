@@ -1,7 +1,6 @@
 """`check` on PyTorch models: what is planted is found and named, what is right passes, what is said is so."""
 
 import json
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +16,7 @@ from tests.own_models.looked import bad, looked, said, verdicts
 
 ROOT = Path(__file__).parents[1]
 pytestmark = pytest.mark.usefixtures("bridge")
+NAMESPACES = ("http://www.w3.org", "http://purl.org/dc", "http://creativecommons.org/ns")  # of SVG: nobody fetches them
 
 
 @pytest.mark.slow
@@ -193,7 +193,9 @@ def test_the_command_ends_with_what_it_found(name, status, tmp_path):
     told = json.loads((tmp_path / "a.json").read_text())
     assert told["right"] is (status == 0) and set(told["sections"]) >= {"derivatives", "samples", "radius", "cost"}
     page = (tmp_path / "a.html").read_text()
-    assert "<svg" in page and not re.search(r"""(src|href)=["']?https?:|url\(["']?https?:|@import""", page)
+    for name in NAMESPACES:
+        page = page.replace(name, "")
+    assert "<svg" in page and "http://" not in page and "https://" not in page
 
 
 @pytest.mark.slow

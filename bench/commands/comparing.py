@@ -2,11 +2,9 @@
 
 import subprocess
 import sys
-import tarfile
 import tempfile
 from collections.abc import Sequence
 from functools import partial
-from io import BytesIO
 from pathlib import Path
 from typing import Annotated
 
@@ -17,7 +15,7 @@ from bench.commands.costing import timed_cells
 from bench.commands.measuring import console, prepared
 from bench.commands.options import Frameworks, Methods, Workloads
 from bench.costs import cells, timing
-from bench.places import ROOT
+from bench.places import ROOT, unpack
 from bench.records import files
 from bench.records.machine import describe
 from bench.records.staleness import Codes, stale
@@ -85,7 +83,9 @@ def gate_command(
     steps = [word for name in method or [] for word in ("--method", name)]
     steps += [word for name in workload or [] for word in ("--workload", name)]
     with tempfile.TemporaryDirectory() as place:
-        trees = {base: unpack(base, Path(place) / "base"), "the code here": ROOT}
+        trees = {base: Path(place) / "base", "the code here": ROOT}
+        if complaint := unpack(base, trees[base]):
+            raise arguments.refuse(f"gate: {base}: no commit of this project: {complaint}")
         folders: dict[str, list[Path]] = {name: [] for name in trees}
         if claims:
             for number, (name, tree) in enumerate(trees.items()):
@@ -100,16 +100,6 @@ def gate_command(
             found = compare_rounds(folders, timed, allow_missing or [])
         old, new = sides(folders, timed[0])
     tell(old, new, found, markdown, json)
-
-
-def unpack(commit: str, folder: Path) -> Path:
-    """The project as it was committed, in a folder of its own."""
-    packed = subprocess.run(["git", "archive", commit], cwd=ROOT, capture_output=True)
-    if packed.returncode:
-        raise arguments.refuse(f"gate: {commit}: no commit of this project: {packed.stderr.decode().strip()}")
-    with tarfile.open(fileobj=BytesIO(packed.stdout)) as archive:
-        archive.extractall(folder, filter="data")
-    return folder
 
 
 def measure(tree: Path, words: Sequence[str], out: Path, title: str) -> None:

@@ -1,17 +1,14 @@
 """One side of a comparison, read from a folder of results, a commit, or JSON of pytest-benchmark."""
 
-import io
 import json
 import math
-import subprocess
-import tarfile
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.places import ROOT
+from bench.places import ROOT, unpack
 from bench.records.schema import (
     AgreementRecord,
     AtlasRecord,
@@ -54,15 +51,8 @@ def results(source: str) -> Results:
     if not (ROOT / ".git").exists():
         raise Unreadable(f"{source}: no folder and no file; commits can be compared in a clone of the repository")
     with tempfile.TemporaryDirectory() as folder:
-        packed = subprocess.run(
-            ["git", "archive", source, "results"], cwd=ROOT, capture_output=True
-        )  # as it was committed, whatever lies in the folder now
-        if packed.returncode:
-            raise Unreadable(
-                f"{source}: no folder, no file, and no commit with results: {packed.stderr.decode().strip()}"
-            )
-        with tarfile.open(fileobj=io.BytesIO(packed.stdout)) as archive:
-            archive.extractall(folder, filter="data")
+        if complaint := unpack(source, Path(folder), "results"):  # as it was committed, whatever lies there now
+            raise Unreadable(f"{source}: no folder, no file, and no commit with results: {complaint}")
         return of_folder(Path(folder) / "results", source)
 
 
