@@ -50,6 +50,13 @@ class Place:
             return f"the input {self.name}" if self.name else "the input"
         return f"the {self.kind} of {self.name}"
 
+    def as_argument(self, target: str = "") -> str:
+        """What a one-liner is told of the place, after its first arguments: nothing, where it is the only input."""
+        if self.kind == "input" and not self.name:
+            return ""
+        where = "" if self.kind == "table" else f', where="{self.kind}"'
+        return ", " + (target or f'"{self.name}"') + where
+
 
 @dataclass(frozen=True)
 class Problem:

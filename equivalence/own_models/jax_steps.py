@@ -67,12 +67,7 @@ def step(own, mean):
 
 def lines(own, place, radius, weight):
     """What to paste, by method."""
-    at = {
-        "input": f', "{place.name}", where="input"' if place.name else "",
-        "table": f', "{place.name}"',
-        "output": f', "{place.name}", where="output"',
-    }[place.kind]
-    given = "f, loss" + at
+    given = "f, loss" + place.as_argument()
     return {
         "fgm": f"objective = adversarial_training({given}, radius={radius})",
         "gradient penalty": f"objective = gradient_penalty_training({given}, weight={weight}HOW)",

@@ -67,12 +67,7 @@ def dense(part):
 
 def lines(own, place, radius, weight):
     """What to paste, by method."""
-    at = {
-        "input": f', "{place.name}", where="input"' if place.name else "",
-        "table": f', "{place.name}"',
-        "output": f', "{place.name}", where="output"',
-    }[place.kind]
-    given = "model" + at
+    given = "model" + place.as_argument()
     return {
         "fgm": f"adversarial_training({given}, radius={radius})",
         "gradient penalty": f"gradient_penalty_training({given}, weight={weight}HOW)",

@@ -83,10 +83,8 @@ def step(model, make):
 
 def lines(own, place, radius, weight):
     """What to paste, by method."""
-    at = f', "{place.name}"' + ("" if place.kind == "table" else f', where="{place.kind}"')
-    if place.kind == "input":
-        at = f', {target(place)!r}, where="input"'.replace("'", '"') if place.name else ""
-    given = "model, optimizer, loss" + at
+    path = repr(target(place)).replace("'", '"') if place.kind == "input" and place.name else ""
+    given = "model, optimizer, loss" + place.as_argument(path)
     return {
         "fgm": f"step = adversarial_training({given}, radius={radius})",
         "gradient penalty": f"step = gradient_penalty_training({given}, weight={weight}HOW)",
