@@ -8,6 +8,7 @@ import pytest
 
 import impls
 from bench.proofs.verify import environment
+from equivalence import divided
 from impls.frameworks import DESCRIBED, FRAMEWORKS
 from tests.points import point
 
@@ -54,6 +55,7 @@ def bridge(framework):
         os.environ.setdefault(name, value)
     bridge = impls.load(framework)
     bridge.configure(threads=2, double=True)
+    divided.prepare(bridge)
     return bridge
 
 

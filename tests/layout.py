@@ -12,7 +12,7 @@ from impls.frameworks import DESCRIBED
 
 CONTRACT = Path("impls", "contract")
 # Folders with a file a framework.
-OWN = ("equivalence/trainees", "equivalence/state", "equivalence/mixed")
+OWN = ("equivalence/trainees", "equivalence/divided", "equivalence/state", "equivalence/mixed")
 OWN_MODELS = "equivalence/own_models"  # with files that begin with a framework's name
 ATLAS = "equivalence/atlas"  # has a folder a framework, of which one file alone imports it
 BRIDGE_CONSTANTS = {"MODES", "SWEEP_MODE", "ONCE_MODE", "COMPARED_MODES", "SETTINGS", "INTEGERS", "TRACED_SEEDS"}

@@ -38,6 +38,7 @@ LOADED_BY = {  # what the workers of some kinds of records alone load
     "equivalence/parts": {"claim", "variations"},
     "equivalence/foreign": PROOFS,
     "equivalence/trainees": PROOFS,
+    "equivalence/divided": {"claim", "variations"},
     "equivalence/atlas": {"atlas"},
     "equivalence/mixed": {"agreement", "precision", "cost", "cold", "training"},
 }
