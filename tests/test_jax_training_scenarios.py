@@ -16,6 +16,7 @@ import optax
 
 from impls.jax.adversarial import freelb_loss, pgd
 from impls.jax.losses import cross_entropy, entropy, kl_divergence
+from impls.jax.objectives import Ascent
 from impls.jax.penalty import input_gradient_penalty
 from impls.jax.sampling import _ball
 from impls.jax.smoothness import Smoothness
@@ -610,3 +611,37 @@ def test_a_one_hot_product_is_a_lookup():
         for f in (one_hot, text)
     )
     assert_close(found, wanted)
+
+
+@pytest.mark.parametrize("target", [None, "rows"])
+@pytest.mark.parametrize("held", ["float16", "float32"])
+def test_confident_samples_have_an_attack_in_half_precision(held, target, monkeypatch):
+    """Their gradients are smaller than float16's smallest number: as in the methods, the loss is scaled."""
+    found, climb = [], Ascent.climb
+
+    def noted(*args):
+        found.append(climb(*args))
+        return found[-1]
+
+    monkeypatch.setattr(Ascent, "climb", noted)
+    rng = np.random.default_rng(0)
+    kernels = {name: rng.standard_normal(shape) for name, shape in (("in", (5, 16)), ("out", (16, 3)))}
+    numbers = {"rows": rng.standard_normal((4, 5)), "in": kernels["in"] / 4, "out": kernels["out"] / 100}
+    numbers = {name: jnp.asarray(array).astype("float16").astype("float64") for name, array in numbers.items()}
+
+    def f(params, x):
+        x = params["rows"][x] if target else x
+        exact = x.dtype == "float64"
+        x, first, last = (array.astype(x.dtype if exact else "float16") for array in (x, params["in"], params["out"]))
+        return (jnp.tanh(x @ first) @ last).astype("float64" if exact else "float32") + 17 * jnp.eye(3)[0]
+
+    def attack(dtype):
+        params = jax.tree.map(lambda leaf: leaf.astype(dtype), numbers)
+        x = jnp.arange(4) if target else params["rows"]
+        objective = adversarial_training(f, cross_entropy, target, radius=0.5)
+        objective(params, x, jnp.zeros(4, int))
+        return np.asarray(found[-1]).astype("float64")
+
+    half, exact = attack(held), attack("float64")
+    cosines = (half * exact).sum(-1) / np.linalg.norm(half, axis=-1) / np.linalg.norm(exact, axis=-1)
+    assert half.shape == exact.shape and cosines.min() > 0.99
