@@ -1,7 +1,6 @@
-"""Four devices train like one with the whole batch, however JAX splits it (`tests/four_devices.py`, in a process)."""
+"""Four devices train like one with the whole batch, however JAX splits it (`four_devices.py`, in a process)."""
 
 import json
-import os
 import subprocess
 import sys
 from functools import cache
@@ -9,21 +8,14 @@ from pathlib import Path
 
 import pytest
 
-import impls
-
-if (os.environ.get("EQUIREG_FRAMEWORK") or next(iter(impls.installed()), "")) != "jax":
-    pytest.skip("another framework is tested in this process", allow_module_level=True)
-
-from tests.four_devices import UNITS
-
-pytestmark = pytest.mark.usefixtures("bridge")
+from tests.training.jax.four_devices import UNITS
 
 
 @cache
 def measured():
     """A part of the cases; tox's ecosystem-jax measures them all."""
-    command = [sys.executable, "-m", "tests.four_devices", "quick"]
-    done = subprocess.run(command, cwd=Path(__file__).parents[1], capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "tests.training.jax.four_devices", "quick"]
+    done = subprocess.run(command, cwd=Path(__file__).parents[3], capture_output=True, text=True, check=False)
     assert done.stdout, done.stderr
     return json.loads(done.stdout)
 
