@@ -14,6 +14,9 @@ from tests.points import point
 HERE = Path(__file__).parent
 INSTALLED = impls.installed()
 WANTED = os.environ.get("EQUIREG_FRAMEWORK") or next(iter(INSTALLED), "one of " + ", ".join(FRAMEWORKS))
+# Before a file imports a framework, which reads them once. What JAX compiles is kept for the next run.
+for name, value in (environment() | {"TF_CPP_MIN_LOG_LEVEL": "3"}).items():
+    os.environ.setdefault(name, value)
 # What is one framework's own has tests in files that begin or end with its name, or in a folder of its name.
 PATTERNS = ("test_*_{}.py", "test_{}_*.py", "training/{}")
 OWN = {path: name for name in FRAMEWORKS for each in PATTERNS for path in HERE.glob(each.format(name))}
@@ -45,9 +48,6 @@ def framework():
 
 @pytest.fixture(scope="session")
 def bridge(framework):
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    for name, value in environment().items():  # what JAX compiles is kept for the next run
-        os.environ.setdefault(name, value)
     bridge = impls.load(framework)
     bridge.configure(threads=2, double=True)
     return bridge

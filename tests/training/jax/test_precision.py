@@ -7,6 +7,7 @@ import pytest
 
 from impls.jax.smoothness import Smoothness
 from impls.jax.training import adversarial_training, gradient_penalty_training, virtual_adversarial_training
+from tests.quick import mostly_slow
 from tests.training.jax.by_hand import KEY, RADIUS, lengths, numbers
 from tests.training.jax.stateful import BATCH, CLASSES, WIDTH, assert_close, made, problem
 
@@ -59,7 +60,7 @@ HALVES = {  # dtypes of the parameters and of what is computed
 
 
 @pytest.mark.parametrize("site", ["input under a mask", "table"])
-@pytest.mark.parametrize("half", HALVES)
+@pytest.mark.parametrize("half", mostly_slow(HALVES, ["bfloat16", "float16"]))
 def test_directions_survive_half_precision(half, site, monkeypatch):
     """Confident positions among them: of each sample the direction is float64's, and none is lost."""
     held, computed = HALVES[half]

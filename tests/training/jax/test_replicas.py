@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.training.jax.four_devices import UNITS
+from tests.training.jax.four_devices import UNITS, averaged, by_shard_map, numbers
 
 
 @cache
@@ -28,4 +28,6 @@ def test_four_devices_are_one(way):
 
 
 def test_an_axis_that_is_not_named_is_refused():
-    assert measured()["refused"].startswith("axis_name: got None in a function that is mapped over 'data'")
+    """On the one device of this process as on four."""
+    with pytest.raises(ValueError, match="axis_name: got None in a function that is mapped over 'data'"):
+        by_shard_map(averaged(["fgm, table"]), False, *numbers())

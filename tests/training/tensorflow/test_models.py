@@ -33,6 +33,7 @@ def test_metrics_are_of_the_clean_predictions_and_the_loss_is_the_objective():
     assert logs[1]["loss"] > 1.2 * logs[0]["loss"]
 
 
+@pytest.mark.slow
 def test_all_of_fit_works():
     model, seen = network(TOKENS), []
     adversarial_training(model, "tokens", radius=0.5)  # before compile

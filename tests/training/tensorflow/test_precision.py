@@ -1,5 +1,8 @@
 """In half precision steps and directions are those of full precision."""
 
+import functools
+import itertools
+
 import keras
 import numpy as np
 import pytest
@@ -14,6 +17,7 @@ from impls.tensorflow.training import (
     virtual_adversarial_objective,
     virtual_adversarial_training,
 )
+from tests.quick import mostly_slow
 from tests.training.tensorflow.by_hand import (
     BATCH,
     CLASSES,
@@ -31,26 +35,32 @@ from tests.training.tensorflow.by_hand import (
 pytestmark = pytest.mark.usefixtures("double")
 
 
-@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
-@pytest.mark.parametrize(
-    "train",
-    [
-        lambda m: adversarial_training(m, radius=RADIUS),
-        lambda m: adversarial_training(m, radius=RADIUS, steps=2, start="random"),
-        lambda m: gradient_penalty_training(m, weight=0.1),
-        lambda m: virtual_adversarial_training(m, radius=RADIUS, xi=0.3),
-        lambda m: freelb_training(m, radius=RADIUS, step=0.1, steps=2),
-    ],
-)
-def test_mixed_precision_is_float32_but_for_its_digits(policy, train):
+POLICIES = ("mixed_float16", "mixed_bfloat16")
+TRAININGS = {
+    "fgm": lambda m: adversarial_training(m, radius=RADIUS),
+    "pgd": lambda m: adversarial_training(m, radius=RADIUS, steps=2, start="random"),
+    "penalty": lambda m: gradient_penalty_training(m, weight=0.1),
+    "vat": lambda m: virtual_adversarial_training(m, radius=RADIUS, xi=0.3),
+    "freelb": lambda m: freelb_training(m, radius=RADIUS, step=0.1, steps=2),
+}
+
+
+@functools.cache
+def losses(training, policy):
+    """Of two epochs, under a policy."""
     keras.config.set_floatx("float32")
-    logs = []
-    for each in (policy, "float32"):
-        keras.config.set_dtype_policy(each)
-        model = compiled(dense(dtype="float32"), run_eagerly=False)
-        train(model)
-        logs.append(model.fit(X, LABELS, batch_size=BATCH, epochs=2, verbose=0).history["loss"])
-    np.testing.assert_allclose(logs[0], logs[1], rtol=0.03)
+    keras.config.set_dtype_policy(policy)
+    model = compiled(dense(dtype="float32"), run_eagerly=False)
+    TRAININGS[training](model)
+    return model.fit(X, LABELS, batch_size=BATCH, epochs=2, verbose=0).history["loss"]
+
+
+@pytest.mark.parametrize(
+    ("training", "policy"),
+    mostly_slow(itertools.product(TRAININGS, POLICIES), [("fgm", "mixed_float16"), ("vat", "mixed_bfloat16")]),
+)
+def test_mixed_precision_is_float32_but_for_its_digits(training, policy):
+    np.testing.assert_allclose(losses(training, policy), losses(training, "float32"), rtol=0.03)
 
 
 @pytest.mark.parametrize("site", ["input", "output under a mask", "table"])

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+pytestmark = pytest.mark.slow  # they take a process
 ROOT = Path(__file__).parents[3]
 SAMPLES = 8
 
@@ -98,7 +99,6 @@ def results(bridge):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_two_replicas_train_as_the_whole_batch(results, case):
     assert results[case] <= 50

@@ -10,6 +10,7 @@ from filelock import FileLock
 
 from tests.training.torch import replicas
 
+pytestmark = pytest.mark.slow  # two processes; in the inner loop one replica trains by `test_ecosystem`
 ROOT = Path(__file__).parents[3]
 DIFFERENCES = 128.0  # rounding units of what is divided by ξ = 0.01, or comes from a difference of as small a step
 
