@@ -1,6 +1,7 @@
 """The command about published packages: do they do what they say?"""
 
-from typing import Annotated
+from collections.abc import Callable, Iterator
+from typing import Annotated, Any
 
 import typer
 
@@ -8,9 +9,11 @@ from bench.commands import arguments
 from bench.commands.measuring import console, finish, measured, prepared
 from bench.commands.options import HOUR, RESULTS, Frameworks, Json, MemoryLimit, Out, Resume, Wait
 from bench.proofs import published
+from bench.records.schema import ConformanceRecord
 from bench.records.staleness import stale
 from bench.records.store import latest
 from bench.report import terminal
+from bench.running.job import Job, Outcome
 from bench.running.session import Session
 from equivalence.published import adapters, packages
 
@@ -41,26 +44,45 @@ def published_command(
         print(published.draft(arguments.only("--report", framework), name), end="")
         return
     with prepared(json, out, resume=resume, memory_limit=memory_limit, wait=wait) as session:
-        slots = session.executor.slots()
-        alone = Session(None, session.executor)  # what one adapter's jobs measure is no record of the reference's
-        fresh = {
-            record.key(): record
-            for record in (latest(session.store.everything()) if resume and session.store else ())
-            if record.kind == "conformance" and record.status == "ok" and not stale(record, session.store.codes)
-        }
         records = []
         for name in chosen:
-            taken, refused = published.chosen(name, wanted)
-            for adapter in taken:
-                record = fresh.get(published.key(name, adapter)) or published.measure(
-                    name, adapter, len(slots), quick, lambda jobs, records_of: measured(alone, jobs, slots, records_of)
-                )
+            for record in conformance(session, name, wanted, quick):
                 records.append(record)
                 terminal.print_conformance(console, [record])
-            records += [published.refused(name, each) for each in refused]
-        if session.store and not quick:
-            for record in records:
-                if record.status != "skipped":
-                    session.store.append(record)
     terminal.print_conformance(console, records, summary=True)
     finish(records, json)
+
+
+def conformance(session: Session, framework: str, wanted: list[str], quick: bool) -> Iterator[ConformanceRecord]:
+    """Each function's record, stored as it comes; what is resumed is not measured again."""
+    slots = session.executor.slots()
+    alone = Session(None, session.executor)  # what one adapter's jobs measure is no record of the reference's
+    known = fresh(session) if session.resume and not quick else {}
+
+    def ask(jobs: list[Job], records_of: Callable[[Outcome], list[Any]]) -> list[Any]:
+        return measured(alone, jobs, slots, records_of)
+
+    adapted, refused = published.chosen(framework, wanted)
+    for adapter in adapted:
+        found = known.get(published.key(framework, adapter))
+        if found is None:
+            found = published.measure(framework, adapter, len(slots), quick, ask)
+            keep(session, found, quick)
+        yield found
+    for package in refused:
+        keep(session, found := published.refused(framework, package), quick)
+        yield found
+
+
+def fresh(session: Session) -> dict[tuple[str, ...], ConformanceRecord]:
+    """What this code has measured already, in the versions that are installed."""
+    if not session.store:
+        return {}
+    found = [each for each in latest(session.store.everything()) if each.kind == "conformance" and each.status == "ok"]
+    return {record.key(): record for record in found if not stale(record, session.store.codes)}
+
+
+def keep(session: Session, record: ConformanceRecord, quick: bool) -> None:
+    """Store what was measured: not a quick look, nor that a package is not installed."""
+    if session.store and not quick and record.status != "skipped":
+        session.store.append(record)

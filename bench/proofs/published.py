@@ -14,7 +14,7 @@ from typing import Any
 from bench.places import PYTHON
 from bench.proofs import advice, verify
 from bench.proofs.implementation import BadImplementation, ImplementationRecord, NotAsDeclared, Trial
-from bench.records.schema import AgreementRecord, ConformanceRecord
+from bench.records.schema import AgreementRecord, CallRecord, ConformanceRecord
 from bench.records.versions import installed, versions
 from equivalence.claim import claims
 from equivalence.foreign.journal import printed
@@ -144,7 +144,7 @@ def largest(records: Collection[Any]) -> float:
     units = [
         number
         for record in records
-        if isinstance(record, AgreementRecord)
+        if isinstance(record, AgreementRecord | CallRecord)
         for name, number in record.verdict.numbers.items()
         if name.endswith("units")
     ]

@@ -1,7 +1,7 @@
 """Logits of two classes whose cross-entropy is a loss of ours: for attacks that take a model and its labels alone.
 
-With L ≥ 1, log p = (−L, log(1 − e⁻ᴸ)) are log-probabilities, and the cross-entropy against class 0 is L. A loss is moved
-to that range by a constant, which changes no gradient.
+With L ≥ 1, log p = (−L, log(1 − e⁻ᴸ)) are log-probabilities, and the cross-entropy against class 0 is L. A loss is
+moved to that range by a constant, which changes no gradient.
 """
 
 from typing import Any

@@ -6,14 +6,23 @@ PACKAGE = Package(
     "advertorch",
     "0.2.3",
     ("advertorch.utils",),
-    before=("import torch.autograd.gradcheck", "torch.autograd.gradcheck.zero_gradients = None  # gone since 1.9"),
+    before=(
+        "import sys, types, unittest.mock, torch.autograd.gradcheck",
+        "sys.modules['torch.autograd.gradcheck'].zero_gradients = None  # gone since PyTorch 1.9",
+        "torchvision = sys.modules.setdefault('torchvision', types.ModuleType('torchvision'))",
+        "torchvision.transforms = unittest.mock.MagicMock()  # of defences",
+    ),
 )
 
 
 @PACKAGE.adapts(
-    "normalize_by_pnorm, p = 2", "unit", LIMIT, "a norm is not taken below 1e-6, so that a smaller one gives less than 1",
-    compared="a sample", shows=("e-", "tiny", "flat", "ties", ""),
-)  # fmt: skip
+    "normalize_by_pnorm, p = 2",
+    "unit",
+    LIMIT,
+    "a norm is not taken below 1e-6, so that a smaller one gives less than 1",
+    compared="a sample",
+    shows=("e-", "tiny", "flat", "ties", ""),
+)
 def unit(x, *, scope="sample"):
     from advertorch.utils import normalize_by_pnorm
 
@@ -30,9 +39,12 @@ def project_l1(x, *, radius, norm="l2"):
 
 
 @PACKAGE.adapts(
-    "clamp_by_pnorm, p = 2", "project", CONVENTION, "0/0 at 0: the gradient there is NaN, and ‖x‖² under a root gives 0",
+    "clamp_by_pnorm, p = 2",
+    "project",
+    CONVENTION,
+    "0/0 at 0: the gradient there is NaN, and ‖x‖² under a root gives 0",
     compared="L2",
-)  # fmt: skip
+)
 def project_l2(x, *, radius, norm="l2"):
     from advertorch.utils import clamp_by_pnorm
 

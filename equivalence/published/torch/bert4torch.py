@@ -1,6 +1,6 @@
 """bert4torch: callbacks that train on a perturbed embedding, or with a penalty on its gradient."""
 
-from equivalence.published.package import RIGHT, WRONG, Package, only
+from equivalence.published.package import LIMIT, WRONG, Package, only
 
 # Its __init__ imports every model and tokenizer; the callbacks need none of them.
 PACKAGE = Package(
@@ -10,7 +10,8 @@ PACKAGE = Package(
     before=(
         "import importlib.util, sys, types",
         "bert4torch = sys.modules['bert4torch'] = types.ModuleType('bert4torch')",
-        "bert4torch.__path__ = [importlib.util.find_spec('torch4keras').submodule_search_locations[0] + '/../bert4torch']",
+        "folder = importlib.util.find_spec('torch4keras').submodule_search_locations[0]",
+        "bert4torch.__path__ = [folder + '/../bert4torch']",
     ),
 )
 
@@ -24,7 +25,14 @@ def embedded(table):
     return model
 
 
-@PACKAGE.adapts("FGM", "perturb_table", RIGHT, "ε g/‖g‖₂ of the whole table, to rounding", compared="L2")
+@PACKAGE.adapts(
+    "FGM",
+    "perturb_table",
+    LIMIT,
+    "ε g/‖g‖₂ of the whole table; squares as they are, so that ‖g‖ below 1e-23 in float32 is 0",
+    compared="L2",
+    shows=("tiny-gradients", "e-"),
+)
 def fast_gradient(loss, table, *, radius, norm="l2"):
     import torch
     from bert4torch.callbacks import FGM

@@ -6,7 +6,11 @@ PACKAGE = Package("curvlinops-for-pytorch", "3.0.1", ("curvlinops",))
 
 
 @PACKAGE.adapts(
-    "HessianLinearOperator", "hvp", LIMIT, "right to rounding; values alone, no gradient passes", gradients=False
+    "HessianLinearOperator",
+    "hvp",
+    LIMIT,
+    "right to rounding, values alone; raises for a linear loss, whose gradient has no graph",
+    gradients=False,
 )
 def hvp(loss, x, vector):
     import torch

@@ -7,22 +7,22 @@ FLOOR = "right but for gradients whose norm is below 1e-12, which are divided by
 TINY = ("tiny-gradients", "e-13", "e-20", "e-30", "flat")
 
 
-def attacked(attack, loss, x, *, start=None, bounds=None, radius=1.0, **options):
-    """What an attack finds for a loss, less x; from a start of ours, projected, where one is given."""
+def attacked(attack, loss, x, *, start=None, radius=1.0, **options):
+    """What an attack makes of zeros, where the loss is that at x; from our start, projected, where one is given."""
     import eagerpy
     import foolbox
     import torch
 
     class Attack(attack):
         def get_loss_fn(self, model, labels):
-            return lambda inputs: eagerpy.astensor(loss(inputs.raw).sum())
+            return lambda inputs: eagerpy.astensor(loss(x + inputs.raw).sum())
 
         def get_random_start(self, x0, epsilon):
             return self.project(x0 + eagerpy.astensor(start), x0, epsilon)
 
-    model = foolbox.PyTorchModel(torch.nn.Identity().eval(), bounds=bounds or (-1e30, 1e30), device=x.device)
+    model = foolbox.PyTorchModel(torch.nn.Identity().eval(), bounds=(-1e30, 1e30), device=x.device)
     unused = foolbox.Misclassification(torch.zeros(len(x), dtype=torch.long, device=x.device))
-    return (Attack(**options).run(model, x.detach(), unused, epsilon=radius) - x).detach()
+    return Attack(**options).run(model, torch.zeros_like(x), unused, epsilon=radius).detach()
 
 
 @PACKAGE.adapts("L2FastGradientAttack", "fgm", LIMIT, FLOOR, compared="L2, a sample", shows=TINY)
@@ -56,12 +56,12 @@ def fast_gradient_l1(loss, x, *, radius, norm="l2", scope="sample"):
     return (radius * attacked(foolbox.attacks.L1FastGradientAttack, loss, x)).detach()
 
 
-@PACKAGE.adapts("LinfProjectedGradientDescentAttack", "pgd", RIGHT, "to rounding", compared="L∞")
+@PACKAGE.adapts("LinfProjectedGradientDescentAttack", "pgd", RIGHT, "to rounding", compared="L∞, no box")
 def projected_linf(loss, x, start, *, radius, step, steps, norm="l2", bounds=None):
     return projected("LinfProjectedGradientDescentAttack", "linf", loss, x, start, radius, step, steps, norm, bounds)
 
 
-@PACKAGE.adapts("L2ProjectedGradientDescentAttack", "pgd", LIMIT, FLOOR, compared="L2", shows=TINY)
+@PACKAGE.adapts("L2ProjectedGradientDescentAttack", "pgd", LIMIT, FLOOR, compared="L2, no box", shows=TINY)
 def projected_l2(loss, x, start, *, radius, step, steps, norm="l2", bounds=None):
     return projected("L2ProjectedGradientDescentAttack", "l2", loss, x, start, radius, step, steps, norm, bounds)
 
@@ -71,7 +71,7 @@ def projected_l2(loss, x, start, *, radius, step, steps, norm="l2", bounds=None)
     "pgd",
     CONVENTION,
     "steps along g/‖g‖₁ and comes back to the ball by scaling, which is not the nearest point",
-    compared="L1",
+    compared="L1, no box",
 )
 def projected_l1(loss, x, start, *, radius, step, steps, norm="l2", bounds=None):
     return projected("L1ProjectedGradientDescentAttack", "l1", loss, x, start, radius, step, steps, norm, bounds)
@@ -80,9 +80,9 @@ def projected_l1(loss, x, start, *, radius, step, steps, norm="l2", bounds=None)
 def projected(name, own, loss, x, start, radius, step, steps, norm, bounds):
     import foolbox
 
-    only(norm == own, own)
+    only(norm == own and bounds is None, f"{own}, without a box")
     options = {"rel_stepsize": 1.0, "abs_stepsize": step, "steps": steps, "random_start": True}
-    return attacked(getattr(foolbox.attacks, name), loss, x, start=start, bounds=bounds, radius=radius, **options)
+    return attacked(getattr(foolbox.attacks, name), loss, x, start=start, radius=radius, **options)
 
 
 @PACKAGE.adapts(
@@ -105,7 +105,7 @@ def virtual_adversarial(f, x, start, *, radius, xi=None, steps=1, how="fisher"):
         "Own", (foolbox.PyTorchModel,), {"__call__": lambda self, inputs: inputs.__class__(f(inputs.raw))}
     )
     unused = foolbox.Misclassification(torch.zeros(len(x), dtype=torch.long, device=x.device))
-    with mock.patch.object(eagerpy, "normal", lambda *_, **__: eagerpy.astensor(start)):
+    with mock.patch.object(eagerpy, "normal", return_value=eagerpy.astensor(start)):
         attack = foolbox.attacks.VirtualAdversarialAttack(steps=steps, xi=xi)
         return (radius * (attack.run(model, x.detach(), unused, epsilon=1.0) - x)).detach()
 

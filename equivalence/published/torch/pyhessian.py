@@ -21,18 +21,18 @@ def eigenvalues(loss, x, start, *, steps, how="power"):
     import torch
 
     only(how == "power", "power iteration")
+
+    class One(torch.nn.Module):
+        def __init__(self, b):
+            super().__init__()
+            self.x = torch.nn.Parameter(x[b].detach().clone())
+
+        def forward(self, b):
+            return loss(torch.cat([x[:b].detach(), self.x[None], x[b + 1 :].detach()]))[b]
+
     values, vectors = [], []
     for b in range(len(x)):
-
-        class One(torch.nn.Module):
-            def __init__(self):
-                super().__init__()
-                self.x = torch.nn.Parameter(x[b].detach().clone())
-
-            def forward(self, b):
-                return loss(torch.cat([x[:b].detach(), self.x[None], x[b + 1 :].detach()]))[b]
-
-        own = pyhessian.hessian(One(), lambda value, _: value, data=(b, None), cuda=False)
+        own = pyhessian.hessian(One(b), lambda value, _: value, data=(b, None), cuda=False)
         with mock.patch.object(torch, "randn", lambda *_, first=start[b]: first.detach().clone()):
             [value], [[vector]] = own.eigenvalues(maxIter=steps + 1, tol=0, top_n=1)
         values.append(value)

@@ -54,9 +54,13 @@ def l2_norm(x):
 
 
 @PACKAGE.adapts(
-    "F.normalize", "unit", LIMIT, "a norm is not taken below 1e-12, so that a smaller one gives less than 1",
-    compared="a sample", shows=("",),
-)  # fmt: skip
+    "F.normalize",
+    "unit",
+    LIMIT,
+    "a norm is not taken below 1e-12, so that a smaller one gives less than 1",
+    compared="a sample",
+    shows=("",),
+)
 def unit(x, *, scope="sample"):
     import torch.nn.functional as F
 
@@ -65,9 +69,12 @@ def unit(x, *, scope="sample"):
 
 
 @PACKAGE.adapts(
-    "renorm", "project", CONVENTION, "divides by ‖x‖ + 1e-7: at radius 1 a sample comes back 1e-7 inside the ball",
+    "renorm",
+    "project",
+    CONVENTION,
+    "divides by ‖x‖ + 1e-7: at radius 1 a sample comes back 1e-7 inside the ball",
     compared="L2",
-)  # fmt: skip
+)
 def renorm(x, *, radius, norm="l2"):
     import torch
 
@@ -76,9 +83,13 @@ def renorm(x, *, radius, norm="l2"):
 
 
 @PACKAGE.adapts(
-    "nn.utils.clip_grad_norm_", "project", CONVENTION, "divides by ‖g‖ + 1e-6: at radius 1 a gradient comes back 1e-6 inside",
-    compared="L2", gradients=False,
-)  # fmt: skip
+    "nn.utils.clip_grad_norm_",
+    "project",
+    CONVENTION,
+    "divides by ‖g‖ + 1e-6: at radius 1 a gradient comes back 1e-6 inside",
+    compared="L2",
+    gradients=False,
+)
 def clip_grad_norm(x, *, radius, norm="l2"):
     import torch
 
@@ -110,11 +121,12 @@ def laplacian(loss, x, *, how="hvp", probes=None, with_loss=False):
     from torch.autograd import functional
 
     only(how == "hvp" and probes is None and not with_loss, "the exact trace")
-    rows = [
-        functional.hessian(lambda row: loss(torch.cat([x[:b], row[None], x[b + 1 :]])).sum(), x[b], create_graph=True)
-        for b in range(len(x))
-    ]
-    return torch.stack([row.reshape(x[0].numel(), -1).diagonal().sum() for row in rows])
+
+    def trace(b):
+        alone = lambda row: loss(torch.cat([x[:b], row[None], x[b + 1 :]])).sum()  # noqa: E731
+        return functional.hessian(alone, x[b], create_graph=True).reshape(x[b].numel(), -1).diagonal().sum()
+
+    return torch.stack([trace(b) for b in range(len(x))])
 
 
 @PACKAGE.adapts(

@@ -44,17 +44,27 @@ def fast_gradient_linf(loss, x, *, radius, norm="l2", scope="sample"):
 
 
 @PACKAGE.adapts(
-    "FastGradientMethod, L2", "fgm", LIMIT, "adds 1e-7 to the norm of the gradient of the batch's mean",
-    compared="L2, a sample", shows=("",), **SINGLE,
-)  # fmt: skip
+    "FastGradientMethod, L2",
+    "fgm",
+    LIMIT,
+    "adds 1e-7 to the norm of the gradient of the batch's mean",
+    compared="L2, a sample",
+    shows=("",),
+    **SINGLE,
+)
 def fast_gradient_l2(loss, x, *, radius, norm="l2", scope="sample"):
     return one_step("l2", loss, x, radius, norm, scope)
 
 
 @PACKAGE.adapts(
-    "projection, suboptimal=False", "project", LIMIT, "the nearest point in L2 and L∞; L1 stops within 1e-8 of it",
-    compared="L1, L2, L∞", gradients=False, shows=("l1",),
-)  # fmt: skip
+    "projection, suboptimal=False",
+    "project",
+    LIMIT,
+    "the nearest point in L2 and L∞; L1 stops within 1e-8 of it",
+    compared="L1, L2, L∞",
+    gradients=False,
+    shows=("l1",),
+)
 def project(x, *, radius, norm="l2"):
     import torch
     from art.utils import projection
@@ -64,9 +74,13 @@ def project(x, *, radius, norm="l2"):
 
 
 @PACKAGE.adapts(
-    "projection", "project", CONVENTION, "by default scales in L1, which is not nearest: its documentation says suboptimal",
-    compared="L1", gradients=False,
-)  # fmt: skip
+    "projection",
+    "project",
+    CONVENTION,
+    "by default scales in L1, which is not nearest: its documentation says suboptimal",
+    compared="L1",
+    gradients=False,
+)
 def scaled(x, *, radius, norm="l2"):
     import torch
     from art.utils import projection

@@ -3,9 +3,11 @@
 from equivalence.published.package import WRONG, Package
 
 PACKAGE = Package(
-    "torchgan", "0.1.0", ("torchgan.losses.functional",),
+    "torchgan",
+    "0.1.0",
+    ("torchgan.losses.functional",),
     before=("import sys, types", "sys.modules.setdefault('torchvision', types.ModuleType('torchvision'))"),
-)  # fmt: skip
+)
 WHY = "takes one norm for the whole batch: (√B − 1)² where every sample's gradient has norm 1, and the penalty is 0"
 
 
