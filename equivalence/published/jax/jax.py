@@ -68,16 +68,16 @@ def entropy(logits):
     return -(jax.nn.softmax(logits) * jax.nn.log_softmax(logits)).sum(1)
 
 
-@PACKAGE.adapts("random.ball", "uniform_ball", RIGHT, "uniform by every test", compared="L1, L2")
+@PACKAGE.adapts("random.ball, random.uniform", "uniform_ball", RIGHT, "uniform by every test", compared="L1, L2, L∞")
 def ball(seed, shape, *, like, norm="l2"):
     import math
 
     import jax
 
     key, size = jax.random.key(seed), math.prod(shape[1:])
-    p = {"l1": 1, "l2": 2, "linf": math.inf}[norm]
-    only(norm != "linf", "finite p")
-    return jax.random.ball(key, size, p, shape[:1], like.dtype).reshape(shape)
+    if norm == "linf":
+        return jax.random.uniform(key, shape, like.dtype, -1, 1)
+    return jax.random.ball(key, size, {"l1": 1, "l2": 2}[norm], shape[:1], like.dtype).reshape(shape)
 
 
 @PACKAGE.adapts("random.rademacher", "rademacher", RIGHT, "±1 with probability ½, by every test")

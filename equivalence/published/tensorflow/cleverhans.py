@@ -80,9 +80,11 @@ def drawn(seed, shape, like, order):
     "uniform_ball",
     WRONG,
     "differences of exponentials are moved by 1: P(r > 0) is 0.816, not ½",
-    compared="L1",
+    compared="L1, L2, L∞",
+    shows=("l1",),
     witness="cleverhans_tensorflow_l1",
 )
-def ball_l1(seed, shape, *, like, norm="l2"):
-    only(norm == "l1", "L1")
-    return drawn(seed, shape, like, 1)
+def ball(seed, shape, *, like, norm="l2"):
+    import numpy as np
+
+    return drawn(seed, shape, like, {"l2": 2, "linf": np.inf, "l1": 1}[norm])
