@@ -140,8 +140,9 @@ class Batch:
         return tf.GradientTape(persistent=self.in_float16, watch_accessed_variables=False)
 
     def mean(self, values):
-        """This replica's share of the mean over the batch, as Keras has it for the loss."""
-        return tf.cast(tf.reduce_mean(values), keras.config.floatx()) / self.share.replicas
+        """This replica's share of the mean over the batch, as Keras has it for the loss: 0 of no samples."""
+        count = tf.cast(tf.size(values), values.dtype)
+        return tf.cast(tf.math.divide_no_nan(tf.reduce_sum(values), count), keras.config.floatx()) / self.share.replicas
 
     @property
     def keeps_statistics(self):

@@ -5,7 +5,21 @@ import pytest
 import tensorflow as tf
 
 from impls.tensorflow.training import adversarial_training, plain_training
-from tests.training.tensorflow.by_hand import ENTROPY, LABELS, RADIUS, RATE, X, ascended, assert_close, compiled, dense
+from tests.training.tensorflow.by_hand import (
+    CLASSES,
+    ENTROPY,
+    LABELS,
+    RADIUS,
+    RATE,
+    TIME,
+    TOKENS,
+    VOCABULARY,
+    X,
+    ascended,
+    assert_close,
+    compiled,
+    dense,
+)
 
 pytestmark = pytest.mark.usefixtures("double")
 
@@ -48,3 +62,34 @@ def test_a_dataset_with_callbacks_and_validation():
     assert history.keys() == {"loss", "accuracy", "val_loss", "val_accuracy"}
     plain_training(model)
     assert model.fit(data, verbose=0, shuffle=False).history["loss"][0] < history["loss"][0]
+
+
+def test_adam_squares_each_occurrence_of_a_token_by_itself():
+    """Keras's, which the page says: where it adds occurrences up first, its row is to go."""
+    once = tf.constant([[1.0], [3.0]], "float64"), tf.constant([1, 1])
+
+    def moved(dense, pieces):
+        table, optimizer = keras.Variable([[0.0], [0.0]], dtype="float64"), keras.optimizers.Adam(0.1)
+        for values, places in (once, (once[0][:1], once[1][:1])):
+            values, places = tf.concat([values / pieces] * pieces, 0), tf.concat([places] * pieces, 0)
+            gradient = tf.IndexedSlices(values, places, tf.constant([2, 1]))
+            optimizer.apply([tf.convert_to_tensor(gradient) if dense else gradient], [table])
+        return float(table[1, 0])
+
+    assert moved(True, 1) == pytest.approx(moved(True, 2), rel=1e-12)
+    assert abs(moved(False, 1) - moved(True, 1)) > 0.01 and abs(moved(False, 2) - moved(False, 1)) > 0.01
+
+
+def test_a_table_whose_radius_is_0_trains_bit_for_bit_as_without_under_adam():
+    weights = []
+    for radius in (None, 0.0, tf.Variable(0.0, dtype="float64")):
+        keras.utils.set_random_seed(0)
+        tokens = keras.layers.Embedding(VOCABULARY, 3, name="tokens")
+        layers = [keras.Input((TIME,), dtype="int32"), tokens, keras.layers.Flatten(), keras.layers.Dense(CLASSES)]
+        model = compiled(keras.Sequential(layers), optimizer=keras.optimizers.Adam(RATE))
+        if radius is not None:
+            adversarial_training(model, "tokens", radius=radius)
+        model.fit(TOKENS, LABELS, batch_size=3, epochs=2, shuffle=False, verbose=0)
+        weights.append(model.get_weights())
+    for trained in weights[1:]:
+        assert all((a == b).all() for a, b in zip(trained, weights[0], strict=True))
