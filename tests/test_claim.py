@@ -32,15 +32,17 @@ def noted(methods, called):
 
 def misnamed(claim, bridge, methods):
     """Functions that a claim calls and does not name, and that it names and does not call on any of its cases."""
-    called, named = set(), set(claim.methods)
-    used = noted(planted(methods, trainees.steps(methods)), called)
+    seen, unnamed, named = set(), set(), set(claim.methods)
     for case in dict.fromkeys((claim.control, *claim.cases)):
-        reference = known(case)
+        called, reference = set(), known(case)
+        used = noted(planted(methods, trainees.steps(methods)), called)
         for _ in claim.measure(Problem(reference.case, bridge, used, "float64"), reference):
             pass
-        if called >= named:
+        seen |= called
+        unnamed |= called - claim.about(case)
+        if seen >= named and not claim.by_case:
             break
-    return called - named, named - called
+    return unnamed, named - seen
 
 
 @pytest.mark.slow
