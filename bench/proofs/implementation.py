@@ -67,6 +67,8 @@ class ImplementationRecord(Measured):
     """Whether it says that gradients flow into the parameters."""
     changes: str = ""
     """What importing it did to its process, in words; that was put back before its functions were called."""
+    defaults: list[str] = Field(default_factory=list)
+    """In words, which defaults of its functions are not the contract's: of options that choose a way."""
     calls: dict[str, int] = Field(default_factory=dict)
     """How often each function was called."""
     in_reference: dict[str, int] = Field(default_factory=dict)
@@ -82,6 +84,7 @@ class ImplementationRecord(Measured):
         """What is to be known, in sentences."""
         if self.changes:
             yield f"importing it changes {self.changes}; that was put back before its functions were called"
+        yield from self.defaults
         for name, inside in self.in_reference.items():
             if inside:
                 yield f"{name}: {inside} of {self.calls[name]} calls end in the reference"
@@ -154,8 +157,8 @@ class Trial:
 
     def compare(self, outcome: Outcome) -> None:
         """Hold what the file has against what its text says."""
-        found = {"changes": ""} | outcome.result
-        self.own.changes = found.pop("changes")
+        found = {"changes": "", "defaults": []} | outcome.result
+        self.own.changes, self.own.defaults = found.pop("changes"), found.pop("defaults")
         stated = {name: getattr(self.own, name) for name in ("functions", "dtypes", "gradients")}
         if outcome.status != "ok" or {**found, "dtypes": tuple(found["dtypes"])} != stated:
             raise NotAsDeclared

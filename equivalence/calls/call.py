@@ -102,7 +102,7 @@ def gradients(
     """The expected gradients of one result, and the errors of those that are differences."""
     named = {f"θ {name}": array for name, array in point.params.items()} | arguments(point)
     if pull is FIXED:
-        return {name: np.zeros_like(array) for name, array in named.items()} | {ONE: np.zeros(())}, {}
+        return {name: np.zeros_like(array) for name, array in named.items()}, {}
     cotangent = weights(value.shape) / value.size
     x_bar, params_bar = pull(point)(cotangent)
     if x_bar is not None and point.case.tokens is not None:

@@ -52,8 +52,10 @@ def gradient_penalty(words: str, case: str, exact: bool = False, with_loss: bool
 def with_zeros(how: str) -> Call:
     """The loss does not look at some components: their signs are 0, and a direction of signs is shorter."""
 
+    step: dict[str, Any] = {"xi": 0.01} if how == "finite_difference" else {}
+
     def penalty(m: Any, p: Any) -> Any:
-        return m.input_gradient_penalty(holding(p, p.extra.masks[0]), p.x, norm="l1", how=how)
+        return m.input_gradient_penalty(holding(p, p.extra.masks[0]), p.x, norm="l1", how=how, **step)
 
     words = f"l1, {how}, components without gradient"
     return Call(

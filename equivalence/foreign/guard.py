@@ -19,6 +19,7 @@ from equivalence.foreign.limit import Overtime, limited
 from equivalence.foreign.loading import Function, Scope, brief, exit_code, line, load, stated, stubs
 from equivalence.foreign.returns import Returned, fits, shape_of
 from equivalence.foreign.state import left_alone, put_back
+from equivalence.foreign.ways import as_known, other_defaults
 from equivalence.protocol import Complaint, NotCovered
 from impls.frameworks import DESCRIBED
 
@@ -75,6 +76,7 @@ class Guard:
         self.bridge, self.journal, self.seconds, self.scope = bridge, journal, seconds, scope
         self.stub = stubs()[name]
         self.signature = inspect.signature(self.stub)
+        self.defaults = other_defaults(function, self.stub)
         self.given_up = ""  # why it is not called again
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -87,7 +89,8 @@ class Guard:
             raise NotCovered(f"{self.name}: DTYPES is {self.scope.dtypes!r}")
         returned = Returned(self.signature, given.arguments, self.bridge)
         before = Snapshot(given.arguments)
-        heard = tuple(map(returned.heard, args)), {name: returned.heard(value) for name, value in kwargs.items()}
+        known = as_known(self.name, self.defaults, given.arguments, kwargs)
+        heard = tuple(map(returned.heard, args)), {name: returned.heard(value) for name, value in known.items()}
         result = self.run(*heard)
         if changed := before.restore():
             raise Complaint(f"{self.name} changed its argument {' and '.join(changed)} in place")

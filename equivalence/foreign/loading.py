@@ -18,6 +18,7 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 from equivalence.foreign.limit import Overtime, limited
+from equivalence.foreign.ways import may_differ, other_defaults, told
 from equivalence.measure import FULL, ROUNDING_UNIT
 from equivalence.protocol import Complaint
 from impls.contract import MODULES
@@ -57,7 +58,17 @@ class File:
     @property
     def offered(self) -> dict[str, Any]:
         """The same in words."""
-        return {"functions": list(self.functions), "dtypes": self.scope.dtypes, "gradients": self.scope.gradients}
+        return {
+            "functions": list(self.functions),
+            "dtypes": self.scope.dtypes,
+            "gradients": self.scope.gradients,
+            "defaults": [told(name, own, stubs()[name]) for name, own in self.defaults.items() if own],
+        }
+
+    @property
+    def defaults(self) -> dict[str, dict[str, Any]]:
+        """Each function's own defaults of options that choose a way."""
+        return {name: other_defaults(function, stubs()[name]) for name, function in self.functions.items()}
 
 
 def load(path: str, seconds: float) -> File:
@@ -196,7 +207,9 @@ def by_name(theirs: Parameters, wanted: Parameters) -> Iterator[str]:
             yield f"{name!r} cannot be passed by name"
         elif asked.default is not EMPTY and mine.default is EMPTY:
             yield f"{name!r} has no default, the contract's is {asked.default!r}"
-        elif asked.default is not EMPTY and not same(mine.default, asked.default):
+        elif asked.default is not EMPTY and not (
+            same(mine.default, asked.default) or may_differ(mine.default, asked, name)
+        ):
             yield f"the default of {name!r} is {mine.default!r}, the contract's is {asked.default!r}"
     yield from (f"{name!r} is required" for name, p in named.items() if name not in wanted and p.default is EMPTY)
 

@@ -52,11 +52,6 @@ def box_open_at_zero(m, bridge):
     return {"pgd": pgd}
 
 
-@mistake("fgm: a gradient flows into the radius", "radius * direction after the direction alone was held fixed")
-def radius_not_held(m, bridge):
-    return {"fgm": lambda loss, x, *, radius, **options: radius * m.fgm(loss, x, radius=1.0, **options)}
-
-
 @mistake("freelb_loss: the l1 ball's points are projected onto the l2 ball", "FreeLB's code knows l2 and l∞ alone")
 def l1_ascent_in_the_l2_ball(m, bridge):
     def freelb_loss(loss, x, start, *, radius, step, steps, norm="l2"):

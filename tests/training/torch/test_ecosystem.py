@@ -7,19 +7,12 @@ import contextlib
 import warnings
 
 import pytest
-
-pytest.importorskip("torch")
-
 import torch
 import torch.nn.functional as F
 from torch import nn
 from torch.func import functional_call
 
-from impls.torch.objectives import (
-    adversarial_objective,
-    gradient_penalty_objective,
-    virtual_adversarial_objective,
-)
+from impls.torch.objectives import adversarial_objective, gradient_penalty_objective, virtual_adversarial_objective
 from impls.torch.training import adversarial_training
 
 RADIUS, RATE, BATCH, LENGTH, VOCABULARY = 0.5, 0.1, 4, 6, 50
@@ -33,7 +26,7 @@ def missing(*names):
 
 
 @pytest.fixture(autouse=True)
-def _others_warnings(bridge):
+def _others_warnings():
     """What other packages warn of is their own affair."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -319,7 +312,7 @@ def test_moving_average_loop():
 
 
 def test_data_parallel_loop(tmp_path):
-    """In one process; `test_torch_training_replicas` has two."""
+    """In one process; `test_replicas` has two."""
     from torch import distributed
     from torch.nn.parallel import DistributedDataParallel
 

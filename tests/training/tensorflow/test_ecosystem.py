@@ -15,11 +15,6 @@ BATCH = {"token_ids": TOKENS, "segment_ids": np.zeros_like(TOKENS), "padding_mas
 LABELS = RNG.integers(0, 3, 4)
 
 
-@pytest.fixture(autouse=True)
-def _bridge(bridge):
-    """Configured before any array is made."""
-
-
 def test_a_table_of_a_classifier():
     sizes = {"num_layers": 1, "num_heads": 2, "hidden_dim": 8, "intermediate_dim": 16, "max_sequence_length": 6}
     backbone = keras_hub.models.BertBackbone(vocabulary_size=50, dropout=0.0, **sizes)

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-ROOT = Path(__file__).parents[1]
+pytestmark = pytest.mark.slow  # they take a process
+ROOT = Path(__file__).parents[3]
 SAMPLES = 8
 
 # name: whether it is of tokens, the one-liner and its arguments.
@@ -85,7 +86,7 @@ def network(keras, of_tokens):
 
 @pytest.fixture(scope="module")
 def results(bridge):
-    code = "import json, sys; sys.path.insert(0, 'tests'); from test_tensorflow_training_replicas import measured\n"
+    code = "import json; from tests.training.tensorflow.test_replicas import measured\n"
     done = subprocess.run(
         [sys.executable, "-c", f"{code}print(json.dumps(measured()))"],
         cwd=ROOT,
@@ -98,7 +99,6 @@ def results(bridge):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES)
 def test_two_replicas_train_as_the_whole_batch(results, case):
     assert results[case] <= 50

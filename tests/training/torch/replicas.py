@@ -1,6 +1,6 @@
 """One of two processes that train together, each with half a batch; what it ends with goes to a file.
 
-python -m tests.replicas_torch RANK FOLDER SCENARIO...
+python -m tests.training.torch.replicas RANK FOLDER SCENARIO...
 """
 
 import contextlib

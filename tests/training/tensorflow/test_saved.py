@@ -35,11 +35,6 @@ METHODS = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _bridge(bridge):
-    """Configured before any array is made."""
-
-
 @keras.saving.register_keras_serializable("tests")
 class Subclassed(keras.Model):
     def __init__(self, units, **options):

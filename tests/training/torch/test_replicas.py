@@ -5,15 +5,13 @@ import sys
 from pathlib import Path
 
 import pytest
-
-pytest.importorskip("torch")
-
 import torch
 from filelock import FileLock
 
-from tests import replicas_torch as replicas
+from tests.training.torch import replicas
 
-ROOT = Path(__file__).parents[1]
+pytestmark = pytest.mark.slow  # two processes; in the inner loop one replica trains by `test_ecosystem`
+ROOT = Path(__file__).parents[3]
 DIFFERENCES = 128.0  # rounding units of what is divided by ξ = 0.01, or comes from a difference of as small a step
 
 
@@ -29,22 +27,13 @@ def ends(tmp_path_factory):
 
 
 def run(folder):
-    command = [sys.executable, "-m", "tests.replicas_torch"]
+    command = [sys.executable, "-m", "tests.training.torch.replicas"]
     both = [subprocess.Popen([*command, str(rank), str(folder), *replicas.SCENARIOS], cwd=ROOT) for rank in (0, 1)]
     try:
         assert [process.wait(timeout=300) for process in both] == [0, 0]
     finally:
         for process in both:
             process.kill()
-
-
-@pytest.fixture(autouse=True)
-def _one_thread(bridge):
-    """On models this small threads only wait for each other."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def off_by(found, wanted):

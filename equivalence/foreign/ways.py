@@ -1,0 +1,69 @@
+"""Options that choose the way to a number and not the number: there a file may have other defaults than the contract.
+
+Which way is best is found anew from time to time, and a right file does not become wrong by it: `how` names a way to a
+derivative, and `xi` the step of a difference. A file's function is called so that it gives the number which the
+contract's default gives; where it cannot, the call is not covered.
+"""
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, get_args, get_origin
+
+from equivalence.protocol import NotCovered
+
+WAYS = ("how", "xi")
+DIFFERENCE = "finite_difference"
+# Files that differentiate the divergence twice were written before there was the Fisher metric, which is the same at 0.
+SAME_NUMBER = {"fisher": "exact"}
+
+
+def other_defaults(function: Callable[..., Any], stub: Callable[..., Any]) -> dict[str, Any]:
+    """The file's defaults that differ from the contract's, where they may."""
+    try:
+        theirs = inspect.signature(function).parameters
+    except (TypeError, ValueError):  # compiled code need not tell
+        return {}
+    wanted = inspect.signature(stub).parameters
+    return {
+        name: theirs[name].default
+        for name in WAYS
+        if name in theirs and name in wanted and may_differ(theirs[name].default, wanted[name], name)
+    }
+
+
+def may_differ(default: Any, asked: inspect.Parameter, name: str) -> bool:
+    """Whether a default is another one of the contract's ways, or a step where the contract leaves it to the method."""
+    if name not in WAYS:
+        return False
+    if get_origin(asked.annotation) is Literal:
+        return default != asked.default and default in get_args(asked.annotation)
+    number = isinstance(default, int | float) and not isinstance(default, bool)
+    return asked.default is None and number and default > 0
+
+
+def as_known(name: str, own: Mapping[str, Any], given: Mapping[str, Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of one call as a file with defaults of its own knows them; NotCovered where it has no such number.
+
+    `given` are all arguments of the call, the contract's defaults among them; `options` are those that it named.
+    """
+    known = dict(options)
+    if "how" in own and given["how"] != own["how"]:
+        known["how"] = SAME_NUMBER.get(given["how"], given["how"])
+    if "xi" in own and given["xi"] is None:
+        if given["how"] == DIFFERENCE:
+            raise NotCovered(f"{name}: xi=None: the file's default is {own['xi']!r}")
+        known.pop("xi", None)
+    return known
+
+
+def told(name: str, own: Mapping[str, Any], stub: Callable[..., Any]) -> str:
+    """What a person should know of a function's own defaults."""
+    wanted = inspect.signature(stub).parameters
+    differ = [
+        f"the default of {key!r} is {value!r}, the contract's is {wanted[key].default!r}" for key, value in own.items()
+    ]
+    if (contract := wanted["how"].default if "how" in own else None) in SAME_NUMBER:
+        differ.append(
+            f"where the contract's way is {contract!r} it is called with how={SAME_NUMBER[contract]!r}, the same number"
+        )
+    return f"{name}: {'; '.join(differ)}"
