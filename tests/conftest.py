@@ -8,6 +8,7 @@ import pytest
 
 import impls
 from bench.proofs.verify import environment
+from equivalence import divided
 from impls.frameworks import DESCRIBED, FRAMEWORKS
 from tests.points import point
 
@@ -23,11 +24,12 @@ OWN = {path: name for name in FRAMEWORKS for each in PATTERNS for path in HERE.g
 collect_ignore = [str(path) for path, name in OWN.items() if name != WANTED]
 collect_ignore += [] if importlib.util.find_spec("ray") else ["test_ray.py"]  # has a tox environment of its own
 collect_ignore += [] if os.environ.get("EQUIREG_PACKAGE") else ["test_package.py"]  # likewise
+collect_ignore += [] if os.environ.get("EQUIREG_PUBLISHED") else ["test_witnesses.py"]  # likewise
 # Other packages are installed where their arms are tested alone: tox's peers environments.
 PEER = DESCRIBED[WANTED].peer if WANTED in DESCRIBED else ""
 if not PEER or importlib.util.find_spec(PEER) is None:
     collect_ignore.append("test_peers.py")
-ALONE = {*OWN, *(HERE / name for name in ("test_ray.py", "test_package.py", "test_peers.py"))}
+ALONE = {*OWN, *(HERE / name for name in ("test_ray.py", "test_package.py", "test_peers.py", "test_witnesses.py"))}
 
 
 def pytest_collection_modifyitems(items):
@@ -50,6 +52,7 @@ def framework():
 def bridge(framework):
     bridge = impls.load(framework)
     bridge.configure(threads=2, double=True)
+    divided.prepare(bridge)
     return bridge
 
 
