@@ -8,6 +8,7 @@ import pytest
 
 import impls
 from bench.proofs.verify import environment
+from equivalence import divided
 from impls.frameworks import DESCRIBED, FRAMEWORKS
 from tests.points import point
 
@@ -51,6 +52,7 @@ def framework():
 def bridge(framework):
     bridge = impls.load(framework)
     bridge.configure(threads=2, double=True)
+    divided.prepare(bridge)
     return bridge
 
 

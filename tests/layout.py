@@ -12,7 +12,7 @@ from impls.frameworks import DESCRIBED
 
 CONTRACT = Path("impls", "contract")
 # Folders with a file a framework.
-OWN = ("equivalence/trainees", "equivalence/state", "equivalence/mixed")
+OWN = ("equivalence/trainees", "equivalence/divided", "equivalence/state", "equivalence/mixed")
 OWN_MODELS = "equivalence/own_models"  # with files that begin with a framework's name
 PUBLISHED = "equivalence/published"  # has a folder a framework, whose functions import their packages
 WITNESSES = f"{PUBLISHED}/witnesses/"  # scripts, which nothing imports

@@ -39,6 +39,7 @@ LOADED_BY = {  # what the workers of some kinds of records alone load
     "equivalence/published": {"conformance"},
     "equivalence/foreign": PROOFS,
     "equivalence/trainees": PROOFS,
+    "equivalence/divided": {"claim", "variations"},
     "equivalence/atlas": {"atlas"},
     "equivalence/mixed": {"agreement", "precision", "conformance", "cost", "cold", "training"},
 }

@@ -5,6 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from impls.jax.losses import cross_entropy
+from impls.jax.objectives import Ascent
 from impls.jax.smoothness import Smoothness
 from impls.jax.training import adversarial_training, gradient_penalty_training, virtual_adversarial_training
 from tests.quick import mostly_slow
@@ -101,3 +103,37 @@ def test_directions_survive_half_precision(half, site, monkeypatch):
     wanted, got = (np.asarray(array, float).reshape(len(at), -1) for array in (wanted, found[0]))
     assert ((wanted * got).sum(1) / np.linalg.norm(wanted, axis=1)).min() >= 0.99
     assert np.abs(np.linalg.norm(got, axis=1) - 1).max() < 1e-6
+
+
+@pytest.mark.parametrize("target", [None, "rows"])
+@pytest.mark.parametrize("held", ["float16", "float32"])
+def test_confident_samples_have_an_attack_in_half_precision(held, target, monkeypatch):
+    """Their gradients are smaller than float16's smallest number: as in the methods, the loss is scaled."""
+    found, climb = [], Ascent.climb
+
+    def noted(*args):
+        found.append(climb(*args))
+        return found[-1]
+
+    monkeypatch.setattr(Ascent, "climb", noted)
+    rng = np.random.default_rng(0)
+    kernels = {name: rng.standard_normal(shape) for name, shape in (("in", (5, 16)), ("out", (16, 3)))}
+    numbers = {"rows": rng.standard_normal((4, 5)), "in": kernels["in"] / 4, "out": kernels["out"] / 100}
+    numbers = {name: jnp.asarray(array).astype("float16").astype("float64") for name, array in numbers.items()}
+
+    def f(params, x):
+        x = params["rows"][x] if target else x
+        exact = x.dtype == "float64"
+        x, first, last = (array.astype(x.dtype if exact else "float16") for array in (x, params["in"], params["out"]))
+        return (jnp.tanh(x @ first) @ last).astype("float64" if exact else "float32") + 17 * jnp.eye(3)[0]
+
+    def attack(dtype):
+        params = jax.tree.map(lambda leaf: leaf.astype(dtype), numbers)
+        x = jnp.arange(4) if target else params["rows"]
+        objective = adversarial_training(f, cross_entropy, target, radius=0.5)
+        objective(params, x, jnp.zeros(4, int))
+        return np.asarray(found[-1]).astype("float64")
+
+    half, exact = attack(held), attack("float64")
+    cosines = (half * exact).sum(-1) / np.linalg.norm(half, axis=-1) / np.linalg.norm(exact, axis=-1)
+    assert half.shape == exact.shape and cosines.min() > 0.99

@@ -9,8 +9,10 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
+from impls.tensorflow.passes import Batch
 from impls.tensorflow.smoothness import Smoothness
 from impls.tensorflow.training import (
+    adversarial_objective,
     adversarial_training,
     freelb_training,
     gradient_penalty_training,
@@ -106,3 +108,34 @@ def _as_floatx(shape):
     """One start for every precision."""
     drawn = tf.random.stateless_normal(shape, [5, 0], dtype=tf.float32, alg="philox")
     return tf.cast(drawn, keras.config.floatx())
+
+
+@pytest.mark.parametrize("graph", [False, True], ids=["eager", "graph"])
+@pytest.mark.parametrize("half", ["mixed_float16", "float16"])
+def test_confident_samples_have_an_attack_in_half_precision(half, graph, monkeypatch):
+    """Their gradients are below float16's smallest number, and one sample's overflow when all are scaled."""
+    found, ascent = [], Batch.ascent
+    monkeypatch.setattr(Batch, "ascent", lambda *args: found.append(ascent(*args)) or found[-1])
+    rng = np.random.default_rng(0)
+    kernels = [rng.standard_normal(shape) for shape in ((WIDTH, 16), (16, CLASSES))]
+    x = rng.standard_normal((4, WIDTH)).astype("float16").astype("float64")
+    wanted, got, overflowing = [], [], []
+    for floatx, policy in (("float64", "float64"), ("float32", half)):
+        keras.config.set_floatx(floatx)
+        keras.config.set_dtype_policy(policy)
+        for size, list_of in ((0.01, wanted if floatx == "float64" else got), (20.0, overflowing)):
+            model = keras.Sequential([layers.Dense(16, "tanh"), layers.Dense(CLASSES)])
+            model(x[:1])
+            for weight, values in zip(model.trainable_weights, (kernels[0] / 4, 0, size * kernels[1], 0), strict=True):
+                weight.assign(np.float16(np.broadcast_to(values, weight.shape)))
+            margin = 10.0 if size < 1 else 0.0
+            model.trainable_weights[-1].assign([margin] + [0.0] * (CLASSES - 1))
+            loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, dtype=floatx)
+            objective = adversarial_objective(model, radius=RADIUS, loss=loss)
+            evaluate = tf.function(lambda x, y: (objective(x, y), found.pop())[1]) if graph else None  # noqa: B023
+            given = tf.cast(x, floatx), tf.zeros(4, "int32")
+            list_of.append(np.float64(evaluate(*given) if graph else (objective(*given), found.pop())[1]))
+    cosine = lambda a, b: (a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)  # noqa: E731
+    assert cosine(wanted[0], got[0]).min() > 0.99
+    moves = np.linalg.norm(overflowing[0], axis=1) > 0.1
+    assert moves.any() and cosine(overflowing[0][moves], overflowing[1][moves]).min() > 0.99
