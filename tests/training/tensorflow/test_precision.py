@@ -123,7 +123,7 @@ def test_confident_samples_have_an_attack_in_half_precision(half, graph, monkeyp
     for floatx, policy in (("float64", "float64"), ("float32", half)):
         keras.config.set_floatx(floatx)
         keras.config.set_dtype_policy(policy)
-        for size, list_of in ((0.01, wanted if floatx == "float64" else got), (20.0, overflowing)):
+        for size, list_of in ((0.001, wanted if floatx == "float64" else got), (20.0, overflowing)):
             model = keras.Sequential([layers.Dense(16, "tanh"), layers.Dense(CLASSES)])
             model(x[:1])
             for weight, values in zip(model.trainable_weights, (kernels[0] / 4, 0, size * kernels[1], 0), strict=True):
