@@ -2,6 +2,8 @@
 
 import numpy as np
 import torch
+from torch._guards import TracingContext, tracing
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from impls.torch.derivatives import gradients, vjp, watch
@@ -124,7 +126,9 @@ def traced(step, mode, arguments):
     """
     if mode == "eager":
         return step
-    graph = make_fx(step)(*arguments)
+    # make_fx notes a tensor without numbers for each result: of one mode, else it makes a mode for each, which is slow.
+    with tracing(TracingContext(FakeTensorMode(allow_fallback_kernels=True))):
+        graph = make_fx(step)(*arguments)
     return graph if mode == "traced" else torch.compile(graph)
 
 
