@@ -24,6 +24,8 @@ from equivalence.protocol import Complaint, NotCovered
 from impls.frameworks import DESCRIBED
 
 WORDS = {"numpy": "a NumPy array"} | {name: each.words for name, each in DESCRIBED.items()}
+# PyTorch's code is often run as it is, where it may look at values; the other frameworks' is traced by whoever uses it.
+UNTRACEABLE = ": the step was traced; TRACED = False says that the file's functions are never traced or compiled"
 
 
 def guarded(
@@ -76,22 +78,26 @@ class Guard:
             raise Complaint(self.given_up)
         given = self.signature.bind(*args, **kwargs)
         given.apply_defaults()
-        dtype = str(self.like(given.arguments).dtype)
+        like = self.like(given.arguments)
+        traced = self.bridge.finite(like) is None
+        if traced and not self.scope.traced:
+            raise NotCovered(f"{self.name}: TRACED is False")
+        dtype = str(like.dtype)
         if not any(offered in dtype for offered in self.scope.dtypes):
             raise NotCovered(f"{self.name}: DTYPES is {self.scope.dtypes!r}")
         returned = Returned(self.signature, given.arguments, self.bridge)
         before = Snapshot(given.arguments)
         known = as_known(self.name, self.defaults, given.arguments, kwargs)
         heard = tuple(map(returned.heard, args)), {name: returned.heard(value) for name, value in known.items()}
-        result = self.run(*heard)
+        result = self.run(*heard, UNTRACEABLE if traced and self.framework == "torch" else "")
         if changed := before.restore():
             raise Complaint(f"{self.name} changed its argument {' and '.join(changed)} in place")
         self.check(result, given.arguments, returned.shapes())
         self.journal.called(self.name)
         return result
 
-    def run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Call it; nothing that it raises ends more than the call."""
+    def run(self, args: tuple[Any, ...], kwargs: dict[str, Any], hint: str = "") -> Any:
+        """Call it; nothing that it raises ends more than the call, and a hint is added to what is said of it."""
         printed = io.StringIO()
         try:
             with (
@@ -110,7 +116,7 @@ class Guard:
             raise Complaint(f"{self.name} called exit({exit_code(error)}){line(error, self.path)}") from None
         except (Exception, KeyboardInterrupt) as error:
             kind = NotCovered if isinstance(error, NotImplementedError) and stated(error, self.path) else Complaint
-            raise kind(f"{self.name} raised {brief(error)}{line(error, self.path)}") from error
+            raise kind(f"{self.name} raised {brief(error)}{line(error, self.path)}{hint}") from error
         finally:
             if text := printed.getvalue().strip():
                 self.journal.printed(self.name, text)
