@@ -21,6 +21,7 @@ from equivalence.foreign.returns import Returned, fits, shape_of
 from equivalence.foreign.state import left_alone, put_back
 from equivalence.foreign.ways import as_known, other_defaults
 from equivalence.protocol import Complaint, NotCovered
+from equivalence.state import asides
 from impls.frameworks import DESCRIBED
 
 WORDS = {"numpy": "a NumPy array"} | {name: each.words for name, each in DESCRIBED.items()}
@@ -87,7 +88,7 @@ class Guard:
             raise NotCovered(f"{self.name}: DTYPES is {self.scope.dtypes!r}")
         returned = Returned(self.signature, given.arguments, self.bridge)
         before = Snapshot(given.arguments)
-        known = as_known(self.name, self.defaults, given.arguments, kwargs)
+        known = as_known(self.name, self.defaults, given.arguments, kwargs, "64" in dtype)
         heard = tuple(map(returned.heard, args)), {name: returned.heard(value) for name, value in known.items()}
         result = self.run(*heard, UNTRACEABLE if traced and self.framework == "torch" else "")
         if changed := before.restore():
@@ -105,8 +106,11 @@ class Guard:
                 left_alone(self.name, self.bridge),
                 contextlib.redirect_stdout(printed),
                 limited(self.seconds),
+                asides(self.bridge) as said,
             ):
                 result = self.function(*args, **kwargs)
+            for aside in said:
+                self.journal.noted(self.name, aside)
         except Complaint:  # of another foreign function that it called
             raise
         except Overtime as error:

@@ -2,9 +2,9 @@
 
 import numpy as np
 import torch
-from torch.fx.experimental.proxy_tensor import make_fx
 
 from impls.torch.derivatives import gradients, vjp, watch
+from impls.torch.graphs import graph_of
 
 MODES = ("eager", "compiled")
 SWEEP_MODE = "eager"
@@ -18,6 +18,7 @@ SETTINGS = {
     "transposed memory": "eager",
     "traced": "traced",
     "traced numbers": "eager",
+    "another precision": "eager",
 }
 
 
@@ -126,23 +127,6 @@ def traced(step, mode, arguments):
         return step
     graph = graph_of(step, arguments)
     return graph if mode == "traced" else torch.compile(graph)
-
-
-def graph_of(step, arguments):
-    """All operations of a step, traced with its arguments' values, or without where something asks for a value.
-
-    `F.one_hot` asks for the largest of its labels, which torch.compile does not; what branches on a value is refused by
-    either.
-    """
-    try:
-        return make_fx(step)(*arguments)
-    except Exception as error:  # one of another type, perhaps, that was made of PyTorch's
-        if "value out of a tracing tensor" not in str(error):
-            raise
-        try:
-            return make_fx(step, tracing_mode="fake", _allow_non_fake_inputs=True)(*arguments)
-        except Exception:
-            raise error from None
 
 
 def device_memory(device):
