@@ -28,6 +28,7 @@ class Mutant:
     called: bool = False  # whether it shows in calls of the function by itself that nothing else makes
     case: str = CASE  # on which the agreement with the oracle is measured: one where the mistake shows
     claims: tuple[str, ...] = ()  # that hold methods against themselves, and see it though no number is wrong
+    alone: bool = False  # whether no others are asked, that call what it replaces with something else
     impossible: Mapping[str, str] = field(default_factory=dict, hash=False)  # by framework, why it cannot be made there
 
     @property

@@ -19,6 +19,7 @@ def start(job: dict[str, Any]) -> Callable[[list[Any]], dict[str, Any]]:
     measurers = importlib.import_module("equivalence.tasks").MEASURERS
     bridge = impls.load(job["framework"])
     bridge.configure(threads=len(job["cores"]), double=True)
+    importlib.import_module("equivalence.divided").prepare(bridge)
     methods = impls.methods(job["framework"])
     gc.freeze()  # tracing makes many objects that live on: looking through all of them again and again takes a sixth
     gc.set_threshold(100_000, 50, 100)

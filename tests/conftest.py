@@ -8,33 +8,34 @@ import pytest
 
 import impls
 from bench.proofs.verify import environment
+from equivalence import divided
 from impls.frameworks import DESCRIBED, FRAMEWORKS
 from tests.points import point
 
+HERE = Path(__file__).parent
 INSTALLED = impls.installed()
 WANTED = os.environ.get("EQUIREG_FRAMEWORK") or next(iter(INSTALLED), "one of " + ", ".join(FRAMEWORKS))
-# What is one framework's own has tests in files that begin or end with its name.
-PATTERNS = ("test_*_{}.py", "test_{}_*.py")
-OWN = {
-    path.name: name
-    for name in FRAMEWORKS
-    for each in PATTERNS
-    for path in Path(__file__).parent.glob(each.format(name))
-}
-collect_ignore = [file for file, name in OWN.items() if name != WANTED]
+# Before a file imports a framework, which reads them once. What JAX compiles is kept for the next run.
+for name, value in (environment() | {"TF_CPP_MIN_LOG_LEVEL": "3"}).items():
+    os.environ.setdefault(name, value)
+# What is one framework's own has tests in files that begin or end with its name, or in a folder of its name.
+PATTERNS = ("test_*_{}.py", "test_{}_*.py", "training/{}")
+OWN = {path: name for name in FRAMEWORKS for each in PATTERNS for path in HERE.glob(each.format(name))}
+collect_ignore = [str(path) for path, name in OWN.items() if name != WANTED]
 collect_ignore += [] if importlib.util.find_spec("ray") else ["test_ray.py"]  # has a tox environment of its own
 collect_ignore += [] if os.environ.get("EQUIREG_PACKAGE") else ["test_package.py"]  # likewise
+collect_ignore += [] if os.environ.get("EQUIREG_PUBLISHED") else ["test_witnesses.py"]  # likewise
 # Other packages are installed where their arms are tested alone: tox's peers environments.
 PEER = DESCRIBED[WANTED].peer if WANTED in DESCRIBED else ""
 if not PEER or importlib.util.find_spec(PEER) is None:
     collect_ignore.append("test_peers.py")
-ALONE = {*OWN, "test_ray.py", "test_package.py", "test_peers.py"}
+ALONE = {*OWN, *(HERE / name for name in ("test_ray.py", "test_package.py", "test_peers.py", "test_witnesses.py"))}
 
 
 def pytest_collection_modifyitems(items):
     """Mark what needs no framework: it is the same beside each of them, and tested without any (`-m core`)."""
     for item in items:
-        if "framework" not in item.fixturenames and item.path.name not in ALONE:
+        if "framework" not in item.fixturenames and ALONE.isdisjoint((item.path, *item.path.parents)):
             item.add_marker("core")
 
 
@@ -49,11 +50,9 @@ def framework():
 
 @pytest.fixture(scope="session")
 def bridge(framework):
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    for name, value in environment().items():  # what JAX compiles is kept for the next run
-        os.environ.setdefault(name, value)
     bridge = impls.load(framework)
     bridge.configure(threads=2, double=True)
+    divided.prepare(bridge)
     return bridge
 
 

@@ -12,8 +12,10 @@ from impls.frameworks import DESCRIBED
 
 CONTRACT = Path("impls", "contract")
 # Folders with a file a framework.
-OWN = ("equivalence/trainees", "equivalence/state", "equivalence/mixed")
+OWN = ("equivalence/trainees", "equivalence/divided", "equivalence/state", "equivalence/mixed")
 OWN_MODELS = "equivalence/own_models"  # with files that begin with a framework's name
+PUBLISHED = "equivalence/published"  # has a folder a framework, whose functions import their packages
+WITNESSES = f"{PUBLISHED}/witnesses/"  # scripts, which nothing imports
 ATLAS = "equivalence/atlas"  # has a folder a framework, of which one file alone imports it
 BRIDGE_CONSTANTS = {"MODES", "SWEEP_MODE", "ONCE_MODE", "COMPARED_MODES", "SETTINGS", "INTEGERS", "TRACED_SEEDS"}
 # What one framework's methods share and no other's need: where derivatives and graphs come from, what it gets wrong.
@@ -71,7 +73,8 @@ def against_stub(root: Path, stub: Path, path: Path) -> list[str]:
 def foreign_imports(root: Path, framework: str) -> list[str]:
     """Nothing of another framework is imported in a framework's folder, nor anything relative to the folder."""
     other = {name for owner in PACKAGES.keys() - {framework} for name in PACKAGES[owner] | {f"impls.{owner}"}}
-    places = [f"impls/{framework}", f"{ATLAS}/{framework}", *(f"{folder}/{framework}.py" for folder in OWN)]
+    places = [f"{folder}/{framework}" for folder in ("impls", ATLAS, PUBLISHED)]
+    places += [f"{folder}/{framework}.py" for folder in OWN]
     places += [str(path.relative_to(root)) for path in (root / OWN_MODELS).glob(f"{framework}*.py")]
     return [said for place in places for said in importing(root, place, other | {"."}, everywhere=True)]
 
@@ -82,7 +85,7 @@ def framework_free(root: Path) -> list[str]:
     places = ("impls/__init__.py", "impls/checks.py", "impls/contract", "impls/frameworks", "equivalence")
     own = tuple(f"{folder}/{name}.py: " for folder in OWN for name in PACKAGES)  # loaded by name, one a process
     own += tuple(f"{OWN_MODELS}/{name}" for name in PACKAGES)
-    own += tuple(f"{ATLAS}/{name}/transforms.py: " for name in PACKAGES)
+    own += (*(f"{ATLAS}/{name}/transforms.py: " for name in PACKAGES), WITNESSES)
     found = [said for place in places for said in importing(root, place, every, everywhere=False)]
     return [said for said in found if not said.startswith(own)]
 

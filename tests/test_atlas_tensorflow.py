@@ -14,6 +14,7 @@ from equivalence.atlas import entries, judge
 from equivalence.atlas.measure import Probe
 from impls.tensorflow.curvature import hvp
 from impls.tensorflow.penalty import input_gradient_penalty
+from tests.quick import mostly_slow
 
 WRONG = (  # as the published atlas has them
     "keras.layers.LayerNormalization",
@@ -32,7 +33,7 @@ def _double(bridge):
     keras.config.set_floatx(before)
 
 
-@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * (n != WRONG[0])) for n in WRONG])
+@pytest.mark.parametrize("name", mostly_slow(WRONG, WRONG[:1]))
 def test_no_method_passes_on_what_the_atlas_finds_wrong(name):
     transforms = importlib.import_module("equivalence.atlas.tensorflow.transforms")
     keras.config.set_floatx("float64")

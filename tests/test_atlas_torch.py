@@ -23,6 +23,7 @@ from equivalence.atlas.measure import Probe
 from equivalence.atlas.torch import transforms
 from impls.torch.curvature import hvp, laplacian
 from impls.torch.penalty import input_gradient_penalty
+from tests.quick import mostly_slow
 
 NEW = (  # what nobody had reported: looked at whatever is published
     "nn.utils.parametrizations.weight_norm",
@@ -127,7 +128,7 @@ def test_a_refusal_is_in_words_of_ours():
         ways.found(lambda loss: input_gradient_penalty(loss, ways.x).sum())
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name not in NEW)) for name in KNOWN])
+@pytest.mark.parametrize("name", mostly_slow(KNOWN, NEW))
 def test_no_method_passes_on_what_the_atlas_finds_wrong(name):
     check(entries("torch")[name])
 

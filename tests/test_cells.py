@@ -32,6 +32,7 @@ from bench.costs.workloads import ON_REQUEST, WORKLOADS, build, one_draw
 from bench.places import ROOT
 from equivalence import cases
 from equivalence.judge import AGREEMENT_UNITS
+from tests.quick import mostly_slow
 
 CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [0]
 SMALL = ("tanh-mlp", "reviews-text")  # the second's inputs depend on parameters
@@ -47,6 +48,8 @@ AGREEING = [
     for case in (SMALL if method.quick else SMALL[1:] if name in TEXT else SMALL[:1])
     for dtype in (("float32", "float64") if method.quick else ("float32",))
 ]
+QUICKLY = [(name, SMALL[0], "float32") for name, method in METHODS.items() if method.quick]
+QUICKLY += [(name, SMALL[1], "float32") for name in ("fgm", "vat", *TEXT)]
 
 
 @pytest.fixture(scope="module")
@@ -170,7 +173,7 @@ def test_what_does_not_apply_says_why():
     assert not METHODS["laplacian exact"].unsupported(cases.REGISTRY["tanh-mlp"]())
 
 
-@pytest.mark.parametrize(("method", "name", "dtype"), AGREEING)
+@pytest.mark.parametrize(("method", "name", "dtype"), mostly_slow(AGREEING, QUICKLY))
 def test_a_step_agrees_with_the_oracle(framework, bridge, expected, method, name, dtype):
     case, want = expected[name]
     prepared = prepare(Cell(method, framework, QUICK_MODE[framework], name, dtype), case)

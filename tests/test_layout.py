@@ -30,7 +30,7 @@ def test_importing_the_proofs_imports_no_framework():
     code = (
         "import pkgutil, sys, equivalence, impls.checks, impls.contract\n"
         "names = ('torch', 'jax', 'tensorflow')\n"
-        "folders = ('mixed', 'state', 'trainees')\n"  # with files that are loaded by name
+        "folders = ('divided', 'mixed', 'state', 'trainees')\n"  # with files that are loaded by name
         "own = {f'equivalence.{folder}.{name}' for folder in folders for name in names}\n"
         "models = tuple(f'equivalence.own_models.{name}' for name in names)\n"
         "own |= {f'equivalence.atlas.{name}.transforms' for name in names}\n"

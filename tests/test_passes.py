@@ -11,6 +11,7 @@ from bench.costs.passes import Operation, convolution, count, counted, floor, op
 from bench.costs.prepare import problem, uncompiled
 from bench.costs.workloads import one_draw
 from equivalence import cases
+from tests.quick import mostly_slow
 
 NETWORKS = ("digits-mlp", "digits-cnn")
 BATCH = 4
@@ -22,6 +23,7 @@ AT_FLOOR = (
     "pgd-3", "pgd-10", "vat finite_difference",
 )  # fmt: skip
 TEXT = ("perturb_table", "perturb_output", "normalize_embedding")
+EVERY = [(method, "reviews-text" if method in TEXT else "tanh-mlp") for method in METHODS]
 DOUBLED = ("gradient_penalty", "jacobian_penalty", "tikhonov_penalty")  # gradients of gradients
 
 
@@ -64,7 +66,7 @@ def test_behind_an_embedding_the_first_layer_passes_its_gradient_on(passes):
     assert found.backward == 2 * found.forward
 
 
-@pytest.mark.parametrize("method", AT_FLOOR)
+@pytest.mark.parametrize("method", mostly_slow(AT_FLOOR, ["plain", "noise", "fgm", "pgd-3", "vat finite_difference"]))
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_step_does_what_it_cannot_do_without(passes, cell, case, name, method):
     assert work(cell(method), case) == passes(name).of(METHODS[method].passes)
@@ -92,7 +94,7 @@ def test_a_penalty_takes_one_forward_pass_with_the_loss(framework, passes, cell,
 
 
 @pytest.mark.parametrize(
-    ("method", "name"), [(method, "reviews-text" if method in TEXT else "tanh-mlp") for method in METHODS]
+    ("method", "name"), mostly_slow(EVERY, [each for each in EVERY if each[0] in (*TEXT, "laplacian", "spectral_norm")])
 )
 def test_no_step_does_less_than_its_floor(passes, cell, case, method, name):
     assert work(cell(method), case) >= passes(name).of(METHODS[method].least(case))

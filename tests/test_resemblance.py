@@ -11,6 +11,7 @@ from equivalence.mutant import CASE, mutants, planted
 from equivalence.reference import known
 from equivalence.usages import USAGES
 from tests.other_constants import VARIANTS, variant
+from tests.quick import mostly_slow
 
 UNIT = 2.0**-53
 SIZE = 1e-3 / UNIT  # errors of a thousandth
@@ -104,6 +105,9 @@ def test_the_nearest_in_size_and_direction_is_named_and_equals_with_it_in_their_
 
 # Planted for real
 
+ENTROPY = "entropy: of the wrong sign"
+HALVED = ("squared_error: halved", 2 / 3)
+
 
 def looked_up(name, replacement, bridge, methods):
     """What is said of a function with a replacement."""
@@ -115,14 +119,14 @@ def looked_up(name, replacement, bridge, methods):
     return measure(bridge, methods, "cpu", function, checks)
 
 
-@pytest.mark.parametrize("name", ["fgm: one norm for the whole batch", "entropy: of the wrong sign"])
+@pytest.mark.parametrize("name", mostly_slow(["fgm: one norm for the whole batch", ENTROPY], [ENTROPY]))
 def test_a_planted_mistake_is_found_by_its_numbers(name, bridge, methods):
     said = looked_up(name, mutants()[name].replace, bridge, methods)
     assert said["known"] > 1 and said["alike"] == {name: [1.0, 0.0]}
 
 
 @pytest.mark.parametrize(
-    ("name", "ratio"), [("fgm: 3 % too long", 5 / 3), ("vat_loss: counted twice", 2), ("squared_error: halved", 2 / 3)]
+    ("name", "ratio"), mostly_slow([("fgm: 3 % too long", 5 / 3), ("vat_loss: counted twice", 2), HALVED], [HALVED])
 )
 def test_one_with_another_constant_is_found_with_its_factor(name, ratio, bridge, methods):
     after = next(after for planted_name, after in VARIANTS if planted_name == name)

@@ -8,6 +8,7 @@ from keras import layers
 
 from impls.tensorflow.moments import exact_moments
 from impls.tensorflow.training import gradient_penalty_objective
+from tests.quick import mostly_slow
 
 RNG = np.random.default_rng(0)
 X, KERNEL, SCALE = RNG.standard_normal((3, 6)), RNG.standard_normal((6, 6)), RNG.standard_normal(6)
@@ -75,10 +76,13 @@ def value_and_gradient(method, m, layer):
     return found, tape.gradient(total, kernel)
 
 
+TRIED = [("LayerNormalization", method) for method in METHODS]
+TRIED += [(name, method) for name in LAYERS if name != "LayerNormalization" for method in ("penalty", "hvp")]
+
+
 @pytest.mark.parametrize(
     ("name", "method"),
-    [pytest.param("LayerNormalization", m, marks=[pytest.mark.slow] * ("forward" in m)) for m in METHODS]
-    + [(name, method) for name in LAYERS if name != "LayerNormalization" for method in ("penalty", "hvp")],
+    mostly_slow(TRIED, [(name, method) for name, method in TRIED if "forward" not in method]),
 )
 def test_a_layer_is_the_same_by_hand(methods, method, name):
     """Values and parameter gradients; BatchNormalization mixes samples, which only a test of second derivatives may."""

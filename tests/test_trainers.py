@@ -12,6 +12,7 @@ from bench.train.loop import RATES, batches, train
 from bench.train.regimes import MOMENTUM, REGIMES
 from bench.train.worth import worth
 from equivalence.reference import Reference
+from tests.quick import mostly_slow
 
 STEPS = 3
 
@@ -42,9 +43,14 @@ def trained(framework, few, regime, strength=None, steps=STEPS, dtype="float64")
     return train(framework, few, chosen, strength, 0, optimizer="momentum", dtype=dtype, steps=steps)
 
 
-def test_plain_training_is_gradient_descent_with_momentum(framework, bridge, few):
+@pytest.fixture(scope="module")
+def plain(framework, few):
+    """A plain training of a few steps."""
+    return trained(framework, few, "plain")
+
+
+def test_plain_training_is_gradient_descent_with_momentum(bridge, few, plain):
     """By the oracle, which differentiates by hand."""
-    done = trained(framework, few, "plain")
     params, velocity, losses = dict(few.start.params), {}, []
     for labelled, _, _ in list(batches(few, REGIMES["plain"], 0.0, 0))[:STEPS]:
         case = replace(few.start, params=params, **labelled)
@@ -53,12 +59,12 @@ def test_plain_training_is_gradient_descent_with_momentum(framework, bridge, few
         for name, bar in of_params.vjp(params, np.full(case.batch, 1 / case.batch)).items():
             velocity[name] = MOMENTUM * velocity.get(name, 0) + np.asarray(bar)
             params = params | {name: params[name] - RATES["momentum"] * few.rate * velocity[name]}
-    assert done.losses == pytest.approx(losses, rel=1e-12)
-    for name, value in done.trainer.parameters().items():
+    assert plain.losses == pytest.approx(losses, rel=1e-12)
+    for name, value in plain.trainer.parameters().items():
         np.testing.assert_allclose(bridge.to_numpy(value), params[name], rtol=1e-10, atol=1e-13)
 
 
-@pytest.mark.parametrize("regime", REGIMES)
+@pytest.mark.parametrize("regime", mostly_slow(REGIMES, ["noise", "fgm table", "gradient penalty", "vat"]))
 def test_every_regime_trains(framework, few, regime):
     done = trained(framework, few, regime)
     assert len(done.losses) == STEPS and np.isfinite(done.losses).all()
@@ -74,16 +80,14 @@ def test_half_precision_trains_parameters_in_float32(framework, bridge, few, reg
     assert done.losses != pytest.approx(wide.losses, rel=1e-6)
 
 
-@pytest.mark.parametrize("regime", [name for name, each in REGIMES.items() if each.wrapper])
-def test_a_line_of_strength_zero_trains_as_plain(framework, few, regime):
-    assert trained(framework, few, regime, 0.0).losses == pytest.approx(
-        trained(framework, few, "plain").losses, rel=1e-12
-    )
+@pytest.mark.parametrize("regime", mostly_slow([name for name in REGIMES if REGIMES[name].wrapper], ["fgm"]))
+def test_a_line_of_strength_zero_trains_as_plain(framework, few, plain, regime):
+    assert trained(framework, few, regime, 0.0).losses == pytest.approx(plain.losses, rel=1e-12)
 
 
-def test_a_model_is_judged(framework, few, monkeypatch):
+def test_a_model_is_judged(few, plain, monkeypatch):
     monkeypatch.setattr(robustness, "STEPS", 2)  # as many as show that they are taken
-    found = worth(trained(framework, few, "plain").trainer, few, "test", 0)
+    found = worth(plain.trainer, few, "test", 0)
     assert set(found) == {"accuracy", "nll", "calibration_error", "confidence", "pgd_accuracy", "noise_accuracy"}
     assert 0 <= found["pgd_accuracy"] <= found["accuracy"] <= 1
 

@@ -19,6 +19,7 @@ from bench.train.loop import started
 from bench.train.loop import train as train_by
 from bench.train.regimes import REGIMES
 from bench.train.unfinished import Keeper
+from tests.quick import mostly_slow
 
 IDENTITY = {"name": "a training", "code": "a", "versions": {"numpy": "2"}, "setting": {"batch": 8}, "data": "d"}
 
@@ -50,7 +51,10 @@ def keeper(path, said=None, kind=Keeper, resume=True, **other):
 
 @pytest.mark.parametrize(
     ("regime", "dtype"),
-    [("plain", "float32"), ("plain", "bfloat16"), ("fgm", "float32"), ("noise", "float32"), ("vat", "float32")],
+    mostly_slow(
+        [("plain", "float32"), ("plain", "bfloat16"), ("fgm", "float32"), ("noise", "float32"), ("vat", "float32")],
+        [("noise", "float32")],
+    ),
 )
 def test_what_goes_on_ends_with_the_same_numbers(framework, bridge, few, tmp_path, regime, dtype):
     path, said = tmp_path / "kept.npz", []

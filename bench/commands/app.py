@@ -7,6 +7,7 @@ from rich.table import Table
 
 from bench.commands import arguments, checking, comparing, costing, reporting, training, verifying
 from bench.commands.atlas import atlas_command
+from bench.commands.conforming import published_command
 from bench.commands.costing import timed
 from bench.commands.ending import end_in_order
 from bench.commands.measuring import console, finish, prepared
@@ -83,6 +84,7 @@ COMMANDS: dict[str, Callable[..., None]] = {  # in the order in which `--help` n
     "precision": verifying.precision_command,
     "check": checking.check_command,
     "atlas": atlas_command,
+    "published": published_command,
     "time": costing.time_command,
     "grow": costing.grow_command,
     "peers": costing.peers_command,

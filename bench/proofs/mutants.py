@@ -36,7 +36,7 @@ def tasks(mutants: Collection[Mutant], chosen: Collection[str], quick: bool = Fa
         case = build([mutant.case])[mutant.case]
         own = owner(mutant)
         for claim in claims().values():
-            met = not (own or claim.itself) and mutant.methods & set(claim.methods)
+            met = not (own or claim.itself or mutant.alone) and mutant.methods & set(claim.methods)
             if claim.id in chosen and (met or claim.id in (own, *mutant.claims)):
                 yield ["claim", claim.id, claim.control, mutant.name]
         names = [usage.name for usage in USAGES if usage.method in mutant.methods and usage.applies(case)]

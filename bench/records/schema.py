@@ -230,6 +230,60 @@ class AtlasRecord(Measured):
         return (self.kind, self.operation, self.framework, self.version, self.mode)
 
 
+class ConformanceRecord(Measured):
+    """One function of a published package in the place of one of the contract, with a person's word on it."""
+
+    kind: Literal["conformance"] = "conformance"
+    package: str
+    """The distribution."""
+    version: str
+    """Of the package and of the framework; another one makes the record stale."""
+    judged_version: str = ""
+    """Of the package, that the word was given for."""
+    function: str
+    """The package's function, as its users write it; empty where the package cannot be used at all."""
+    method: str
+    """The contract's function."""
+    compared: str
+    """In which norms and options."""
+    dtypes: tuple[str, ...] = FULL
+    """Those that it computes in."""
+    gradients: bool = True
+    """Whether the parameters' gradient passes through it."""
+    word: str
+    """right, wrong, convention or limit; by a person."""
+    said: str
+    """The person's reason."""
+    since: str = ""
+    """The version from which on it is so, where that is known."""
+    claims: dict[str, dict[str, int]] = Field(default_factory=dict)
+    """By claim how many of its measurements hold, fail, and are not covered."""
+    failing: dict[str, str] = Field(default_factory=dict)
+    """By claim and place what the judge says of what does not hold."""
+    untraced: int = 0
+    """Calls that raise while they are traced and are right otherwise: the function looks at numbers."""
+    worst: Units = float("nan")
+    """The largest error of agreement with the oracle."""
+    witness: list[str] = Field(default_factory=list)
+    """The lines that the witness prints: what comes, and the closed form."""
+    changes: str = ""
+    """What importing the package did to its process; that was put back."""
+    printed: str = ""
+    """What the function printed."""
+    contradiction: str = ""
+    """Why the word may not stand beside what was measured; empty where it may."""
+
+    @functools.cached_property
+    def verdict(self) -> Verdict:
+        """Whether the word stands; a package that is not usable, or not installed, is no failure."""
+        if self.status != "ok":
+            return unmeasured(self) if self.status != "skipped" else Verdict(True, self.reason, judged=False)
+        return Verdict(not self.contradiction, self.contradiction or self.said)
+
+    def key(self) -> tuple[str, ...]:
+        return (self.kind, self.package, self.function, self.method, self.framework, self.version)
+
+
 class PrecisionRecord(Measured):
     """What half precision leaves of each method on one case: directions against exact ones."""
 
@@ -442,6 +496,7 @@ Record = Annotated[
     | AgreementRecord
     | CallRecord
     | AtlasRecord
+    | ConformanceRecord
     | PrecisionRecord
     | VariationRecord
     | CostRecord
@@ -459,6 +514,7 @@ KINDS: dict[str, type[Base]] = {  # of what is measured
         AgreementRecord,
         CallRecord,
         AtlasRecord,
+        ConformanceRecord,
         PrecisionRecord,
         VariationRecord,
         CostRecord,

@@ -14,7 +14,7 @@ from bench.records import source
 from bench.records.versions import named, versions
 from equivalence.claim import claims
 from impls.contract import MODULES
-from impls.frameworks import FRAMEWORKS
+from impls.frameworks import DESCRIBED, FRAMEWORKS
 
 MEASURING = ("impls", "equivalence", "bench")
 SHOWING = (  # measures nothing: what is asked for, which processes it takes, where records are kept, what is shown
@@ -27,19 +27,21 @@ SHOWING = (  # measures nothing: what is asked for, which processes it takes, wh
     "bench/report",
     "impls/frameworks",
 )
-PROOFS = {"claim", "agreement", "call", "variations", "precision"}
+PROOFS = {"claim", "agreement", "call", "variations", "precision", "conformance"}
 TIMES = {"cost", "cold", "self-check", "peer"}
 LOADED_BY = {  # what the workers of some kinds of records alone load
     "bench/costs": TIMES,
     "bench/peers": {"peer"},
     "bench/train": {"training"},
-    "equivalence/claims": {"claim", "variations"},
+    "equivalence/claims": {"claim", "variations", "conformance"},
     "equivalence/calls": PROOFS,
-    "equivalence/parts": {"claim", "variations"},
+    "equivalence/parts": {"claim", "variations", "conformance"},
+    "equivalence/published": {"conformance"},
     "equivalence/foreign": PROOFS,
     "equivalence/trainees": PROOFS,
+    "equivalence/divided": {"claim", "variations"},
     "equivalence/atlas": {"atlas"},
-    "equivalence/mixed": {"agreement", "precision", "cost", "cold", "training"},
+    "equivalence/mixed": {"agreement", "precision", "conformance", "cost", "cold", "training"},
 }
 # Its worker loads nothing else, but for how it talks to the run, which enters no number.
 ATLAS = ("equivalence/atlas", "equivalence/__init__.py")
@@ -80,13 +82,16 @@ class Basis(NamedTuple):
     family: str = ""
     """Of an operation in the atlas."""
     version: str = ""
-    """Of the packages that a record of the atlas is about, as they are now."""
+    """Of the packages that a record is about, as they are now, where it is about some."""
 
 
 def basis(record: Any) -> Basis:
     """Find out what a record rests on."""
     if record.kind == "atlas":
         return Basis(record.kind, record.framework, "", (), False, record.family, versions(named(record.version)))
+    if record.kind == "conformance":
+        version = versions((record.package, *DESCRIBED[record.framework].packages))
+        return Basis(record.kind, record.framework, "", (record.method,), False, version=version)
     claim, planted = getattr(record, "claim", ""), bool(getattr(record, "wrong", ""))
     stated = claims().get(claim)
     measured = stated.methods if stated else (record.method,) if record.kind in ("agreement", "call") else ()

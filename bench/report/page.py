@@ -20,7 +20,7 @@ from bench.report.effect_figures import effect_figures
 from bench.report.figures import figures
 from bench.report.growth_figures import growth_figures
 from bench.report.precision_figures import precision_figures
-from bench.report.tables import agreement, atlas, costs, effects, mistakes, peers, precision, variations
+from bench.report.tables import agreement, atlas, conformance, costs, effects, mistakes, peers, precision, variations
 from bench.report.tables.claims import claim_details, claims_table
 from bench.report.tables.curves import curves_table
 from bench.report.tables.entries import GOOD, NONE, NOT_MEASURED, STALE, count, framed, number
@@ -150,6 +150,8 @@ def make_tables(records: Latest, code: Codes | None) -> dict[str, pd.DataFrame]:
         "atlas_wrong": atlas.operations_table(records, code),
         "atlas_refused": atlas.operations_table(records, code, (RAISES, DOCUMENTED, UNDECIDED)),
         "kinks": atlas.kinks_table(records, code),
+        "published": conformance.summary_table(records, code),
+        "published_functions": conformance.functions_table(records, code),
         "cost": cost,
         "priced": costs.priced_table(cost, records, code),
         "half_cost": costs.half_table(records, code),

@@ -55,6 +55,11 @@ def _(record: schema.AtlasRecord) -> str:
 
 
 @command.register
+def _(record: schema.ConformanceRecord) -> str:
+    return line("published", record, package=f"{record.package} {record.function}".strip())
+
+
+@command.register
 def _(record: schema.PrecisionRecord) -> str:
     return line("precision", record, workload=record.case, dtype=record.dtype)
 

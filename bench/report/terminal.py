@@ -14,6 +14,7 @@ from bench.report.tables import (
     agreement,
     atlas,
     claims,
+    conformance,
     costs,
     curves,
     effects,
@@ -129,6 +130,21 @@ def print_atlas(console: Console, records: Iterable[Any]) -> None:
     for record in records:
         if record.status != "ok":
             console.print(Text(f"{record.framework} {record.operation}: {record.status}: {record.reason}", style="red"))
+
+
+def print_conformance(console: Console, records: Iterable[Any], summary: bool = False) -> None:
+    """A line a function, in red where its word is contradicted; or how many functions have which word."""
+    records = list(records)
+    if summary:
+        show(console, conformance.summary_table(records))
+    for record in () if summary else records:
+        bad = record.contradiction or (record.status == "failed" and record.reason)
+        told = f"{record.framework} {record.package} {record.function}: {record.word}: {record.said}"
+        console.print(Text(told, style="red" if bad else ""), soft_wrap=True)
+        if bad:
+            console.print(Text(f"  {bad}", style="red"), soft_wrap=True)
+        if record.changes:
+            console.print(Text(f"  importing it changes {record.changes}", style="yellow"), soft_wrap=True)
 
 
 def print_costs(console: Console, records: Iterable[Any]) -> None:

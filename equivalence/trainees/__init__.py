@@ -18,6 +18,7 @@ import numpy as np
 from equivalence.cases import Case
 
 NAMES = ("adversarial_training", "gradient_penalty_training", "virtual_adversarial_training")
+STEPS = (*NAMES, "freelb_training")
 TABLE, OTHER_TABLE = "parameters/tokens", "parameters/positions"
 HIDDEN, DROPPED, RATE, MOMENTUM = 16, 0.5, 0.125, 0.9  # rate: a power of two, so that it commutes with sums bit by bit
 STATISTICS_RATE = 0.25  # how far running statistics go towards the batch's
@@ -147,4 +148,4 @@ def steps(methods: SimpleNamespace) -> dict[str, Callable[..., float]]:
         method = getattr(methods, name, name)
         return lambda trainee, **options: trainee.step(method, **options)
 
-    return {name: stepping(name) for name in NAMES}
+    return {name: stepping(name) for name in STEPS}

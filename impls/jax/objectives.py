@@ -59,7 +59,7 @@ class Ascent:
         one = passes.site.one or scope == "tensor"
         if one:
             passes.replicas.check()
-        number = lambda value: jnp.asarray(value).astype(passes.point.dtype)  # noqa: E731
+        number = lambda value: jnp.asarray(value).astype(_wide(passes.point).dtype)  # noqa: E731
         self.passes, self.norm, self.bounds, self.one = passes, norm, bounds, one
         self.radius, self.single = number(radius), step is None and steps == 1  # FGM, which is as long as it may be
         self.step = self.radius if self.single else 2.5 * self.radius / steps if step is None else number(step)
@@ -69,8 +69,8 @@ class Ascent:
     def climb(self, r, gradient):
         """r after a step; None is 0."""
         move = self.step * self.of_vectors(lambda g, scope: steepest(g, norm=self.norm, scope=scope), gradient)
-        r = move if r is None else r + move
-        return hold(self.bounded(r if self.single else self.projected(r)))
+        r = move if r is None else _wide(r) + move
+        return self.placed(r if self.single else self.projected(r))
 
     def random(self, key):
         """A point of the ball, uniform."""
@@ -78,7 +78,11 @@ class Ascent:
             raise TypeError("key: got None, expected a key for the random start: objective(params, x, labels, key=key)")
         dtype = self.passes.point.dtype
         start = self.passes.drawn(lambda shape: _ball(key, shape, dtype, self.norm), one=self.one)
-        return hold(self.bounded(self.projected(self.radius * start)))
+        return self.placed(self.projected(self.radius * _wide(start)))
+
+    def placed(self, r):
+        """r as it is added, in the dtype of the point and within the bounds."""
+        return hold(self.bounded(r.astype(self.passes.point.dtype)))
 
     def projected(self, r):
         return self.of_vectors(lambda r, scope: _project(r, self.radius, self.norm, scope), r)

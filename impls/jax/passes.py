@@ -14,6 +14,7 @@ import jax
 import jax.numpy as jnp
 
 from impls.jax import finite, span
+from impls.jax.adversarial import _scale, _unscaled
 from impls.jax.replicas import Replicas
 from impls.jax.sites import check_finite, find_site, named_leaf
 
@@ -245,11 +246,19 @@ class Passes:
         values, pull, (weights, left) = jax.vjp(losses, point, has_aux=True)
         pull = hold(pull) if fixed else pull  # its residuals: no second derivative is asked for
         counts = self.counts(Losses(values, weights), mean=mean)
-        return Losses(values, weights), left, lambda: self.pulled(pull, counts, reached)
+        return Losses(values, weights), left, lambda: self.pulled(pull, counts, self.scale(values), reached)
 
-    def pulled(self, pull, counts, reached):
+    def scale(self, values):
+        """What losses are scaled by for a gradient: one a sample, or one where samples share a number."""
+        values = jax.lax.stop_gradient(values)
+        if self.site.one or values.ndim == 0:
+            return _scale(self.replicas.largest(values.max()))
+        return _scale(values.max(tuple(range(1, values.ndim))))
+
+    def pulled(self, pull, counts, scale, reached):
         """The gradient in the point of what counts so much."""
-        return self.finished(pull(counts)[0], reached)
+        scaled = counts * scale.reshape(-1, *[1] * (counts.ndim - 1)) if scale.ndim else counts * scale
+        return self.finished(_unscaled(pull(scaled)[0], scale), reached)
 
     def finished(self, gradient, reached):
         """A gradient over all replicas where there is one for all, 0 where the mask is.
@@ -269,7 +278,7 @@ class Passes:
         return self.replicas.sum(gradient) if self.site.one else gradient
 
     def masked(self, r):
-        return r if self.site.mask is None else r * self.site.mask
+        return r if self.site.mask is None else r * self.site.mask.astype(r.dtype)
 
     def check_bounds(self, bounds):
         """Bounds are of inputs, which lie within them."""

@@ -182,7 +182,7 @@ class Adversarial(Objective):
     def value(self, batch):
         alone = is_zero(self.clean_weight)
         radius = self.strength("radius", batch)
-        tape = _tape()
+        tape = batch.tape()
         with tape:
             clean = batch.clean(watch=tape, held=alone)
         inside = self.inside(batch, radius)
@@ -203,7 +203,7 @@ class Adversarial(Objective):
         return share * clean.loss + (1 - share) * adversarial
 
     def ascent(self, batch, rows):
-        tape = _tape()
+        tape = batch.tape()
         with tape:
             there = batch.forward(rows, watch=tape, held=True)
         return batch.ascent(there.loss, tape, there.places)
@@ -240,7 +240,7 @@ class FreeLB(Objective):
         if self.start == "random":
             rows = radius * batch.vectors.ball(self.seed, batch.number, self.norm)
         for number in range(self.ascents):
-            tape = _tape()
+            tape = batch.tape()
             with tape:
                 there = batch.forward(rows, watch=tape)  # one forward pass for the loss and the ascent
             values.append(there.loss)
@@ -268,7 +268,7 @@ class GradientPenalty(Objective):
 
     @exact_moments()
     def value(self, batch):
-        tape, factor = _tape(), 1 if self.sites.is_table else batch.size
+        tape, factor = tf.GradientTape(watch_accessed_variables=False), 1 if self.sites.is_table else batch.size
         with tape:
             clean = batch.clean(watch=tape)
         with nullcontext() if self.how == "double_backward" else unrecorded():
@@ -361,10 +361,6 @@ def _before_activation(model, y_pred):
             " give the loss from_logits=True, or say what the logits are: logits=keras.ops.log"
         )
     return y_pred
-
-
-def _tape():
-    return tf.GradientTape(watch_accessed_variables=False)
 
 
 def _norm_and_slope(gradient, norm):

@@ -18,6 +18,7 @@ from impls.tensorflow.vectors import Vectors
 
 # Nothing within is recorded by any tape: as if it were not differentiated. Tapes of the caller's are not in our hands.
 unrecorded = stop_recording
+SCALE = 2.0**12  # a power of two, exact to divide out
 
 
 class Pass(NamedTuple):
@@ -49,6 +50,7 @@ class Batch:
         sites.check_trained()
         self.share = Share(tf.shape(first)[0])
         self.size = self.share.samples * self.share.replicas  # a sample's loss is this times its part of the mean
+        self.in_float16 = any(layer.compute_dtype == "float16" for layer in model._flatten_layers())
         self.scope = self.y_pred = self.places = self.vectors = None
         # Keras asks the scope for what it regularises.
         self.regularised = [(weight, weight) for weight in model.trainable_weights if weight.regularizer is not None]
@@ -116,9 +118,26 @@ class Batch:
         return self.vectors.rows(gradients)
 
     def ascent(self, values, tape, places):
-        """Take the same gradient of samples' own losses in all replicas together, held fixed."""
+        """Take the same gradient of samples' own losses in all replicas together, held fixed.
+
+        In float16 of a loss that is scaled, since confident samples have gradients below its smallest number; where
+        another's then overflow, of the loss as it is.
+        """
         with unrecorded():
-            return self.vectors.everywhere(self.gradient(tape, values, places, weight=self.size))
+            if not self.in_float16:
+                return self.vectors.everywhere(self.gradient(tape, values, places, weight=self.size))
+            size = tf.cast(self.size, values.dtype)
+            scaled = self.gradient(tape, values, places, weight=SCALE * size)
+            found = tf.cond(
+                tf.reduce_all(tf.math.is_finite(scaled)),
+                lambda: scaled / SCALE,
+                lambda: self.gradient(tape, values, places, weight=size),
+            )
+            return self.vectors.everywhere(found)
+
+    def tape(self):
+        """A tape for what is perturbed, which `ascent` may ask twice where it has to."""
+        return tf.GradientTape(persistent=self.in_float16, watch_accessed_variables=False)
 
     def mean(self, values):
         """This replica's share of the mean over the batch, as Keras has it for the loss."""

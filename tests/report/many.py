@@ -22,6 +22,7 @@ OTHERWISE = {  # the field in which a copy differs from its record, by kind
     "claim": "case",
     "agreement": "case",
     "atlas": "operation",
+    "conformance": "function",
     "variations": "seed",
     "cost": "workload",
     "peer": "workload",

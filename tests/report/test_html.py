@@ -13,6 +13,7 @@ from bench.places import ROOT
 from bench.records.schema import (
     KINDS,
     AtlasRecord,
+    ConformanceRecord,
     PeerRecord,
     PrecisionRecord,
     SelfCheckRecord,
@@ -43,6 +44,18 @@ OTHERS = [  # a record of each kind that `made` has none of
         framework="torch",
         mode="eager",
         version="torch 2.13.0",
+        status="ok",
+    ),
+    ConformanceRecord(
+        package="foolbox",
+        version="foolbox 3.3.4, torch 2.13.0",
+        judged_version="3.3.4",
+        function="LinfFastGradientAttack",
+        method="fgm",
+        compared="L∞",
+        word="right",
+        said="sign g",
+        framework="torch",
         status="ok",
     ),
     PrecisionRecord(case="bert", dtype="bfloat16", framework="torch", status="failed", reason="no such product"),
@@ -156,7 +169,18 @@ def test_every_record_says_how_it_is_measured_again(kind):
     made = [*of_every_kind()[1:], *OTHERS, cold_record(), agreement_record([1.0]), call_record([1.0])]
     record = next(each for each in made if each.kind == kind)
     name, *options = shlex.split(command(record).removeprefix("python -m bench "))
-    assert name in ("verify", "mutants", "variations", "precision", "atlas", "time", "peers", "selfcheck", "train")
+    assert name in (
+        "verify",
+        "mutants",
+        "variations",
+        "precision",
+        "atlas",
+        "published",
+        "time",
+        "peers",
+        "selfcheck",
+        "train",
+    )
     assert options[options.index("--framework") + 1] == record.framework
 
 

@@ -1,0 +1,15 @@
+"""BackPACK: products with the Hessian."""
+
+from equivalence.published.package import RIGHT, Package
+
+PACKAGE = Package("backpack-for-pytorch", "1.7.1", ("backpack.hessianfree.hvp",))
+
+
+@PACKAGE.adapts("hessianfree.hvp.hessian_vector_product", "hvp", RIGHT, "to rounding")
+def hvp(loss, x, vector):
+    import torch
+    from backpack.hessianfree.hvp import hessian_vector_product
+
+    x = x if x.requires_grad else x.detach().requires_grad_()
+    with torch.enable_grad():
+        return hessian_vector_product(loss(x).sum(), [x], [vector], detach=False)[0]

@@ -1,0 +1,18 @@
+"""smart-pytorch: divergences, and an adversarial loss that starts from noise of its own."""
+
+from equivalence.published.package import LIMIT, Package
+
+PACKAGE = Package("smart-pytorch", "0.0.4", ("smart_pytorch",))
+
+
+@PACKAGE.adapts(
+    "kl_loss",
+    "kl_divergence",
+    LIMIT,
+    "right to a rounding unit of Σ p |log p|; log p of a p that underflows is 0",
+    shows=("",),
+)
+def divergence(p_logits, q_logits):
+    from smart_pytorch import kl_loss
+
+    return kl_loss(q_logits, p_logits, reduction="none").sum(1)
