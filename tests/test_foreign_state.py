@@ -18,7 +18,7 @@ from bench.commands.app import app
 from equivalence import agreement, state, tasks
 from equivalence.foreign import loading
 from equivalence.foreign.guard import Guard
-from equivalence.foreign.journal import Journal, counted, noted
+from equivalence.foreign.journal import Journal, counted
 from equivalence.foreign.seal import Seal
 from equivalence.foreign.state import put_back
 from equivalence.mutant import mutants
@@ -388,22 +388,6 @@ def verified(path, framework, *words):
 
 
 @pytest.mark.slow
-def test_a_backward_pass_that_reaches_parameters_is_told(guard, framework, p, tmp_path):
-    """It is how many write it, and right where gradients are set to zero afterwards."""
-    if framework != "torch":
-        pytest.skip("only PyTorch's arrays have a .grad")
-
-    def ascend(loss, x, *, radius, alone, **options):
-        x = x.detach().requires_grad_()
-        loss(x).sum().backward(inputs=[x] if alone else None)
-        return radius * x.grad
-
-    guard("fgm", functools.partial(ascend, alone=True))(p.loss, p.x, radius=0.1)
-    assert not noted(str(tmp_path))
-    guard("fgm", functools.partial(ascend, alone=False))(p.loss, p.x, radius=0.1)
-    assert noted(str(tmp_path))["fgm"].startswith("calls .backward() without inputs=")
-
-
 def test_a_file_that_replaces_a_comparison_is_refused(write, framework, tmp_path):
     path = write("""
         import equivalence.agreement

@@ -20,7 +20,7 @@ from bench.commands.app import app
 from bench.proofs import implementation, template
 from bench.proofs.declared import declared
 from equivalence.foreign.guard import Guard
-from equivalence.foreign.journal import Journal, called, ended_in, printed
+from equivalence.foreign.journal import Journal, called, ended_in, noted, printed
 from equivalence.foreign.limit import Overtime, limited
 from equivalence.foreign.loading import Scope, is_reference, load, stubs
 from equivalence.protocol import Complaint, NotCovered
@@ -286,6 +286,22 @@ def test_code_that_is_never_traced_may_look_at_values(guard, p, framework, bridg
         traced(right)
     with pytest.raises(NotCovered, match="fgm: TRACED is False"):
         traced(eager)
+
+
+def test_a_backward_pass_that_reaches_parameters_is_told(guard, framework, p, tmp_path):
+    """It is how many write it, and right where gradients are set to zero afterwards."""
+    if framework != "torch":
+        pytest.skip("only PyTorch's arrays have a .grad")
+
+    def ascend(loss, x, *, radius, alone, **options):
+        x = x.detach().requires_grad_()
+        loss(x).sum().backward(inputs=[x] if alone else None)
+        return radius * x.grad
+
+    guard("fgm", functools.partial(ascend, alone=True))(p.loss, p.x, radius=0.1)
+    assert not noted(str(tmp_path))
+    guard("fgm", functools.partial(ascend, alone=False))(p.loss, p.x, radius=0.1)
+    assert noted(str(tmp_path))["fgm"].startswith("calls .backward() without inputs=")
 
 
 def test_what_a_library_has_not_implemented_is_an_error(guard, p):
