@@ -4,7 +4,7 @@ import functools
 import importlib
 import pkgutil
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -21,11 +21,11 @@ class Claim:
     """One statement of the theory and how to measure it.
 
     `measure` yields named parts, each a measurement that a judge of its kind decides; `methods` are all that it calls
-    of the contract. `wrong` names mistakes that are the claim's own to reject: given the methods and the bridge, each
-    returns replacements; measured with them, on `control`, the claim must fail. `control` is the case that stands for
-    the others where one is enough: for planted mistakes and in a quick run, which takes `quick` as well, cases for what
-    the control cannot be asked. A claim that holds methods against themselves (`itself`) cannot see wrong numbers: only
-    its own mistakes are planted in it.
+    of the contract, and `by_case` those of a case on which some of them are not called. `wrong` names mistakes that are
+    the claim's own to reject: given the methods and the bridge, each returns replacements; measured with them, on
+    `control`, the claim must fail. `control` is the case that stands for the others where one is enough: for planted
+    mistakes and in a quick run, which takes `quick` as well, cases for what the control cannot be asked. A claim that
+    holds methods against themselves (`itself`) cannot see wrong numbers: only its own mistakes are planted in it.
     """
 
     id: str
@@ -39,6 +39,11 @@ class Claim:
     control: str
     itself: bool = False
     quick: tuple[str, ...] = ()
+    by_case: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def about(self, case: str) -> frozenset[str]:
+        """The methods that are called on a case: measuring it tells something of these alone."""
+        return frozenset(self.by_case.get(case, self.methods))
 
 
 @functools.cache

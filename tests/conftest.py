@@ -51,7 +51,7 @@ def framework():
 @pytest.fixture(scope="session")
 def bridge(framework):
     bridge = impls.load(framework)
-    bridge.configure(threads=2, double=True)
+    bridge.configure(threads=1, double=True)  # on models this small threads only wait for each other
     divided.prepare(bridge)
     return bridge
 

@@ -45,11 +45,10 @@ KNOWN = sorted((PUBLISHED | set(NEW)).intersection(entries("torch")).difference(
 @pytest.fixture(scope="module", autouse=True)
 def _double():
     """Layers that entries make are in float64."""
-    before, threads = torch.get_default_dtype(), torch.get_num_threads()
+    before = torch.get_default_dtype()
     transforms.configure(threads=1)
     yield
     torch.set_default_dtype(before)
-    torch.set_num_threads(threads)
 
 
 class Ways:

@@ -21,6 +21,7 @@ from impls.torch.curvature import hvp, laplacian
 from impls.torch.formulas import FORMULAS, FORWARD_FORMULAS, Formulas
 from impls.torch.penalty import input_gradient_penalty, jacobian_penalty
 
+pytestmark = pytest.mark.usefixtures("bridge")
 BATCH, WIDTH, HIDDEN = 3, 2, 12
 KNOTS = ((-2, 1 / 12), (-1, -2 / 3), (1, 2 / 3), (2, -1 / 12))  # of a difference of fourth order
 STEP, RIGHT = 2e-3, 2e-6  # rounding leaves 1e-9 of a second difference; what is wrong is off by a percent and more
@@ -28,15 +29,6 @@ X, V, W, DIRECTION, LEARNED, SLOPES = (
     torch.randn(shape, generator=torch.Generator().manual_seed(5), dtype=torch.float64)
     for shape in ((BATCH, WIDTH), (BATCH, WIDTH), (WIDTH, HIDDEN), (WIDTH, HIDDEN), (2, HIDDEN), (HIDDEN * HIDDEN,))
 )
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    """The arrays are small: threads would wait for one another."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 def square(h):

@@ -13,7 +13,6 @@ from bench.costs.workloads import WORKLOADS, build, of_parameters, one_draw
 from equivalence.cases import REGISTRY
 from equivalence.judge import AGREEMENT_UNITS
 from equivalence.reference import Reference
-from tests.quick import mostly_slow
 
 FEW = ("plain", "fgm")
 
@@ -69,7 +68,8 @@ def test_a_sampled_gradient_has_entries_of_the_whole_one(case):
         assert np.isin(array, full[name]).all()
 
 
-@pytest.mark.parametrize("method", mostly_slow(FEW, ["plain"]))
+@pytest.mark.slow
+@pytest.mark.parametrize("method", FEW)
 def test_a_step_on_a_large_case_is_checked_on_its_part(framework, bridge, case, tmp_path, method):
     write(case, FEW, tmp_path / "expected.npz")
     want = Expected(tmp_path / "expected.npz")

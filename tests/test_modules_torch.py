@@ -29,16 +29,8 @@ from impls.torch.penalty import input_gradient_penalty, jacobian_penalty, tikhon
 from impls.torch.refusals import CLOSURE, explain
 from impls.torch.virtual_adversarial import vat_loss, vat_perturbation
 
+pytestmark = pytest.mark.usefixtures("bridge")
 BATCH, WIDTH, CLASSES, RATE = 5, 4, 3, 0.4
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    """The arrays are small: threads would wait for one another."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 class Network(nn.Module):

@@ -104,10 +104,11 @@ def tasks(chosen: Chosen) -> list[Any]:
 
 def claim_tasks(chosen: Chosen) -> Iterator[Any]:
     for claim in claims().values():
-        if claim.id not in chosen.claims or (chosen.methods and not chosen.methods & set(claim.methods)):
+        if claim.id not in chosen.claims:
             continue
         for case in (claim.control, *claim.quick) if chosen.quick else claim.cases:
-            if not chosen.cases or case in chosen.cases:
+            wanted = not chosen.methods or chosen.methods & claim.about(case)
+            if wanted and (not chosen.cases or case in chosen.cases):
                 yield ["claim", claim.id, case, ""]
 
 

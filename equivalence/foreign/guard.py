@@ -53,6 +53,14 @@ def guarded(
     return SimpleNamespace(**(vars(methods) | loops | guards)), file.offered | {"changes": str(kept)}
 
 
+def asked_about(methods: SimpleNamespace) -> set[str]:
+    """The names of the methods that someone else's file replaces; of all methods where there is no such file.
+
+    A claim that looks at each method by itself says nothing about a file by looking at the reference's.
+    """
+    return {name for name, method in vars(methods).items() if isinstance(method, Guard)} or set(vars(methods))
+
+
 class Guard:
     """Calls a function under the contract's name; a Complaint says what it did wrong."""
 

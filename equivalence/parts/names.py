@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from equivalence.foreign.guard import asked_about
 from equivalence.measure import exact
 from equivalence.mutant import planted
 from equivalence.problem import Point, Problem
@@ -90,8 +91,14 @@ def objective(problem: Problem, usage: Usage, other: Callable[[Array], Array]) -
 
 
 def differences(problem: Problem, methods: tuple[str, ...]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """How far each method's value and θ-gradient are from those that it has with copies."""
-    usages = [usage for usage in NAMED if usage.method in methods and usage.applies(problem.case)]
+    """How far each method's value and θ-gradient are from those that it has with copies.
+
+    Of someone else's methods alone, unless one is among them that the others call: a norm, a divergence.
+    """
+    asked = asked_about(problem.methods)
+    if not asked <= set(METHODS):
+        asked = set(METHODS)
+    usages = [usage for usage in NAMED if usage.method in asked.intersection(methods) and usage.applies(problem.case)]
     others = {"itself": lambda x: x, "a copy": copy}
     found = problem.program(
         {f"{usage.name} {name}": objective(problem, usage, other) for usage in usages for name, other in others.items()}

@@ -13,6 +13,7 @@ class Framework:
         words: one of its arrays, as messages call it.
         array: the type of its arrays, as its stub file writes it.
         imports: packages that belong to it, which nothing but its own files may import.
+        extras: other packages that it imports wherever they are installed, to convert or to draw: proofs do without.
         packages: distributions whose versions are recorded with what is measured.
         partial: whether it lacks some of the contract's functions. They count as not covered, and fail nothing.
         timed_modes: modes of its bridge in which steps are timed, plainest first.
@@ -29,6 +30,7 @@ class Framework:
     array: str
     imports: tuple[str, ...]
     packages: tuple[str, ...]
+    extras: tuple[str, ...] = ()
     partial: bool = False
     timed_modes: tuple[str, ...] = ()
     quick_mode: str = ""

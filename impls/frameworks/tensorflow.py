@@ -8,6 +8,7 @@ FRAMEWORK = Framework(
     words="a TensorFlow tensor",
     array="tensorflow.Tensor",
     imports=("tensorflow", "keras"),
+    extras=("jax", "matplotlib", "pandas", "sklearn"),
     packages=("tensorflow", "tensorflow-cpu", "keras"),
     timed_modes=("eager", "function", "xla"),
     quick_mode="function",

@@ -1,6 +1,6 @@
 """advertorch: projections and normalised gradients. Its attacks need what PyTorch 1.9 took away, one function alone."""
 
-from equivalence.published.package import CONVENTION, LIMIT, RIGHT, Package, only
+from equivalence.published.package import CONVENTION, LIMIT, Package, only
 
 PACKAGE = Package(
     "advertorch",
@@ -30,12 +30,20 @@ def unit(x, *, scope="sample"):
     return normalize_by_pnorm(x, 2)
 
 
-@PACKAGE.adapts("batch_l1_proj", "project", RIGHT, "the nearest point, to rounding", compared="L1")
+@PACKAGE.adapts(
+    "batch_l1_proj",
+    "project",
+    LIMIT,
+    "the nearest point, to rounding; no gradient passes to samples within the ball, and a radius of 0 raises",
+    compared="L1",
+    shows=("numbers", "radius 0.0"),
+)
 def project_l1(x, *, radius, norm="l2"):
+    import torch
     from advertorch.utils import batch_l1_proj
 
     only(norm == "l1", "L1")
-    return batch_l1_proj(x, radius)
+    return batch_l1_proj(x.contiguous(), torch.as_tensor(radius, dtype=x.dtype).expand(len(x)))
 
 
 @PACKAGE.adapts(

@@ -1,7 +1,7 @@
 """torchattacks: attacks of a model by its cross-entropy, within images from 0 to 1."""
 
 from equivalence.published.logits import of_torch
-from equivalence.published.package import LIMIT, RIGHT, WRONG, Package, only
+from equivalence.published.package import RIGHT, WRONG, Package, only
 
 PACKAGE = Package("torchattacks", "3.5.1", ("torchattacks",))
 ROOM = 0.25  # of pixels around the grey that a batch is put on: nothing meets the ends of [0, 1]
@@ -43,10 +43,9 @@ def projected_linf(loss, x, start, *, radius, step, steps, norm="l2", bounds=Non
 @PACKAGE.adapts(
     "PGDL2",
     "pgd",
-    LIMIT,
-    "right to 1e-10 / ‖g‖, which is added to each gradient's norm; 0/0 where a perturbation is 0",
+    RIGHT,
+    "to rounding; 1e-10 is added to each gradient's norm",
     compared="L2, from zero",
-    shows=("",),
 )
 def projected_l2(loss, x, start, *, radius, step, steps, norm="l2", bounds=None):
     import torchattacks
