@@ -1,5 +1,7 @@
 """A step as a graph of operations."""
 
+from torch._guards import TracingContext, tracing
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.fx.experimental.proxy_tensor import make_fx
 
 
@@ -10,7 +12,9 @@ def graph_of(step, arguments):
     either.
     """
     try:
-        return make_fx(step)(*arguments)
+        # make_fx notes a tensor without numbers for each result: of one mode, else it makes a mode for each, which is slow.
+        with tracing(TracingContext(FakeTensorMode(allow_fallback_kernels=True))):
+            return make_fx(step)(*arguments)
     except Exception as error:  # one of another type, perhaps, that was made of PyTorch's
         if "value out of a tracing tensor" not in str(error):
             raise
