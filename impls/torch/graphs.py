@@ -12,7 +12,7 @@ def graph_of(step, arguments):
     either.
     """
     try:
-        # make_fx notes a tensor without numbers for each result: of one mode, else it makes a mode for each, which is slow.
+        # make_fx notes a tensor without numbers for each result: of one mode, or else each has one, which is slow.
         with tracing(TracingContext(FakeTensorMode(allow_fallback_kernels=True))):
             return make_fx(step)(*arguments)
     except Exception as error:  # one of another type, perhaps, that was made of PyTorch's
