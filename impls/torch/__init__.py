@@ -2,11 +2,9 @@
 
 import numpy as np
 import torch
-from torch._guards import TracingContext, tracing
-from torch._subclasses.fake_tensor import FakeTensorMode
-from torch.fx.experimental.proxy_tensor import make_fx
 
 from impls.torch.derivatives import gradients, vjp, watch
+from impls.torch.graphs import graph_of
 
 MODES = ("eager", "compiled")
 SWEEP_MODE = "eager"
@@ -20,6 +18,7 @@ SETTINGS = {
     "transposed memory": "eager",
     "traced": "traced",
     "traced numbers": "eager",
+    "another precision": "eager",
 }
 
 
@@ -126,9 +125,7 @@ def traced(step, mode, arguments):
     """
     if mode == "eager":
         return step
-    # make_fx notes a tensor without numbers for each result: of one mode, else it makes a mode for each, which is slow.
-    with tracing(TracingContext(FakeTensorMode(allow_fallback_kernels=True))):
-        graph = make_fx(step)(*arguments)
+    graph = graph_of(step, arguments)
     return graph if mode == "traced" else torch.compile(graph)
 
 
