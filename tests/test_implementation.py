@@ -20,7 +20,7 @@ from bench.commands.app import app
 from bench.proofs import implementation, template
 from bench.proofs.declared import declared
 from equivalence.foreign.guard import Guard
-from equivalence.foreign.journal import Journal, called, ended_in, printed
+from equivalence.foreign.journal import Journal, called, ended_in, noted, printed
 from equivalence.foreign.limit import Overtime, limited
 from equivalence.foreign.loading import Scope, is_reference, load, stubs
 from equivalence.protocol import Complaint, NotCovered
@@ -96,6 +96,7 @@ def test_one_framework_is_needed(write, tmp_path):
             "DTYPES is ('half',), expected a tuple of some of 'float64', ",
         ),
         ("GRADIENTS = 'no'\ndef entropy(logits): ...", "GRADIENTS is 'no', expected True or False"),
+        ("TRACED = 0\ndef entropy(logits): ...", "TRACED is 0, expected True or False"),
         ("def fgsm(loss, x): ...", "fgsm (nearest: fgm)"),
         ("x = 1", "no function of the contract"),
         ("from impls.contract.adversarial import fgm", "no function of the contract"),  # the reference's own
@@ -168,6 +169,7 @@ FUNCTION = "def fgm(loss, x, *, radius, norm='l2', scope='sample'): ..."
 TEXTS = {
     FUNCTION: (["fgm"], None),
     f"{FUNCTION}\nDTYPES = ('float32',)\nGRADIENTS = False": (["fgm"], ("float32",)),
+    f"{FUNCTION}\nTRACED = False": (["fgm"], None),
     "from impls.torch.adversarial import pgd\nhelper = fgm = lambda loss, x, **options: None": (["fgm"], None),
     "from elsewhere import hers as fgm, unit": (["unit", "fgm"], None),
 }
@@ -180,6 +182,7 @@ def test_a_text_says_what_a_file_has(text, write):
     found = declared(write(text), "torch", "cpu")
     assert found and found.functions == functions
     assert found.dtypes == (dtypes or Scope.dtypes) and found.gradients == ("GRADIENTS" not in text)
+    assert found.traced == ("TRACED" not in text)
 
 
 @pytest.mark.parametrize("text", SILENT)
@@ -263,6 +266,42 @@ def test_what_a_file_does_not_offer_is_not_covered(guard, p):
         guard("fgm", refuse)(p.loss, p.x, radius=0.1, norm="l1")
     with pytest.raises(NotCovered, match=r"fgm: DTYPES is \('float32',\)"):
         guard("fgm", refuse, scope=Scope(dtypes=("float32",)))(p.loss, p.x, radius=0.1)
+
+
+def test_code_that_is_never_traced_may_look_at_values(guard, p, framework, bridge):
+    """It is right where values are known, and not asked where they are not."""
+    if framework != "torch":
+        pytest.skip("what is written in the others is traced by whoever uses it")
+
+    def branching(loss, x, *, radius, **options):
+        return x * radius if (x > 1e9).any() else x * 0
+
+    def traced(watched):
+        return bridge.compiled(lambda x: watched(p.loss, x, radius=0.1), "traced")(p.x)
+
+    right, eager = guard("fgm", branching), guard("fgm", branching, scope=Scope(traced=False))
+    for watched in (right, eager):
+        watched(p.loss, p.x, radius=0.1)
+    with pytest.raises(Complaint, match="TRACED = False says that the file's functions are never traced"):
+        traced(right)
+    with pytest.raises(NotCovered, match="fgm: TRACED is False"):
+        traced(eager)
+
+
+def test_a_backward_pass_that_reaches_parameters_is_told(guard, framework, p, tmp_path):
+    """It is how many write it, and right where gradients are set to zero afterwards."""
+    if framework != "torch":
+        pytest.skip("only PyTorch's arrays have a .grad")
+
+    def ascend(loss, x, *, radius, alone, **options):
+        x = x.detach().requires_grad_()
+        loss(x).sum().backward(inputs=[x] if alone else None)
+        return radius * x.grad
+
+    guard("fgm", functools.partial(ascend, alone=True))(p.loss, p.x, radius=0.1)
+    assert not noted(str(tmp_path))
+    guard("fgm", functools.partial(ascend, alone=False))(p.loss, p.x, radius=0.1)
+    assert noted(str(tmp_path))["fgm"].startswith("calls .backward() without inputs=")
 
 
 def test_what_a_library_has_not_implemented_is_an_error(guard, p):

@@ -65,6 +65,12 @@ def test_a_step_that_it_has_no_number_for_is_not_covered():
         as_known("vat_perturbation", OWN, given, {"how": "finite_difference"})
 
 
+def test_in_single_precision_a_second_derivative_is_not_the_metric():
+    """Where predictions hardly change it is 0 there."""
+    with pytest.raises(NotCovered, match="how='fisher' in single precision"):
+        as_known("vat_perturbation", OWN, {"how": "fisher", "xi": None}, {}, double=False)
+
+
 def test_what_differs_is_told():
     said = told("vat_loss", OWN, stubs()["vat_loss"])
     assert "the default of 'how' is 'finite_difference', the contract's is 'fisher'" in said

@@ -38,7 +38,7 @@ from bench.running.job import Executor
 from bench.running.session import Session
 from equivalence.cases import REGISTRY
 from equivalence.claim import claims
-from equivalence.foreign.journal import called, printed
+from equivalence.foreign.journal import called, noted, printed
 from equivalence.measure import FULL, ROUNDING_UNIT
 from equivalence.mutant import Mutant
 from equivalence.mutant import mutants as registry
@@ -294,7 +294,8 @@ def trial_of(
         trial.about_gradients(records)
         verification.print_verified(console, records, own.framework)
         given = called(journal)
-        coverage.print_aside(console, records, sorted(set(own.functions) - set(given)), printed(journal))
+        unmeasured = sorted(set(own.functions) - set(given))
+        coverage.print_aside(console, records, unmeasured, printed(journal), noted(journal))
         trial.count()
         failures = list(advice.failures(records))  # before the records' reasons become the whole explanation
         advised = diagnosis.explain(trial, records, own.functions)

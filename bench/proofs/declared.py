@@ -16,7 +16,7 @@ from equivalence.foreign.loading import scope, stubs
 from equivalence.protocol import Complaint
 
 OWN = ("impls", "equireg")  # what is imported from there is the reference's
-STATED = ("DTYPES", "GRADIENTS")
+STATED = ("DTYPES", "GRADIENTS", "TRACED")
 
 
 def declared(path: Path, framework: str, device: str) -> ImplementationRecord | None:
@@ -38,6 +38,7 @@ def declared(path: Path, framework: str, device: str) -> ImplementationRecord | 
         functions=functions,
         dtypes=stated.dtypes,
         gradients=stated.gradients,
+        traced=stated.traced,
     )
 
 

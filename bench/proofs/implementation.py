@@ -65,6 +65,8 @@ class ImplementationRecord(Measured):
     """The dtypes that the file says its functions compute in."""
     gradients: bool = True
     """Whether it says that gradients flow into the parameters."""
+    traced: bool = True
+    """Whether it says that its functions can be traced and compiled."""
     changes: str = ""
     """What importing it did to its process, in words; that was put back before its functions were called."""
     defaults: list[str] = Field(default_factory=list)
@@ -78,6 +80,7 @@ class ImplementationRecord(Measured):
         """What is not offered; nothing where all is."""
         alone = [f"{' and '.join(self.dtypes)} alone"] if len(self.dtypes) < len(ROUNDING_UNIT) else []
         alone += [] if self.gradients else ["values alone, no gradients in the parameters"]
+        alone += [] if self.traced else ["no tracing"]
         return ", ".join(alone)
 
     def remarks(self) -> Iterator[str]:
@@ -159,7 +162,7 @@ class Trial:
         """Hold what the file has against what its text says."""
         found = {"changes": "", "defaults": []} | outcome.result
         self.own.changes, self.own.defaults = found.pop("changes"), found.pop("defaults")
-        stated = {name: getattr(self.own, name) for name in ("functions", "dtypes", "gradients")}
+        stated = {name: getattr(self.own, name) for name in ("functions", "dtypes", "gradients", "traced")}
         if outcome.status != "ok" or {**found, "dtypes": tuple(found["dtypes"])} != stated:
             raise NotAsDeclared
         if self.meet:

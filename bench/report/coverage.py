@@ -14,14 +14,20 @@ MOST, LONGEST = 6, 200  # places that are named, characters of what is printed
 
 
 def print_aside(
-    console: Console, records: Collection[Any], unmeasured: Collection[str], printed: Mapping[str, str]
+    console: Console,
+    records: Collection[Any],
+    unmeasured: Collection[str],
+    printed: Mapping[str, str],
+    noted: Mapping[str, str],
 ) -> None:
-    """One line for each reason why something was not measured, and for each function that prints."""
+    """One line for each reason why something was not measured, each function that prints, and what is to be known."""
     for reason, places in gaps(records).items():
         more = f" and {len(places) - MOST} more" if len(places) > MOST else ""
         console.print(Text(f"{NOT_COVERED}: {reason}: {', '.join(places[:MOST])}{more}", "yellow"), soft_wrap=True)
     for name, text in printed.items():
         console.print(Text(f"{name} printed {text[:LONGEST]!r}, which is shown once"), soft_wrap=True)
+    for name, text in noted.items():
+        console.print(Text(f"{name} {text}", "yellow"), soft_wrap=True)
     if unmeasured:
         console.print(Text(f"{', '.join(unmeasured)} gave no result at all", "yellow"), soft_wrap=True)
 

@@ -8,9 +8,11 @@ import importlib
 
 from equivalence.calls.call import Call
 from equivalence.calls.scalars import SCALARS, scalars
+from equivalence.calls.settings import PRECISION
 from impls.contract import MODULES
 
 STANDING = ("call-matrices", "call-words")  # cases on which arguments come in every setting
+USUAL = "call-vectors"  # on which most ways and options are asked for
 UNCALLED = ("sampling", "models", "training", "bridge")  # what they give is no number that an oracle could state
 
 
@@ -19,6 +21,8 @@ def called(method: str, setting: str = "") -> list[Call]:
     own = [call for call in calls().values() if call.method == method]
     if setting == SCALARS and not scalars(method):
         return []
+    if setting == PRECISION:
+        return [call for call in own if call.case in (*STANDING, USUAL)]
     return [call for call in own if call.case in STANDING] if setting else own
 
 

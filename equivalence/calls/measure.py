@@ -13,8 +13,9 @@ from equivalence.agreement import KEPT, UNDERFLOW
 from equivalence.calls import called, calls
 from equivalence.calls.call import Call, Part, directions, references, weights
 from equivalence.calls.scalars import ONE, SCALARS, with_arrays
-from equivalence.calls.settings import SETTINGS
+from equivalence.calls.settings import PRECISION, SETTINGS, dtype_in
 from equivalence.cases import build
+from equivalence.foreign.loading import is_reference
 from equivalence.measure import ROUNDING_UNIT, not_covered
 from equivalence.oracle import values
 from equivalence.problem import Problem
@@ -35,8 +36,10 @@ def run(bridge: ModuleType, methods: SimpleNamespace, device: str, dtype: str, m
     found: dict[str, Raw | Missing] = {}
     by_case = operator.attrgetter("case")
     for setting in bridge.SETTINGS:
+        if setting == PRECISION and is_reference(getattr(methods, method)):
+            continue  # it keeps nothing, and what it computes in other precisions is judged by usages
         for case, own in itertools.groupby(sorted(called(method, setting), key=by_case), key=by_case):
-            problem = Problem(build([case])[case], bridge, methods, dtype, device)
+            problem = Problem(build([case])[case], bridge, methods, dtype_in(setting, dtype), device)
             found |= {in_setting(name, setting): raw for name, raw in run_on(problem, setting, list(own)).items()}
     return found
 
@@ -45,7 +48,7 @@ def run_one(bridge: ModuleType, methods: SimpleNamespace, device: str, dtype: st
     """What came of one call, named with its setting."""
     plain, _, setting = name.partition(APART)
     call = calls()[plain]
-    problem = Problem(build([call.case])[call.case], bridge, methods, dtype, device)
+    problem = Problem(build([call.case])[call.case], bridge, methods, dtype_in(setting, dtype), device)
     return run_on(problem, setting, [call])[plain]
 
 

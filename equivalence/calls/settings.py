@@ -5,6 +5,7 @@ from types import ModuleType
 from typing import Any
 
 from equivalence.calls.scalars import SCALARS
+from equivalence.measure import FULL
 
 Arrays = dict[str, Any]
 Setting = Callable[[ModuleType, Arrays], Arrays]
@@ -37,6 +38,15 @@ def unsized(bridge: ModuleType, arrays: Arrays) -> Arrays:
     }
 
 
+# After all others, so that what a function keeps of its first calls, by shape alone, is of the wrong dtype.
+PRECISION = "another precision"
+
+
+def dtype_in(setting: str, dtype: str) -> str:
+    """The dtype that arguments have in a setting, where those of other calls have this one."""
+    return next(other for other in FULL if other != dtype) if setting == PRECISION else dtype
+
+
 SETTINGS: dict[str, Setting] = {
     "": as_they_are,
     "computed arguments": computed,
@@ -44,4 +54,5 @@ SETTINGS: dict[str, Setting] = {
     "traced": as_they_are,
     SCALARS: as_they_are,  # the arrays; the numbers are changed where the method is called
     "any batch size": unsized,
+    PRECISION: as_they_are,
 }

@@ -6,7 +6,7 @@ from equivalence import oracle
 from equivalence.claim import Claim
 from equivalence.measure import differs, every
 from equivalence.parts.composed import each
-from equivalence.parts.samplers import few, many
+from equivalence.parts.samplers import few, in_half_precision, many
 
 UNIFORM = [-(3**-0.5), 3**-0.5]  # Gauss–Legendre: moments of a number uniform in (-1, 1), up to the third
 
@@ -19,6 +19,7 @@ def measure(problem, reference):
     yield "uniform probes differ", differs(estimate(probes) - target, -2 / 3 * target)
     yield from many(problem)
     yield from few(problem)
+    yield from in_half_precision(problem)  # last: an implementation need not offer it
 
 
 CLAIM = Claim(
@@ -44,6 +45,11 @@ CLAIM = Claim(
         },
         "the seed is ignored": lambda m, bridge: {
             "gaussian": lambda seed, shape, *, like: m.gaussian(0, shape, like=like)
+        },
+        "numbers of few bits are compared with the rate": lambda m, bridge: {
+            "dropout_mask": lambda seed, shape, *, rate, like: m.dropout_mask(
+                seed, shape, rate=rate if "64" in str(like.dtype) else np.ceil(rate * 256) / 256, like=like
+            )
         },
         "what should be dropped is kept": lambda m, bridge: {
             "dropout_mask": lambda seed, shape, *, rate, like: (

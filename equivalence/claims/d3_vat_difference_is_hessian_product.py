@@ -7,17 +7,25 @@ from equivalence.claim import Claim
 from equivalence.measure import HALF, bound, equal, ladder, order
 from equivalence.parts.divergence import difference_expansion, differenced, misread, stretch
 
+DIFFERENCE = "finite_difference"
 STEPS, TAIL = ladder(4, -20), ladder(-42, -44)
 COSINE = 0.99  # of a direction in lower precision with the exact one
+LONG = 2.0**13  # times as long as it is: the first sample, beside which all others have the step that they have anyway
 BENDS = 64  # times what the difference is off by at the contract's ξ, where rounding leaves as much as ξ itself
 
 
 def directions(problem, *ways):
-    """ξ -> unit perturbations (B, n) after one power step, by the difference over ξ and with other options."""
+    """ξ -> unit perturbations (B, n) after one power step, by the difference over ξ and with other options.
+
+    The last one is by the default difference where the first sample is LONG.
+    """
+    lengths = np.ones(problem.case.x.shape)
+    lengths[0] = LONG
 
     def each(point, xi):
-        arguments, difference = (point.f, point.x, point.extra.start), {"how": "finite_difference", "xi": xi}
-        return [problem.methods.vat_perturbation(*arguments, radius=1.0, **way) for way in (difference, *ways)]
+        vat, start = problem.methods.vat_perturbation, point.extra.start
+        found = [vat(point.f, point.x, start, radius=1.0, **way) for way in ({"how": DIFFERENCE, "xi": xi}, *ways)]
+        return [*found, vat(point.f, problem.array(lengths) * point.x, start, radius=1.0, how=DIFFERENCE)]
 
     run = problem.compile(each)
     return lambda xi: [found.reshape(len(found), -1) for found in run(xi)]
@@ -26,8 +34,8 @@ def directions(problem, *ways):
 def measure(problem, reference):
     start = oracle.values.unit(reference.case.extra["start"])
     exact, coefficient = difference_expansion(reference.point, start)
-    run = directions(problem, {"how": "exact"}, {"how": "fisher"}, {"how": "finite_difference"})
-    in_float32 = directions(problem.in_dtype("float32"), {}, {"how": "finite_difference"})
+    run = directions(problem, {"how": "exact"}, {"how": "fisher"}, {"how": DIFFERENCE})
+    in_float32 = directions(problem.in_dtype("float32"), {}, {"how": DIFFERENCE})
 
     def residuals(steps):
         return np.stack([xi * np.subtract(*run(xi)[:2]).ravel() for xi in steps])
@@ -36,11 +44,12 @@ def measure(problem, reference):
         return ((found * exact).sum(1) / np.maximum(np.linalg.norm(found.astype(float), axis=1), 1e-300)).min()
 
     yield "order", order(residuals, STEPS, TAIL, 2, coefficient.ravel(), scale=1.0)
-    *ways, at_default = run(1.0)[1:]
+    *ways, at_default, beside = run(1.0)[1:]
     for name, found in zip(("exact product", "Fisher product"), ways, strict=True):
         yield name, equal(found, exact, stretch(reference.point, start))
     bend = (1 + np.linalg.norm(coefficient)) * oracle.norms.difference_step(reference.point.x, order=1).max()
     yield "the default ξ", bound(-np.abs(at_default - exact), -BENDS * bend)
+    yield "the default ξ beside a long sample", bound(-np.abs(beside - exact)[1:], -BENDS * bend)
     steps = 10.0 ** np.arange(-7, 2)
     sweep = {"xi": steps.tolist(), "cosines": [float(cosine(in_float32(xi)[0])) for xi in steps]}
     yield "float32 at the default ξ", bound(cosine(in_float32(1.0)[2]), COSINE) | sweep
@@ -63,6 +72,11 @@ CLAIM = Claim(
         "ξ is 1e-3 by default": lambda m, bridge: {
             "vat_perturbation": lambda f, x, start, radius, how="fisher", xi=None: m.vat_perturbation(
                 f, x, start, radius=radius, how=how, xi=1e-3 if xi is None and "64" in str(x.dtype) else xi
+            )
+        },
+        "ξ of the whole batch by default": lambda m, bridge: {
+            "vat_perturbation": lambda f, x, start, radius, how="fisher", xi=None: m.vat_perturbation(
+                f, x, start, radius=radius, how=how, xi=2**-26.5 * sum(m.l2_norm(x) ** 2) ** 0.5 if xi is None else xi
             )
         },
         "a ξ of float32 in half precision": lambda m, bridge: {

@@ -21,9 +21,12 @@ from equivalence.foreign.returns import Returned, fits, shape_of
 from equivalence.foreign.state import left_alone, put_back
 from equivalence.foreign.ways import as_known, other_defaults
 from equivalence.protocol import Complaint, NotCovered
+from equivalence.state import asides
 from impls.frameworks import DESCRIBED
 
 WORDS = {"numpy": "a NumPy array"} | {name: each.words for name, each in DESCRIBED.items()}
+# PyTorch's code is often run as it is, where it may look at values; the other frameworks' is traced by whoever uses it.
+UNTRACEABLE = ": the step was traced; TRACED = False says that the file's functions are never traced or compiled"
 
 
 def guarded(
@@ -84,22 +87,26 @@ class Guard:
             raise Complaint(self.given_up)
         given = self.signature.bind(*args, **kwargs)
         given.apply_defaults()
-        dtype = str(self.like(given.arguments).dtype)
+        like = self.like(given.arguments)
+        traced = self.bridge.finite(like) is None
+        if traced and not self.scope.traced:
+            raise NotCovered(f"{self.name}: TRACED is False")
+        dtype = str(like.dtype)
         if not any(offered in dtype for offered in self.scope.dtypes):
             raise NotCovered(f"{self.name}: DTYPES is {self.scope.dtypes!r}")
         returned = Returned(self.signature, given.arguments, self.bridge)
         before = Snapshot(given.arguments)
-        known = as_known(self.name, self.defaults, given.arguments, kwargs)
+        known = as_known(self.name, self.defaults, given.arguments, kwargs, "64" in dtype)
         heard = tuple(map(returned.heard, args)), {name: returned.heard(value) for name, value in known.items()}
-        result = self.run(*heard)
+        result = self.run(*heard, UNTRACEABLE if traced and self.framework == "torch" else "")
         if changed := before.restore():
             raise Complaint(f"{self.name} changed its argument {' and '.join(changed)} in place")
         self.check(result, given.arguments, returned.shapes())
         self.journal.called(self.name)
         return result
 
-    def run(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Call it; nothing that it raises ends more than the call."""
+    def run(self, args: tuple[Any, ...], kwargs: dict[str, Any], hint: str = "") -> Any:
+        """Call it; nothing that it raises ends more than the call, and a hint is added to what is said of it."""
         printed = io.StringIO()
         try:
             with (
@@ -107,8 +114,11 @@ class Guard:
                 left_alone(self.name, self.bridge),
                 contextlib.redirect_stdout(printed),
                 limited(self.seconds),
+                asides(self.bridge) as said,
             ):
                 result = self.function(*args, **kwargs)
+            for aside in said:
+                self.journal.noted(self.name, aside)
         except Complaint:  # of another foreign function that it called
             raise
         except Overtime as error:
@@ -118,7 +128,7 @@ class Guard:
             raise Complaint(f"{self.name} called exit({exit_code(error)}){line(error, self.path)}") from None
         except (Exception, KeyboardInterrupt) as error:
             kind = NotCovered if isinstance(error, NotImplementedError) and stated(error, self.path) else Complaint
-            raise kind(f"{self.name} raised {brief(error)}{line(error, self.path)}") from error
+            raise kind(f"{self.name} raised {brief(error)}{line(error, self.path)}{hint}") from error
         finally:
             if text := printed.getvalue().strip():
                 self.journal.printed(self.name, text)

@@ -16,7 +16,7 @@ import psutil
 
 from impls.checks import ENTERED
 
-PRINTED, CALLED = "printed-", "called-"
+PRINTED, NOTED, CALLED = "printed-", "noted-", "called-"
 CALLS = ".calls"  # ends the name of the file with the counts
 
 
@@ -55,6 +55,10 @@ class Journal:
         """Keep what a function printed, if it is the first that any process hears of it."""
         self.say(f"{PRINTED}{name}", text)
 
+    def noted(self, name: str, text: str) -> None:
+        """Keep what is no mistake of a function, and should be known."""
+        self.say(f"{NOTED}{name}", text)
+
     def called(self, name: str) -> None:
         """A function has given a result that is an array of the right shape."""
         self.say(f"{CALLED}{name}")
@@ -78,6 +82,11 @@ class Journal:
 def printed(folder: str) -> dict[str, str]:
     """Map each function to what it printed first."""
     return heard(folder, PRINTED)
+
+
+def noted(folder: str) -> dict[str, str]:
+    """Map functions to what should be known of them."""
+    return heard(folder, NOTED)
 
 
 def called(folder: str) -> list[str]:

@@ -1,7 +1,7 @@
 """A file with some of the contract's functions: imported within a time limit, its signatures held to the contract's.
 
 Whatever is wrong with the file is a Complaint: one sentence for the person who wrote it. A file may say what it does
-not offer: `DTYPES = ("float32",)`, `GRADIENTS = False`.
+not offer: `DTYPES = ("float32",)`, `GRADIENTS = False`, `TRACED = False`.
 """
 
 import difflib
@@ -42,10 +42,11 @@ def stubs() -> dict[str, FunctionType]:
 
 @dataclass(frozen=True)
 class Scope:
-    """What a file offers: the dtypes that its functions take, and whether their results can be differentiated."""
+    """What a file offers: its functions' dtypes, whether results can be differentiated, whether they can be traced."""
 
     dtypes: tuple[str, ...] = FULL  # half precision where the file says so
     gradients: bool = True
+    traced: bool = True
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,7 @@ class File:
             "functions": list(self.functions),
             "dtypes": self.scope.dtypes,
             "gradients": self.scope.gradients,
+            "traced": self.scope.traced,
             "defaults": [told(name, own, stubs()[name]) for name, own in self.defaults.items() if own],
         }
 
@@ -86,12 +88,18 @@ def load(path: str, seconds: float) -> File:
 
 def scope(module: Any) -> Scope:
     """What the file says of itself."""
-    dtypes, gradients = getattr(module, "DTYPES", Scope.dtypes), getattr(module, "GRADIENTS", Scope.gradients)
+    dtypes = getattr(module, "DTYPES", Scope.dtypes)
     if not isinstance(dtypes, tuple | list) or not dtypes or not set(map(str, dtypes)) <= ROUNDING_UNIT.keys():
         raise Complaint(f"DTYPES is {dtypes!r}, expected a tuple of some of {', '.join(map(repr, ROUNDING_UNIT))}")
-    if not isinstance(gradients, bool):
-        raise Complaint(f"GRADIENTS is {gradients!r}, expected True or False")
-    return Scope(tuple(map(str, dtypes)), gradients)
+    return Scope(tuple(map(str, dtypes)), flag(module, "GRADIENTS"), flag(module, "TRACED"))
+
+
+def flag(module: Any, name: str) -> bool:
+    """What the file says that it can or cannot; it can where it says nothing."""
+    value = getattr(module, name, True)
+    if not isinstance(value, bool):
+        raise Complaint(f"{name} is {value!r}, expected True or False")
+    return value
 
 
 def is_reference(function: Any) -> bool:

@@ -22,6 +22,7 @@ Draws = dict[str, Array]
 Named = tuple[str, dict[str, Any]]
 SHAPE, RATE = (10_024, 2, 1, 2), 0.3  # norms are over all four numbers of a sample, not over an axis
 RATES = (0.0, 0.5, 0.9)  # others, the least among them
+RARE = 3e-4  # below 2⁻¹¹, the smallest step of half precision below 1
 NEAR = 1e-3  # of the norm 1 comes one sample at least, but for a chance of (1 - NEAR)^40000 < 1e-17
 # Of random signs, how often the root of their number the sum of products with what comes some places later may be: by
 # Hoeffding's inequality more has a chance of exp(-SIGMAS²/2) at each of so many places.
@@ -51,6 +52,12 @@ def points(methods: SimpleNamespace, seed: Any, shape: tuple[int, ...], like: An
 def masks(methods: SimpleNamespace, seed: Any, shape: tuple[int, ...], like: Any) -> dict[str, Any]:
     """By name masks of every other rate."""
     return {f"dropout_mask {rate}": methods.dropout_mask(seed, shape, rate=rate, like=like) for rate in RATES}
+
+
+def rare(methods: SimpleNamespace, seed: Any, shape: tuple[int, ...], like: Any) -> dict[str, Any]:
+    """Numbers of which those below RARE count, and a mask that drops as few."""
+    mask = methods.dropout_mask(seed, shape, rate=RARE, like=like)
+    return {"uniform": methods.uniform(seed, shape, like=like), "dropout_mask": mask}
 
 
 def rows(drawn: Draws) -> Draws:
@@ -205,6 +212,14 @@ def apart(drawn: Draws, words: str) -> Iterator[Named]:
 def normal(methods: SimpleNamespace, seed: Any, shape: tuple[int, ...], like: Any) -> dict[str, Any]:
     """Normal numbers alone."""
     return {"gaussian": methods.gaussian(seed, shape, like=like)}
+
+
+def rarely(drawn: Draws, dtype: str) -> Iterator[Named]:
+    """Measure how many numbers are below RARE: of 11 bits drawn in float16, those below are 1/2048, a half too many."""
+    for name, below in {"uniform": RARE, "dropout_mask": 1e-9}.items():
+        found = drawn[name].astype(float)
+        off = abs((found < below).mean() - RARE) * (found.size / RARE) ** 0.5
+        yield f"{name}: below {RARE}, {dtype}", bound(DEVIATIONS - off, 0.0)
 
 
 def moments(drawn: Array) -> Iterator[Named]:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from equivalence.measure import HALF
 from equivalence.parts.distributions import (
     MOMENTS,
     RATE,
@@ -21,6 +22,8 @@ from equivalence.parts.distributions import (
     numbers,
     on_a_line,
     points,
+    rare,
+    rarely,
     shaped,
     supports,
     tests,
@@ -28,7 +31,7 @@ from equivalence.parts.distributions import (
 from equivalence.parts.seeds import SEEDS, by_array, by_number, every_bit, same
 from equivalence.problem import Problem
 
-FEW, LINE, BATCH, ONE = (8, 3, 3), (2_000, 1), (6,), (1, 5)  # shapes
+FEW, LINE, BATCH, ONE, RARELY = (8, 3, 3), (2_000, 1), (6,), (1, 5), (2**20,)  # shapes
 
 
 def many(problem: Problem) -> Iterator[Named]:
@@ -60,6 +63,12 @@ def few(problem: Problem) -> Iterator[Named]:
         yield "same rate, a number or an array", same(*with_a_traced_rate(problem))
     yield from every_bit([together(drawn[:2]) for drawn in found])
     yield from apart({name: np.stack([drawn[0][name] for drawn in found]) for name in found[0][0]}, "seed by seed")
+
+
+def in_half_precision(problem: Problem) -> Iterator[Named]:
+    """Measure what is rare: numbers of few bits are either so or much more often."""
+    for dtype in HALF:
+        yield from rarely(by_number(problem.in_dtype(dtype), 4, (rare, RARELY))[0], dtype)
 
 
 def with_a_traced_rate(problem: Problem) -> tuple[Draws, Draws]:

@@ -182,6 +182,12 @@ def module(bridge: ModuleType) -> ModuleType:
     return importlib.import_module(f"{__name__}.{framework(bridge)}")
 
 
+def asides(bridge: ModuleType) -> contextlib.AbstractContextManager[list[str]]:
+    """A block after which the list says what its code did that is no mistake, and should be known all the same."""
+    watch = getattr(module(bridge), "asides", None)
+    return watch() if watch else contextlib.nullcontext([])
+
+
 @functools.cache
 def settings(bridge: ModuleType) -> dict[str, Setting]:
     """The process's settings and the framework's, by name."""

@@ -1,5 +1,6 @@
 """PyTorch's global state."""
 
+import contextlib
 from functools import partial
 
 import numpy as np
@@ -81,3 +82,25 @@ GENERATORS = {"PyTorch's random generator": partial(stir_torch, torch.default_ge
     f"PyTorch's random generator of GPU {number}": partial(stir_torch, generator)
     for number, generator in enumerate(torch.cuda.default_generators)
 }
+
+ADDS_TO_GRADS = (
+    "calls .backward() without inputs=, which adds to the .grad of all parameters that the loss holds: a training step"
+    " would begin with that unless zero_grad comes between"
+)
+
+
+@contextlib.contextmanager
+def asides():
+    """What code in the block does that is no mistake by itself, and that whoever trains with it should know."""
+    said, backward = [], torch.autograd.backward
+
+    def watched(tensors, *arguments, **options):
+        if options.get("inputs") is None:
+            said.append(ADDS_TO_GRADS)
+        return backward(tensors, *arguments, **options)
+
+    torch.autograd.backward = watched
+    try:
+        yield said
+    finally:
+        torch.autograd.backward = backward

@@ -12,7 +12,7 @@ ONCE_MODE = "jit"
 COMPARED_MODES = MODES
 INTEGERS = "int32"
 TRACED_SEEDS = True
-SETTINGS = {"": "jit", "computed arguments": "jit", "traced numbers": "jit"}
+SETTINGS = {"": "jit", "computed arguments": "jit", "traced numbers": "jit", "another precision": "jit"}
 
 
 def configure(*, threads, double):

@@ -15,6 +15,7 @@ SETTINGS = {
     "traced": "function",
     "traced numbers": "function",
     "any batch size": "function",
+    "another precision": "eager",
 }
 
 

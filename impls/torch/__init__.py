@@ -2,9 +2,9 @@
 
 import numpy as np
 import torch
-from torch.fx.experimental.proxy_tensor import make_fx
 
 from impls.torch.derivatives import gradients, vjp, watch
+from impls.torch.graphs import graph_of
 
 MODES = ("eager", "compiled")
 SWEEP_MODE = "eager"
@@ -18,6 +18,7 @@ SETTINGS = {
     "transposed memory": "eager",
     "traced": "traced",
     "traced numbers": "eager",
+    "another precision": "eager",
 }
 
 
@@ -124,7 +125,7 @@ def traced(step, mode, arguments):
     """
     if mode == "eager":
         return step
-    graph = make_fx(step)(*arguments)
+    graph = graph_of(step, arguments)
     return graph if mode == "traced" else torch.compile(graph)
 
 

@@ -1,11 +1,18 @@
 """jaxopt: projections."""
 
-from equivalence.published.package import RIGHT, Package, only
+from equivalence.published.package import LIMIT, RIGHT, Package, only
 
 PACKAGE = Package("jaxopt", "0.8.5", ("jaxopt",))
 
 
-@PACKAGE.adapts("projection.projection_l1_ball", "project", RIGHT, "the nearest point, to rounding", compared="L1")
+@PACKAGE.adapts(
+    "projection.projection_l1_ball",
+    "project",
+    LIMIT,
+    "the nearest point, to rounding; a radius of 0 divides by it, and gives NaN",
+    compared="L1",
+    shows=("radius 0.0",),
+)
 def project_l1(x, *, radius, norm="l2"):
     return projected("l1", x, radius, norm)
 

@@ -51,7 +51,14 @@ def smooth_labels(labels, *, smoothing, like):
     return optax.smooth_labels(labels, smoothing)
 
 
-@PACKAGE.adapts("projections.projection_l1_ball", "project", RIGHT, "the nearest point, to rounding", compared="L1")
+@PACKAGE.adapts(
+    "projections.projection_l1_ball",
+    "project",
+    LIMIT,
+    "the nearest point, to rounding; a radius of 0 divides by it, and gives NaN",
+    compared="L1",
+    shows=("radius 0.0",),
+)
 def project_l1(x, *, radius, norm="l2"):
     return projected("l1", x, radius, norm)
 

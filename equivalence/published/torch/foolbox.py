@@ -4,6 +4,7 @@ from equivalence.published.package import CONVENTION, LIMIT, RIGHT, Package, onl
 
 PACKAGE = Package("foolbox", "3.3.4", ("foolbox",))
 FLOOR = "right but for gradients whose norm is below 1e-12, which are divided by 1e-12"
+GRAPHS = ("computed arguments", "traced numbers")
 TINY = ("tiny-gradients", "e-13", "e-20", "e-30", "flat")
 
 
@@ -15,10 +16,10 @@ def attacked(attack, loss, x, *, start=None, radius=1.0, **options):
 
     class Attack(attack):
         def get_loss_fn(self, model, labels):
-            return lambda inputs: eagerpy.astensor(loss(x + inputs.raw).sum())
+            return lambda inputs: eagerpy.astensor(loss(x.detach() + inputs.raw).sum())
 
         def get_random_start(self, x0, epsilon):
-            return self.project(x0 + eagerpy.astensor(start), x0, epsilon)
+            return self.project(x0 + eagerpy.astensor(start.detach()), x0, epsilon)
 
     model = foolbox.PyTorchModel(torch.nn.Identity().eval(), bounds=(-1e30, 1e30), device=x.device)
     unused = foolbox.Misclassification(torch.zeros(len(x), dtype=torch.long, device=x.device))
@@ -56,12 +57,19 @@ def fast_gradient_l1(loss, x, *, radius, norm="l2", scope="sample"):
     return (radius * attacked(foolbox.attacks.L1FastGradientAttack, loss, x)).detach()
 
 
-@PACKAGE.adapts("LinfProjectedGradientDescentAttack", "pgd", RIGHT, "to rounding", compared="L∞, no box")
+@PACKAGE.adapts(
+    "LinfProjectedGradientDescentAttack",
+    "pgd",
+    LIMIT,
+    "right to rounding; it asserts that its points are leaves, and raises where an argument carries a graph",
+    compared="L∞, no box",
+    shows=GRAPHS,
+)
 def projected_linf(loss, x, start, *, radius, step, steps, norm="l2", bounds=None):
     return projected("LinfProjectedGradientDescentAttack", "linf", loss, x, start, radius, step, steps, norm, bounds)
 
 
-@PACKAGE.adapts("L2ProjectedGradientDescentAttack", "pgd", LIMIT, FLOOR, compared="L2, no box", shows=TINY)
+@PACKAGE.adapts("L2ProjectedGradientDescentAttack", "pgd", LIMIT, FLOOR, compared="L2, no box", shows=TINY + GRAPHS)
 def projected_l2(loss, x, start, *, radius, step, steps, norm="l2", bounds=None):
     return projected("L2ProjectedGradientDescentAttack", "l2", loss, x, start, radius, step, steps, norm, bounds)
 
@@ -105,7 +113,7 @@ def virtual_adversarial(f, x, start, *, radius, xi=None, steps=1, how="fisher"):
         "Own", (foolbox.PyTorchModel,), {"__call__": lambda self, inputs: inputs.__class__(f(inputs.raw))}
     )
     unused = foolbox.Misclassification(torch.zeros(len(x), dtype=torch.long, device=x.device))
-    with mock.patch.object(eagerpy, "normal", return_value=eagerpy.astensor(start)):
+    with mock.patch.object(eagerpy, "normal", return_value=eagerpy.astensor(start.detach())):
         attack = foolbox.attacks.VirtualAdversarialAttack(steps=steps, xi=xi)
         return (radius * (attack.run(model, x.detach(), unused, epsilon=1.0) - x)).detach()
 
