@@ -8,20 +8,24 @@ larger one of two from different samples, and in the largest of all that one sam
 A judge's false alarms add up over tests: each is of one pool of independent numbers.
 """
 
+import contextlib
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
-from equivalence.measure import ROUNDING_UNIT, bound, distance, exact, sampled
+from equivalence.measure import ROUNDING_UNIT, bound, distance, exact, not_covered, sampled
+from equivalence.protocol import NotCovered
 
+T = TypeVar("T")
 Array = np.ndarray
 Draws = dict[str, Array]
 Named = tuple[str, dict[str, Any]]
 SHAPE, RATE = (10_024, 2, 1, 2), 0.3  # norms are over all four numbers of a sample, not over an axis
 RATES = (0.0, 0.5, 0.9)  # others, the least among them
+BALLS = {"uniform_ball l2": "l2", "uniform_ball linf": "linf", "uniform_ball l1": "l1"}
 RARE = 3e-4  # below 2⁻¹¹, the smallest step of half precision below 1
 NEAR = 1e-3  # of the norm 1 comes one sample at least, but for a chance of (1 - NEAR)^40000 < 1e-17
 # Of random signs, how often the root of their number the sum of products with what comes some places later may be: by
@@ -43,10 +47,23 @@ def numbers(methods: SimpleNamespace, seed: Any, shape: tuple[int, ...], like: A
 
 
 def points(methods: SimpleNamespace, seed: Any, shape: tuple[int, ...], like: Any) -> dict[str, Any]:
-    """Map each sampler of points to what it draws, one point a sample: (B, *S)."""
-    balls = {p: methods.uniform_ball(seed, shape, like=like, norm=p) for p in ("l2", "linf", "l1")}
-    sphere = {"uniform_sphere": methods.uniform_sphere(seed, shape, like=like)}
-    return sphere | {f"uniform_ball {p}": drawn for p, drawn in balls.items()}
+    """Map each sampler of points to what it draws, one a sample: (B, *S). A ball that is not offered is left out."""
+    found = {"uniform_sphere": methods.uniform_sphere(seed, shape, like=like)}
+    for ball, norm in BALLS.items():
+        with contextlib.suppress(NotCovered):
+            found[ball] = methods.uniform_ball(seed, shape, like=like, norm=norm)
+    return found
+
+
+def missing(drawn: Draws) -> Iterator[Named]:
+    """Say which balls are not offered."""
+    for ball in BALLS.keys() - drawn.keys():
+        yield ball, not_covered(f"{ball} is not offered")
+
+
+def offered(names: Mapping[str, T], drawn: Draws) -> Iterator[tuple[str, T]]:
+    """Those of the names that were drawn, with what belongs to them."""
+    return ((name, value) for name, value in names.items() if name in drawn)
 
 
 def masks(methods: SimpleNamespace, seed: Any, shape: tuple[int, ...], like: Any) -> dict[str, Any]:
@@ -78,7 +95,7 @@ def supports(drawn: Draws, dtype: str) -> Iterator[Named]:
     yield f"rademacher: ±1, {dtype}", exact(np.abs(found["rademacher"]) - 1, 1.0, dtype)
     yield f"dropout_mask: 0 or 1/(1 - rate), {dtype}", exact(mask * (1 - RATE) - (mask > 0), 1.0, dtype)
     yield f"uniform_sphere: norm, {dtype}", exact(np.linalg.norm(found["uniform_sphere"], axis=1) - 1, 1.0, dtype)
-    for name, p in NORMS.items():
+    for name, p in offered(NORMS, found):
         left = 1 - np.linalg.norm(found[name], p, axis=1)
         yield f"{name}: norm, {dtype}", bound(left, 0.0, slack=4 * ROUNDING_UNIT[dtype], tightest=NEAR)
 
@@ -92,7 +109,7 @@ def tests(drawn: Draws, others: Draws) -> Iterator[Named]:
     yield from apart(first, "of many")
     for name in (name for name in first if name not in ("uniform", "dropout_mask")):
         yield from alone_and_together(f"{name}: signs", first[name] > 0, second[name] > 0, coin(0.5), 0.5)  # no minus
-    for name, (turned, wrong) in MAGNITUDES.items():
+    for name, (turned, wrong) in offered(MAGNITUDES, first):
         magnitudes = turned(first[name])
         yield from alone_and_together(f"{name}: magnitudes", magnitudes, turned(second[name]), uniform, wrong)
         yield f"{name}: not too even", bound(distance(np.ravel(magnitudes), uniform) * magnitudes.size**0.5, LEAST)
@@ -100,7 +117,8 @@ def tests(drawn: Draws, others: Draws) -> Iterator[Named]:
         yield f"{name}: digits", digits(first[name])
         if name != "uniform":
             yield f"{name}: signs and magnitudes", coupled(first[name] > 0, magnitudes)
-    yield from streams(first["uniform_ball l2"])
+    if (ball := "uniform_ball l2") in first:
+        yield from streams(first[ball])
 
 
 def neighbours(drawn: Draws, after: Draws) -> Iterator[Named]:
@@ -109,7 +127,7 @@ def neighbours(drawn: Draws, after: Draws) -> Iterator[Named]:
     A second draw within a sampler needs a seed, too. Where that is the first one plus 1, it is the next call's first.
     """
     for (one, other), words in (((rows(drawn), rows(after)), "the next"), ((rows(after), rows(drawn)), "the last")):
-        for name, (turned, _) in MAGNITUDES.items():
+        for name, (turned, _) in offered(MAGNITUDES, one):
             if name != "uniform":
                 yield f"{name}: magnitudes and {words} seed's signs", coupled(other[name] > 0, turned(one[name]))
 
@@ -171,7 +189,7 @@ def streams(found: Array) -> Iterator[Named]:
 def on_a_line(drawn: Draws) -> Iterator[Named]:
     """Measure points (B, 1) in one dimension: on the sphere ±1, in a ball uniform in (-1, 1)."""
     yield "uniform_sphere on a line: ±1", exact(np.abs(drawn["uniform_sphere"]) - 1, 1.0, "float64")
-    for name in ("uniform_ball l2", "uniform_ball linf", "uniform_ball l1"):
+    for name, _ in offered(BALLS, drawn):
         yield f"{name} on a line", sampled([(1 + drawn[name]) / 2], uniform, 0.5)  # ±1, or one norm for the batch
 
 
@@ -182,9 +200,8 @@ def in_balls(drawn: Draws) -> Iterator[Named]:
         "uniform_sphere: norm of one sample",
         exact(np.linalg.norm(found["uniform_sphere"], axis=1) - 1, 1.0, "float64"),
     )
-    for name, p in NORMS.items():
-        if name in found:
-            yield f"{name}: norm of one sample", bound(1 - np.linalg.norm(found[name], p, axis=1), 0.0)
+    for name, p in offered(NORMS, found):
+        yield f"{name}: norm of one sample", bound(1 - np.linalg.norm(found[name], p, axis=1), 0.0)
 
 
 def at_rates(drawn: Draws) -> Iterator[Named]:

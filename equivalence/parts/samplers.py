@@ -16,6 +16,7 @@ from equivalence.parts.distributions import (
     at_rates,
     in_balls,
     masks,
+    missing,
     moments,
     neighbours,
     normal,
@@ -41,6 +42,7 @@ def many(problem: Problem) -> Iterator[Named]:
     first, again, other = drawing(1), drawing(1), by_number(problem.in_dtype("float32"), 2, *asked)
     after = drawing(2)  # of the same bits as a part of `first`, if that part has a seed that was made by adding 1
     yield "same seed", same(together(first), together(again))
+    yield from missing(together(first))
     for drawn, dtype in ((first, "float64"), (other, "float32")):
         yield shaped(together(drawn), SHAPE, dtype)
         yield from supports(together(drawn), dtype)
