@@ -32,6 +32,9 @@ CASES = {
     "vat": (False, "virtual_adversarial_training", (), {"radius": 0.5, "entropy_weight": 0.5}),
     "vat, table": (True, "virtual_adversarial_training", ("tokens",), {"radius": 0.5}),
 }
+# A last batch that is smaller than the others, (samples in all, the weight that Keras gives each of the last): of five
+# samples one replica has three, of one sample one has none.
+UNEVEN = {"five": (13, [5 / 6] * 3 + [5 / 4] * 2), "one": (9, [1 / 2])}
 UNLIKE = ("fgm, table", {"replicas": "local"})  # each replica's own norm: not what the whole batch has
 
 
@@ -48,17 +51,18 @@ def measured():
     keras.config.set_dtype_policy("float64")
     mirrored = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])  # one for all: TensorFlow confuses messages of two
     rng = np.random.default_rng(0)
-    x, tokens = rng.normal(size=(SAMPLES, 4)), rng.integers(0, 7, (SAMPLES, 5)).astype("int32")
-    labels = rng.integers(0, 3, SAMPLES)
+    x, tokens = rng.normal(size=(2 * SAMPLES, 4)), rng.integers(0, 7, (2 * SAMPLES, 5)).astype("int32")
+    labels = rng.integers(0, 3, 2 * SAMPLES)
 
-    def trained(strategy, case, **more):
+    def trained(strategy, case, *, samples=SAMPLES, weights=None, **more):
         of_tokens, name, target, options = CASES[case]
         with strategy.scope():
             model = network(keras, of_tokens)
         getattr(training, name)(model, *target, **options, **more)
-        data = tokens if of_tokens else x
-        loss = model.fit(data, labels, batch_size=SAMPLES, epochs=2, shuffle=False, verbose=0).history["loss"]
-        return [np.array(loss), *model.get_weights()]
+        data = (tokens if of_tokens else x)[:samples], labels[:samples]
+        options = {"batch_size": SAMPLES, "epochs": 2, "shuffle": False, "verbose": 0}
+        loss = model.fit(*data, sample_weight=weights, **options).history["loss"]
+        return [*([np.array(loss)] if samples == SAMPLES else []), *model.get_weights()]
 
     def apart(found, expected):
         eps = np.finfo(float).eps
@@ -66,6 +70,13 @@ def measured():
 
     alone = tf.distribute.get_strategy()
     results = {case: apart(trained(mirrored, case), trained(alone, case)) for case in CASES}
+    for name, (samples, weights) in UNEVEN.items():
+        weighted = np.array([1.0] * SAMPLES + weights)
+        wanted = trained(alone, "fgm", samples=samples, weights=weighted)
+        results[f"uneven: {name}"] = apart(trained(mirrored, "fgm", samples=samples), wanted)
+        for case in ("vat", "penalty"):
+            found = trained(mirrored, case, samples=samples)
+            results[f"{case}, uneven: {name}"] = 0.0 if all(np.isfinite(each).all() for each in found) else np.inf
     case, more = UNLIKE
     return results | {"local": apart(trained(mirrored, case, **more), trained(alone, case))}
 
@@ -102,6 +113,13 @@ def results(bridge):
 @pytest.mark.parametrize("case", CASES)
 def test_two_replicas_train_as_the_whole_batch(results, case):
     assert results[case] <= 50
+
+
+@pytest.mark.parametrize("name", UNEVEN)
+def test_an_uneven_last_batch_weighs_replicas_as_plain_training_does(results, name):
+    """Keras weighs replicas alike, whatever they have, and so do we; one that has nothing adds nothing."""
+    assert results[f"uneven: {name}"] <= 50
+    assert results[f"vat, uneven: {name}"] == results[f"penalty, uneven: {name}"] == 0
 
 
 def test_a_norm_of_each_replicas_own_is_another(results):
