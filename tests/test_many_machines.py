@@ -105,6 +105,7 @@ def test_a_process_that_times_is_not_split():
     assert sum(map(len, processes)) == len(set.union(*processes))
 
 
+@pytest.mark.slow
 def test_shards_merged_are_the_whole_run(tmp_path, measured, framework):
     ask = ("verify", "--framework", framework, "--claim", "C1", "--claim", "C2")
     assert invoke(*ask, "--out", tmp_path / "whole").exit_code == 0

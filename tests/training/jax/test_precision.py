@@ -61,7 +61,7 @@ HALVES = {  # dtypes of the parameters and of what is computed
 }
 
 
-@pytest.mark.parametrize("site", ["input under a mask", "table"])
+@pytest.mark.parametrize("site", mostly_slow(["input under a mask", "table"], ["table"]))
 @pytest.mark.parametrize("half", mostly_slow(HALVES, ["float16"]))
 def test_directions_survive_half_precision(half, site, monkeypatch):
     """Confident positions among them: of each sample the direction is float64's, and none is lost."""
@@ -106,7 +106,7 @@ def test_directions_survive_half_precision(half, site, monkeypatch):
 
 
 @pytest.mark.parametrize("target", [None, "rows"])
-@pytest.mark.parametrize("held", ["float16", "float32"])
+@pytest.mark.parametrize("held", mostly_slow(["float16", "float32"], ["float16"]))
 def test_confident_samples_have_an_attack_in_half_precision(held, target, monkeypatch):
     """Their gradients are smaller than float16's smallest number: as in the methods, the loss is scaled."""
     found, climb = [], Ascent.climb

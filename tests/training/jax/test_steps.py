@@ -15,6 +15,7 @@ from impls.jax.norms import l2_norm, unit
 from impls.jax.penalty import input_gradient_penalty
 from impls.jax.training import adversarial_training, gradient_penalty_training, virtual_adversarial_training
 from impls.jax.virtual_adversarial import vat_loss
+from tests.quick import mostly_slow
 from tests.training.jax.stateful import (
     BATCH,
     VOCABULARY,
@@ -38,7 +39,7 @@ ATTACKS = [
 
 
 @every_target
-@pytest.mark.parametrize(("norm", "scope", "clean_weight"), ATTACKS)
+@pytest.mark.parametrize(("norm", "scope", "clean_weight"), mostly_slow(ATTACKS, ATTACKS[1:3]))
 def test_adversarial_training_is_fgm(target, norm, scope, clean_weight):
     f, *batch = problem(target)
 
@@ -59,7 +60,7 @@ def test_adversarial_training_is_fgm(target, norm, scope, clean_weight):
 
 
 @every_target
-@pytest.mark.parametrize("norm", ["l2_squared", "l2", "l1"])
+@pytest.mark.parametrize("norm", mostly_slow(["l2_squared", "l2", "l1"], ["l2"]))
 def test_gradient_penalty_training_is_input_gradient_penalty(target, norm):
     f, *batch = problem(target)
 
@@ -80,7 +81,7 @@ def test_gradient_penalty_training_is_input_gradient_penalty(target, norm):
 
 @every_target
 @pytest.mark.parametrize("how", ["fisher", "finite_difference"])
-@pytest.mark.parametrize(("steps", "entropy_weight"), [(1, 0.0), (2, 0.5)])
+@pytest.mark.parametrize(("steps", "entropy_weight"), mostly_slow([(1, 0.0), (2, 0.5)], [(2, 0.5)]))
 def test_virtual_adversarial_training_is_vat_loss(target, steps, entropy_weight, how):
     f, *batch = problem(target)
     key = jax.random.key(3)

@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from impls.tensorflow.training import adversarial_training, plain_training
+from tests.quick import mostly_slow
 from tests.training.tensorflow.by_hand import (
     CLASSES,
     ENTROPY,
@@ -35,7 +36,7 @@ FITS = {
 }
 
 
-@pytest.mark.parametrize("name", FITS)
+@pytest.mark.parametrize("name", mostly_slow(FITS, ["accumulation", "clipnorm", "class_weight"]))
 def test_fit_with(name):
     """The same as a plain fit of batches that are perturbed by hand before each step."""
     options = FITS[name]

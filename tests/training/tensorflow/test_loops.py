@@ -7,6 +7,7 @@ import tensorflow as tf
 from keras import layers
 
 from impls.tensorflow.training import adversarial_objective, adversarial_training
+from tests.quick import mostly_slow
 from tests.training.tensorflow.by_hand import (
     CLASSES,
     ENTROPY,
@@ -50,7 +51,7 @@ def traced(model, objective, **options):
 LOOPS = {"eager": taped, "traced": traced, "xla": lambda *given: traced(*given, jit_compile=True)}
 
 
-@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize("loop", mostly_slow(LOOPS, ["traced"]))
 def test_in_a_loop_with_a_tape(loop):
     model = dense()
     expected = fgm_by_hand(model)

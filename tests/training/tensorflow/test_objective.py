@@ -14,6 +14,7 @@ from impls.tensorflow.training import (
     plain_training,
     virtual_adversarial_objective,
 )
+from tests.quick import mostly_slow
 from tests.training.tensorflow.by_hand import (
     BATCH,
     CLASSES,
@@ -131,7 +132,7 @@ def state(model):
     return [variable.numpy() for variable in model.non_trainable_variables]
 
 
-@pytest.mark.parametrize("name", OBJECTIVES)
+@pytest.mark.parametrize("name", mostly_slow(OBJECTIVES, ["fgm", "forward", "vat"]))
 def test_state_moves_once_as_by_the_clean_pass(name):
     """Statistics, seed generators, a power iteration; `stateless` moves none."""
     model, plain = stateful(), stateful()
@@ -144,7 +145,7 @@ def test_state_moves_once_as_by_the_clean_pass(name):
     assert all(map(np.array_equal, state(model), state(plain)))
 
 
-@pytest.mark.parametrize("name", OBJECTIVES)
+@pytest.mark.parametrize("name", mostly_slow(OBJECTIVES, ["pgd", "penalty", "vat"]))
 def test_a_sum_of_objectives_is_the_sum_of_their_values(name):
     model = stateful()
     one, two = OBJECTIVES[name](model), OBJECTIVES["penalty"](model)

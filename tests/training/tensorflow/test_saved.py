@@ -18,6 +18,7 @@ from impls.tensorflow.training import (
     plain_training,
     virtual_adversarial_training,
 )
+from tests.quick import mostly_slow
 
 RNG = np.random.default_rng(0)
 X, LABELS = RNG.standard_normal((6, 4)).astype("float32"), RNG.integers(0, 3, 6)
@@ -95,11 +96,12 @@ def assert_trains_alike(one, other):
     assert all(np.array_equal(a, b) for a, b in zip(one.optimizer.variables, other.optimizer.variables, strict=True))
 
 
-@pytest.mark.parametrize(
-    ("name", "kind", "way"),
-    [("fgm", kind, way) for kind in MODELS for way in COPIES]
-    + [(name, "functional", "saved") for name in METHODS if name != "fgm"],
-)
+COPIED = [("fgm", kind, way) for kind in MODELS for way in COPIES] + [
+    (name, "functional", "saved") for name in METHODS if name != "fgm"
+]
+
+
+@pytest.mark.parametrize(("name", "kind", "way"), mostly_slow(COPIED, [*COPIED[::4], ("vat", "functional", "saved")]))
 def test_a_copy_goes_on_as_the_model_does(name, kind, way, tmp_path):
     """With the weights, the optimiser, and the count of random starts, which is the optimiser's."""
     model = built(kind)
@@ -222,7 +224,7 @@ def test_what_is_exported_predicts_alike(tmp_path):
     np.testing.assert_allclose(exported.serve(X), model(X), rtol=1e-6)
 
 
-@pytest.mark.parametrize("name", ["pgd", "vat"])
+@pytest.mark.parametrize("name", mostly_slow(["pgd", "vat"], ["pgd"]))
 def test_training_that_was_interrupted_goes_on_with_the_same_starts(name, tmp_path):
     model, straight = built(), built()
     METHODS[name](straight)

@@ -52,7 +52,7 @@ def zeroed(name, place, **mode):
     return models, [[model.train_on_batch(data, LABELS) for _ in range(2)] for model in models]
 
 
-@pytest.mark.parametrize("place", mostly_slow(PLACES, ["input", "table"]))
+@pytest.mark.parametrize("place", mostly_slow(PLACES, ["table"]))
 @pytest.mark.parametrize("name", METHODS)
 def test_strength_zero_trains_as_without(name, place):
     """So passes share their dropout masks."""
@@ -99,7 +99,7 @@ class Broken(RuntimeError):
     pass
 
 
-@pytest.mark.parametrize("place", mostly_slow(PLACES, ["output", "table"]))
+@pytest.mark.parametrize("place", mostly_slow(PLACES, ["output"]))
 @pytest.mark.parametrize("name", METHODS)
 def test_nothing_else_is_touched(name, place):
     """Statistics and seeds move once, by the clean batch; when a step raises midway, nothing has moved."""

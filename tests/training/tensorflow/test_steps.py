@@ -16,6 +16,7 @@ from impls.tensorflow.training import (
     plain_training,
     virtual_adversarial_training,
 )
+from tests.quick import mostly_slow
 from tests.training.tensorflow.stateful import (
     BATCH,
     CLASSES,
@@ -148,7 +149,7 @@ def test_step_is_the_contracts(name):
     assert_close(model.get_weights(), weights)
 
 
-@pytest.mark.parametrize("name", ["L2 penalty", "VAT, embedded"])
+@pytest.mark.parametrize("name", mostly_slow(["L2 penalty", "VAT, embedded"], ["VAT, embedded"]))
 def test_compiled_steps_are_the_eager_ones(name):
     """Also where a trace has to serve batches of any size, as Keras's does from the second size on."""
     place, method, _ = OBJECTIVES[name]
