@@ -76,7 +76,7 @@ CLAIM = Claim(
         },
         "ξ of the whole batch by default": lambda m, bridge: {
             "vat_perturbation": lambda f, x, start, radius, how="fisher", xi=None: m.vat_perturbation(
-                f, x, start, radius=radius, how=how, xi=2**-26.5 * sum(m.l2_norm(x) ** 2) ** 0.5 if xi is None else xi
+                f, x, start, radius=radius, how=how, xi=2**-26.5 * m.l2_norm(x[None])[0] if xi is None else xi
             )
         },
         "a ξ of float32 in half precision": lambda m, bridge: {
