@@ -11,7 +11,6 @@ from typing import Any
 from bench.running.kept import kept
 from equivalence.agreement import Raw, References, measurement, references
 from equivalence.calls import measure as calling
-from equivalence.calls.settings import dtype_in
 from equivalence.measure import computed_in, rounding_unit
 from equivalence.reference import known
 from equivalence.usages import usages
@@ -35,8 +34,7 @@ def expected(usage: str, case: str, dtype: str) -> References:
 
 def compare_call(found: calling.Raw | calling.Missing, call: str, dtype: str) -> dict[str, Any]:
     """The measurement of one call, named with its setting, or the error that it raised."""
-    name, _, setting = call.partition(calling.APART)
-    return calling.judged(found, expected_of_call(name), dtype_in(setting, dtype))
+    return calling.judged(found, expected_of_call(call.partition(calling.APART)[0]), calling.dtype_of(call, dtype))
 
 
 @functools.lru_cache(maxsize=1024)

@@ -52,6 +52,11 @@ def run_one(bridge: ModuleType, methods: SimpleNamespace, device: str, dtype: st
     return run_on(problem, setting, [call])[plain]
 
 
+def dtype_of(name: str, dtype: str) -> str:
+    """The dtype in which a call is made that is named with its setting, where others are made in this one."""
+    return dtype_in(name.partition(APART)[2], dtype)
+
+
 def in_setting(name: str, setting: str) -> str:
     """The name of a call whose arguments come in a setting."""
     return f"{name}{APART}{setting}" if setting else name

@@ -88,8 +88,7 @@ class Guard:
         given = self.signature.bind(*args, **kwargs)
         given.apply_defaults()
         like = self.like(given.arguments)
-        traced = self.bridge.finite(like) is None
-        if traced and not self.scope.traced:
+        if not self.scope.traced and self.is_traced(like):
             raise NotCovered(f"{self.name}: TRACED is False")
         dtype = str(like.dtype)
         if not any(offered in dtype for offered in self.scope.dtypes):
@@ -98,15 +97,19 @@ class Guard:
         before = Snapshot(given.arguments)
         known = as_known(self.name, self.defaults, given.arguments, kwargs, "64" in dtype)
         heard = tuple(map(returned.heard, args)), {name: returned.heard(value) for name, value in known.items()}
-        result = self.run(*heard, UNTRACEABLE if traced and self.framework == "torch" else "")
+        result = self.run(*heard, like)
         if changed := before.restore():
             raise Complaint(f"{self.name} changed its argument {' and '.join(changed)} in place")
         self.check(result, given.arguments, returned.shapes())
         self.journal.called(self.name)
         return result
 
-    def run(self, args: tuple[Any, ...], kwargs: dict[str, Any], hint: str = "") -> Any:
-        """Call it; nothing that it raises ends more than the call, and a hint is added to what is said of it."""
+    def is_traced(self, array: Any) -> bool:
+        """Whether an array has no values yet."""
+        return self.bridge.finite(array) is None
+
+    def run(self, args: tuple[Any, ...], kwargs: dict[str, Any], like: Any) -> Any:
+        """Call it; nothing that it raises ends more than the call, and where `like` is traced that is said of it."""
         printed = io.StringIO()
         try:
             with (
@@ -128,6 +131,7 @@ class Guard:
             raise Complaint(f"{self.name} called exit({exit_code(error)}){line(error, self.path)}") from None
         except (Exception, KeyboardInterrupt) as error:
             kind = NotCovered if isinstance(error, NotImplementedError) and stated(error, self.path) else Complaint
+            hint = UNTRACEABLE if self.framework == "torch" and self.is_traced(like) else ""
             raise kind(f"{self.name} raised {brief(error)}{line(error, self.path)}{hint}") from error
         finally:
             if text := printed.getvalue().strip():

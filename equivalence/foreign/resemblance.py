@@ -17,7 +17,6 @@ import numpy as np
 
 from equivalence import agreement
 from equivalence.calls import measure as calling
-from equivalence.calls.settings import dtype_in
 from equivalence.judge import AGREEMENT_UNITS, NOISE_MARGIN
 from equivalence.mutant import planted, published
 from equivalence.problem import Problem
@@ -218,7 +217,7 @@ def by_usage(
 def by_call(bridge: ModuleType, methods: SimpleNamespace, device: str, dtype: str, name: str) -> Measurement:
     """Measure one call of a function by itself, likewise."""
     found = calling.run_one(bridge, methods, device, dtype, name)
-    return calling.judged(found, calling.expectations(name), dtype_in(name.partition(calling.APART)[2], dtype))
+    return calling.judged(found, calling.expectations(name), calling.dtype_of(name, dtype))
 
 
 MEASURES: dict[str, Callable[..., Measurement]] = {"usage": by_usage, "call": by_call}
