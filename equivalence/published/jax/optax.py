@@ -1,8 +1,10 @@
 """optax: losses, projections, power iteration."""
 
 from equivalence.published.package import CONVENTION, LIMIT, RIGHT, Package, only
+from equivalence.published.projections import project_rows
 
 PACKAGE = Package("optax", "0.2.8", ("optax", "optax.projections"))
+PROJECTIONS = "optax.projections"
 
 
 @PACKAGE.adapts("softmax_cross_entropy", "cross_entropy", RIGHT, "to rounding", compared="soft labels")
@@ -60,26 +62,17 @@ def smooth_labels(labels, *, smoothing, like):
     shows=("radius 0.0",),
 )
 def project_l1(x, *, radius, norm="l2"):
-    return projected("l1", x, radius, norm)
+    return project_rows(PROJECTIONS, "l1", x, radius, norm)
 
 
 @PACKAGE.adapts("projections.projection_l2_ball", "project", RIGHT, "the nearest point, to rounding", compared="L2")
 def project_l2(x, *, radius, norm="l2"):
-    return projected("l2", x, radius, norm)
+    return project_rows(PROJECTIONS, "l2", x, radius, norm)
 
 
 @PACKAGE.adapts("projections.projection_linf_ball", "project", RIGHT, "the nearest point, to rounding", compared="L∞")
 def project_linf(x, *, radius, norm="l2"):
-    return projected("linf", x, radius, norm)
-
-
-def projected(own, x, radius, norm):
-    import jax
-    from optax import projections
-
-    only(norm == own, own)
-    project = getattr(projections, f"projection_{own}_ball")
-    return jax.vmap(lambda row: project(row.ravel(), radius).reshape(row.shape))(x)
+    return project_rows(PROJECTIONS, "linf", x, radius, norm)
 
 
 @PACKAGE.adapts(
