@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from bench.train import robustness
-from bench.train.data import DATASETS, dataset, rows, size
+from bench.train.data import rows, size
+from bench.train.datasets import DATASETS, dataset
 from bench.train.loop import RATES, batches, train
 from bench.train.regimes import MOMENTUM, REGIMES
 from bench.train.worth import worth
