@@ -17,7 +17,7 @@ ENCODER = "bert"  # the model's start, for which strengths are relative
 NOISE = {"digits": 0.3, "reviews": 1.0}  # standard deviation, by the model's start
 RADIUS = {"digits": 1.0, "reviews": 1.0}  # of a sample's L2 ball
 # Of the norm of a word's embedding at the start: what both leave right is neither nothing nor chance.
-NOISE_SHARE, RADIUS_SHARE = 0.5, 0.2
+NOISE_SHARE, RADIUS_SHARE = 1.0, 0.1
 
 
 def robustness(problem: Problem, params: Any, test: Batch, seed: int, granule: int = 0) -> dict[str, float]:
