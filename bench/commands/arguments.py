@@ -5,8 +5,8 @@ import difflib
 import importlib.util
 import json
 import math
-import os
 import subprocess
+import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -18,7 +18,7 @@ import impls
 from bench.commands.screen import Screen
 from bench.costs.workloads import CHECKPOINT, WORKLOADS, named
 from bench.places import INSTALLED, PYTHON, START
-from bench.records.store import of_this_schema
+from bench.records.store import FILES, of_this_schema
 from bench.running.job import Executor, Unusable
 from bench.running.local import Local
 from bench.running.shard import Shard
@@ -26,6 +26,8 @@ from bench.train.clue import BadData
 from bench.train.data import Source, dataset
 from equivalence import datasets
 from equivalence.checkpoint import BadCheckpoint, load
+
+OUT = "--out"  # the option that names a folder of results
 
 
 def refuse(message: str) -> typer.Exit:
@@ -129,22 +131,39 @@ def shard(text: str) -> Shard:
 
 def readable(folder: Path) -> Path:
     """A folder of results, if its records are of this code's schema; an empty one, or none yet, is."""
-    with refused("--out", ValueError):
+    with refused(OUT, ValueError), refused(OUT, OSError):
         return of_this_schema(folder)
 
 
-def writable(path: Path, folder: bool) -> Path:
-    """The path, if it can be written; found out before any work."""
-    target = path if folder else path.parent
+def with_results(folder: Path, option: str = OUT) -> Path:
+    """A folder that has records of this code's schema."""
+    if not list(readable(folder).glob(FILES)):
+        raise refuse(f"{option}: {folder}: expected a folder of results, with MACHINE/records.jsonl in it")
+    return folder
+
+
+def writable(path: Path, option: str) -> Path:
+    """The path of a folder (--out) or else of a file, if it can be written: found out before any work, without a trace.
+
+    Whatever is refused later must have changed nothing, so that nothing is made here.
+    """
+    folder = path if option == OUT else path.parent
     try:
-        target.mkdir(parents=True, exist_ok=True)
-        probe = target / f".writable-{os.getpid()}"
-        probe.touch()
-        probe.unlink()
-        if not folder and path.is_dir():
+        if folder != path and path.is_dir():
             raise IsADirectoryError(f"{path} is a folder, expected a file")
+        with tempfile.TemporaryFile(dir=nearest_folder(folder)):
+            pass
     except OSError as error:
-        raise refuse(f"{'--out' if folder else '--json'}: {path} cannot be written: {error}") from None
+        raise refuse(f"{option}: {path} cannot be written: {error}") from None
+    return path
+
+
+def nearest_folder(path: Path) -> Path:
+    """The path, or the first above it that exists. Raises OSError where there cannot be such a path."""
+    for each in (path, *path.parents):
+        with contextlib.suppress(FileNotFoundError):
+            each.stat()
+            return each
     return path
 
 

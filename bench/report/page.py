@@ -60,13 +60,10 @@ class Machine:
 
 def write(out: Path) -> list[str]:
     """Write both pages and the figures; returns what is wrong with the records' files, by line."""
-    out.mkdir(parents=True, exist_ok=True)
     machines = [load(path) for path in sorted(out.glob(FILES))]
     for machine in machines:
         for name, svg in machine.figures.items():
-            path = out / machine.name / "figures" / name
-            path.parent.mkdir(exist_ok=True)
-            files.replace(path, svg)
+            files.replace(out / machine.name / "figures" / name, svg)
     shown = sections(machines, Codes())
     everything = [record for machine in machines for record in latest(machine.records)]
     written = {
