@@ -53,7 +53,7 @@ def draw_differences(ax: Axes, each: Measured, row: int, scale: float) -> None:
     values = np.array(each.differences)
     places = row + 0.12 + SCATTER * (np.arange(len(values)) % 4)
     ax.plot(scale * values, places, "o", color=CASE_LOOKS[1][0], markersize=3, alpha=0.7)
-    found = estimate(values)
+    found = each.found
     half = found.high - found.mean if found.high == found.high else 0.0
     ax.errorbar(
         [scale * found.mean], [row - 0.1], xerr=[scale * half], color=CASE_LOOKS[0][0], marker="D", markersize=4

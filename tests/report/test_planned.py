@@ -108,6 +108,14 @@ def test_the_articles_statements_stand_beside_what_was_planned():
     assert "1.00 (1.00 to 1.00) ×" in said[finetuning.TWICE]["here"]
 
 
+def test_a_plan_without_data_sets_is_about_those_of_ones_own(monkeypatch):
+    anything = PLAN.model_copy(update={"datasets": ()})
+    monkeypatch.setattr(finetuning, "plans", lambda: {"any": anything})
+    few = [*search(FGM), *search(PENALTY), *runs(0.02)]
+    own = [record.model_copy(update={"dataset": "tnews"}) for record in few]
+    assert {each.dataset for each in finetuning.measured([*few, *own])} == {"tnews"}
+
+
 def test_other_tables_leave_what_was_planned_to_its_own():
     records = [*search(FGM), *runs(0.02), run("fgm", 0, 0.8, dataset="reviews-200")]
     kept = finetuning.unplanned(records)

@@ -14,6 +14,7 @@ from bench.records.store import latest
 from bench.report.tables.effects import Runs, differences, last, points
 from bench.report.tables.entries import BAD, GOOD, NEUTRAL, NONE, NOT_MEASURED, Entry, framed, mark, number
 from bench.train import study
+from bench.train.datasets import DATASETS
 from bench.train.plan import Comparison, Plan, plans
 from bench.train.statistics import CONFIDENCE, Estimate, equivalence, estimate, holm
 
@@ -73,7 +74,8 @@ def measured(records: Iterable[Any]) -> list[Measured]:
     for name, plan in plans().items():
         for framework in dict.fromkeys(record.framework for record in records):
             own = [record for record in records if record.framework == framework]
-            family = [each for data in plan.datasets for each in compared(name, plan, data, framework, own)]
+            datasets = plan.datasets or dict.fromkeys(r.dataset for r in own if r.dataset not in DATASETS)
+            family = [each for data in datasets for each in compared(name, plan, data, framework, own)]
             allowed = holm({str(place): each.p for place, each in enumerate(family)})
             found += [replace(each, allowed=allowed[str(place)]) for place, each in enumerate(family)]
     return found
