@@ -41,10 +41,19 @@ def test_what_does_not_end_in_order_is_seen(ended, words):
     assert not verdict.survived and words in " ".join(verdict.complaints)
 
 
-def test_what_ends_in_order_survives():
+@pytest.mark.parametrize(
+    ("said", "survived"),
+    [
+        ("interrupted", True),
+        ('Traceback (most recent call last):\n  File "<frozen runpy>", line 189, in _x\nKeyboardInterrupt\n', True),
+        ('Traceback (most recent call last):\n  File "/a/bench/x.py", line 1, in _x\nKeyboardInterrupt\n', False),
+    ],
+)
+def test_what_ends_in_order_survives(said, survived):
+    """Python's own traceback, of Ctrl-C before it has found the command, is no traceback of ours."""
     verdict = Verdict("a fault")
-    Ended(130, "interrupted", 1.0, []).judge(verdict, {130})
-    assert verdict.survived
+    Ended(130, said, 1.0, []).judge(verdict, {130})
+    assert verdict.survived == survived
 
 
 def test_a_lost_record_and_a_torn_page_are_seen():
