@@ -19,7 +19,7 @@ PROMISED = {"kills": 36, "foreign files": 60, "command lines": 60, "damaged reco
 
 def test_there_are_as_many_as_promised():
     assert {name: KINDS[name].count >= count for name, count in PROMISED.items()} == dict.fromkeys(PROMISED, True)
-    assert len(texts.TEXTS) >= 20 and {plan[0] for plan in kills.PLAN} == {"verify", "time", "train", "report", "merge"}
+    assert len(texts.TEXTS) >= 20 and set(kills.OFTEN) <= {plan[0] for plan in kills.PLAN}
 
 
 def test_a_fault_is_the_same_by_its_number():
