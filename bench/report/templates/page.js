@@ -94,6 +94,16 @@ document.addEventListener("click", (event) => {
   if (event.target.closest("a[href^='#']")?.hash === location.hash) unfold(); // the same again is no change
 });
 
+// What is wrong is shown, on whichever page of its table it stands.
+document.addEventListener("click", (event) => {
+  const link = event.target.closest(".line a");
+  if (!link) return;
+  const topic = document.getElementById(link.hash.slice(1)).closest("details");
+  topic.open = true;
+  for (const table of topic.querySelectorAll("table")) { enliven(table); tables.get(table).page.len(-1).draw(); }
+  requestAnimationFrame(() => topic.querySelector("td.bad")?.scrollIntoView({ block: "center" }));
+});
+
 // What to train with: the rows of so many labels and of one framework.
 for (const box of document.querySelectorAll(".candidates")) {
   const [labels, framework] = box.querySelectorAll("select");
