@@ -250,6 +250,8 @@ class ConformanceRecord(Measured):
     """Those that it computes in."""
     gradients: bool = True
     """Whether the parameters' gradient passes through it."""
+    traced: bool = True
+    """Whether it can be traced and compiled."""
     word: str
     """right, wrong, convention or limit; by a person."""
     said: str
@@ -260,8 +262,6 @@ class ConformanceRecord(Measured):
     """By claim how many of its measurements hold, fail, and are not covered."""
     failing: dict[str, str] = Field(default_factory=dict)
     """By claim and place what the judge says of what does not hold."""
-    untraced: int = 0
-    """Calls that raise while they are traced and are right otherwise: the function looks at numbers."""
     worst: Units = float("nan")
     """The largest error of agreement with the oracle."""
     witness: list[str] = Field(default_factory=list)
@@ -483,6 +483,14 @@ class TrainingRecord(Measured):
     """Accuracy where PGD with 20 steps has moved the inputs."""
     noise_accuracy: Share = float("nan")
     """Accuracy where normal noise has moved the inputs."""
+    elsewhere_accuracy: Share = float("nan")
+    """Accuracy on text of other sources."""
+    elsewhere_nll: Nats = float("nan")
+    """Mean negative log-likelihood on text of other sources."""
+    elsewhere_calibration_error: Share = float("nan")
+    """Expected calibration error on text of other sources."""
+    elsewhere_confidence: Share = float("nan")
+    """Mean of the largest probability on text of other sources."""
 
     def key(self) -> tuple[str, ...]:
         run = (self.dataset, self.regime, f"{self.strength:g}", str(self.seed), self.part)
