@@ -251,7 +251,7 @@ def write_line(framework: str, regime: str, strength: float, data: str) -> str:
     if wrapper is None:
         return "an objective of your own: docs/methods.md"
     form, place = LINES[framework]
-    at = place if data.startswith("reviews") and wrapper.function == "adversarial_training" else ""
+    at = place if KINDS.get(data.partition("-")[0]) == "texts" and wrapper.function == "adversarial_training" else ""
     options = {wrapper.option: strength, **wrapper.options}
     return form.format(wrapper.function, at + ", ".join(f"{name}={value!r}" for name, value in options.items()))
 

@@ -31,7 +31,8 @@ def train_with(page, labels, framework):
     box = page.locator("section:not([hidden]) .candidates")
     box.locator("select[name=labels]").select_option(label=labels)
     box.locator("select[name=in]").select_option(framework)
-    return [row for row in box.locator("tbody tr").all_inner_texts() if row.strip()]
+    box.evaluate("box => box.scrollIntoView()")
+    return [row.inner_text() for row in box.locator("tbody tr:not([hidden])").all()]
 
 
 COST = r"[\d.]+ ms · [≈? ]*[\d.]+ ×"
@@ -119,7 +120,9 @@ def test_which_derivatives_of_pytorch_are_wrong(committed):
 
 def test_how_is_a_number_measured_again(committed):
     shown_table(committed, "Cost").locator("tbody button").first.click()
-    assert "python -m bench time" in committed.locator("dialog#record").inner_text()
+    dialog = committed.locator("dialog#record")
+    dialog.wait_for(state="visible")
+    assert "python -m bench time" in dialog.inner_text()
 
 
 def test_whose_code_made_a_mistake(committed):

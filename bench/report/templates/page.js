@@ -162,7 +162,7 @@ document.addEventListener("click", async (event) => {
   const numbers = button.dataset.records.split(" ");
   document.getElementById("record-title").textContent = numbers.length === 1 ? "Record" : `${numbers.length} records`;
   document.getElementById("record-body").replaceChildren(
-    ...numbers.map((number) => article(found.records[number], found.environments, numbers.length === 1)));
+    ...numbers.map((number, place) => article(found.records[number], found.environments, place === 0)));
   dialog.showModal();
 });
 
