@@ -36,7 +36,7 @@ def fast_gradient_linf(loss, x, *, radius, norm="l2", scope="sample"):
     "in float32; the norm of a gradient is not taken below 1e-6",
     compared="L2, a sample",
     dtypes=("float32",),
-    shows=("",),
+    shows=("tiny-gradients", "a loss times 1e-09"),
 )
 def fast_gradient_l2(loss, x, *, radius, norm="l2", scope="sample"):
     return attacked(loss, x, "l2", norm, scope, radius)
@@ -48,7 +48,12 @@ def fast_gradient_l1(loss, x, *, radius, norm="l2", scope="sample"):
 
 
 @PACKAGE.adapts(
-    "clip_eta", "project", LIMIT, "the root of ‖x‖² is not taken below 1e-6", compared="L2, L∞", shows=("",)
+    "clip_eta",
+    "project",
+    LIMIT,
+    "a norm is not taken below 1e-6; traced it raises for float64, whose floor is float32",
+    compared="L2, L∞",
+    shows=("numbers of 1e-15", "· traced", "· any batch size", "C8"),
 )
 def clip(x, *, radius, norm="l2"):
     import numpy as np
