@@ -24,7 +24,6 @@ from impls.frameworks import DESCRIBED
 
 WITNESS = 120.0  # seconds
 LONGEST = 300  # characters of a reason that are kept
-TRACED, RAISED = "· traced", " raised "  # nobody promises that what looks at numbers can be traced: it says so itself
 Ask = Callable[[list[Any], Callable[[Any], list[Any]]], list[Any]]
 
 
@@ -70,6 +69,7 @@ def measure(framework: str, adapter: Adapter, slots: int, quick: bool, ask: Ask)
             functions=[adapter.method],
             dtypes=adapter.dtypes,
             gradients=adapter.gradients,
+            traced=adapter.traced,
         )
         trial = Entry(own, str(journal), lambda: None)
         try:
@@ -86,7 +86,7 @@ def unusable(framework: str, adapter: Adapter, status: Any, reason: str) -> Conf
 
 def facts(framework: str, adapter: Adapter) -> dict[str, Any]:
     """What is said of an adapter before anything is measured."""
-    names = ("function", "method", "word", "compared", "dtypes", "gradients", "since")
+    names = ("function", "method", "word", "compared", "dtypes", "gradients", "traced", "since")
     said = {name: getattr(adapter, name) for name in names} | {"said": adapter.reason}
     package = adapter.package
     return said | {
@@ -102,8 +102,6 @@ def judged(
 ) -> ConformanceRecord:
     """The record: outcomes by claim, what fails, the largest error, what the witness prints."""
     failing = dict(places(records))
-    untraced = [where for where, said in failing.items() if where.endswith(TRACED) and RAISED in said]
-    failing = {where: said for where, said in failing.items() if where not in untraced}
     outcomes = by_claim(records)
     held = sum(outcome["holds"] for outcome in outcomes.values())
     record = ConformanceRecord(
@@ -111,7 +109,6 @@ def judged(
         status="ok",
         claims=outcomes,
         failing=failing,
-        untraced=len(untraced),
         worst=largest(records),
         changes=changes,
         printed="; ".join(text.values())[:LONGEST],

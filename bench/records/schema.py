@@ -250,6 +250,8 @@ class ConformanceRecord(Measured):
     """Those that it computes in."""
     gradients: bool = True
     """Whether the parameters' gradient passes through it."""
+    traced: bool = True
+    """Whether it can be traced and compiled."""
     word: str
     """right, wrong, convention or limit; by a person."""
     said: str
@@ -260,8 +262,6 @@ class ConformanceRecord(Measured):
     """By claim how many of its measurements hold, fail, and are not covered."""
     failing: dict[str, str] = Field(default_factory=dict)
     """By claim and place what the judge says of what does not hold."""
-    untraced: int = 0
-    """Calls that raise while they are traced and are right otherwise: the function looks at numbers."""
     worst: Units = float("nan")
     """The largest error of agreement with the oracle."""
     witness: list[str] = Field(default_factory=list)

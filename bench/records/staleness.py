@@ -2,7 +2,8 @@
 
 A record rests on what its worker loads: not on another framework's files, on another claim, on what other kinds of
 records alone load, nor on methods that its claim never calls. A comment, a new method or a change of the report
-therefore makes nothing stale. `tests/report/test_staleness.py` holds this against the modules that workers really load.
+therefore makes nothing stale, nor does the adapter of another published package. `tests/report/test_staleness.py` holds
+this against the modules that workers really load.
 """
 
 import functools
@@ -13,6 +14,7 @@ from typing import Any, NamedTuple
 from bench.records import source
 from bench.records.versions import named, versions
 from equivalence.claim import claims
+from equivalence.published import written_in
 from impls.contract import MODULES
 from impls.frameworks import DESCRIBED, FRAMEWORKS
 
@@ -29,6 +31,7 @@ SHOWING = (  # measures nothing: what is asked for, which processes it takes, wh
 )
 PROOFS = {"claim", "agreement", "call", "variations", "precision", "conformance"}
 TIMES = {"cost", "cold", "self-check", "peer"}
+ADAPTERS = "equivalence/published"
 LOADED_BY = {  # what the workers of some kinds of records alone load
     "bench/costs": TIMES,
     "bench/peers": {"peer"},
@@ -36,7 +39,7 @@ LOADED_BY = {  # what the workers of some kinds of records alone load
     "equivalence/claims": {"claim", "variations", "conformance"},
     "equivalence/calls": PROOFS,
     "equivalence/parts": {"claim", "variations", "conformance"},
-    "equivalence/published": {"conformance"},
+    ADAPTERS: {"conformance"},
     "equivalence/foreign": PROOFS,
     "equivalence/trainees": PROOFS,
     "equivalence/divided": {"claim", "variations"},
@@ -83,6 +86,8 @@ class Basis(NamedTuple):
     """Of an operation in the atlas."""
     version: str = ""
     """Of the packages that a record is about, as they are now, where it is about some."""
+    adapter: tuple[str, ...] = ()
+    """The names of the files that put a published function in a method's place, and show what is wrong with it."""
 
 
 def basis(record: Any) -> Basis:
@@ -91,7 +96,8 @@ def basis(record: Any) -> Basis:
         return Basis(record.kind, record.framework, "", (), False, record.family, versions(named(record.version)))
     if record.kind == "conformance":
         version = versions((record.package, *DESCRIBED[record.framework].packages))
-        return Basis(record.kind, record.framework, "", (record.method,), False, version=version)
+        adapter = written_in(record.framework, record.package, record.function)
+        return Basis(record.kind, record.framework, "", (record.method,), False, version=version, adapter=adapter)
     claim, planted = getattr(record, "claim", ""), bool(getattr(record, "wrong", ""))
     stated = claims().get(claim)
     measured = stated.methods if stated else (record.method,) if record.kind in ("agreement", "call") else ()
@@ -138,6 +144,8 @@ def rests_on(file: File, wanted: Basis) -> bool:
         return False
     if any(place in file.places and wanted.kind not in kinds for place, kinds in LOADED_BY.items()):
         return False
+    if file.places.intersection((f"{ADAPTERS}/{wanted.framework}", f"{ADAPTERS}/witnesses")):
+        return file.path.stem in wanted.adapter
     if wanted.claim and "equivalence/claims" in file.places and file.path.stem != "__init__":
         return file.path.stem.startswith(f"{wanted.claim.lower()}_")
     return not wanted.framework or not file.frameworks or wanted.framework in file.frameworks

@@ -36,3 +36,11 @@ def adapters(framework: str) -> dict[str, Adapter]:
 def witness(name: str) -> Path:
     """The script of a name."""
     return WITNESSES / f"{name}.py"
+
+
+def written_in(framework: str, package: str, function: str) -> tuple[str, ...]:
+    """Name the files that one function's measurement rests on: its adapter's, and its witness's if it has one."""
+    for adapter in adapters(framework).values():
+        if (adapter.package.name, adapter.function) == (package, function):
+            return tuple(filter(None, (adapter.place[0].rpartition(".")[2], adapter.witness)))
+    return ()

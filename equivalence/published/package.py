@@ -33,6 +33,7 @@ class Adapter:
         shows: parts of names of what fails: of a limit, everything that may; else, what must.
         dtypes: that it computes in.
         gradients: whether the parameters' gradient passes through it.
+        traced: whether it can be traced and compiled; code that looks at numbers cannot.
         witness: name of the script that shows what is wrong, without this project.
         since: from which version on, where that is known.
     """
@@ -47,6 +48,7 @@ class Adapter:
     shows: tuple[str, ...] = ()
     dtypes: tuple[str, ...] = FULL
     gradients: bool = True
+    traced: bool = True
     witness: str = ""
     since: str = ""
 
@@ -60,6 +62,7 @@ class Adapter:
         lines = [*self.package.before, *(f"import {each}" for each in self.package.imports)]
         lines += [f"from {module} import {name} as {self.method}"]
         lines += [f"DTYPES = {self.dtypes!r}"] * (self.dtypes != FULL) + ["GRADIENTS = False"] * (not self.gradients)
+        lines += ["TRACED = False"] * (not self.traced)
         return "\n".join(lines) + "\n"
 
 

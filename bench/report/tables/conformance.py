@@ -63,7 +63,8 @@ def function_row(record: ConformanceRecord, code: Codes | None) -> tuple[str, ..
     if record.status != "ok":
         why = Entry(f"{record.status}: {record.reason}", state=OPEN)
         return (*place, record.function or NONE, record.method or NONE, NONE, word(record, code), why, NONE, NONE, NONE)
-    offered = ", ".join([record.compared, *record.dtypes, *(["values alone"] * (not record.gradients))])
+    less = ["values alone"] * (not record.gradients) + ["never traced"] * (not record.traced)
+    offered = ", ".join([record.compared, *record.dtypes, *less])
     shown = Entry("; ".join(record.witness)) if record.witness else NONE
     measured = (claims(record), number(record.worst, ".2g"), shown)
     return (*place, record.function, record.method, offered, word(record, code), record.said, *measured)

@@ -1,0 +1,50 @@
+"""Planted mistakes as files of someone else's, through the front door: a quick run and a whole one end alike.
+
+A mistake of every other family is written as a file, another one in each framework. It takes some minutes and is a test
+of its own: `python -m pytest tests/planted_as_files.py`.
+"""
+
+import itertools
+import random
+
+import pytest
+from typer.testing import CliRunner
+
+import impls
+from bench.commands.app import app
+from equivalence.mutant import published
+
+FILE = """
+import impls
+from equivalence.mutant import mutants
+
+mistake = mutants()[{name!r}]
+globals().update(mistake.replace(impls.methods({framework!r}), impls.load({framework!r})))
+"""
+
+
+def chosen(framework):
+    """The names of one mistake of every other family, drawn with the framework's name as the seed."""
+    draw = random.Random(framework)
+    possible = sorted((m.family, m.name) for m in published() if framework not in m.impossible)
+    by_family = [[name for _, name in own] for _, own in itertools.groupby(possible, key=lambda pair: pair[0])]
+    return [draw.choice(names) for names in by_family[impls.FRAMEWORKS.index(framework) % 2 :: 2]]
+
+
+def pytest_generate_tests(metafunc):
+    if "planted_in" in metafunc.fixturenames:
+        own = [(framework, name) for framework in impls.FRAMEWORKS for name in chosen(framework)]
+        metafunc.parametrize("planted_in", own, ids=[" ".join(pair) for pair in own])
+
+
+@pytest.mark.parametrize("pace", [[], ["--quick"]], ids=["whole", "quick"])
+def test_a_planted_mistake_is_wrong_as_a_file(planted_in, pace, framework, tmp_path):
+    own, name = planted_in
+    if own != framework:
+        pytest.skip(f"drawn for {own}")
+    file = tmp_path / "own.py"
+    file.write_text(FILE.format(name=name, framework=framework))
+    done = CliRunner().invoke(
+        app, ["verify", "--framework", framework, "--impl", str(file), "--out", str(tmp_path), *pace]
+    )
+    assert done.exit_code == 1, done.output
