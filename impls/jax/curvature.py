@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from impls.checks import checked
+from impls.jax.iterations import held, repeated
 from impls.jax.norms import _wide, l2_norm, unit
 
 _PRODUCT, _CONVOLUTION = jax.lax.dot_general_p, jax.lax.conv_general_dilated_p
@@ -133,10 +134,8 @@ def top_eigenpair(loss, x, start, *, steps, how="power"):
 
 
 def _power(product, start, steps):
-    vector = unit(start)
-    for _ in range(steps):
-        vector = unit(product(vector))
-    return vector
+    fixed = held(product, start)
+    return repeated(lambda vector: unit(fixed(vector)), unit(start), steps)
 
 
 def _lanczos(product, start, steps):
