@@ -10,11 +10,13 @@ import pytest
 from equivalence import oracle
 from equivalence.calls import STANDING, called, calls
 from equivalence.calls.call import FIXED, directions, expected, weights
-from equivalence.calls.measure import compare, expectations, judged
+from equivalence.calls.measure import compare, expectations, in_setting, judged, run_one
 from equivalence.calls.scalars import ONE
+from equivalence.calls.settings import PRECISION, dtype_in
 from equivalence.cases import build
 from equivalence.foreign.loading import stubs
 from equivalence.judge import AGREEMENT_UNITS, judge
+from equivalence.parts.composed import each, summed
 from equivalence.reference import Reference
 
 SAMPLERS = {"rademacher", "gaussian", "uniform", "uniform_sphere", "uniform_ball", "dropout_mask"}
@@ -127,6 +129,35 @@ def test_units_of_agreement_are_the_judges():
     found = right("fgm: l2, vectors")
     units = measured("fgm: l2, vectors", found)
     assert max(map(abs, units["value"])) <= AGREEMENT_UNITS
+
+
+class Plain:
+    """Norms as most people write them: the root of the sum of squares, with nothing divided out first."""
+
+    @staticmethod
+    def l2_norm(x):
+        return summed(x * x) ** 0.5
+
+    @staticmethod
+    def unit(x, *, scope="sample"):
+        return x / each(Plain.l2_norm(x), x)
+
+    @staticmethod
+    def project(x, *, radius, norm="l2"):
+        factor = radius / Plain.l2_norm(x)
+        return x * each((factor + 1 - abs(factor - 1)) / 2, x)
+
+
+@pytest.mark.parametrize("setting", ["", PRECISION])
+@pytest.mark.parametrize("method", ["l2_norm", "unit", "project"])
+def test_a_plain_norm_is_right_of_numbers_of_any_size_that_is_called(bridge, method, setting):
+    """Whose squares are no numbers in float32 the contract's claim C6 asks for, and no call does."""
+    methods = SimpleNamespace(**{method: getattr(Plain, method)})
+    names = [call.name for call in called(method, setting) if "numbers of" in call.name and "l1" not in call.name]
+    assert len(names) == 2
+    for name in names:
+        found = run_one(bridge, methods, "cpu", "float64", in_setting(name, setting))
+        assert judge(judged(found, expectations(name), dtype_in(setting, "float64"))).holds, name
 
 
 def test_in_transposed_memory_no_two_axes_can_be_joined(bridge, framework):

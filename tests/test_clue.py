@@ -5,8 +5,11 @@ import json
 import numpy as np
 import pytest
 
-from bench.train.clue import DEV, LABELS, TEST, TRAIN, BadData, read
-from bench.train.data import Source, dataset, size
+from bench.train.clue import DEV, LABELS, TEST, TRAIN, read
+from bench.train.data import size
+from bench.train.datasets import dataset
+from bench.train.finetuning import Source, own_in_pieces
+from bench.train.texts import BadData
 from equivalence.bert import Size
 from equivalence.cases import bert_params
 from tests.test_checkpoint import saved, without_classifier
@@ -58,7 +61,7 @@ def checkpoint(tmp_path):
 def test_a_task_is_read(folder):
     task = read(folder)
     assert (task.name, task.classes) == ("tnews", NAMES)
-    assert task.train.labels == [i % 3 for i in range(10)] and task.dev.labels == [0, 1, 2, 0]
+    assert task.train.labels == [i % 3 for i in range(10)] and task.test.labels == [0, 1, 2, 0]
     assert task.train.sentences[1] == LINES[1]["sentence"]
     assert len(task.unlabelled.sentences) == 10 and task.unlabelled.labels == []
 
@@ -120,10 +123,11 @@ def test_a_class_without_a_line_is_refused(folder):
 
 def test_sentences_become_word_pieces(folder, checkpoint):
     pytest.importorskip("tokenizers")
-    found = dataset("tnews", 3, Source(str(folder), str(checkpoint), length=8))
+    source = Source(str(folder), str(checkpoint), length=8)
+    found, occurring = dataset("tnews", 3, source), own_in_pieces(source).occurring
     assert (size(found.labelled), size(found.validation), size(found.test), size(found.unlabelled)) == (9, 1, 4, 10)
     row, mask = found.test["tokens"][0], found.test["mask"][0]
-    assert [VOCABULARY[number] for number in row] == ["[CLS]", *"上课时学生手", "[SEP]"]
+    assert [VOCABULARY[occurring[number]] for number in row] == ["[CLS]", *"上课时学生手", "[SEP]"]
     assert mask.sum() == 8 and found.start.params["classifier.weight"].shape == (3, 8)
     assert set(found.unlabelled["labels"]) == {0}
 

@@ -2,7 +2,6 @@
 
 import ast
 import sys
-import textwrap
 
 import pytest
 
@@ -106,12 +105,16 @@ def test_a_report_to_the_authors_has_the_script(monkeypatch):
 
 
 MODULE = """
-PRINTED = {printed!r}
+import numpy, urllib.request
+{imported}
 
 def step(gradient, radius):
-    print(PRINTED) if PRINTED else None
+    {called}
     return radius * gradient / {norm}
 """
+SEEDED = "numpy.random.seed(0)"
+FETCHED = "urllib.request.urlopen('http://nowhere.invalid/weights')"
+NEEDS_A_GPU = "raise RuntimeError('no CUDA GPUs are available')"
 OWN = """
 def small(loss, x, *, radius, norm="l2", scope="sample"):
     import made_up, impls
@@ -129,8 +132,9 @@ def installed(tmp_path, monkeypatch, framework):
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     (tmp_path / "made_up_own.py").write_text(OWN.format(framework=framework))
 
-    def measured(version, word, norm=1, printed="", **facts):
-        (tmp_path / "made_up.py").write_text(textwrap.dedent(MODULE).format(norm=norm, printed=printed))
+    def measured(version, word, norm=1, imported="", called="pass", **facts):
+        text = MODULE.format(norm=norm, imported=imported, called=called)
+        (tmp_path / "made_up.py").write_text(text)
         for old in tmp_path.glob("*.dist-info"):
             (old / "METADATA").unlink()
             old.rmdir()
@@ -158,7 +162,7 @@ def ask(jobs, records_of):
 
 @pytest.mark.slow
 def test_an_upgrade_changes_the_table_as_it_should(installed):
-    right = installed("1.0", RIGHT, printed="hello")
+    right = installed("1.0", RIGHT, called="print('hello')")
     assert right.status == "ok" and not right.contradiction and right.dtypes == FULL
     assert right.printed == "hello" and right.worst < 32
     broken = installed("1.1", RIGHT, norm=1.05)
@@ -171,8 +175,33 @@ def test_an_upgrade_changes_the_table_as_it_should(installed):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("called", "said"),
+    [
+        (SEEDED, "changed NumPy's global random generator"),
+        (FETCHED, "asked for the network"),
+        (NEEDS_A_GPU, "no CUDA GPUs are available"),
+        ("raise SystemExit(3)", "called exit(3)"),
+    ],
+)
+def test_what_a_function_does_to_its_process_is_contained_and_said(installed, called, said):
+    record = installed("1.0", RIGHT, called=called)
+    assert record.status == "ok" and "called right, and fails" in record.contradiction
+    assert all(said in reason for reason in record.failing.values())
+
+
+@pytest.mark.slow
+def test_what_importing_a_package_does_is_contained_and_said(installed):
+    seeded = installed("1.0", RIGHT, imported=SEEDED)
+    assert not seeded.contradiction and "NumPy's global random generator" in seeded.changes
+    for imported, said in ((FETCHED, "asked for the network"), (NEEDS_A_GPU, "no CUDA GPUs are available")):
+        record = installed("1.0", RIGHT, imported=imported)
+        assert record.status == "failed" and said in record.reason and not record.verdict.holds
+
+
+@pytest.mark.slow
 def test_a_package_that_cannot_be_imported_says_why(installed):
-    record = installed("1.0", RIGHT, printed="x")
+    record = installed("1.0", RIGHT)
     assert record.status == "ok"
     broken = published.measure(
         record.framework,

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from bench.train import robustness
-from bench.train.data import DATASETS, dataset, rows, size
+from bench.train.data import rows, size
+from bench.train.datasets import SCRATCH, dataset
 from bench.train.loop import RATES, batches, train
 from bench.train.regimes import MOMENTUM, REGIMES
 from bench.train.worth import worth
@@ -98,7 +99,7 @@ def test_a_loss_that_is_no_number_ends_the_run(framework, few):
     assert len(done.losses) == 1 and np.isnan(done.losses[0])
 
 
-@pytest.mark.parametrize("name", DATASETS)
+@pytest.mark.parametrize("name", SCRATCH)
 def test_the_parts_of_a_data_set_are_apart(name):
     found = dataset(name, 1)
     key = "x" if "x" in found.labelled else "tokens"

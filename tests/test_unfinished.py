@@ -6,6 +6,7 @@ import signal
 import threading
 from dataclasses import replace
 from functools import partial
+from statistics import median_low
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,7 +15,8 @@ import pytest
 from bench.running.job import Outcome, Started, Told
 from bench.running.local import run
 from bench.train import study, unfinished
-from bench.train.data import dataset, rows
+from bench.train.data import rows
+from bench.train.datasets import dataset
 from bench.train.loop import started
 from bench.train.loop import train as train_by
 from bench.train.regimes import REGIMES
@@ -58,7 +60,7 @@ def keeper(path, said=None, kind=Keeper, resume=True, **other):
 )
 def test_what_goes_on_ends_with_the_same_numbers(framework, bridge, few, tmp_path, regime, dtype):
     path, said = tmp_path / "kept.npz", []
-    options = framework, few, REGIMES[regime], REGIMES[regime].middle, 0
+    options = framework, few, REGIMES[regime], median_low(REGIMES[regime].strengths), 0
     train = partial(train_by, dtype=dtype)
     whole = train(*options)
     with pytest.raises(KeyboardInterrupt):

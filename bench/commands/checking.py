@@ -42,9 +42,9 @@ def check_command(
         return print(TEMPLATES[name], end="")
     if file is None:
         raise arguments.refuse("check: got no file. `check --template torch` (jax, keras) prints one to start from")
-    for path in (html, json):
+    for option, path in (("--html", html), ("--json", json)):
         if path:
-            arguments.writable(path, folder=False)
+            arguments.writable(path, option)
     if html:
         with arguments.extra("report"):
             from bench.check import page

@@ -48,7 +48,7 @@ def compare_command(
     Slower is a regression when two more runs find it too. Times are compared on one machine only: --no-times compares
     the rest where there are two. What was taken out on purpose is named by --allow-missing.
     """
-    writable(markdown, json)
+    refuse_unwritable(markdown, json)
     try:
         sides = [compare.results(source) for source in (base, new, *(fresh or []))]
     except compare.Unreadable as error:
@@ -77,7 +77,7 @@ def gate_command(
     Both sides are verified quickly once. Then a process of the one times its steps, a process of the other, and so on:
     what the machine does meanwhile happens to both. What seems slower is timed so twice more.
     """
-    writable(markdown, json)
+    refuse_unwritable(markdown, json)
     chosen = arguments.frameworks(framework, console)
     options = [word for name in chosen for word in ("--framework", name)]
     steps = [word for name in method or [] for word in ("--method", name)]
@@ -135,10 +135,10 @@ def compare_rounds(
     return compare.compare(*first, fresh, in_turns=True, allowed=allowed)
 
 
-def writable(*paths: Path | None) -> None:
-    for path in paths:
+def refuse_unwritable(markdown: Path | None, json: Path | None) -> None:
+    for option, path in (("--markdown", markdown), ("--json", json)):
         if path:
-            arguments.writable(path, folder=False)
+            arguments.writable(path, option)
 
 
 def tell(

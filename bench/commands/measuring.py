@@ -51,10 +51,11 @@ def prepared(
     arguments.data()
     part = arguments.shard(shard)
     if json:
-        arguments.writable(json, folder=False)
+        arguments.writable(json, "--json")
     with writing(out):
         measuring = arguments.executor(executor, address, memory_limit, wait, console)
         store = Store(out)
+        arguments.writable(store.path.parent, arguments.OUT)
         yield Session(store, measuring, part, resume)
         store.compact()
 
@@ -62,9 +63,9 @@ def prepared(
 @contextlib.contextmanager
 def writing(out: Path) -> Iterator[None]:
     """No other run writes to the folder meanwhile; refused where one does."""
-    arguments.writable(arguments.readable(out), folder=True)
+    arguments.writable(arguments.readable(out), arguments.OUT)
     with contextlib.ExitStack() as stack:
-        with arguments.refused("--out", locks.Held):
+        with arguments.refused(arguments.OUT, locks.Held):
             stack.enter_context(locks.folder(out))
         yield
 

@@ -9,7 +9,6 @@ from bench.commands import arguments
 from bench.commands.measuring import console, writing
 from bench.commands.options import RESULTS, Out, folder_named
 from bench.records import merge as merging
-from bench.records.store import FILES
 
 SkipDamaged = Annotated[bool, typer.Option("--skip-damaged", help="Leave damaged lines out.")]
 
@@ -27,10 +26,7 @@ def merge_command(
     """Merge the records of several folders: the newest of each on each machine. Exit status 2 if one is no good."""
     with writing(out):
         for folder in folders:
-            if not list(arguments.readable(folder).glob(FILES)):
-                raise arguments.refuse(
-                    f"merge: {folder}: expected a folder of results, with MACHINE/records.jsonl in it"
-                )
+            arguments.with_results(folder, "merge")
         said = say_damage(merging.problems([*folders, out]))
         if said and not skip_damaged:
             raise arguments.refuse("merge: nothing was merged. --skip-damaged merges the rest of damaged files")
@@ -40,8 +36,7 @@ def merge_command(
 
 def compact_command(out: Out = RESULTS, skip_damaged: SkipDamaged = False) -> None:
     """Leave out of a folder's files what later records replaced, and damaged lines. Exit status 2 while it has some."""
-    if not arguments.readable(out).is_dir() or not list(out.glob(FILES)):
-        raise arguments.refuse(f"--out: {out}: expected a folder of results, with MACHINE/records.jsonl in it")
+    arguments.with_results(out)
     histories = []
     if any(out.glob(f"*/{merging.HISTORY}")):
         with arguments.extra("report"):
@@ -71,7 +66,7 @@ def report_command(out: Out = RESULTS) -> None:
     """Write tables and figures from the records alone."""
     with arguments.extra("report"):
         from bench.report import page
-    problems = page.write(arguments.writable(arguments.readable(out), folder=True))
+    problems = page.write(arguments.writable(arguments.with_results(out), arguments.OUT))
     say_damage(problems)
     console.print(f"report: {out / 'README.md'}, {out / 'index.html'}")
     raise typer.Exit(1 if problems else 0)
@@ -86,7 +81,7 @@ def export_command(
     with arguments.extra("report"):
         from bench.report import export
     [form] = arguments.known("format", [form], export.WRITERS)
-    arguments.writable(folder, folder=True)
+    arguments.writable(folder / export.DICTIONARY, "export")
     try:
         counts = export.export(arguments.readable(out), folder, cast(export.Format, form))
     except (ValueError, FileNotFoundError) as error:

@@ -28,7 +28,8 @@ from bench.report import terminal
 from bench.running.job import Outcome
 from bench.running.session import Session
 from bench.train import study, unfinished
-from bench.train.data import DATASETS, EPOCHS, SENTENCE
+from bench.train.datasets import DATASETS, SHIPPED
+from bench.train.finetuning import EPOCHS, PACKAGES, SENTENCE
 from bench.train.regimes import REGIMES
 
 
@@ -43,12 +44,30 @@ def train_command(
     dtype: Annotated[
         str, typer.Option(help="bfloat16: each run in bfloat16, too, beside the same in float32.")
     ] = study.FLOAT32,
+    plan: Annotated[
+        str | None,
+        typer.Option(help="What was planned before it was run: a name of `docs/training-study.md`, or a file."),
+    ] = None,
+    strengths: Annotated[
+        list[str] | None, typer.Option("--strengths", help='To choose from: "fgm table=0.1,0.3,1"; repeatable.')
+    ] = None,
     clue: Annotated[Path | None, typer.Option(help="Folder with train.json, dev.json, labels.json of CLUE.")] = None,
-    checkpoint: Annotated[Path | None, typer.Option(help="A BERT and its vocab.txt, for --clue.")] = None,
-    length: Annotated[int, typer.Option(min=3, help="Word pieces of a sentence, for --clue.")] = SENTENCE,
-    epochs: Annotated[int, typer.Option(min=1, help="For --clue.")] = EPOCHS,
-    skip_bad_lines: Annotated[bool, typer.Option("--skip-bad-lines", help="Leave them out, for --clue.")] = False,
-    encoding: Annotated[str, typer.Option(help="Of the files of --clue.")] = "utf-8",
+    table: Annotated[Path | None, typer.Option(help="CSV file of texts and labels, with --text and --label.")] = None,
+    text: Annotated[str, typer.Option(help="Column of --table.")] = "",
+    label: Annotated[str, typer.Option(help="Column of --table.")] = "",
+    labels: Annotated[
+        list[int] | None,
+        typer.Option(min=2, help="So many labels of --clue or --table, the rest unlabelled; repeatable."),
+    ] = None,
+    checkpoint: Annotated[Path | None, typer.Option(help="A BERT and its vocab.txt, for --clue or --table.")] = None,
+    length: Annotated[
+        int | None, typer.Option(min=3, help=f"Word pieces of a sentence, usually {SENTENCE}; for --clue or --table.")
+    ] = None,
+    epochs: Annotated[int, typer.Option(min=1, help="For --clue or --table.")] = EPOCHS,
+    skip_bad_lines: Annotated[
+        bool, typer.Option("--skip-bad-lines", help="Leave them out, for --clue or --table.")
+    ] = False,
+    encoding: Annotated[str, typer.Option(help="Of the files of --clue or --table.")] = "utf-8",
     device: Device = "cpu",
     quick: Annotated[bool, typer.Option("--quick", help="One data set, three regimes, two seeds, no search.")] = False,
     shard: Shards = "1/1",
@@ -61,17 +80,26 @@ def train_command(
     out: Out = RESULTS,
 ) -> None:
     """Train on real data with every regime, the same seeds for each. Exit status 1 where a run fails."""
-    source = arguments.clue(clue, checkpoint, length, epochs, skip_bad_lines, encoding)
+    source = arguments.source(clue, table, text, label, checkpoint, length, epochs, skip_bad_lines, encoding)
     names = arguments.known("dataset", dataset, DATASETS)
     regimes = arguments.known("regime", regime, REGIMES)
+    grids, followed = arguments.strengths(strengths), arguments.plan(plan)
+    if followed and (regimes or grids or quick or curves):
+        raise arguments.refuse("--plan says what is trained: leave out --regime, --strengths, --quick and --curves")
     (number,) = arguments.known("dtype", [dtype], study.DTYPES)
     if curves and number != study.FLOAT32:
         raise arguments.refuse("--dtype: curves compare frameworks in float64; leave out --curves, or --dtype")
+    names += arguments.own_texts(source, labels or (), console)
+    if {*names, *(followed.datasets if followed and not names else ())} & set(SHIPPED):
+        arguments.data(PACKAGES)
     with prepared(json, out, shard, resume, executor, address, memory_limit, wait) as session:
         records = []
         for each in arguments.frameworks(framework, console)[: None if curves or framework else 1]:
-            planned = study.planned(
-                each, names, regimes, seeds, located(session, device, [each]), quick, source, curves
+            place = located(session, device, [each])
+            planned = (
+                study.following(followed, each, names, place, source)
+                if followed
+                else study.planned(each, names, regimes, seeds, place, quick, source, curves, grids)
             )
             records += trained(session, planned, curves, number)
     terminal.print_effects(console, records)
@@ -83,7 +111,8 @@ def trained(session: Session, planned: study.Study, curves: bool = False, dtype:
 
     In another dtype than float32 each run is made in both, with the strengths that float32 chose: they are pairs.
     """
-
+    # The search is a data set's own.
+    planned = replace(planned, datasets=tuple(session.shard.of(planned.datasets)))
     folder = session.store.out / unfinished.FOLDER if session.store else None
 
     def kept() -> list[str]:
@@ -94,9 +123,8 @@ def trained(session: Session, planned: study.Study, curves: bool = False, dtype:
             forget(outcome, folder)
 
     def done(tasks: list[study.Task], part: study.Part, planned: study.Study = planned) -> list[Any]:
-        mine = session.shard.of(tasks, lambda task: task[0])  # the search is a data set's own
         with tempfile.TemporaryDirectory() as caches:
-            jobs = study.jobs(planned, mine, part, caches, keeping(session, planned, part))
+            jobs = study.jobs(planned, tasks, part, caches, keeping(session, planned, part))
             slots = session.executor.slots()
             if not jobs:
                 return []
@@ -107,7 +135,10 @@ def trained(session: Session, planned: study.Study, curves: bool = False, dtype:
 
     if curves:
         return done(study.curves(planned), "curve")
-    tasks = study.final(planned, study.chosen(planned, done(study.tuning(planned), "validation")))
+    tried = done(study.tuning(planned), "validation")
+    while further := study.beyond(planned, tried):
+        tried += done(further, "validation")
+    tasks = study.final(planned, tried)
     other = [] if dtype == planned.dtype else done(tasks, "test", replace(planned, dtype=dtype))
     return done(tasks, "test") + other
 

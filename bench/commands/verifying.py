@@ -263,7 +263,7 @@ def tried(
     arguments.device(device, [name])
     arguments.data()
     if json:
-        arguments.writable(json, folder=False)
+        arguments.writable(json, "--json")
     choose = functools.partial(selected, claim, method, workload, quick, dtypes=dtype)
     if not method and (own := declared(path, name, device)):  # else what is refused must be known to be there
         with contextlib.suppress(NotAsDeclared):

@@ -15,11 +15,12 @@ def replace(path: Path, content: str | bytes) -> None:
 
 
 def replace_by(path: Path, write: Callable[[Path], object]) -> None:
-    """Give a file the content that `write` puts into a neighbour of it, or leave it as it was.
+    """Give a file the content that `write` puts into a neighbour of it, or leave it as it was. Folders are made.
 
     Raises:
         OSError: it cannot be written, the disk is full for instance; the neighbour is gone then.
     """
+    path.parent.mkdir(parents=True, exist_ok=True)
     clear(path)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     try:

@@ -483,6 +483,14 @@ class TrainingRecord(Measured):
     """Accuracy where PGD with 20 steps has moved the inputs."""
     noise_accuracy: Share = float("nan")
     """Accuracy where normal noise has moved the inputs."""
+    elsewhere_accuracy: Share = float("nan")
+    """Accuracy on text of other sources."""
+    elsewhere_nll: Nats = float("nan")
+    """Mean negative log-likelihood on text of other sources."""
+    elsewhere_calibration_error: Share = float("nan")
+    """Expected calibration error on text of other sources."""
+    elsewhere_confidence: Share = float("nan")
+    """Mean of the largest probability on text of other sources."""
 
     def key(self) -> tuple[str, ...]:
         run = (self.dataset, self.regime, f"{self.strength:g}", str(self.seed), self.part)

@@ -27,6 +27,9 @@ SHOWING = (  # measures nothing: what is asked for, which processes it takes, wh
     "bench/proofs",
     "bench/records",
     "bench/report",
+    "bench/train/plan.py",
+    "bench/train/statistics.py",
+    "bench/train/study.py",
     "impls/frameworks",
 )
 PROOFS = {"claim", "agreement", "call", "variations", "precision", "conformance"}

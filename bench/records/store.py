@@ -26,21 +26,15 @@ class Store:
         self.out, self.codes = out, Codes()
         self.environments: dict[Path, list[Environment]] = {}  # that have been written, by file
         self.environment = describe()
-        self.path = self.place(self.environment)  # fails here, before any work, where it cannot be written
+        self.path = self.place(self.environment)
         self.environment = self.known(self.environment)
 
     def place(self, environment: Environment) -> Path:
-        """The file of the environment's machine, with the environment in it."""
+        """The file of the environment's machine, which is there once it has a record."""
         path = self.out / environment.machine / "records.jsonl"
         if path not in self.environments:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("a") as file:
-                if file.tell() == 0:
-                    file.write(Header().model_dump_json() + "\n")
-            self.environments[path] = [record for record in read(path)[0] if isinstance(record, Environment)]
-        if (environment := self.known(environment)) not in self.environments[path]:
-            self.write(path, environment, environment)
-            self.environments[path].append(environment)
+            before = read(path)[0] if path.exists() else []
+            self.environments[path] = [record for record in before if isinstance(record, Environment)]
         return path
 
     def known(self, environment: Environment) -> Environment:
@@ -51,22 +45,29 @@ class Store:
     def append(self, record: Any, environment: Environment | None = None) -> None:
         """Write one record, measured in an environment, else in this one: it survives whatever comes next."""
         environment = environment or self.environment
-        self.write(self.place(environment), record, self.known(environment))
+        path = self.place(environment)
+        if (environment := self.known(environment)) not in self.environments[path]:
+            self.write(path, environment, environment)
+            self.environments[path].append(environment)
+        self.write(path, record, environment)
 
     def write(self, path: Path, record: Any, environment: Environment) -> None:
         record.time = datetime.now(UTC).isoformat(timespec="seconds")
         record.code, record.environment = self.codes.of(record), environment.id
+        path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("ab+") as file:
             if file.tell() > 0:
                 file.seek(-1, os.SEEK_END)
-            torn = file.read(1) not in (b"", b"\n")  # a write was interrupted here
-            file.write(b"\n" * torn + record.model_dump_json().encode() + b"\n")
+                before = b"" if file.read(1) == b"\n" else b"\n"  # else a write was interrupted here
+            else:
+                before = Header().model_dump_json().encode() + b"\n"
+            file.write(before + record.model_dump_json().encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
 
     def compact(self) -> None:
         """Leave out what a later record has replaced, and environments without records; keep a file with damage."""
-        for path in self.environments:
+        for path in filter(Path.exists, self.environments):
             records, problems = read(path)
             if not problems:
                 rewrite(path, records, latest(records))

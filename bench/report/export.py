@@ -25,7 +25,6 @@ def export(out: Path, folder: Path, form: Format) -> dict[str, int]:
     Raises:
         ValueError: there is no record at all.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     counts = {}
     for kind, table in frames(out).items():
         WRITERS[form](flat(table, lists=form == "parquet"), folder / f"{file_name(kind)}.{form}")

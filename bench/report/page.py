@@ -18,9 +18,21 @@ from bench.report import answers, ci, history, html, markdown, readme
 from bench.report.curve_figures import curve_figures
 from bench.report.effect_figures import effect_figures
 from bench.report.figures import figures
+from bench.report.finetuning_figures import finetuning_figures
 from bench.report.growth_figures import growth_figures
 from bench.report.precision_figures import precision_figures
-from bench.report.tables import agreement, atlas, conformance, costs, effects, mistakes, peers, precision, variations
+from bench.report.tables import (
+    agreement,
+    atlas,
+    conformance,
+    costs,
+    effects,
+    finetuning,
+    mistakes,
+    peers,
+    precision,
+    variations,
+)
 from bench.report.tables.claims import claim_details, claims_table
 from bench.report.tables.curves import curves_table
 from bench.report.tables.entries import GOOD, NONE, NOT_MEASURED, STALE, count, framed, number
@@ -60,13 +72,10 @@ class Machine:
 
 def write(out: Path) -> list[str]:
     """Write both pages and the figures; returns what is wrong with the records' files, by line."""
-    out.mkdir(parents=True, exist_ok=True)
     machines = [load(path) for path in sorted(out.glob(FILES))]
     for machine in machines:
         for name, svg in machine.figures.items():
-            path = out / machine.name / "figures" / name
-            path.parent.mkdir(exist_ok=True)
-            files.replace(path, svg)
+            files.replace(out / machine.name / "figures" / name, svg)
     shown = sections(machines, Codes())
     everything = [record for machine in machines for record in latest(machine.records)]
     written = {
@@ -95,8 +104,8 @@ def load(path: Path) -> Machine:
     except history.Damaged as error:
         trend, problems = history.lines(records), [*problems, f"{name}/{error}"]
     found = latest(records)
-    drawn = figures(found) | growth_figures(found) | effect_figures(found) | curve_figures(found)
-    drawn |= precision_figures(found)
+    drawn = figures(found) | growth_figures(found) | effect_figures(finetuning.unplanned(found)) | curve_figures(found)
+    drawn |= precision_figures(found) | finetuning_figures(found)
     drawn |= history.trend_figures(trend)
     return Machine(name, records, problems, drawn, trend)
 
@@ -112,7 +121,7 @@ def section(machine: Machine, code: Codes | None) -> dict[str, Any]:
     places = {record.id: record for record in machine.records if isinstance(record, Environment)}
     drawn = {
         f"{kind}_figures": {name: svg for name, svg in machine.figures.items() if name.startswith(f"{kind}-")}
-        for kind in ("precision", "growth", "effects", "training", "trend")
+        for kind in ("precision", "growth", "effects", "planned", "training", "trend")
     }
     others = {name for figures in drawn.values() for name in figures}
     tabled = make_tables(records, code)
@@ -156,9 +165,11 @@ def make_tables(records: Latest, code: Codes | None) -> dict[str, pd.DataFrame]:
         "priced": costs.priced_table(cost, records, code),
         "half_cost": costs.half_table(records, code),
         "growth": costs.growth_table(records, code),
-        "effects": effects.effects_table(records, code),
-        "half_effects": effects.half_effects_table(records, code),
-        "articles": effects.articles_table(records),
+        "effects": effects.effects_table(finetuning.unplanned(records), code),
+        "half_effects": effects.half_effects_table(finetuning.unplanned(records), code),
+        "articles": effects.articles_table(finetuning.unplanned(records)),
+        "planned": finetuning.planned_table(records, code),
+        "stated": finetuning.stated_table(records),
         "curves": curves_table(records),
         "peers": peers.peer_table(records, code),
         "selfcheck": costs.selfcheck_table(records, code),

@@ -18,6 +18,7 @@ from bench.report.tables import (
     costs,
     curves,
     effects,
+    finetuning,
     mistakes,
     peers,
     precision,
@@ -178,7 +179,13 @@ def print_effects(console: Console, records: Sequence[Any]) -> None:
     table = effects.effects_table(records)
     for names, rows in table.groupby(["data set", "framework"], sort=False):
         show(console, rows[EFFECTS_COLUMNS], title=", ".join(names))
-    for found in (effects.half_effects_table(records), effects.articles_table(records), curves.curves_table(records)):
+    for found in (
+        effects.half_effects_table(records),
+        effects.articles_table(finetuning.unplanned(records)),
+        finetuning.planned_table(records),
+        finetuning.stated_table(records),
+        curves.curves_table(records),
+    ):
         if len(found):
             show(console, found)
 

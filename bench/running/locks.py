@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 
 ANYONE = 0o666  # another user's run takes the same file
 FOREVER = -1.0
+LOCK = ".lock"  # in a folder of results
 LOOK = 0.5  # seconds between two looks: what is timed meanwhile is not disturbed
 
 
@@ -48,13 +49,32 @@ def device(name: str, wait: float, tell: Callable[[str], None]) -> Iterator[None
 
 @contextlib.contextmanager
 def folder(path: Path) -> Iterator[None]:
-    """No other run writes to a folder of results meanwhile; Held, without waiting, where one does."""
+    """No other run writes to a folder of results meanwhile; Held, without waiting, where one does.
+
+    Nothing of the lock stays: neither its file nor folders that were made for it and have got nothing else.
+    """
+    made = [each for each in (path, *path.parents) if not each.exists()]
+    path.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
+        stack.callback(remove_empty, made)
         try:
-            stack.enter_context(held(path / ".lock", 0.0))
+            stack.enter_context(held(path / LOCK, 0.0))
         except Held as error:
             raise Held(f"{path} is being written {error}. Wait for its end, or give another folder") from None
+        stack.callback(forget, path / LOCK)  # while it is held: whoever comes next makes another
         yield
+
+
+def forget(lock: Path) -> None:
+    with contextlib.suppress(OSError):  # a system that keeps what is open
+        lock.unlink()
+
+
+def remove_empty(folders: list[Path]) -> None:
+    """Remove folders, the innermost first, up to one that has something in it."""
+    with contextlib.suppress(OSError):
+        for each in folders:
+            each.rmdir()
 
 
 @contextlib.contextmanager

@@ -7,34 +7,12 @@ labels.json one a line with "label". Published test labels are secret: dev.json 
 import codecs
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+
+from bench.train.texts import BadData, Lines, Task
 
 TRAIN, DEV, TEST, LABELS = "train.json", "dev.json", "test.json", "labels.json"
 SHOWN = 5  # bad lines that a message names
-
-
-class BadData(Exception):
-    """A data set cannot be used as it is."""
-
-
-@dataclass(frozen=True)
-class Lines:
-    """Sentences, and their classes by number; none where a file has no labels."""
-
-    sentences: list[str]
-    labels: list[int]
-
-
-@dataclass(frozen=True)
-class Task:
-    """A data set as its files have it. `classes` are the labels' names, in the order of the file."""
-
-    name: str
-    classes: tuple[str, ...]
-    train: Lines
-    dev: Lines
-    unlabelled: Lines
 
 
 def read(folder: Path, skip_bad_lines: bool = False, encoding: str = "utf-8") -> Task:

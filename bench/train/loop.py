@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from bench.train.data import Batch, Dataset, rows, size
-from bench.train.regimes import Regime
+from bench.train.data import Batch, Dataset, rows, size, trimmed
+from bench.train.regimes import DROPPED, Regime
 from bench.train.unfinished import Keeper, Run
 from equivalence.cases import Case
 
@@ -121,15 +121,14 @@ def epoch(dataset: Dataset, regime: Regime, strength: float, run: Run) -> Iterat
     chosen = run.order.permutation(size(dataset.labelled))
     for start in range(0, len(chosen) - many + 1, many):  # whole batches only: shapes stay, and nothing recompiles
         others = run.order.integers(size(dataset.unlabelled), size=many)
-        labelled = rows(dataset.labelled, chosen[start : start + many])
-        unlabelled = rows(dataset.unlabelled, others) if regime.unlabelled else labelled
-        yield labelled, unlabelled, draw_batch(dataset.start, regime, strength, many, run.draws)
+        labelled = trimmed(rows(dataset.labelled, chosen[start : start + many]), dataset.granule)
+        unlabelled = trimmed(rows(dataset.unlabelled, others), dataset.granule) if regime.unlabelled else labelled
+        yield labelled, unlabelled, draw_batch(dataset.start, regime, strength, unlabelled, run.draws)
 
 
-def draw_batch(start: Case, regime: Regime, strength: float, many: int, rng: np.random.Generator) -> Batch:
-    """What the regime takes beside the samples: of the shape of what is perturbed, or of the outputs."""
-    one = start.x if start.tokens is None else start.params[str(start.table)][start.tokens]
-    shape = (many, *one.shape[1:])  # type: ignore[union-attr]
+def draw_batch(start: Case, regime: Regime, strength: float, batch: Batch, rng: np.random.Generator) -> Batch:
+    """What the regime takes beside the samples: of the shape of what is perturbed in the batch, or of the outputs."""
+    shape = batch["x"].shape if "x" in batch else (*batch["tokens"].shape, start.params[str(start.table)].shape[1])
     classes = next(len(value) for name, value in start.params.items() if name in ("output.bias", "classifier.bias"))
     found: Batch = {}
     for draw in regime.draws:
@@ -137,9 +136,10 @@ def draw_batch(start: Case, regime: Regime, strength: float, many: int, rng: np.
             kernels = {name: value for name, value in start.params.items() if value.ndim > 1}
             found |= {f"u {name}": rng.standard_normal(len(value)) for name, value in sorted(kernels.items())}
         elif draw == "class_probes":
-            found[draw] = rng.choice([-1.0, 1.0], (1, many, classes))
-        elif draw == "masks":
-            found[draw] = (rng.uniform(size=(1, *shape)) >= strength) / (1 - strength)
+            found[draw] = rng.choice([-1.0, 1.0], (1, shape[0], classes))
+        elif draw in ("masks", "pair"):
+            copies, rate = (1, strength) if draw == "masks" else (2, DROPPED)
+            found[draw] = (rng.uniform(size=(copies, *shape)) >= rate) / (1 - rate)
         else:
             found[draw] = rng.standard_normal(shape if draw == "start" else (1, *shape))
     return found

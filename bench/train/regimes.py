@@ -6,13 +6,12 @@ the labelled point p, or of the unlabelled one u as well.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from statistics import median_low
 from typing import Any, Literal
 
 from equivalence.cases import TABLES
 from equivalence.problem import Point
 
-Draw = Literal["noise", "start", "masks", "class_probes", "u"]
+Draw = Literal["noise", "start", "masks", "pair", "class_probes", "u"]
 Objective = Callable[
     [Any, Point, Point, float], Any
 ]  # methods, labelled, unlabelled, strength -> its mean is trained on
@@ -20,6 +19,7 @@ Objective = Callable[
 PGD_STEPS = 3
 MOMENTUM = 0.875  # no 0.9: Keras has it in float32 whatever the model's precision, and training would part there
 FLOODED = "flooding"
+DROPPED = 0.1  # of what R-Drop masks twice
 
 
 @dataclass(frozen=True)
@@ -44,11 +44,6 @@ class Regime:
     draws: tuple[Draw, ...] = ()
     unlabelled: bool = False  # whether it takes samples without labels too
     text: bool = False  # whether it needs an embedding
-
-    @property
-    def middle(self) -> float:
-        """The strength where none has been chosen."""
-        return median_low(self.strengths)
 
 
 def plain(m: Any, p: Point, u: Point, strength: float) -> Any:
@@ -91,6 +86,13 @@ def consistent(m: Any, p: Point, u: Point, strength: float) -> Any:
     return p.loss(p.x) + m.consistency_loss(m.kl_divergence, u.f, u.x, strength * u.extra.noise)
 
 
+def agreeing(m: Any, p: Point, u: Point, strength: float) -> Any:
+    """Mean loss under two dropout masks, and how far apart they put the outputs (R-Drop; Liang et al. 2021, eq. 4)."""
+    one, other = (p.f(p.x * p.extra.pair[number]) for number in range(2))
+    losses = 0.5 * (m.cross_entropy(one, p.labels) + m.cross_entropy(other, p.labels))
+    return losses + strength * 0.5 * (m.kl_divergence(one, other) + m.kl_divergence(other, one))
+
+
 def flooded(m: Any, p: Point, u: Point, strength: float) -> Any:
     return m.flooding(m.mean(p.loss(p.x)), level=strength)
 
@@ -125,7 +127,17 @@ REGIMES = {
             text=True,
         ),
         Regime(
-            "fgsm", (0.003, 0.01, 0.03, 0.1, 0.3), "radius", wrapper=Wrapper(FGM, "radius", {**HALVES, "norm": "linf"})
+            "fgm articles",
+            (0.1, 0.3, 1.0, 3.0, 10.0),
+            "radius",
+            wrapper=Wrapper(FGM, "radius", {}, "table"),  # as in their code: the perturbed loss alone
+            text=True,
+        ),
+        Regime(
+            "fgsm",
+            (0.003, 0.01, 0.03, 0.1, 0.3),
+            "radius",
+            wrapper=Wrapper(FGM, "radius", {**HALVES, "norm": "linf"}),
         ),
         Regime("pgd-3", (0.1, 0.3, 1.0, 3.0, 10.0), "radius", ascended),
         Regime(
@@ -133,6 +145,13 @@ REGIMES = {
             (0.03, 0.1, 0.3, 1.0, 3.0),
             "weight",
             wrapper=Wrapper("gradient_penalty_training", "weight", {"norm": "l2_squared"}),
+        ),
+        Regime(
+            "gradient penalty table",
+            (0.03, 0.1, 0.3, 1.0, 3.0),
+            "weight",
+            wrapper=Wrapper("gradient_penalty_training", "weight", {"norm": "l2_squared"}, "table"),
+            text=True,
         ),
         Regime("jacobian penalty", (0.0001, 0.001, 0.01, 0.1, 1.0), "weight", contracted, draws=("class_probes",)),
         Regime("vat", (0.1, 0.3, 1.0, 3.0, 10.0), "radius", virtual, draws=("start",), unlabelled=True),
@@ -147,6 +166,7 @@ REGIMES = {
             draws=("noise",),
             unlabelled=True,
         ),
+        Regime("r-drop", (0.1, 0.3, 1.0, 3.0, 10.0), "weight", agreeing, draws=("pair",)),
         Regime(FLOODED, (0.02, 0.05, 0.1, 0.2, 0.4), "level", flooded),
         Regime("parameter penalty", (0.01, 0.1, 1.0, 3.0, 10.0), "rate", descended),
         Regime("spectral norm", (0.001, 0.01, 0.1, 0.3, 1.0), "weight", spectral, draws=("u",)),

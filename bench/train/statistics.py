@@ -57,6 +57,15 @@ def judge_difference(difference: Estimate, p: float) -> Word:
     return "better" if difference.mean > 0 else "worse"
 
 
+def equivalence(differences: Sequence[float], margin: float = MARGIN) -> float:
+    """The p-value of two one-sided tests that the mean difference lies within ± margin (Schuirmann 1987)."""
+    found = np.asarray(differences, float)
+    if len(found) < 2 or not np.isfinite(found).all():
+        return float("nan")
+    distance, error = margin - abs(float(found.mean())), float(found.std(ddof=1) / len(found) ** 0.5)
+    return float(scipy.stats.t.sf(distance / error, len(found) - 1)) if error else float(distance <= 0)
+
+
 def equivalent(differences: Sequence[float], margin: float = MARGIN) -> bool:
     """Whether two one-sided tests at 5 % show the mean difference within ± margin (Schuirmann 1987)."""
     found = estimate(differences, confidence=0.9)

@@ -1,26 +1,28 @@
 """Which runs a study is made of, in which processes, and records of what came back.
 
-First every strength of a regime is tried on the validation part, with seeds of its own; the one with the least mean
-negative log-likelihood is then trained with the study's seeds and judged on the test part. Likelihood, for 500 samples
-say little about half a point of accuracy.
+First every strength of a regime is tried on the validation part, with seeds of its own; the best one is then trained
+with the study's seeds and judged on the test part. The best is the one with the least mean negative log-likelihood, for
+500 samples say little about half a point of accuracy; a plan has another one for accuracy, where that is judged.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from statistics import mean
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from statistics import mean, median_low
 from typing import Any, Literal
 
 from bench.records.schema import TrainingRecord
 from bench.running import allocator, caches
 from bench.running.job import Job, Outcome
-from bench.train.data import DATASETS, Source
+from bench.train.datasets import USUAL
+from bench.train.finetuning import Source
+from bench.train.plan import CHOSEN_BY, Plan
 from bench.train.regimes import REGIMES
 
 FLOAT32 = "float32"
 DTYPES = (FLOAT32, "bfloat16")  # float16 needs a loss that is scaled step by step, which is not a regime's matter
 SEEDS = 5
 TUNING_SEEDS = (1000, 1001)  # none of the study's own
+NLL = "nll"
 RUN_LIMIT = 3600.0  # seconds a run
 QUICK_DATASET, QUICK_REGIMES, QUICK_SEEDS = "digits-100", ("plain", "fgm", "gradient penalty"), 2
 CURVE_DATASET, CURVE_SEED = "reviews-1000", 0
@@ -42,11 +44,23 @@ class Study:
     device: str = "cpu"
     quick: bool = False  # middle strengths, as they are
     source: Source | None = None  # of a data set that is the user's own
+    grids: Mapping[str, tuple[float, ...]] = field(default_factory=dict)  # by regime, instead of its usual strengths
+    tuning_seeds: tuple[int, ...] = TUNING_SEEDS
+    by: tuple[str, ...] = (NLL,)  # measures that strengths are chosen by, one for each
+    extensions: int = 0  # strengths that are tried beyond an edge of a grid, while that is chosen
+    attacked: int | None = None  # so many seeds' models are attacked; None: all
 
     @property
     def pairs(self) -> list[tuple[str, str]]:
         """Data sets with the regimes that can be used on them."""
         return [(data, regime) for data in self.datasets for regime in self.regimes if applies(regime, data)]
+
+    def strengths(self, regime: str) -> tuple[float, ...]:
+        return self.grids.get(regime, REGIMES[regime].strengths)
+
+    def middle(self, regime: str) -> float:
+        """The strength where none has been chosen."""
+        return median_low(self.strengths(regime))
 
 
 def planned(
@@ -58,12 +72,13 @@ def planned(
     quick: bool,
     source: Source | None,
     curves: bool,
+    grids: Mapping[str, tuple[float, ...]] | None = None,
 ) -> Study:
     """What was asked for, the rest as it usually is: every data set and regime, quick: a few."""
     if source:
-        usual: Sequence[str] = [Path(source.folder).name]
+        usual: Sequence[str] = [source.name]
     else:
-        usual = [CURVE_DATASET] if curves else [QUICK_DATASET] if quick else list(DATASETS)
+        usual = [CURVE_DATASET] if curves else [QUICK_DATASET] if quick else USUAL
     return Study(
         framework,
         tuple(datasets or usual),
@@ -74,6 +89,24 @@ def planned(
         device=device,
         quick=quick,
         source=source,
+        grids=grids or {},
+    )
+
+
+def following(plan: Plan, framework: str, datasets: Sequence[str], device: str, source: Source | None) -> Study:
+    """The study that a plan asks for, on its data sets or on others."""
+    return Study(
+        framework,
+        tuple(datasets or plan.datasets),
+        tuple(plan.strengths),
+        plan.seeds,
+        device=device,
+        source=source,
+        grids=plan.strengths,
+        tuning_seeds=plan.tuning_seeds,
+        by=CHOSEN_BY,
+        extensions=plan.extensions,
+        attacked=plan.attacked,
     )
 
 
@@ -88,34 +121,56 @@ def tuning(study: Study) -> list[Task]:
         return []
     return [
         (data, regime, strength, seed)
-        for seed in TUNING_SEEDS
+        for seed in study.tuning_seeds
         for data, regime in study.pairs
-        if len(REGIMES[regime].strengths) > 1
-        for strength in REGIMES[regime].strengths
+        if len(study.strengths(regime)) > 1
+        for strength in study.strengths(regime)
     ]
 
 
-def chosen(study: Study, tried: Iterable[TrainingRecord]) -> Strengths:
-    """Map each pair to the strength that did best, or to the middle one if none was tried or all diverged."""
+def beyond(study: Study, tried: Iterable[TrainingRecord]) -> list[Task]:
+    """One more strength for each choice at an edge of what was tried, as far beyond as the next one is within."""
+    found: list[Task] = []
+    for measure in study.by:
+        for (data, regime), strength in chosen(study, tried, measure).items():
+            grid = study.strengths(regime)
+            known = sorted({r.strength for r in tried if (r.dataset, r.regime) == (data, regime)})
+            if len(known) < 2 or strength not in (known[0], known[-1]) or len(known) >= len(grid) + study.extensions:
+                continue
+            inner = known[1] if strength == known[0] else known[-2]
+            further = float(f"{strength**2 / inner:.2g}")
+            found += [(data, regime, further, seed) for seed in study.tuning_seeds]
+    return list(dict.fromkeys(found))
+
+
+def chosen(study: Study, tried: Iterable[TrainingRecord], measure: str = NLL) -> Strengths:
+    """Map each pair to the strength that did best, or to the middle one if none was tried or all diverged.
+
+    Of several that did as well the smallest.
+    """
     found: dict[tuple[str, str], dict[float, list[float]]] = {}
-    for record in tried:
-        likelihoods = found.setdefault((record.dataset, record.regime), {}).setdefault(record.strength, [])
-        likelihoods.append(record.nll if record.status == "ok" else float("inf"))
+    sign = 1 if measure == NLL else -1
+    for record in sorted(tried, key=lambda record: record.strength):
+        losses = found.setdefault((record.dataset, record.regime), {}).setdefault(record.strength, [])
+        losses.append(sign * getattr(record, measure) if record.status == "ok" else float("inf"))
     strengths = {}
     for data, regime in study.pairs:
         means = {strength: mean(values) for strength, values in found.get((data, regime), {}).items()}
         finite = {strength: value for strength, value in means.items() if value < float("inf")}
-        strengths[data, regime] = min(finite, key=finite.__getitem__) if finite else REGIMES[regime].middle
+        strengths[data, regime] = min(finite, key=finite.__getitem__) if finite else study.middle(regime)
     return strengths
 
 
-def final(study: Study, strengths: Strengths) -> list[Task]:
-    return [(*pair, strengths[pair], seed) for seed in range(study.seeds) for pair in study.pairs]
+def final(study: Study, tried: Sequence[TrainingRecord]) -> list[Task]:
+    """Every pair at the strengths that were chosen, by each of the measures."""
+    choices = [chosen(study, tried, measure) for measure in study.by]
+    tasks = [(*pair, each[pair], seed) for seed in range(study.seeds) for pair in study.pairs for each in choices]
+    return list(dict.fromkeys(tasks))
 
 
 def curves(study: Study) -> list[Task]:
     """The first steps of every regime, with one seed."""
-    return [(*pair, REGIMES[pair[1]].middle, CURVE_SEED) for pair in study.pairs]
+    return [(*pair, study.middle(pair[1]), CURVE_SEED) for pair in study.pairs]
 
 
 def jobs(study: Study, tasks: Iterable[Task], part: Part, folder: str, kept: dict[str, Any] | None = None) -> list[Job]:
@@ -130,6 +185,7 @@ def jobs(study: Study, tasks: Iterable[Task], part: Part, folder: str, kept: dic
         "dtype": study.dtype,
         "device": study.device,
         "quick": study.quick,
+        "attacked": study.attacked,
         "source": asdict(study.source) if study.source else None,
         "kept": kept,
         "environment": {**caches.settings(folder), **allocator.settings()},

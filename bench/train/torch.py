@@ -17,7 +17,7 @@ from equivalence.problem import Problem
 from impls.checks import within
 from impls.torch import training
 
-OPTIMIZERS = {"adam": torch.optim.Adam, "momentum": partial(torch.optim.SGD, momentum=MOMENTUM)}
+OPTIMIZERS = {"adam": partial(torch.optim.Adam, fused=True), "momentum": partial(torch.optim.SGD, momentum=MOMENTUM)}
 
 
 class Network(nn.Module):

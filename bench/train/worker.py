@@ -18,7 +18,9 @@ def start(job: dict[str, Any], tell: Callable[..., None]) -> Callable[[Any], dic
     import impls
 
     impls.load(job["framework"]).configure(threads=len(job["cores"]), double=job["dtype"] == "float64")
-    from bench.train.data import Dataset, Source, dataset
+    from bench.train.data import Dataset
+    from bench.train.datasets import dataset
+    from bench.train.finetuning import Source
     from bench.train.loop import train
     from bench.train.regimes import REGIMES
     from bench.train.unfinished import Keeper, digest, place, versions
@@ -61,7 +63,10 @@ def start(job: dict[str, Any], tell: Callable[..., None]) -> Callable[[Any], dic
                 "reason": f"the loss of step {len(done.losses)} is {done.losses[-1]}",
                 **found,
             }
-        return {"status": "ok", **found, **({} if curve else worth(done.trainer, data, job["part"], seed))}
+        if curve:
+            return {"status": "ok", **found}
+        attacked = job["attacked"] is None or seed < job["attacked"]
+        return {"status": "ok", **found, **worth(done.trainer, data, job["part"], seed, attacked)}
 
     return run
 

@@ -15,6 +15,7 @@ RIGHT = "right"
 WRONG = "wrong"  # against its own documentation, or against the article that it cites
 CONVENTION = "convention"  # legitimate, and something else than the contract's
 LIMIT = "limit"  # right within a limit: one dtype, values alone, gradients that are not tiny
+OFFLINE = "import equivalence.published.offline"
 WORDS = (WRONG, CONVENTION, LIMIT, RIGHT)
 Function = Callable[..., Any]
 
@@ -59,7 +60,7 @@ class Adapter:
     def text(self) -> str:
         """A file for `verify --impl` that has this function alone; its package is imported with it, not in a call."""
         module, name = self.place
-        lines = [*self.package.before, *(f"import {each}" for each in self.package.imports)]
+        lines = [OFFLINE, *self.package.before, *(f"import {each}" for each in self.package.imports)]
         lines += [f"from {module} import {name} as {self.method}"]
         lines += [f"DTYPES = {self.dtypes!r}"] * (self.dtypes != FULL) + ["GRADIENTS = False"] * (not self.gradients)
         lines += ["TRACED = False"] * (not self.traced)

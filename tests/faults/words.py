@@ -18,7 +18,6 @@ from tests.faults.harness import (
     a_folder,
     generator,
     lines_of,
-    measured,
     some_records,
     write_store,
 )
@@ -86,6 +85,7 @@ REFUSED = [  # words, and what must be said; exit status 2
     (["compare", "nowhere", "nowhere"], "nowhere"),
     (["compare", "one"], "Missing"),
 ]
+SAID = "said"  # a file with what a command says
 LONG = 200  # seconds, in which a command is refused wherever it is
 EARLY = ["verify", "time", "train", "report", "merge", "list"]  # that Ctrl-C ends in its first seconds
 SHORT = [["list"], ["--help"], ["verify", "--help"]]  # whose reader has enough after a line
@@ -109,10 +109,12 @@ def inflict(number: int, seed: int) -> Verdict:
 
 def refused(words: list[str], wanted: str, folder) -> Verdict:
     verdict = Verdict(" ".join(words))
+    before = sorted(folder.rglob("*"))
     ended = run_in_a_fork(words, folder)
     ended.judge(verdict, {2})
     verdict.complain_unless(wanted in " ".join(ended.said.split()), f"not said: {wanted!r}, but: {ended.said[-300:]}")
-    verdict.complain_unless(not measured(folder / "equireg-results"), "something was measured")
+    made = set(folder.rglob("*")) - {*before, folder / SAID}
+    verdict.complain_unless(not made, f"made: {', '.join(sorted(map(str, made)))}")
     return verdict
 
 
@@ -121,7 +123,7 @@ def run_in_a_fork(words: list[str], folder: Path) -> Ended:
     from bench.__main__ import main
     from bench.commands import app  # noqa: F401 - read before the fork
 
-    with (folder / "said").open("w+b") as output:
+    with (folder / SAID).open("w+b") as output:
         child = os.fork()
         if child == 0:
             status = 70  # none that is documented

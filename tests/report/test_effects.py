@@ -119,7 +119,7 @@ def test_the_strength_with_the_least_mean_likelihood_is_chosen():
 
 def test_no_seed_of_the_search_is_one_of_the_studys():
     planned = study.Study("torch", ("reviews-200",), tuple(REGIMES), seeds=50)
-    tried, judged = study.tuning(planned), study.final(planned, study.chosen(planned, []))
+    tried, judged = study.tuning(planned), study.final(planned, [])
     assert not {task[3] for task in tried} & {task[3] for task in judged}
     assert {(task[1], task[2]) for task in judged} <= {(task[1], task[2]) for task in tried} | {("plain", 0.0)}
 

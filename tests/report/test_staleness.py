@@ -10,6 +10,7 @@ import pytest
 from bench.places import ROOT
 from bench.records import source, staleness
 from bench.records.staleness import MEASURING, SHOWING, Basis, Codes, rests_on, sources, unused
+from equivalence.published import written_in
 from tests.report.made import agreement_record, claim_record, cost_record
 
 WORKERS = {
@@ -137,3 +138,12 @@ def test_records_of_every_kind_have_a_basis():
     codes = Codes()
     records = claim_record(), agreement_record([1.0, 2.0]), cost_record("plain", 1.0)
     assert len({codes.of(record) for record in records}) == len(records)
+
+
+def test_a_published_function_rests_on_its_own_adapter_and_witness():
+    adapter = written_in("torch", "torchgan", "dragan_gradient_penalty")
+    assert set(adapter) == {"torchgan", "torchgan_penalty"}
+    wanted = Basis("conformance", "torch", "", ("wgan_gradient_penalty",), False, adapter=adapter)
+    names = {file.name.removeprefix("equivalence/published/") for file in sources() if rests_on(file, wanted)}
+    assert {"package.py", "logits.py", "torch/torchgan.py", "witnesses/torchgan_penalty.py"} <= names
+    assert not {"torch/foolbox.py", "witnesses/backpack_detach.py", "jax/optax.py"} & names

@@ -1,6 +1,6 @@
 """advertorch: projections and normalised gradients. Its attacks need what PyTorch 1.9 took away, one function alone."""
 
-from equivalence.published.package import CONVENTION, LIMIT, Package, only
+from equivalence.published.package import LIMIT, Package, only
 
 PACKAGE = Package(
     "advertorch",
@@ -19,9 +19,9 @@ PACKAGE = Package(
     "normalize_by_pnorm, p = 2",
     "unit",
     LIMIT,
-    "a norm is not taken below 1e-6, so that a smaller one gives less than 1",
+    "a norm is not taken below 1e-6, so that a smaller one gives less than 1; raises where memory is not contiguous",
     compared="a sample",
-    shows=("e-", "tiny", "flat", "ties", ""),
+    shows=("C6", "numbers of 1e-15", "transposed memory"),
 )
 def unit(x, *, scope="sample"):
     from advertorch.utils import normalize_by_pnorm
@@ -34,9 +34,9 @@ def unit(x, *, scope="sample"):
     "batch_l1_proj",
     "project",
     LIMIT,
-    "the nearest point, to rounding; no gradient passes to samples within the ball, and a radius of 0 raises",
+    "the nearest point, to rounding; beside a sample outside the ball one within it gets no gradient; radius 0 raises",
     compared="L1",
-    shows=("numbers", "radius 0.0"),
+    shows=("radius 0.5, numbers", "radius 0.0"),
 )
 def project_l1(x, *, radius, norm="l2"):
     import torch
@@ -49,9 +49,10 @@ def project_l1(x, *, radius, norm="l2"):
 @PACKAGE.adapts(
     "clamp_by_pnorm, p = 2",
     "project",
-    CONVENTION,
-    "0/0 at 0: the gradient there is NaN, and ‖x‖² under a root gives 0",
+    LIMIT,
+    "to rounding; 0/0 is NaN where x and the radius are 0, the radius is a plain number, memory must be contiguous",
     compared="L2",
+    shows=("radius 0.0", "traced numbers", "transposed memory"),
 )
 def project_l2(x, *, radius, norm="l2"):
     from advertorch.utils import clamp_by_pnorm

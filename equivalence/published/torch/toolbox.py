@@ -6,7 +6,7 @@ from equivalence.published.package import CONVENTION, LIMIT, Package, only
 PACKAGE = Package(
     "adversarial-robustness-toolbox", "1.20.1", ("art.utils", "art.attacks.evasion", "art.estimators.classification")
 )
-SINGLE = {"dtypes": ("float32",)}
+SINGLE = {"dtypes": ("float32",), "traced": False}  # it goes by way of NumPy
 NORMS = {"l2": 2, "linf": float("inf"), "l1": 1}
 
 
@@ -49,7 +49,7 @@ def fast_gradient_linf(loss, x, *, radius, norm="l2", scope="sample"):
     LIMIT,
     "adds 1e-7 to the norm of the gradient of the batch's mean",
     compared="L2, a sample",
-    shows=("",),
+    shows=("tiny-gradients",),
     **SINGLE,
 )
 def fast_gradient_l2(loss, x, *, radius, norm="l2", scope="sample"):
@@ -63,7 +63,7 @@ def fast_gradient_l2(loss, x, *, radius, norm="l2", scope="sample"):
     "the nearest point in L2 and L∞; L1 stops within 1e-8 of it",
     compared="L1, L2, L∞",
     gradients=False,
-    shows=("l1",),
+    shows=("l1, numbers of 1e-15",),
 )
 def project(x, *, radius, norm="l2"):
     import torch

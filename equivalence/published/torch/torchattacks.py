@@ -1,7 +1,7 @@
 """torchattacks: attacks of a model by its cross-entropy, within images from 0 to 1."""
 
 from equivalence.published.logits import of_torch
-from equivalence.published.package import RIGHT, WRONG, Package, only
+from equivalence.published.package import CONVENTION, RIGHT, WRONG, Package, only
 
 PACKAGE = Package("torchattacks", "3.5.1", ("torchattacks",))
 ROOM = 0.25  # of pixels around the grey that a batch is put on: nothing meets the ends of [0, 1]
@@ -31,28 +31,44 @@ def sign(loss, x, *, radius, norm="l2", scope="sample"):
     return (radius * attacked(lambda model: torchattacks.FGSM(model, eps=ROOM), loss, x)).detach()
 
 
-@PACKAGE.adapts("PGD", "pgd", RIGHT, "to rounding", compared="L∞, from zero")
+@PACKAGE.adapts("PGD", "pgd", RIGHT, "to rounding", compared="L∞, from the start that it draws", traced=False)
 def projected_linf(loss, x, start, *, radius, step, steps, norm="l2", bounds=None):
+    from unittest import mock
+
+    import torch
     import torchattacks
 
-    only(norm == "linf" and bounds is None and not start.any() and radius > 0, "L∞ from zero, without bounds")
-    options = {"eps": ROOM, "alpha": step / radius * ROOM, "steps": steps, "random_start": False}
-    return radius * attacked(lambda model: torchattacks.PGD(model, **options), loss, x, size=radius)
+    only(norm == "linf" and bounds is None and radius > 0, "L∞ without bounds")
+    first = ROOM * (start.detach() / radius).clamp(-1, 1)
+    options = {"eps": ROOM, "alpha": step / radius * ROOM, "steps": steps}
+    with mock.patch.object(torch.Tensor, "uniform_", lambda drawn, *_: drawn.copy_(first.reshape(drawn.shape))):
+        return radius * attacked(lambda model: torchattacks.PGD(model, **options), loss, x, size=radius)
 
 
 @PACKAGE.adapts(
     "PGDL2",
     "pgd",
-    RIGHT,
-    "to rounding; 1e-10 is added to each gradient's norm",
-    compared="L2, from zero",
+    CONVENTION,
+    "adds 1e-10 to the norm of each gradient of the batch's mean, and 0/0 at the image itself is NaN",
+    compared="L2, from the start that it draws",
+    traced=False,
 )
 def projected_l2(loss, x, start, *, radius, step, steps, norm="l2", bounds=None):
+    from unittest import mock
+
+    import torch
     import torchattacks
 
-    only(norm == "l2" and bounds is None and not start.any() and radius > 0, "L2 from zero, without bounds")
-    options = {"eps": ROOM, "alpha": step / radius * ROOM, "steps": steps, "random_start": False}
-    return radius * attacked(lambda model: torchattacks.PGDL2(model, **options), loss, x, size=radius)
+    only(norm == "l2" and bounds is None and radius > 0, "L2 without bounds")
+    lengths = start.detach().flatten(1).norm(dim=1)
+    direction = torch.where(lengths.reshape(-1, *[1] * (x.dim() - 1)) > 0, start.detach(), 1.0)
+    share = (lengths / radius).clamp(max=1)
+    options = {"eps": ROOM, "alpha": step / radius * ROOM, "steps": steps}
+    with (
+        mock.patch.object(torch.Tensor, "normal_", lambda drawn: drawn.copy_(direction.reshape(drawn.shape))),
+        mock.patch.object(torch.Tensor, "uniform_", lambda drawn, *_: drawn.copy_(share.reshape(drawn.shape))),
+    ):
+        return radius * attacked(lambda model: torchattacks.PGDL2(model, **options), loss, x, size=radius)
 
 
 @PACKAGE.adapts(

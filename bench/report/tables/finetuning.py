@@ -1,0 +1,246 @@
+"""Comparisons that were planned before their runs: paired differences, p-values for all of them, and the articles'."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Any
+
+import pandas as pd
+
+from bench.costs.cells import FLOAT32
+from bench.records.schema import TrainingRecord
+from bench.records.staleness import Codes
+from bench.records.store import latest
+from bench.report.tables.effects import Runs, differences, last, points
+from bench.report.tables.entries import BAD, GOOD, NEUTRAL, NONE, NOT_MEASURED, Entry, framed, mark, number
+from bench.train import study
+from bench.train.datasets import DATASETS
+from bench.train.plan import Comparison, Plan, plans
+from bench.train.statistics import CONFIDENCE, Estimate, equivalence, estimate, holm
+
+PLANNED_COLUMNS = (
+    "plan", "data set", "framework", "compared", "measure", "strengths", "difference", "p", "verdict",
+    "better in one run", "seeds",
+)  # fmt: skip
+STATED_COLUMNS = "claim", "article", "IFLYTEK", "TNEWS", "here", "p", "verdict"
+LOWER_IS_BETTER = ("nll", "calibration_error", "elsewhere_nll")
+NEITHER_IS_BETTER = ("confidence",)
+IN_NATS = ("nll", "elsewhere_nll")
+WORDS = {
+    "accuracy": "accuracy",
+    "nll": "NLL",
+    "confidence": "confidence",
+    "calibration_error": "calibration error",
+    "elsewhere_accuracy": "accuracy elsewhere",
+    "elsewhere_nll": "NLL elsewhere",
+    "pgd_accuracy": "accuracy under PGD-20",
+    "noise_accuracy": "accuracy under noise",
+}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One planned comparison on one data set, in one framework: the runs of both regimes, and what they say."""
+
+    plan: str
+    planned: Plan
+    comparison: Comparison
+    dataset: str
+    framework: str
+    runs: Runs
+    beside: Runs
+    at_edge: bool  # whether the best of the strengths that were tried has no worse neighbour on one side
+    allowed: float = float("nan")  # the p-value, for all that the plan compares
+
+    @property
+    def differences(self) -> list[float]:
+        return differences(self.runs, self.beside, self.comparison.measure)
+
+    @property
+    def found(self) -> Estimate:
+        return estimate(self.differences)
+
+    @property
+    def p(self) -> float:
+        """Of no difference, or where equivalence is to be shown of a difference beyond the margin."""
+        margin = self.comparison.margin
+        return equivalence(self.differences, margin) if margin else self.found.p
+
+
+def measured(records: Iterable[Any]) -> list[Measured]:
+    """Every planned comparison that has runs, with the p-value that its plan allows it."""
+    records = [record for record in latest(records) if record.kind == "training" and record.dtype == FLOAT32]
+    found = []
+    for name, plan in plans().items():
+        for framework in dict.fromkeys(record.framework for record in records):
+            own = [record for record in records if record.framework == framework]
+            datasets = plan.datasets or dict.fromkeys(r.dataset for r in own if r.dataset not in DATASETS)
+            family = [each for data in datasets for each in compared(name, plan, data, framework, own)]
+            allowed = holm({str(place): each.p for place, each in enumerate(family)})
+            found += [replace(each, allowed=allowed[str(place)]) for place, each in enumerate(family)]
+    return found
+
+
+def compared(name: str, plan: Plan, data: str, framework: str, records: Sequence[TrainingRecord]) -> list[Measured]:
+    """The plan's comparisons on one data set of which some runs are there."""
+    own = [record for record in records if record.dataset == data]
+    asked = study.following(plan, framework, (data,), "cpu", None)
+    tried = [r for r in own if r.part == "validation" and r.seed in plan.tuning_seeds]
+    found = []
+    for comparison in plan.comparisons:
+        strengths = study.chosen(asked, tried, comparison.chosen_by)
+        pair = [
+            judged(own, regime, strengths[data, regime], plan.seeds)
+            for regime in (comparison.regime, comparison.beside)
+        ]
+        known = [r.strength for r in tried if r.regime == comparison.regime]
+        at_edge = bool(known) and strengths[data, comparison.regime] in (min(known), max(known))
+        if all(pair):
+            found.append(Measured(name, plan, comparison, data, framework, pair[0], pair[1], at_edge))
+    return found
+
+
+def judged(records: Iterable[TrainingRecord], regime: str, strength: float, seeds: int) -> Runs:
+    """The runs of a regime at the strength that was chosen."""
+    runs = [r for r in records if r.part == "test" and (r.regime, r.strength) == (regime, strength) and r.seed < seeds]
+    return last(runs) if runs else {}
+
+
+def unplanned(records: Iterable[Any]) -> list[Any]:
+    """Records without the trainings of data sets that a plan is about."""
+    planned = {data for plan in plans().values() for data in plan.datasets}
+    return [record for record in records if record.kind != "training" or record.dataset not in planned]
+
+
+def planned_table(records: Iterable[Any], code: Codes | None = None) -> pd.DataFrame:
+    """One row a comparison, in the order of the plans."""
+    return framed([row(each, code) for each in measured(records)], PLANNED_COLUMNS)
+
+
+def row(each: Measured, code: Codes | None) -> tuple[str, ...]:
+    comparison = each.comparison
+    strengths = " – ".join(f"{next(iter(runs.values())).strength:g}" for runs in (each.runs, each.beside))
+    return (
+        each.plan,
+        each.dataset,
+        each.framework,
+        f"{comparison.regime} – {comparison.beside}",
+        WORDS[comparison.measure] + (f", within ± {100 * comparison.margin:g} points" if comparison.margin else ""),
+        strengths + (", at an edge" if each.at_edge else ""),
+        shown(each),
+        number(each.allowed, ".2g"),
+        verdict(each),
+        in_one_run(each),
+        mark(f"{each.found.seeds} of {each.planned.seeds}", [*each.runs.values(), *each.beside.values()], code),
+    )
+
+
+def shown(each: Measured) -> Entry:
+    """The mean difference and its interval, in points or in nats."""
+    if each.comparison.measure not in IN_NATS:
+        return points(each.found)
+    found = each.found
+    interval = f" ({found.low:+.3f} to {found.high:+.3f})" if found.high == found.high else ""
+    return Entry(f"{found.mean:+.3f}{interval}", found.mean) if found.seeds else NONE
+
+
+def verdict(each: Measured) -> Entry:
+    """What may be said, all that is shown allowed for."""
+    if each.allowed != each.allowed:
+        return NOT_MEASURED
+    surely = each.allowed <= 1 - CONFIDENCE
+    if each.comparison.margin:
+        return Entry("equivalent" if surely else "not shown to be equivalent")
+    if not surely:
+        return Entry("no difference shown")
+    rises, measure = each.found.mean > 0, each.comparison.measure
+    if measure in NEITHER_IS_BETTER:
+        return Entry("higher" if rises else "lower", state=NEUTRAL)
+    good = rises != (measure in LOWER_IS_BETTER)
+    return Entry("better" if good else "worse", state=GOOD if good else BAD)
+
+
+def in_one_run(each: Measured) -> Entry:
+    """How often one run with the regime, with a seed of its own, is better than one without; a tie counts half."""
+    measure = each.comparison.measure
+    if measure in NEITHER_IS_BETTER or each.comparison.margin:
+        return NONE
+    ours, theirs = (
+        [getattr(r, measure) for r in runs.values() if r.status == "ok"] for runs in (each.runs, each.beside)
+    )
+    if not ours or not theirs:
+        return NONE
+    sign = -1 if measure in LOWER_IS_BETTER else 1
+    won = [0.5 * ((sign * (one - other) > 0) + (sign * (one - other) >= 0)) for one, other in product(ours, theirs)]
+    return number(100 * sum(won) / len(won), ".0f", " %")
+
+
+@dataclass(frozen=True)
+class Stated:
+    """A statement of the articles, their figures, and which planned comparison decides it in which direction."""
+
+    claim: str
+    article: str
+    iflytek: str
+    tnews: str
+    regime: str
+    beside: str
+    measure: str
+    rises: bool | None  # None: it says that two are the same
+
+
+SU, DSXIANGLI, UNTOLD = "Su, 对抗训练浅谈 and 泛化性乱弹", "小样本利器2 (DSXiangLi)", "no figure"
+FGM, PENALTY, PLAIN = "fgm articles", "gradient penalty table", "plain"
+STATED = (
+    Stated("FGM raises accuracy", SU, "60.29 → 62.46", "56.58 → 57.66", FGM, PLAIN, "accuracy", True),
+    Stated(
+        "A gradient penalty raises accuracy", SU, "60.29 → 62.31", "56.58 → 57.81", PENALTY, PLAIN, "accuracy", True
+    ),
+    Stated("FGM and the penalty do basically the same", SU, "+0.15", "-0.15", FGM, PENALTY, "accuracy", None),
+    Stated("FGM helps out of sample", DSXIANGLI, UNTOLD, UNTOLD, FGM, PLAIN, "elsewhere_accuracy", True),
+    Stated("FGM lowers confidence", DSXIANGLI, UNTOLD, UNTOLD, FGM, PLAIN, "confidence", False),
+    Stated(
+        "With FGM probabilities are more reasonable", DSXIANGLI, UNTOLD, UNTOLD, FGM, PLAIN, "calibration_error", False
+    ),
+)
+TWICE = "FGM takes twice the time of a step"
+
+
+def stated_table(records: Iterable[Any]) -> pd.DataFrame:
+    """The articles' statements about fine-tuning, a row a statement and data set that it was planned on."""
+    rows, found = [], measured(records)
+    for stated in STATED:
+        for each in found:
+            compared = each.comparison
+            if (compared.regime, compared.beside, compared.measure) == (stated.regime, stated.beside, stated.measure):
+                here = f"{each.dataset}: {shown(each)}"
+                said = number(each.allowed, ".2g")
+                figures = stated.iflytek, stated.tnews
+                rows.append((stated.claim, stated.article, *figures, here, said, confirmed(stated, each)))
+    rows += [(TWICE, SU, "2 ×", "2 ×", f"{each.dataset}: {times(each)} ×", NONE, NONE) for each in timed(found)]
+    return framed(rows, STATED_COLUMNS)
+
+
+def confirmed(stated: Stated, each: Measured) -> Entry:
+    """Whether the statement is shown here, or its opposite, or neither."""
+    if each.allowed != each.allowed:
+        return NOT_MEASURED
+    if each.allowed > 1 - CONFIDENCE:
+        return Entry("not shown here")
+    if stated.rises is None or stated.rises == (each.found.mean > 0):
+        return Entry("confirmed here", state=GOOD)
+    return Entry("the opposite here", state=BAD)
+
+
+def timed(found: Iterable[Measured]) -> list[Measured]:
+    """One comparison of FGM with plain training a plan and data set."""
+    known = {(each.plan, each.dataset, each.framework): each for each in found
+             if (each.comparison.regime, each.comparison.beside) == (FGM, PLAIN)}  # fmt: skip
+    return list(known.values())
+
+
+def times(each: Measured) -> str:
+    """The ratio of medians of a step, over the seeds."""
+    shared = [seed for seed in each.runs if seed in each.beside]
+    ratios = pd.Series([each.runs[seed].step / each.beside[seed].step for seed in shared])
+    return f"{ratios.median():.2f} ({ratios.min():.2f} to {ratios.max():.2f})"
