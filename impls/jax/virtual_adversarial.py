@@ -29,7 +29,7 @@ def _perturbation(f, x, clean, start, radius, xi, steps, how):
 
 
 def _iterated(product, x, start, radius, steps):
-    direction = unit(_wide(start))
+    direction = unit(_wide(start + jnp.zeros_like(x)))  # sharded as x is
     fixed = held(product, direction)
     direction = repeated(lambda d: unit(_wide(fixed(d))), direction, steps)
     return jax.lax.stop_gradient((radius * direction).astype(x.dtype))
