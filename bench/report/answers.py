@@ -45,6 +45,7 @@ def findings(shown: Mapping[str, pd.DataFrame], records: Sequence[Any]) -> list[
         state_agreement(shown["agreement"], shown["half_agreement"], agreements(records)),
         state_costs(shown["cost"]),
         state_effects(shown["effects"]),
+        *state_plans(shown["planned"]),
     ]
 
 
@@ -59,6 +60,8 @@ def state_claims(table: pd.DataFrame) -> Finding:
     states = table[list(FRAMEWORKS)].map(lambda entry: entry.state)
     failing = states.index[(states == BAD).any(axis=1)]
     full = states.index[(states == GOOD).all(axis=1)]
+    if not states.isin([GOOD, BAD]).any(axis=None):
+        return Finding("Does it hold?", NOT_MEASURED, "")
     answer = f"{len(full)} of {len(claims())} claims hold on every case in {', '.join(FRAMEWORKS)}"
     return Finding("Does it hold?", answer, list_names("does not hold", failing))
 
@@ -95,6 +98,8 @@ def state_agreement(table: pd.DataFrame, half: pd.DataFrame, found: Sequence[Agr
         for usage, verdict in zip(rows["usage"], rows["verdict"], strict=True)
         if verdict.state == BAD
     ]
+    if not {GOOD, BAD}.intersection(states):
+        return Finding(question, NOT_MEASURED, "")
     held = states.count(GOOD)
     answer = f"{held} of {len(usages())} uses of the methods agree with the oracle"
     detail = list_names("does not agree", failing)
@@ -134,6 +139,18 @@ def state_effects(table: pd.DataFrame) -> Finding:
     found = [f"{row['regime']} on {row['data set']} {row['beside plain']}" for _, row in best.iterrows()]
     shown = f"most accuracy, in points: {'; '.join(found)}" if found else ""
     return Finding(question, f"Of {len(table)} comparisons with plain training: {said}", shown)
+
+
+def state_plans(table: pd.DataFrame) -> list[Finding]:
+    """What each plan that has begun found in accuracy, all that it compares told."""
+    found = []
+    for (plan, data), rows in table.groupby(["plan", "data set"], sort=False):
+        rows = rows[rows["measure"].str.startswith("accuracy") & ~rows["measure"].str.startswith("accuracy elsewhere")]
+        said = [f"{row['compared']} {row['difference']}: {row['verdict']}" for _, row in rows.iterrows()]
+        seeds = ", ".join(dict.fromkeys(rows["seeds"]))
+        question = f"What does it bring to an encoder ({plan}, {data})?"
+        found.append(Finding(question, "; ".join(said), f"points of accuracy; seeds: {seeds}"))
+    return found
 
 
 def caveats(records: Sequence[Any], problems: Sequence[str], code: Codes | None) -> list[str]:

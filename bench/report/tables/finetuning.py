@@ -1,5 +1,6 @@
 """Comparisons that were planned before their runs: paired differences, p-values for all of them, and the articles'."""
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
@@ -68,7 +69,10 @@ class Measured:
 
 
 def measured(records: Iterable[Any]) -> list[Measured]:
-    """Every planned comparison that has runs, with the p-value that its plan allows it."""
+    """The comparisons of plans that have begun, with the p-values that their plans allow.
+
+    A plan's comparisons are one family from its first run on: what is not measured yet counts as if it showed nothing.
+    """
     records = [record for record in latest(records) if record.kind == "training" and record.dtype == FLOAT32]
     found = []
     for name, plan in plans().items():
@@ -76,14 +80,19 @@ def measured(records: Iterable[Any]) -> list[Measured]:
             own = [record for record in records if record.framework == framework]
             datasets = plan.datasets or dict.fromkeys(r.dataset for r in own if r.dataset not in DATASETS)
             family = [each for data in datasets for each in compared(name, plan, data, framework, own)]
-            allowed = holm({str(place): each.p for place, each in enumerate(family)})
+            waiting = len(plan.comparisons) * len(datasets) - len(family)
+            allowed = holm(
+                {str(place): each.p for place, each in enumerate(family)} | {f"-{n}": 1.0 for n in range(waiting)}
+            )
             found += [replace(each, allowed=allowed[str(place)]) for place, each in enumerate(family)]
     return found
 
 
 def compared(name: str, plan: Plan, data: str, framework: str, records: Sequence[TrainingRecord]) -> list[Measured]:
-    """The plan's comparisons on one data set of which some runs are there."""
+    """The plan's comparisons on one data set, if it has begun: each of its regimes has a run that judges."""
     own = [record for record in records if record.dataset == data]
+    if not set(plan.strengths) <= {r.regime for r in own if r.part == "test"}:
+        return []
     asked = study.following(plan, framework, (data,), "cpu", None)
     tried = [r for r in own if r.part == "validation" and r.seed in plan.tuning_seeds]
     found = []
@@ -213,12 +222,19 @@ def stated_table(records: Iterable[Any]) -> pd.DataFrame:
         for each in found:
             compared = each.comparison
             if (compared.regime, compared.beside, compared.measure) == (stated.regime, stated.beside, stated.measure):
-                here = f"{each.dataset}: {shown(each)}"
+                here = f"{place(each)}: {shown(each)}"
                 said = number(each.allowed, ".2g")
                 figures = stated.iflytek, stated.tnews
                 rows.append((stated.claim, stated.article, *figures, here, said, confirmed(stated, each)))
-    rows += [(TWICE, SU, "2 ×", "2 ×", f"{each.dataset}: {times(each)} ×", NONE, NONE) for each in timed(found)]
+    for each in timed(found):
+        ratio = times(each)
+        here = f"{place(each)}: {2**ratio.mean:.2f} × ({2**ratio.low:.2f} to {2**ratio.high:.2f})"
+        rows.append((TWICE, SU, "2 ×", "2 ×", here, NONE, told(ratio)))
     return framed(rows, STATED_COLUMNS)
+
+
+def place(each: Measured) -> str:
+    return f"{each.plan}, {each.dataset}"
 
 
 def confirmed(stated: Stated, each: Measured) -> Entry:
@@ -239,8 +255,14 @@ def timed(found: Iterable[Measured]) -> list[Measured]:
     return list(known.values())
 
 
-def times(each: Measured) -> str:
-    """The ratio of medians of a step, over the seeds."""
+def times(each: Measured) -> Estimate:
+    """The base-2 logarithm of how much longer a step takes, from medians of runs with the same seed."""
     shared = [seed for seed in each.runs if seed in each.beside]
-    ratios = pd.Series([each.runs[seed].step / each.beside[seed].step for seed in shared])
-    return f"{ratios.median():.2f} ({ratios.min():.2f} to {ratios.max():.2f})"
+    return estimate([math.log2(each.runs[seed].step / each.beside[seed].step) for seed in shared])
+
+
+def told(ratio: Estimate) -> Entry:
+    """Whether a step takes twice the time."""
+    if ratio.low != ratio.low:
+        return NOT_MEASURED
+    return Entry("less" if ratio.high < 1 else "more" if ratio.low > 1 else "confirmed here")
