@@ -32,6 +32,7 @@ def adversarial_loss(loss, x, perturbation, *, clean_weight=0.5):
 
 @checked
 def freelb_loss(loss, x, start, *, radius, step, steps, norm="l2"):
+    start = start + jnp.zeros_like(x)  # sharded as x is: of what replicas have alike, a gradient is summed over them
     r, values = jax.lax.stop_gradient(project(start, radius=radius, norm=norm)), []
     for _ in range(steps):
         value, vjp = jax.vjp(lambda r: loss(x + r), r)  # one forward pass for the loss and the ascent
