@@ -59,6 +59,8 @@ class Ascent:
         one = passes.site.one or scope == "tensor"
         if one:
             passes.replicas.check()
+        else:
+            passes.check_samples_first()
         number = lambda value: jnp.asarray(value).astype(_wide(passes.point).dtype)  # noqa: E731
         self.passes, self.norm, self.bounds, self.one = passes, norm, bounds, one
         self.radius, self.single = number(radius), step is None and steps == 1  # FGM, which is as long as it may be
@@ -166,16 +168,18 @@ def read_logits(passes, outputs):
             f"f: got a {type(found).__name__} from it, expected logits, a floating-point array (B, C) or (B, T, C)."
             " Where they are a part of what f returns, pass logits=lambda outputs: outputs[0] for instance"
         )
-    passes.computed_in, found = found.dtype, _wide(found)
+    passes.logits_in, found = found.dtype, _wide(found)
     if options.outputs == "sigmoid":
         if found.ndim > 2 or (found.ndim == 2 and found.shape[1] != 1):
             raise ValueError(
                 f"f: got shape {found.shape} with outputs='sigmoid', expected one logit a sample, (B,) or (B, 1)"
             )
+        passes.check_samples_first(found.shape)
         found = found.reshape(-1, 1)
         return jnp.concatenate([found, jnp.zeros_like(found)], axis=1)
     if found.ndim not in (2, 3):
         raise ValueError(f"f: got shape {found.shape}, expected logits (B, C) or (B, T, C)")
+    passes.check_samples_first(found.shape)
     if found.shape[-1] == 1:
         raise ValueError(
             f"f: got shape {found.shape}, expected logits of two classes or more, since a softmax over one is constant."

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from impls.jax import finite, span
 from impls.jax.adversarial import _scale, _unscaled
 from impls.jax.replicas import Replicas
-from impls.jax.sites import check_finite, find_site, named_leaf
+from impls.jax.sites import check_finite, find_site, named_leaf, program_of
 
 
 class Model:
@@ -61,6 +61,11 @@ class Model:
         leaves, tree = jax.tree.flatten(numbers)
         return jax.make_jaxpr(outputs)(leaves).jaxpr, leaves
 
+    def coarsest(self, x, dtype):
+        """An array of the dtype with the fewest digits that f computes in, or a given one."""
+        floating = [found for found in {dtype} | _dtypes(self.jaxpr(x)[0]) if jnp.issubdtype(found, jnp.floating)]
+        return jnp.zeros((), max(floating, key=lambda found: jnp.finfo(found).eps))
+
     def moved(self):
         return self.nnx.All(self.nnx.Variable, self.nnx.Not(self.nnx.Param))
 
@@ -96,6 +101,15 @@ def _flax_modules(tree):
     nnx = sys.modules.get("flax.nnx")
     is_node = lambda node: nnx is not None and isinstance(node, nnx.Pytree)  # noqa: E731
     return nnx if any(map(is_node, jax.tree.leaves(tree, is_leaf=is_node))) else None
+
+
+def _dtypes(jaxpr):
+    """The dtypes of all that a program computes."""
+    found = {
+        variable.aval.dtype for equation in jaxpr.eqns for variable in equation.outvars if _is_array(variable.aval)
+    }
+    parts = [part for equation in jaxpr.eqns for part in jax.tree.leaves(list(equation.params.values()))]
+    return found.union(*(_dtypes(inner) for inner in map(program_of, parts) if inner))
 
 
 def _first(path):
@@ -221,6 +235,21 @@ class Passes:
         """Whether a loss may have this shape: (), (B,), or (B, T) where labels have it."""
         tokens = [jnp.shape(leaf)[:2] for leaf in jax.tree.leaves(self.labels)]
         return shape == () or (shape[0] in self.sizes and (len(shape) == 1 or shape in tokens))
+
+    def check_samples_first(self, beside=None):
+        """Refuse a point whose rows evidently are time steps, each of which would have a vector of its own.
+
+        beside: the shape of what there is one of a sample; None: of labels, where those are (B,).
+        """
+        shape = self.point.shape
+        if beside is None:
+            beside = getattr(self.labels, "shape", ())
+            beside = beside if len(beside) == 1 else ()
+        if not self.site.one and 1 != shape[0] != math.prod(beside[:1]) == math.prod(shape[1:2]):
+            raise ValueError(
+                f"target: got shape {shape} for {self.site.name} beside {beside[0]} labels or logits, expected samples"
+                f" first, ({beside[0]}, ...): each row has a norm of its own"
+            )
 
     def counts(self, losses, *, mean=False):
         """How much each number of a loss counts in that of its sample; with mean, in the mean of all there are."""

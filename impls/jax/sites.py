@@ -124,7 +124,9 @@ def _uses(jaxpr, kinds):
         given, name = [of(atom) for atom in equation.invars], equation.primitive.name
         result = ["real" if set(given) & {"real", "table"} else None] * len(equation.outvars)
         if "table" in given:
-            inner = [part for part in map(_jaxpr, equation.params.values()) if part and len(part.invars) == len(given)]
+            inner = [
+                part for part in map(program_of, equation.params.values()) if part and len(part.invars) == len(given)
+            ]
             if inner:
                 uses, result = _uses(inner[0], given)
                 found |= uses
@@ -143,7 +145,8 @@ def _use(name, given):
     return "lookup" if name == "gather" and given[0] == "table" else "other"
 
 
-def _jaxpr(parameter):
+def program_of(parameter):
+    """The program that a parameter of an operation is, or None."""
     jaxpr = getattr(parameter, "jaxpr", parameter)
     return jaxpr if hasattr(jaxpr, "eqns") else None
 

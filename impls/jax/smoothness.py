@@ -65,7 +65,7 @@ class Smoothness:
         passes = self.passes
         at = hold(passes.point)
         xi = None if self.xi is None else jnp.asarray(self.xi).astype(_wide(at).dtype)
-        step = _step(xi, at, jnp.zeros((), passes.computed_in), order=1)
+        step = _step(xi, at, passes.model.coarsest(passes.x, passes.logits_in), order=1)
 
         def product(d):
             near, pull, _ = self.linearized(passes.held, at + (step * d).astype(at.dtype))

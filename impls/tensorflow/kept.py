@@ -66,6 +66,8 @@ class Regularised:
         if not weights:
             raise ValueError("model: got no trainable weights, expected some. Is trainable=False?")
         gradients = differentiated(tape, scaled, weights)
+        if not self.optimizer.built:
+            self.optimizer.build(weights)  # here: XLA makes no variables that wait for the loss
         loss = check_finite("loss", loss)
         with tf.control_dependencies([] if tf.executing_eagerly() else [loss]):  # nothing is written before a look
             batch.commit()

@@ -1,11 +1,12 @@
 """One batch on its way through the passes of an objective."""
 
 import torch
+from torch.nn.utils.rnn import PackedSequence
 
 from impls.checks import within
 from impls.torch import finite, span
 from impls.torch.derivatives import jvp
-from impls.torch.outcomes import Losses, in_half
+from impls.torch.outcomes import Losses
 from impls.torch.passes import Passes
 from impls.torch.replicas import Alone, Replicas
 from impls.torch.sites import Input, Shift, Table, is_sharded, leaves
@@ -29,6 +30,8 @@ class Batch:
         self.arguments, self.labels, self.size = arguments, labels, size_of(arguments)
         self.mask = find_mask(objective.mask, inputs, arguments)
         self.begin(objective, start)
+        if not self.one:
+            check_rows_are_samples(arguments, labels)
 
     def begin(self, objective, start):
         self.model, self.sites, self.reader = objective.module, objective.sites, objective.reader
@@ -36,6 +39,7 @@ class Batch:
         self.stream = Replicas(objective.model)
         self.replicas = self.stream if objective.replicas == "all" else Alone()
         self.passes, self.vectors = Passes(self.model, start), None
+        self.shared = Shared(inputs=self.arguments, labels=self.labels)
 
     # Passes.
 
@@ -48,9 +52,12 @@ class Batch:
             for shift in shifts:
                 if isinstance(shift.site, Input):
                     arguments = shift.site.replace(arguments, shift)
+                    self.shared.check_perturbed(shift.site, self.arguments)
             with within(False):
                 outputs = self.model(*arguments[0], **arguments[1])
+            self.reader.look_into(outputs)
             result = read(outputs)
+        self.shared.check()
         for shift in shifts:
             shift.site.check_reached(shift)
         self.look_at(shifts)
@@ -115,8 +122,20 @@ class Batch:
             shift.site.check_reached(shift, once=True)
         found = [None] * len(shifts)
         if total.requires_grad:
-            found = differentiate(total, [shift.leaf for shift in shifts], **options)
+            found = self.differentiate(total, [shift.leaf for shift in shifts], **options)
         return [self.checked(part, shift.site) for part, shift in zip(found, shifts, strict=True)]
+
+    def differentiate(self, total, leaves, **options):
+        """The gradients of a loss; in float16 of one that is scaled so that they neither vanish nor overflow."""
+        if not (self.reader.in_half() or any(leaf.dtype == torch.float16 for leaf in leaves)):
+            return torch.autograd.grad(total, leaves, allow_unused=True, **options)
+        options["retain_graph"] = True
+        for scale in SCALES:
+            scaled = torch.full_like(total, scale)
+            found = torch.autograd.grad(total, leaves, scaled, allow_unused=True, **options)
+            if all(part is None or finite(part.detach()) is not False for part in found):
+                break
+        return [None if part is None else part.float() / scale for part in found]
 
     def dense(self, part, site):
         """A gradient that there is, is dense, and has a row a sample where it must."""
@@ -135,7 +154,7 @@ class Batch:
     def looked_at(self, part, site):
         """Refuse numbers that are not finite, but where a loss scaler is to see them."""
         if finite(part.detach()) is False:
-            if not in_half():
+            if not self.reader.in_half():
                 raise ValueError(f"loss: got NaN or infinity in its gradient at {site}, expected finite numbers")
             part = torch.nan_to_num(part, 0.0, 0.0, 0.0)  # no attack: the scaler is to see what a plain step shows
         return part
@@ -180,17 +199,61 @@ class Batch:
         return self.vectors.rows(parts)
 
 
-def differentiate(total, leaves, **options):
-    """The gradients of a loss; in float16 of one that is scaled so that they neither vanish nor overflow."""
-    if not (in_half() or any(leaf.dtype == torch.float16 for leaf in leaves)):
-        return torch.autograd.grad(total, leaves, allow_unused=True, **options)
-    options["retain_graph"] = True
-    for scale in SCALES:
-        scaled = torch.full_like(total, scale)
-        found = torch.autograd.grad(total, leaves, scaled, allow_unused=True, **options)
-        if all(part is None or finite(part.detach()) is not False for part in found):
-            break
-    return [None if part is None else part.float() / scale for part in found]
+class Shared:
+    """Tensors of the caller that all passes read: a model is to leave them as they are.
+
+    Writing the same numbers once more does no harm, as when padding is marked in the labels.
+    """
+
+    def __init__(self, **trees):
+        every = [(name, leaf) for name, tree in trees.items() for _, leaf in leaves(tree)]
+        self.found = [(name, leaf) for name, leaf in every if not leaf.is_inference()]  # those count no versions
+        self.first = self.versions = self.read_versions()
+        self.numbers = []
+
+    def read_versions(self):
+        return [leaf._version for _, leaf in self.found]
+
+    def check(self):
+        """After a pass: refuse numbers that are others than after the pass before."""
+        now = self.read_versions()
+        if now == self.versions:
+            return
+        for (name, leaf), before in zip(self.found, self.numbers, strict=False):  # none were kept before the first
+            if not torch.equal(leaf, before):
+                refuse_changed(name)
+        self.versions, self.numbers = now, [leaf.detach().clone() for _, leaf in self.found]
+
+    def check_perturbed(self, site, arguments):
+        """Before a pass at x + r: refuse an x that a pass has changed, since those at x + r change the sum."""
+        if self.numbers:
+            x = site.find(arguments)[1]
+            before = next(version for (_, leaf), version in zip(self.found, self.first, strict=True) if leaf is x)
+            if x._version != before:
+                refuse_changed("inputs")
+
+
+def refuse_changed(name):
+    raise RuntimeError(
+        f"{name}: got some that the model or the loss changes in place, which are others in each pass then; expected"
+        " them left alone, as by x = x - mean in the place of x -= mean"
+    )
+
+
+def check_rows_are_samples(arguments, labels):
+    """Refuse batches whose rows evidently are time steps, each of which would have a norm of its own."""
+    if any(isinstance(part, PackedSequence) for part in (*arguments[0], *arguments[1].values())):
+        raise TypeError(
+            "inputs: got a PackedSequence, whose rows are time steps, expected samples, each with one norm. Perturb the"
+            ' padded tensor (B, T, ...) under a mask and pack it in the model, or take one norm: scope="tensor"'
+        )
+    shape = next(leaf.shape for _, leaf in leaves(arguments))
+    if isinstance(labels, torch.Tensor) and labels.dim() == 1 and 1 != shape[0] != len(labels) == shape[1:2].numel():
+        raise ValueError(
+            f"inputs: got shape {tuple(shape)} beside {len(labels)} labels, expected samples first,"
+            f" ({len(labels)}, ...): each row has a norm of its own. Recurrent layers take them so with"
+            ' batch_first=True; or take one norm: scope="tensor"'
+        )
 
 
 def arguments_of(inputs):

@@ -26,7 +26,7 @@ from impls.torch.passes import State, undone_on_failure
 from impls.torch.penalty import _norm_and_slope, _sloped
 from impls.torch.refusals import COMPILED, explaining
 from impls.torch.replicas import forward, unwrapped
-from impls.torch.sites import Table, check_not_sparse, compiled_parts, is_sharded, sites_of
+from impls.torch.sites import Table, check_not_sparse, compiled_parts, sharded_units, sites_of
 from impls.torch.smoothness import Smoothness
 
 NEEDED_BY_RAW = 'norm="raw" goes by the size of each sample\'s gradient'
@@ -71,12 +71,17 @@ class Objective:
         self.evaluate, self.reader, self.mask, self.replicas, self.seed = evaluate, reader, mask, replicas, seed
         self.one_vector = scope == "tensor" or isinstance(self.sites[0], Table)
         self.scales, self.calls = dict(scales), 0
+        self.draws_elsewhere = True  # from Python's or NumPy's generator: so until the first call has shown it
 
     def __call__(self, inputs, labels=None):
-        with undone_on_failure(self.module) as state:
+        with undone_on_failure(self.state()) as state:
             value = self.compute(state, inputs, labels)
         self.calls += 1
         return value
+
+    def state(self):
+        """What a call of the model may move."""
+        return State(self.module, others=self.draws_elsewhere)
 
     def compute(self, state, inputs, labels):
         """The objective, from the state that the model is in; it is not counted as a call."""
@@ -87,10 +92,11 @@ class Objective:
         scales = {name: self.scale(name) for name in self.scales}
 
         def evaluate(args, kwargs):
-            start = state if self.model is self.module else State(self.module)  # after buffers were broadcast
+            start = state if self.model is self.module else self.state()  # after buffers were broadcast
             batch = Batch(self, start, (args, kwargs), inputs, labels)
             value = self.evaluate(batch, (self.seed + self.calls) % 2**32, **scales)
             batch.passes.finish()
+            self.draws_elsewhere &= self.calls > 0 or batch.passes.drew_elsewhere()
             return value
 
         with within(True):
@@ -491,7 +497,7 @@ def check_attack(norm, steps, start, bounds, target, where):
 
 
 def check_not_sharded(batch, how):
-    if any(map(is_sharded, batch.model.parameters())):
+    if sharded_units(batch.model):
         raise RuntimeError(
             f"how: got {how!r} for a sharded model, whose parameters are gone once a gradient is taken; expected"
             ' "finite_difference"'

@@ -7,6 +7,7 @@ import torch
 from impls.checks import check_classes, within
 from impls.torch import finite
 from impls.torch.losses import entropy, kl_divergence
+from impls.torch.sites import leaves
 
 HALF = (torch.float16, torch.bfloat16)
 IGNORED = -100  # PyTorch's own default
@@ -40,7 +41,22 @@ class Reader:
 
     def __init__(self, loss, logits=None, *, outputs="softmax", needs="", name="loss"):
         self.loss, self.logits_of, self.kind, self.needs, self.name = loss, logits, outputs, needs, name
-        self.computed_in = None  # the dtype that logits came in
+        self.logits_in, self.dtypes = None, set()  # in which logits came, and the model computes
+
+    def look_into(self, outputs):
+        """Find the dtypes that a model computes in, once: what it casts by itself is not seen from outside."""
+        nodes = [leaf.grad_fn for _, leaf in leaves(outputs) if leaf.grad_fn is not None]
+        if nodes and not self.dtypes:
+            self.dtypes = dtypes_within(nodes)
+
+    def in_half(self):
+        """Whether the model computes in float16: a loss scaler is there to skip what overflows."""
+        return autocasts_to_float16() or torch.float16 in self.dtypes
+
+    def coarsest(self):
+        """An array of the dtype with the fewest digits on the way to the logits."""
+        floating = [dtype for dtype in {self.logits_in} | self.dtypes if dtype.is_floating_point]
+        return torch.empty(0, dtype=max(floating, key=lambda dtype: torch.finfo(dtype).eps))
 
     def losses(self, outputs, labels, batch, valid=None):
         """Call the loss and read what it returns."""
@@ -57,7 +73,7 @@ class Reader:
         values, weights = result if isinstance(result, tuple) and len(result) == 2 else (result, None)
         if not isinstance(values, torch.Tensor):
             raise TypeError(f"{self.name}: got a {type(values).__name__}, expected a tensor (B,)")
-        if values.numel() and finite(values.detach()) is False and not in_half():
+        if values.numel() and finite(values.detach()) is False and not self.in_half():
             raise ValueError(f"{self.name}: got NaN or infinity, expected finite numbers")
         if weights is not None:
             return self.weighted(values, weights, batch)
@@ -87,9 +103,11 @@ class Reader:
         """Which positions (B, T) have a loss; None if that is not known."""
         if mask is not None and mask.shape == values.shape:
             return mask != 0
-        if getattr(labels, "shape", None) == values.shape and not labels.is_floating_point():
-            return labels != getattr(self.loss, "ignore_index", IGNORED)
-        return None
+        if getattr(labels, "shape", None) != values.shape:
+            return None
+        if labels.is_floating_point():
+            return torch.ones_like(values, dtype=torch.bool)
+        return labels != getattr(self.loss, "ignore_index", IGNORED)
 
     def weighted(self, losses, weights, batch):
         """Losses, weighted already, and what the framework's own mean divides their sum by."""
@@ -118,7 +136,7 @@ class Reader:
         elif not isinstance(shape, tuple) or len(shape) not in (2, 3) or shape[0] != batch:
             raise ValueError(f"model: got outputs {shape}, expected logits ({batch}, C) or ({batch}, T, C)")
         check_classes("model", logits)
-        self.computed_in = logits.dtype
+        self.logits_in = logits.dtype
         return logits.float() if logits.dtype in HALF else logits
 
     def tensor(self, outputs):
@@ -167,8 +185,19 @@ def by_position(losses, weights):
     return Losses(losses.sum() / weights.sum(), rows)
 
 
-def in_half():
-    """Whether autocast computes in float16: a loss scaler is there to skip what overflows."""
+def dtypes_within(nodes):
+    """The dtypes of all operations of a graph."""
+    found, seen = set(), set()
+    while nodes:
+        node = nodes.pop()
+        if node is not None and node not in seen:
+            seen.add(node)
+            found |= {metadata.dtype for metadata in node._input_metadata}
+            nodes += [before for before, _ in node.next_functions]
+    return found
+
+
+def autocasts_to_float16():
     return any(
         torch.is_autocast_enabled(device) and torch.get_autocast_dtype(device) == torch.float16
         for device in ("cpu", "cuda")

@@ -7,9 +7,12 @@ part is given what the pass was given.
 
 import contextlib
 import functools
+import random
 from collections import OrderedDict
 
+import numpy as np
 import torch
+from torch.nn.utils import parametrize
 from torch.utils import checkpoint
 
 from impls.torch.sites import is_compiled
@@ -18,14 +21,17 @@ BACKWARD_HOOKS = ("_backward_hooks", "_backward_pre_hooks")  # as nn.Module name
 
 
 class State:
-    """A model's buffers and the random state of its devices at one moment. Torch's generators are meant."""
+    """A model's buffers and the random state of its devices at one moment.
 
-    def __init__(self, model):
+    others: whether the generators of Python and NumPy, which few models draw from, are meant beside PyTorch's.
+    """
+
+    def __init__(self, model, *, others=False):
         self.modules = list(model.modules())
         self.devices = set()
         if torch.cuda.is_initialized():
             self.devices = {parameter.device for parameter in model.parameters() if parameter.is_cuda}
-        self.draws = Draws(self.devices)
+        self.draws = Draws(self.devices, others)
         self.buffers = [
             (module._buffers, name, buffer, None if buffer is None else buffer.detach().clone())
             for module in self.modules
@@ -60,22 +66,30 @@ def copy_of(values, traced):
 class Draws:
     """Random states."""
 
-    def __init__(self, devices):
+    def __init__(self, devices, others):
         self.cpu, self.cuda = torch.get_rng_state(), {device: torch.cuda.get_rng_state(device) for device in devices}
+        self.others = (random.getstate(), np.random.get_state()) if others else None  # noqa: NPY002 - theirs, not ours
 
     def restore(self):
         torch.set_rng_state(self.cpu)
         for device, state in self.cuda.items():
             torch.cuda.set_rng_state(state, device)
+        if self.others is not None:
+            random.setstate(self.others[0])
+            np.random.set_state(self.others[1])  # noqa: NPY002
+
+    def differ_in_others(self, later):
+        """Whether Python's or NumPy's generator was drawn from between two states."""
+        (python, numpy), (python_then, numpy_then) = self.others, later.others
+        return python != python_then or not all(map(np.array_equal, numpy, numpy_then))
 
 
 @contextlib.contextmanager
-def undone_on_failure(model):
-    before = State(model)
+def undone_on_failure(state):
     try:
-        yield before
+        yield state
     except BaseException:
-        before.restore()
+        state.restore()
         raise
 
 
@@ -108,18 +122,37 @@ class Passes:
                 yield
 
         same = later or any(shift.r is not None for shift in shifts)
-        with checkpoints(lambda: surroundings(again=True)) if same else checkpoints(), surroundings(again=False):
+        with (
+            checkpoints(lambda: surroundings(again=True)) if same else checkpoints(),
+            surroundings(again=False),
+            computed_anew(),
+        ):
             yield
         if not later:
-            self.end = Draws(self.start.devices)
+            self.end = Draws(self.start.devices, self.start.draws.others is not None)
 
     def finish(self):
         """Leave the random state as the first pass did."""
         self.end.restore()
 
+    def drew_elsewhere(self):
+        """Whether a pass draws from Python's or NumPy's generator, where the state has them."""
+        return self.start.draws.others is not None and self.start.draws.differ_in_others(self.end)
+
     def keep_statistics(self):
         """Whether a pass moves buffers."""
-        return bool(self.start.buffers) and any(module.training for module in self.start.modules)
+        return any(module.training for module in self.start.modules if module._buffers)
+
+
+@contextlib.contextmanager
+def computed_anew():
+    """Within, `parametrize.cached()` serves nothing of another pass, which had another table, or no gradients."""
+    kept = parametrize._cache  # PyTorch has no public place for it
+    parametrize._cache = {}
+    try:
+        yield
+    finally:
+        parametrize._cache = kept
 
 
 @contextlib.contextmanager

@@ -7,6 +7,7 @@ what the pass saw, and may be differentiated at any later time.
 """
 
 import contextlib
+import sys
 
 import torch
 from torch.nn.utils import parametrize
@@ -204,7 +205,7 @@ class Table:
         weight = self.module._parameters.get("weight")
         if weight is None:
             exchange = exchange_computed
-        elif is_sharded(weight):
+        elif any(self.module in unit.modules() for unit in sharded_units(model)):
             exchange = exchange_sharded
         else:
             exchange = exchange_parameter
@@ -275,9 +276,7 @@ class Added(torch.nn.Module):
 @contextlib.contextmanager
 def exchange_sharded(model, module, shift, add):
     """FSDP puts the whole table in place when it enters the unit that holds it; the exchange is made after that."""
-    from torch.distributed.fsdp import FSDPModule
-
-    units = [part for part in model.modules() if isinstance(part, FSDPModule) and module in part.modules()]
+    units = [unit for unit in sharded_units(model) if module in unit.modules()]
     unit, put = units[-1], []  # the innermost one
 
     def enter(*_):
@@ -315,8 +314,14 @@ def check_not_sparse(sites):
 
 
 def is_sharded(weight):
-    """Whether a parameter is one of FSDP2's, each replica with a part of it."""
+    """Whether a parameter is one of FSDP2's, each replica with a part of it at the moment."""
     return getattr(weight, "device_mesh", None) is not None
+
+
+def sharded_units(model):
+    """The modules that FSDP2 was applied to, whose parameters are whole at times, between passes too."""
+    fsdp = sys.modules.get("torch.distributed.fsdp")
+    return [part for part in model.modules() if isinstance(part, fsdp.FSDPModule)] if fsdp is not None else []
 
 
 # Names and paths.

@@ -14,7 +14,7 @@ from impls.torch.derivatives import _check_differentiable
 from impls.torch.norms import _step, _wide, unit
 from impls.torch.outcomes import shares
 from impls.torch.refusals import explaining
-from impls.torch.sites import compiled_parts, is_sharded
+from impls.torch.sites import compiled_parts, sharded_units
 from impls.torch.virtual_adversarial import _fisher_product, _softmax_change
 
 
@@ -70,7 +70,7 @@ class Smoothness:
         """The gradient at r = 0 is 0, so the gradient at ξd is ξHd + O(ξ²)."""
         batch = self.batch
         norms = torch.stack([shift.norms for shift in self.shifts]).norm(dim=0)[:, None]
-        step = _step(self.xi, norms, torch.empty(0, dtype=batch.reader.computed_in), order=1)
+        step = _step(self.xi, norms, batch.reader.coarsest(), order=1)
 
         def product(d):
             with torch.enable_grad():
@@ -92,12 +92,7 @@ def plain_attention(needed=True):
 @contextlib.contextmanager
 def kept_whole(model):
     """Within, FSDP leaves parameters whole after a gradient: a power step takes several of one graph."""
-    if not any(map(is_sharded, model.parameters())):
-        yield
-        return
-    from torch.distributed.fsdp import FSDPModule
-
-    wrapped = [part for part in model.modules() if isinstance(part, FSDPModule)]
+    wrapped = sharded_units(model)
     groups = [part._get_fsdp_state()._fsdp_param_group for part in wrapped]  # what is set has no public getter
     before = [group is not None and group.reshard_after_backward for group in groups]
     for part in wrapped:

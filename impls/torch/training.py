@@ -29,7 +29,7 @@ from impls.torch.objectives import (
     virtual_adversarial_objective,
 )
 from impls.torch.outcomes import Reader
-from impls.torch.passes import State, undone_on_failure
+from impls.torch.passes import undone_on_failure
 from impls.torch.sites import Input, Shift
 
 
@@ -254,7 +254,7 @@ class Step:
 
     def __call__(self, inputs, labels=None):
         evaluation = Evaluation(self.objective, self.optimizer, inputs, labels)
-        with undone_on_failure(self.objective.module) as state:
+        with undone_on_failure(self.objective.state()) as state:
             evaluation.differentiate(state)
             self.optimizer.step(evaluation.again)
             evaluation.check_asked_for()
@@ -312,7 +312,7 @@ class Evaluation:
             return self.value
         value = self.value
         with torch.enable_grad():
-            now = self.differentiate(State(self.objective.module))
+            now = self.differentiate(self.objective.state())
         self.value = value  # of the step: the first
         return now
 
@@ -361,7 +361,7 @@ def perturbed(
     check_gradients_on()
     for site in objective.sites:
         site.check(objective.module)
-    with undone_on_failure(objective.module) as state:
+    with undone_on_failure(objective.state()) as state:
         block = Block(objective, state, mask)
         with within(True):
             shifts = block.attack(losses, objective.scale("radius"), norm)

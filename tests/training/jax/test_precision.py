@@ -137,3 +137,19 @@ def test_confident_samples_have_an_attack_in_half_precision(held, target, monkey
     half, exact = attack(held), attack("float64")
     cosines = (half * exact).sum(-1) / np.linalg.norm(half, axis=-1) / np.linalg.norm(exact, axis=-1)
     assert half.shape == exact.shape and cosines.min() > 0.99
+
+
+def test_the_step_of_a_difference_is_that_of_what_f_computes_in():
+    """A step by float32 vanishes in bfloat16, whatever the outputs are cast to."""
+    keys = jax.random.split(jax.random.key(0), 3)
+    x, first, second = (jax.random.normal(k, s, "float32") for k, s in zip(keys, [(8, 4), (4, 6), (6, 3)], strict=True))
+
+    def f(params, x):
+        hidden = jax.jit(jnp.tanh)(x.astype("bfloat16") @ params[0].astype("bfloat16"))
+        return (hidden @ params[1].astype("bfloat16")).astype("float32")
+
+    exact, found = (
+        virtual_adversarial_training(f, radius=0.5, how=how)((first, second), x, key=jax.random.key(3))
+        for how in ("fisher", "finite_difference")
+    )
+    assert (found > exact / 2).all()  # a step of which nothing is left has a random direction, or none

@@ -209,3 +209,21 @@ def test_labels_that_are_missing_are_named():
     n = numbers()
     with pytest.raises(TypeError, match=r"labels: got none.*loss=None"):
         virtual_adversarial_training(image, cross_entropy, radius=1.0)(n["params"], n["x"], key=jax.random.key(0))
+
+
+@pytest.mark.parametrize("method", [adversarial_training, virtual_adversarial_training])
+def test_rows_that_are_time_steps_are_refused(method):
+    """Each would have a norm of its own; under one norm for all it does not matter what a row is."""
+    x, labels = jnp.linspace(-1, 1, 7 * 5 * 3).reshape(7, 5, 3), jnp.arange(5) % 2
+
+    def f(params, x):
+        return (x @ params).mean(0)
+
+    def loss(outputs, labels):
+        return cross_entropy(outputs, labels).mean()
+
+    params, key = jnp.array([[1.0, 0.3], [-0.5, 2.0], [0.1, 1.0]]), jax.random.key(0)
+    with pytest.raises(ValueError, match=r"target: got shape \(7, 5, 3\) for x beside 5 labels or logits"):
+        method(f, loss, radius=0.1)(params, x, labels, key=key)
+    value = adversarial_training(f, loss, radius=0.1, scope="tensor")(params, x, labels)
+    assert value > loss(f(params, x), labels)

@@ -33,6 +33,10 @@ FITS = {
     "loss scale": {"optimizer": lambda: keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD(RATE), 4.0)},
     "class_weight": {"fit": {"class_weight": {0: 1.0, 1: 2.0, 2: 0.5}}},
     "xla": {"compile": {"run_eagerly": False, "jit_compile": True}},
+    "xla, accumulation, moments": {
+        "compile": {"run_eagerly": False, "jit_compile": True},
+        "optimizer": lambda: keras.optimizers.Adam(RATE, gradient_accumulation_steps=2, weight_decay=0.01),
+    },
 }
 
 

@@ -125,7 +125,8 @@ REFUSED = (  # a sharded model's parameters are gone once a gradient is taken
 )
 SOME = ("fgm, half clean", "freelb", "penalty", "vat, entropy", "fgm and vat", "table, half clean", "output, fgm")
 SCENARIOS = [f"{name} | {wrap} | all" for wrap in ("ddp", "fsdp") for name in OBJECTIVES]
-SCENARIOS += [f"{name} | {wrap} | all" for wrap in ("static", "unused", "accumulated") for name in SOME]
+SCENARIOS += [f"{name} | {wrap} | all" for wrap in ("static", "unused", "accumulated", "inside") for name in SOME]
+SCENARIOS += [f"{name} | fsdp, kept whole | all" for name in SOME if name != "penalty"]
 SCENARIOS += [f"{name} | ddp | local" for name in ONE_VECTOR]
 
 
@@ -159,15 +160,28 @@ def whole(parts):
 
 
 def wrapped(model, wrap):
-    if wrap == "fsdp":
+    if wrap.startswith("fsdp"):
         from torch.distributed.fsdp import fully_shard
 
+        if wrap == "fsdp, kept whole":
+            return fully_shard(model, reshard_after_forward=False)
         for layer in model.children():
             if isinstance(layer, nn.Linear):
                 fully_shard(layer)
         return fully_shard(model)
     options = {"static": {"static_graph": True}, "unused": {"find_unused_parameters": True}}
     return DistributedDataParallel(model, **options.get(wrap, {}))
+
+
+class Inside(nn.Module):
+    """As in Lightning: the objective is of the module itself, and what is wrapped calls it."""
+
+    def __init__(self, module, objective):
+        super().__init__()
+        self.module, self.objective = module, objective
+
+    def forward(self, x, labels):
+        return self.objective(x, labels)
 
 
 def begun(name, model, **more):
@@ -183,9 +197,11 @@ def train(name, wrap=None, *, rank=None, **more):
     """Parameters after a few steps, flat: of one process that has all samples, or of a replica that has its share."""
     kind = OBJECTIVES[name][0]
     model = module = made(kind, unused=wrap == "unused")
-    if rank is not None:
+    if rank is not None and wrap != "inside":
         model = wrapped(model, wrap)
     objective = begun(name, model, **more)
+    if rank is not None and wrap == "inside":
+        objective = DistributedDataParallel(Inside(module, objective))
     optimizer = torch.optim.SGD(module.parameters(), lr=RATE)
     for number in range(STEPS):
         optimizer.zero_grad()

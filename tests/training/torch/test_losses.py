@@ -74,3 +74,13 @@ def test_a_number_is_refused_where_its_factor_would_matter():
     ):
         with pytest.raises(ValueError, match=r'loss: got shape \(\), expected \(6,\).*reduction="none".*weights'):
             method(model, MEAN, **options)(*batch(Image))
+
+
+@pytest.mark.parametrize("classes", [1, 3])
+def test_numbers_with_targets_of_their_shape_are_averaged_as_by_the_frameworks_own_mean(classes):
+    """One logit a sample, (B, 1), or one a label of several."""
+    model, (x, _) = nn.Linear(4, classes).double(), batch(Image)
+    targets = torch.randint(2, (len(x), classes), generator=torch.Generator().manual_seed(0)).double()
+    wanted = gradients(model, fgm_by_hand(model, x, targets, loss=nn.BCEWithLogitsLoss()))
+    found = adversarial_objective(model, nn.BCEWithLogitsLoss(reduction="none"), radius=RADIUS)(x, targets)
+    same(gradients(model, found), wanted)

@@ -1,10 +1,13 @@
 """Modules of all kinds: computed weights, checkpoints, hooks, fused attention, tables, wrappers."""
 
+import random
+
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
-from torch.nn.utils import parametrizations
+from torch.nn.utils import parametrizations, parametrize, prune
 from torch.utils.checkpoint import checkpoint
 
 from impls.torch.objectives import adversarial_objective, gradient_penalty_objective, virtual_adversarial_objective
@@ -16,10 +19,13 @@ from tests.training.torch.by_hand import (
     VOCABULARY,
     WIDTH,
     Image,
+    Language,
     Text,
     batch,
+    by_position,
     every_method,
     fgm_by_hand,
+    fgm_on_table_by_hand,
     gradients,
     made,
     same,
@@ -214,3 +220,112 @@ def test_wrappers_that_hide_the_model_are_refused(tmp_path):
 
     with pytest.raises(RuntimeError, match=r"fully_shard\(model\)"):
         adversarial_objective(FullyShardedDataParallel(made(Image)), MEAN, radius=RADIUS)
+
+
+class Bent(nn.Module):
+    """A parametrisation that PyTorch computes once within `parametrize.cached()`."""
+
+    def forward(self, weight):
+        return weight + 0.1 * torch.tanh(weight)
+
+
+@pytest.mark.parametrize("place", ["table", "head"])
+@pytest.mark.parametrize("options", [{}, {"where": "output", "steps": 2, "start": "random"}])
+def test_a_cache_of_computed_weights_serves_one_pass_alone(place, options):
+    """Another pass has another table, or no gradients."""
+    model, (tokens, labels) = made(Text), batch(Text)
+    parametrize.register_parametrization(model.embedding if place == "table" else model.head.first, "weight", Bent())
+    wanted, found = (adversarial_objective(model, MEAN, "embedding", radius=RADIUS, **options) for _ in range(2))
+    wanted = gradients(model, wanted(tokens, labels))
+    with parametrize.cached():
+        found = gradients(model, found(tokens, labels))
+    same(found, wanted)
+
+
+class Skipping(Image):
+    """Leaves out its scale at random, by a generator that is not PyTorch's, as some models skip layers."""
+
+    def __init__(self, draw):
+        super().__init__()
+        self.draw = draw
+
+    def forward(self, x):
+        return super().forward(x) * (2 if self.draw() < 0.5 else 1)
+
+
+@pytest.mark.parametrize("draw", [random.random, np.random.random_sample], ids=["Python's", "NumPy's"])
+def test_passes_share_what_they_draw_elsewhere(draw):
+    model, (x, labels) = made(lambda: Skipping(draw)), batch(Image)
+    objective = adversarial_objective(model, MEAN, radius=RADIUS)
+    for seed in range(6):
+        random.seed(seed)
+        np.random.seed(seed)  # noqa: NPY002 - the global generator is what is tested
+        scale = 2 if draw() < 0.5 else 1
+        wanted, later = fgm_by_hand(lambda x, scale=scale: Image.forward(model, x) * scale, x, labels), draw()
+        random.seed(seed)
+        np.random.seed(seed)  # noqa: NPY002
+        same(gradients(model, objective(x, labels)), gradients(model, wanted))
+        assert draw() == later
+
+
+def test_generators_that_are_not_drawn_from_are_not_looked_at_again():
+    model = made(Image)
+    objective = adversarial_objective(model, MEAN, radius=RADIUS)
+    assert objective.draws_elsewhere
+    objective(*batch(Image))
+    assert not objective.draws_elsewhere
+
+
+class Shifting(Image):
+    """Centres its inputs in place."""
+
+    def forward(self, x):
+        x -= 0.3
+        return super().forward(x)
+
+
+IN_PLACE = {
+    "an input, before a random start": ({"start": "random", "clean_weight": 0.5}, EACH, "inputs"),
+    "an input, for what lies behind it": ({"target": "first", "where": "output"}, EACH, "inputs"),
+    "labels": ({}, lambda outputs, labels: EACH(outputs, labels.add_(1) % CLASSES), "labels"),
+}
+
+
+@pytest.mark.parametrize("name", IN_PLACE)
+def test_what_passes_share_is_not_to_be_changed_in_place(name):
+    options, loss, said = IN_PLACE[name]
+    model, (x, labels) = made(Image if said == "labels" else Shifting), batch(Image)
+    with pytest.raises(RuntimeError, match=rf"{said}: got some that .* changes in place.*x = x - mean"):
+        adversarial_objective(model, loss, radius=RADIUS, **options)(x, labels)
+
+
+def test_marking_the_same_again_in_place_does_no_harm():
+    model, (tokens, labels) = made(Language), batch(Language)
+
+    def loss(outputs, labels):
+        labels[labels == 3] = -100
+        return by_position(outputs, labels)
+
+    wanted = fgm_on_table_by_hand(model, tokens, torch.where(labels == 3, -100, labels), loss=by_position)
+    found = adversarial_objective(model, loss, "embedding", radius=RADIUS)(tokens, labels)
+    same(gradients(model, found), gradients(model, wanted))
+
+
+PRUNED = {"the table": lambda model: model.embedding, "the head": lambda model: model.head.first}
+
+
+@pytest.mark.parametrize("place", PRUNED)
+def test_pruned_weights(place):
+    """Which PyTorch computes in a hook before each call."""
+    model, (tokens, labels) = made(Text), batch(Text)
+    part = PRUNED[place](model)
+    prune.l1_unstructured(part, "weight", 0.3)
+
+    def at(r):
+        table = part.weight_orig * part.weight_mask if part is model.embedding else model.embedding.weight
+        return MEAN(model.head(torch.tanh(F.embedding(tokens, table + r)).mean(1)), labels)
+
+    r = torch.zeros(VOCABULARY, WIDTH, dtype=torch.float64, requires_grad=True)
+    (g,) = torch.autograd.grad(at(r), r)
+    found = adversarial_objective(model, MEAN, "embedding", radius=RADIUS)(tokens, labels)
+    same(gradients(model, found), gradients(model, at((RADIUS * g / g.norm()).detach())))

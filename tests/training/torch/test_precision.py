@@ -62,6 +62,50 @@ def test_a_loss_too_small_for_float16_has_a_direction_all_the_same():
     torch.testing.assert_close(value, wanted, rtol=1e-2, atol=0)
 
 
+class CastInside(Image):
+    """In half precision by itself, which nothing shows from outside: so Accelerate and Lightning wrap a model."""
+
+    half = torch.float16
+
+    def forward(self, x):
+        with torch.autocast("cpu", self.half):
+            outputs = super().forward(x)
+        return outputs.float()
+
+
+def test_confident_samples_have_an_attack_where_the_model_casts_by_itself(monkeypatch):
+    """Their gradients are below float16's smallest number: the loss is scaled."""
+    model, (x, _) = made(CastInside, torch.float32), batch(Image, 0, torch.float32)
+    with torch.no_grad():
+        model.second.weight.mul_(40)
+        labels, found = model(x).argmax(1), []
+    exact = copy.deepcopy(model).double()
+    exact.__class__ = Image
+    at = x.double().requires_grad_()
+    losses = EACH(exact(at), labels)
+    (wanted,) = torch.autograd.grad(losses.sum(), at)
+    assert losses.min() < 1e-8
+    forward = CastInside.forward
+    monkeypatch.setattr(CastInside, "forward", lambda self, x: (found.append(x.detach()), forward(self, x))[1])
+    adversarial_objective(model, EACH, radius=RADIUS)(x, labels)
+    r, certain = (found[-1] - x).double(), losses < 1e-12  # of which float32's own cross-entropy knows nothing
+    assert F.cosine_similarity(r, wanted, dim=1)[~certain].min() > 0.98
+
+
+class ToBfloat16(CastInside):
+    half = torch.bfloat16
+
+
+def test_the_step_of_a_difference_is_that_of_what_the_model_computes_in():
+    """A step by float32 vanishes in bfloat16, whatever the outputs are cast to."""
+    model, (x, _) = made(ToBfloat16, torch.float32), batch(Image, 0, torch.float32)
+    objective = virtual_adversarial_objective(model, None, radius=RADIUS, how="finite_difference")
+    found = objective(x)
+    assert objective.reader.coarsest().dtype == torch.bfloat16
+    exact = virtual_adversarial_objective(model, None, radius=RADIUS, how="fisher")(x)
+    torch.testing.assert_close(found, exact, rtol=0.1, atol=0)
+
+
 def summed(logits, labels):
     return EACH(logits, labels).sum()
 

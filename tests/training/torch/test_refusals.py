@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from impls.torch.objectives import adversarial_objective
 from impls.torch.training import (
     adversarial_training,
     gradient_penalty_training,
@@ -242,3 +243,29 @@ def test_vat_on_one_logit_is_refused():
         ValueError, match=r"model: got shape \(5, 1\), expected logits of two classes or more.*\[z, 0\]"
     ):
         step(torch.ones(5, 4), None)
+
+
+class Recurrent(nn.Module):
+    """(T, B, 4), or (B, T, 4), or packed, to (B, 3)."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer, self.head = nn.LSTM(4, 6), nn.Linear(6, 3)
+
+    def forward(self, x):
+        return self.head(self.layer(x)[1][0][-1])
+
+
+def test_rows_that_are_time_steps_are_refused():
+    """Each would have a norm of its own; under one norm for all it does not matter what a row is."""
+    x, labels = torch.randn(7, 5, 4), torch.randint(3, (5,))
+    packed = nn.utils.rnn.pack_sequence([torch.randn(length, 4) for length in (7, 5, 3, 2, 1)])
+    torch.manual_seed(0)
+    model = Recurrent()
+    with pytest.raises(ValueError, match=r"inputs: got shape \(7, 5, 4\) beside 5 labels.*batch_first=True"):
+        adversarial_objective(model, nn.CrossEntropyLoss(), radius=0.1)(x, labels)
+    with pytest.raises(TypeError, match=r"inputs: got a PackedSequence.*scope=\"tensor\""):
+        adversarial_objective(model, nn.CrossEntropyLoss(), radius=0.1)(packed, labels)
+    for inputs in (x, packed):
+        value = adversarial_objective(model, nn.CrossEntropyLoss(), radius=0.1, scope="tensor")(inputs, labels)
+        assert value > nn.functional.cross_entropy(model(inputs), labels)
