@@ -34,6 +34,12 @@ def test_a_word_is_given_for_the_pinned_version_and_with_a_reason(framework, ada
     assert len(adapter.reason) > 5 and not adapter.reason.endswith(".")
 
 
+@pytest.mark.parametrize(("framework", "adapter"), ADAPTERS)
+def test_a_limit_names_what_may_fail(framework, adapter):
+    """A part of every name would let anything fail."""
+    assert all(len(part) > 1 for part in adapter.shows)
+
+
 def test_there_are_many_of_many_packages():
     assert len(EVERY) >= 40
     assert len({adapter.package.name for _, adapter in EVERY}) >= 20

@@ -10,7 +10,7 @@ from equivalence.calls.scalars import SCALARS
 from equivalence.foreign.guard import Guard
 from equivalence.foreign.journal import Journal
 from equivalence.foreign.loading import Scope, signature_problem, stubs
-from equivalence.foreign.ways import as_known, other_defaults, told
+from equivalence.foreign.ways import as_known, other_defaults, told, written
 from equivalence.mutant import planted
 from equivalence.protocol import NotCovered
 from tests.test_implementation import RUNNER
@@ -59,6 +59,17 @@ def test_it_is_called_so_that_it_gives_the_contract_s_number(options, known):
     assert as_known("vat_perturbation", OWN, given, options) == known
 
 
+def test_a_way_that_the_file_has_is_called_itself(tmp_path):
+    """Though it is not the file's default: its text tells whether it is there, a docstring alone does not."""
+    file = tmp_path / "own.py"
+    file.write_text('"""No \'fisher\' here, nor fisher."""\nif how == "exact": ...')
+    assert not written(str(file))
+    (other := tmp_path / "other.py").write_text("""if how == 'fisher': ...""")
+    has, given = written(str(other)), {"how": "fisher", "xi": None}
+    assert as_known("vat_perturbation", OWN, given, {}, False, has) == {"how": "fisher"}
+    assert "the same number" not in told("vat_loss", OWN, stubs()["vat_loss"], has)
+
+
 def test_a_step_that_it_has_no_number_for_is_not_covered():
     given = {"how": "finite_difference", "xi": None}
     with pytest.raises(NotCovered, match=r"vat_perturbation: xi=None: the file's default is 0\.01"):
@@ -84,8 +95,9 @@ def test_the_guard_calls_it_so(methods, p, bridge, tmp_path):
         assert how in ("finite_difference", "exact")
         return methods.vat_perturbation(f, x, start, radius=radius, xi=xi, steps=steps, how=how)
 
-    journal, right = Journal(str(tmp_path)), methods.vat_perturbation
-    guard = Guard("vat_perturbation", earlier, right, __file__, bridge, journal, 60.0, Scope())
+    journal, right, file = Journal(str(tmp_path)), methods.vat_perturbation, tmp_path / "own.py"
+    file.write_text('WAYS = ("finite_difference", "exact")')
+    guard = Guard("vat_perturbation", earlier, right, str(file), bridge, journal, 60.0, Scope())
     found = guard(p.f, p.x, p.x, radius=0.5)
     assert np.allclose(bridge.to_numpy(found), bridge.to_numpy(right(p.f, p.x, p.x, radius=0.5)), rtol=1e-8, atol=0)
 

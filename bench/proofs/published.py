@@ -15,7 +15,7 @@ from bench.places import PYTHON
 from bench.proofs import advice, verify
 from bench.proofs.implementation import BadImplementation, ImplementationRecord, NotAsDeclared, Trial
 from bench.records.schema import AgreementRecord, CallRecord, ConformanceRecord
-from bench.records.versions import installed, versions
+from bench.records.versions import installed, versions_on
 from equivalence.claim import claims
 from equivalence.foreign.journal import printed
 from equivalence.published import adapters, packages, witness
@@ -29,7 +29,7 @@ Ask = Callable[[list[Any], Callable[[Any], list[Any]]], list[Any]]
 
 def version_of(framework: str, package: Package) -> str:
     """The package and the framework as they are installed."""
-    return versions((package.name, *DESCRIBED[framework].packages))
+    return versions_on(package.name, DESCRIBED[framework].packages)
 
 
 def key(framework: str, adapter: Adapter) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bench.records import source
-from bench.records.versions import named, versions
+from bench.records.versions import named, versions, versions_on
 from equivalence.claim import claims
 from equivalence.published import written_in
 from impls.contract import MODULES
@@ -98,7 +98,7 @@ def basis(record: Any) -> Basis:
     if record.kind == "atlas":
         return Basis(record.kind, record.framework, "", (), False, record.family, versions(named(record.version)))
     if record.kind == "conformance":
-        version = versions((record.package, *DESCRIBED[record.framework].packages))
+        version = versions_on(record.package, DESCRIBED[record.framework].packages)
         adapter = written_in(record.framework, record.package, record.function)
         return Basis(record.kind, record.framework, "", (record.method,), False, version=version, adapter=adapter)
     claim, planted = getattr(record, "claim", ""), bool(getattr(record, "wrong", ""))

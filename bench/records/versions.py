@@ -21,6 +21,12 @@ def versions(packages: Iterable[str]) -> str:
     return ", ".join(dict.fromkeys(told))
 
 
+def versions_on(package: str, framework: Iterable[str]) -> str:
+    """The versions of a package and of what it runs on, of which one may be installed without the other."""
+    told = f"{versions((package,))}, {versions(framework)}".split(", ")
+    return ", ".join(dict.fromkeys(filter(None, told)))
+
+
 def named(told: str) -> tuple[str, ...]:
     """The packages whose versions are told, as `versions` tells them; TensorFlow's smaller build is one of its own."""
     names = [part.rpartition(" ")[0] for part in told.split(", ")]

@@ -17,6 +17,7 @@ from bench.report.tables.entries import BAD, GOOD, NEUTRAL, NOT_MEASURED, OPEN, 
 from bench.report.tables.outcomes import DTYPES
 from equivalence.claim import claims
 from equivalence.mutant import mutants
+from equivalence.published.package import WORDS, WRONG
 from equivalence.usages import usages
 from impls import FRAMEWORKS
 
@@ -46,6 +47,7 @@ def findings(shown: Mapping[str, pd.DataFrame], records: Sequence[Any]) -> list[
         state_costs(shown["cost"]),
         state_effects(shown["effects"]),
         *state_plans(shown["planned"]),
+        *state_published(shown["published_functions"]),
     ]
 
 
@@ -151,6 +153,21 @@ def state_plans(table: pd.DataFrame) -> list[Finding]:
         question = f"What does it bring to an encoder ({plan}, {data})?"
         found.append(Finding(question, "; ".join(said), f"points of accuracy; seeds: {seeds}"))
     return found
+
+
+def state_published(table: pd.DataFrame) -> list[Finding]:
+    """How many functions of published packages have which word, and which are wrong."""
+    usable = table[table["word"].map(lambda entry: entry.text in WORDS).astype(bool)]
+    if usable.empty:
+        return []
+    words = usable["word"].map(lambda entry: entry.text).value_counts()
+    said = ", ".join(f"{words[word]} {word}" for word in reversed(WORDS) if word in words)
+    wrong = [
+        f"{row['package']} {row['function']} ({row['framework']})"
+        for _, row in usable[usable["word"].map(lambda entry: entry.text) == WRONG].iterrows()
+    ]
+    answer = f"Of {len(usable)} functions of {usable['package'].nunique()} packages: {said}"
+    return [Finding("Which published packages are right?", answer, list_names("wrong", wrong))]
 
 
 def caveats(records: Sequence[Any], problems: Sequence[str], code: Codes | None) -> list[str]:

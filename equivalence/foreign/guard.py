@@ -19,7 +19,7 @@ from equivalence.foreign.limit import Overtime, limited
 from equivalence.foreign.loading import Function, Scope, brief, exit_code, line, load, stated, stubs
 from equivalence.foreign.returns import Returned, fits, shape_of
 from equivalence.foreign.state import left_alone, put_back
-from equivalence.foreign.ways import as_known, other_defaults
+from equivalence.foreign.ways import as_known, other_defaults, written
 from equivalence.protocol import Complaint, NotCovered
 from equivalence.state import asides
 from impls.frameworks import DESCRIBED
@@ -95,7 +95,7 @@ class Guard:
             raise NotCovered(f"{self.name}: DTYPES is {self.scope.dtypes!r}")
         returned = Returned(self.signature, given.arguments, self.bridge)
         before = Snapshot(given.arguments)
-        known = as_known(self.name, self.defaults, given.arguments, kwargs, "64" in dtype)
+        known = as_known(self.name, self.defaults, given.arguments, kwargs, "64" in dtype, written(self.path))
         heard = tuple(map(returned.heard, args)), {name: returned.heard(value) for name, value in known.items()}
         result = self.run(*heard, like)
         if changed := before.restore():

@@ -18,7 +18,7 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 from equivalence.foreign.limit import Overtime, limited
-from equivalence.foreign.ways import may_differ, other_defaults, told
+from equivalence.foreign.ways import may_differ, other_defaults, told, written
 from equivalence.measure import FULL, ROUNDING_UNIT
 from equivalence.protocol import Complaint
 from impls.contract import MODULES
@@ -53,6 +53,7 @@ class Scope:
 class File:
     """The contract's functions that a file has, and what it says of them."""
 
+    path: str
     functions: dict[str, Function]
     scope: Scope
 
@@ -64,7 +65,9 @@ class File:
             "dtypes": self.scope.dtypes,
             "gradients": self.scope.gradients,
             "traced": self.scope.traced,
-            "defaults": [told(name, own, stubs()[name]) for name, own in self.defaults.items() if own],
+            "defaults": [
+                told(name, own, stubs()[name], written(self.path)) for name, own in self.defaults.items() if own
+            ],
         }
 
     @property
@@ -83,7 +86,7 @@ def load(path: str, seconds: float) -> File:
     problems = [problem for name, function in own.items() for problem in [signature_problem(name, function)] if problem]
     if problems:
         raise Complaint("; ".join(problems))
-    return File(own, scope(module))
+    return File(path, own, scope(module))
 
 
 def scope(module: Any) -> Scope:

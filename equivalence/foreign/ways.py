@@ -5,8 +5,11 @@ derivative, and `xi` the step of a difference. A file's function is called so th
 contract's default gives; where it cannot, the call is not covered.
 """
 
+import ast
+import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 from equivalence.protocol import NotCovered
@@ -42,17 +45,29 @@ def may_differ(default: Any, asked: inspect.Parameter, name: str) -> bool:
     return asked.default is None and number and default > 0
 
 
+@functools.cache
+def written(path: str) -> frozenset[str]:
+    """The ways for which another may stand, of those that the file's code names: these it has after all."""
+    constants = (node.value for node in ast.walk(ast.parse(Path(path).read_bytes())) if isinstance(node, ast.Constant))
+    return frozenset(SAME_NUMBER) & set(constants)
+
+
 def as_known(
-    name: str, own: Mapping[str, Any], given: Mapping[str, Any], options: Mapping[str, Any], double: bool = True
+    name: str,
+    own: Mapping[str, Any],
+    given: Mapping[str, Any],
+    options: Mapping[str, Any],
+    double: bool = True,
+    has: Collection[str] = (),
 ) -> dict[str, Any]:
     """The options of one call as a file with defaults of its own knows them; NotCovered where it has no such number.
 
     `given` are all arguments of the call, the contract's defaults among them, `options` those that it named; `double`
-    says whether its arrays are in float64.
+    says whether its arrays are in float64, and `has` are ways that the file has and that no other stands for.
     """
     known = dict(options)
     if "how" in own and given["how"] != own["how"]:
-        known["how"] = SAME_NUMBER.get(given["how"], given["how"])
+        known["how"] = given["how"] if given["how"] in has else SAME_NUMBER.get(given["how"], given["how"])
         if known["how"] != given["how"] and not double:
             raise NotCovered(f"{name}: how={given['how']!r} in single precision: the file's default is {own['how']!r}")
     if "xi" in own and given["xi"] is None:
@@ -62,13 +77,13 @@ def as_known(
     return known
 
 
-def told(name: str, own: Mapping[str, Any], stub: Callable[..., Any]) -> str:
+def told(name: str, own: Mapping[str, Any], stub: Callable[..., Any], has: Collection[str] = ()) -> str:
     """What a person should know of a function's own defaults."""
     wanted = inspect.signature(stub).parameters
     differ = [
         f"the default of {key!r} is {value!r}, the contract's is {wanted[key].default!r}" for key, value in own.items()
     ]
-    if (contract := wanted["how"].default if "how" in own else None) in SAME_NUMBER:
+    if (contract := wanted["how"].default if "how" in own else None) in SAME_NUMBER.keys() - has:
         differ.append(
             f"where the contract's way is {contract!r} it is called with how={SAME_NUMBER[contract]!r}, the same number"
         )

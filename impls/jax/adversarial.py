@@ -2,6 +2,7 @@ import jax
 import jax.numpy as jnp
 
 from impls.checks import checked
+from impls.jax.iterations import held, repeated
 from impls.jax.norms import _wide, project, steepest
 
 
@@ -16,9 +17,8 @@ def pgd(loss, x, start, *, radius, step, steps, norm="l2", bounds=None):
         r = project(r, radius=radius, norm=norm)
         return r if bounds is None else jnp.clip(x + r, *bounds) - x  # shortens r: it stays in the ball
 
-    r = inside(start)
-    for _ in range(steps):
-        r = inside(r + fgm(loss, x + r, radius=step, norm=norm))
+    fixed = held(loss, x)
+    r = repeated(lambda r: inside(r + fgm(fixed, x + r, radius=step, norm=norm)), inside(start), steps)
     return jax.lax.stop_gradient(r)
 
 
@@ -32,6 +32,7 @@ def adversarial_loss(loss, x, perturbation, *, clean_weight=0.5):
 
 @checked
 def freelb_loss(loss, x, start, *, radius, step, steps, norm="l2"):
+    start = start + jnp.zeros_like(x)  # sharded as x is: of what replicas have alike, a gradient is summed over them
     r, values = jax.lax.stop_gradient(project(start, radius=radius, norm=norm)), []
     for _ in range(steps):
         value, vjp = jax.vjp(lambda r: loss(x + r), r)  # one forward pass for the loss and the ascent

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from impls.checks import checked
+from impls.jax.iterations import held, repeated
 from impls.jax.norms import _wide, l2_norm, unit
 
 _PRODUCT, _CONVOLUTION = jax.lax.dot_general_p, jax.lax.conv_general_dilated_p
@@ -13,7 +14,7 @@ _PRODUCT, _CONVOLUTION = jax.lax.dot_general_p, jax.lax.conv_general_dilated_p
 
 @checked
 def hvp(loss, x, vector):
-    return _hessian(loss, x)[0](vector)
+    return _hessian(loss, x)[0](vector + jnp.zeros_like(x))  # sharded as x is
 
 
 def _hessian(loss, x):
@@ -30,11 +31,9 @@ def laplacian(loss, x, *, how="hvp", probes=None, with_loss=False):
     if how == "forward" and probes is None:
         found = _forward_laplacian(loss, x)
         return (found, loss(x)) if with_loss else found
-    vectors = probes  # (K, B, *S)
-    if probes is None:
-        n = math.prod(x.shape[1:])
-        units = jnp.eye(n, dtype=x.dtype).reshape(n, 1, *x.shape[1:])
-        vectors = units + jnp.zeros_like(x)[None]  # (n, B, *S), sharded as x is
+    n = math.prod(x.shape[1:])
+    vectors = jnp.eye(n, dtype=x.dtype).reshape(n, 1, *x.shape[1:]) if probes is None else probes
+    vectors = vectors + jnp.zeros_like(x)[None]  # (n or K, B, *S), sharded as x is
     if how == "forward":
         values, form = loss(x) if with_loss else None, lambda v: _forward_form(loss, x, v)
     else:
@@ -127,16 +126,14 @@ def top_eigenpair(loss, x, start, *, steps, how="power"):
     def product(vector):
         return _wide(multiply(vector.astype(x.dtype)))
 
-    vector = (_power if how == "power" else _lanczos)(product, _wide(start), steps).astype(x.dtype)
+    vector = (_power if how == "power" else _lanczos)(product, _wide(start + jnp.zeros_like(x)), steps).astype(x.dtype)
     vector = jax.lax.stop_gradient(vector)
     return _dot(vector, hvp(loss, x, vector)), vector  # (B,), (B, *S)
 
 
 def _power(product, start, steps):
-    vector = unit(start)
-    for _ in range(steps):
-        vector = unit(product(vector))
-    return vector
+    fixed = held(product, start)
+    return repeated(lambda vector: unit(fixed(vector)), unit(start), steps)
 
 
 def _lanczos(product, start, steps):

@@ -3,16 +3,20 @@ import math
 import jax
 
 from impls.checks import checked
+from impls.jax.iterations import repeated
 from impls.jax.norms import _product, unit
 
 
 @checked
 def spectral_norm(weight, u, *, steps=1):
     matrix = weight.reshape(weight.shape[0], -1)  # (O, n)
-    for _ in range(steps):
-        v = unit(_product(u, matrix)[None])[0]  # (n,)
-        u = unit(_product(matrix, v)[None])[0]  # (O,)
-    u, v = jax.lax.stop_gradient(u), jax.lax.stop_gradient(v)  # held fixed: ∂σ/∂W = uvᵀ
+    fixed = jax.lax.stop_gradient(matrix)  # u and v are: ∂σ/∂W = uvᵀ
+
+    def turned(vectors):
+        v = unit(_product(vectors[0], fixed)[None])[0]  # (n,)
+        return unit(_product(fixed, v)[None])[0], v  # (O,), (n,)
+
+    u, v = repeated(turned, (jax.lax.stop_gradient(u), None), steps)
     return _product(u, _product(matrix, v)), u
 
 

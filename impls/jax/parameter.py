@@ -2,12 +2,18 @@ import jax
 import jax.numpy as jnp
 
 from impls.checks import checked
+from impls.jax.replicas import _sharing
 
 
 @checked
 def parameter_gradient_penalty(loss, params, *, rate):
-    gradient = jax.grad(lambda params: loss(params).mean())(params)
+    gradient = jax.grad(lambda params: _mean(loss(params), params))(params)
     return 0.25 * rate * sum(jnp.square(part).sum() for part in gradient.values())
+
+
+def _mean(values, params):  # over all replicas that share the parameters: their gradient is summed over these
+    axes = _sharing(values, *params.values())
+    return jax.lax.pmean(values.mean(), axes) if axes else values.mean()
 
 
 @checked

@@ -60,7 +60,7 @@ def jacobian_penalty(f, x, *, weights=None, probes=None, with_outputs=False):
 def _frobenius(outputs, vjp, weights, probes):
     if probes is not None:
         rows = probes if weights is None else probes * jnp.sqrt(weights)[None]  # (K, B, C)
-        return _squared_norms(vjp, rows.astype(outputs.dtype)).mean(0)
+        return _squared_norms(vjp, rows.astype(outputs.dtype) + jnp.zeros_like(outputs)[None]).mean(0)
     units = jnp.eye(outputs.shape[1], dtype=outputs.dtype)
     rows = units[:, None] + jnp.zeros_like(outputs)[None]  # (C, B, C), sharded as the outputs are
     squares = _squared_norms(vjp, rows)  # (C, B)

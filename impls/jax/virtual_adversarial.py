@@ -3,6 +3,7 @@ import jax.numpy as jnp
 
 from impls.checks import checked
 from impls.jax.curvature import hvp
+from impls.jax.iterations import held, repeated
 from impls.jax.losses import entropy, kl_divergence
 from impls.jax.norms import _scaled, _step, _wide, unit
 
@@ -28,9 +29,9 @@ def _perturbation(f, x, clean, start, radius, xi, steps, how):
 
 
 def _iterated(product, x, start, radius, steps):
-    direction = unit(_wide(start))
-    for _ in range(steps):
-        direction = unit(_wide(product(direction)))
+    direction = unit(_wide(start + jnp.zeros_like(x)))  # sharded as x is
+    fixed = held(product, direction)
+    direction = repeated(lambda d: unit(_wide(fixed(d))), direction, steps)
     return jax.lax.stop_gradient((radius * direction).astype(x.dtype))
 
 

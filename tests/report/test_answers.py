@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from bench.records.schema import TrainingRecord
+from bench.records.schema import ConformanceRecord, TrainingRecord
 from bench.records.store import latest
 from bench.report import answers, ci, page, readme
 from equivalence.claim import claims
@@ -107,3 +107,22 @@ def test_of_what_a_model_gains_the_most_is_told():
     assert said.answer == "Of 2 comparisons with plain training: 2 better"
     assert "vat on reviews-200 +6.07" in said.detail and "fgm" not in said.detail
     assert not answer(findings(runs("plain", [0.7, 0.7]) + runs("fgm", [0.7, 0.7])), "What does it bring?").detail
+
+
+def test_published_functions_are_counted_by_their_words():
+    """A word that is contradicted is none, and what cannot be imported has none."""
+
+    def function(name, word, **facts):
+        said = {"package": "made-up", "version": "made-up 1.0", "judged_version": "1.0", "method": "fgm"}
+        told = {"compared": "all", "said": "for a reason", "status": "ok"} | facts
+        return ConformanceRecord(framework="torch", function=name, word=word, **said, **told)
+
+    records = [
+        function("f", "right"),
+        function("g", "wrong"),
+        function("h", "right", contradiction="fails"),
+        function("", "", status="unsupported"),
+    ]
+    said = answer(findings(records), "Which published packages are right?")
+    assert said.answer == "Of 2 functions of 1 packages: 1 right, 1 wrong"
+    assert said.detail == "wrong: made-up g (torch)"

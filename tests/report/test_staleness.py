@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench.places import ROOT
-from bench.records import source, staleness
+from bench.records import source, staleness, versions
 from bench.records.staleness import MEASURING, SHOWING, Basis, Codes, rests_on, sources, unused
 from equivalence.published import written_in
 from tests.report.made import agreement_record, claim_record, cost_record
@@ -147,3 +147,18 @@ def test_a_published_function_rests_on_its_own_adapter_and_witness():
     names = {file.name.removeprefix("equivalence/published/") for file in sources() if rests_on(file, wanted)}
     assert {"package.py", "logits.py", "torch/torchgan.py", "witnesses/torchgan_penalty.py"} <= names
     assert not {"torch/foolbox.py", "witnesses/backpack_detach.py", "jax/optax.py"} & names
+
+
+@pytest.mark.parametrize(
+    ("here", "said"),
+    [
+        ({}, "foolbox 3.3.4, torch 2.13.0"),
+        ({"torch": "2.14.0+cpu"}, "foolbox 3.3.4, torch 2.14.0"),
+        ({"foolbox": "3.4.0", "torch": "2.13.0"}, "foolbox 3.4.0, torch 2.13.0"),
+    ],
+)
+def test_a_page_is_built_without_the_packages_that_it_is_about(monkeypatch, here, said):
+    """Of what is not installed the pinned version counts, whatever else is: that is what was measured."""
+    monkeypatch.setattr(versions, "installed", lambda name: here.get(name, ""))
+    monkeypatch.setattr(versions, "pins", lambda: {"foolbox": "3.3.4", "torch": "2.13.0"})
+    assert versions.versions_on("foolbox", ("torch",)) == said

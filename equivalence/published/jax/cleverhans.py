@@ -61,7 +61,7 @@ def fast_gradient_linf(loss, x, *, radius, norm="l2", scope="sample"):
     LIMIT,
     "‖x‖² is not taken below 1e-12; in L∞ it raises since jnp.clip has no a_min and a_max any more",
     compared="L2",
-    shows=("e-", "radius 0", ""),
+    shows=("numbers of 1e-15",),
 )
 def clip(x, *, radius, norm="l2"):
     from cleverhans.jax.utils import clip_eta

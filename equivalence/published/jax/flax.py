@@ -1,11 +1,16 @@
 """Flax: spectral normalisation of a kernel, whose last axis is the output."""
 
-from equivalence.published.package import LIMIT, RIGHT, Package
+from equivalence.published.package import CONVENTION, RIGHT, Package
 
 PACKAGE = Package("flax", "0.12.8", ("flax.linen",))
 
 
-@PACKAGE.adapts("linen.SpectralNorm", "spectral_norm", LIMIT, "√(‖x‖² + 1e-12) in the place of each norm", shows=("",))
+@PACKAGE.adapts(
+    "linen.SpectralNorm",
+    "spectral_norm",
+    CONVENTION,
+    "√(‖x‖² + 1e-12) in the place of each norm, by default: σ is off by up to 1e-12 / ‖Wᵀu‖²",
+)
 def spectral_norm(weight, u, *, steps=1):
     import jax.numpy as jnp
     from flax import linen

@@ -45,8 +45,8 @@ def jacobian(f, x, *, weights=None, probes=None, with_outputs=False):
     "scipy.special.rel_entr",
     "kl_divergence",
     LIMIT,
-    "right to a rounding unit of Σ p |log p|, of probabilities that do not underflow",
-    shows=("",),
+    "right to a rounding unit of Σ p |log p|: off by 6 % between logits 1e-7 apart; infinite where q is 0",
+    shows=("D1", "logits times 200", "logits times 3000"),
 )
 def divergence(p_logits, q_logits):
     import jax
@@ -54,7 +54,13 @@ def divergence(p_logits, q_logits):
     return jax.scipy.special.rel_entr(jax.nn.softmax(p_logits), jax.nn.softmax(q_logits)).sum(1)
 
 
-@PACKAGE.adapts("numpy.linalg.norm", "l2_norm", LIMIT, "its gradient at 0 is NaN; it squares as they are", shows=("",))
+@PACKAGE.adapts(
+    "numpy.linalg.norm",
+    "l2_norm",
+    LIMIT,
+    "squares as they are: 1e-30 in float32 and 1e-200 in float64 give 0; the gradient at 0 is NaN",
+    shows=("C6", "a zero"),
+)
 def l2_norm(x):
     import jax
 

@@ -36,7 +36,7 @@ def fast_gradient_linf(loss, x, *, radius, norm="l2", scope="sample"):
     "in float32; the norm of a gradient is not taken below 1e-6",
     compared="L2, a sample",
     dtypes=("float32",),
-    shows=("",),
+    shows=("tiny-gradients", "a loss times 1e-09"),
 )
 def fast_gradient_l2(loss, x, *, radius, norm="l2", scope="sample"):
     return attacked(loss, x, "l2", norm, scope, radius)
@@ -48,7 +48,12 @@ def fast_gradient_l1(loss, x, *, radius, norm="l2", scope="sample"):
 
 
 @PACKAGE.adapts(
-    "clip_eta", "project", LIMIT, "the root of ‖x‖² is not taken below 1e-6", compared="L2, L∞", shows=("",)
+    "clip_eta",
+    "project",
+    LIMIT,
+    "a norm is not taken below 1e-6; traced it raises for float64, whose floor is float32",
+    compared="L2, L∞",
+    shows=("numbers of 1e-15", "· traced", "· any batch size", "C8"),
 )
 def clip(x, *, radius, norm="l2"):
     import numpy as np
@@ -59,20 +64,19 @@ def clip(x, *, radius, norm="l2"):
 
 
 def drawn(seed, shape, like, order):
-    import random
     from unittest import mock
 
     import tensorflow as tf
     from cleverhans.tf2.utils import random_lp_vector
     from tensorflow.python.eager import context
 
-    only(tf.executing_eagerly(), "draws that are not traced")
-    state = context.context()
-    with (
-        mock.patch.object(state, "_seed", int(seed)),
-        mock.patch.object(state, "_rng", random.Random(int(seed)), create=True),
-    ):
-        return random_lp_vector(shape, order, 1.0, dtype=like.dtype)
+    def draw(seed):
+        state = context.context()
+        with mock.patch.object(state, "_seed"), mock.patch.object(state, "_rng", create=True):
+            tf.random.set_seed(int(seed))
+            return random_lp_vector(shape, order, 1.0, dtype=like.dtype)
+
+    return tf.ensure_shape(tf.py_function(draw, [seed], like.dtype), shape)  # its seed is no array
 
 
 @PACKAGE.adapts(
@@ -81,7 +85,7 @@ def drawn(seed, shape, like, order):
     WRONG,
     "differences of exponentials are moved by 1: P(r > 0) is 0.816, not ½",
     compared="L1, L2, L∞",
-    shows=("l1",),
+    shows=("B3",),
     witness="cleverhans_tensorflow_l1",
 )
 def ball(seed, shape, *, like, norm="l2"):

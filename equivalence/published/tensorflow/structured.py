@@ -22,7 +22,7 @@ KINDS = {"l2": "l2", "linf": "infinity", "l1": "l1"}
     LIMIT,
     "a gradient's norm is not taken below 1e-6, so that a smaller one gives less than 1",
     compared="L1, L2, L∞, a sample",
-    shows=("",),
+    shows=("C6", "numbers of 1e-15"),
 )
 def steepest(x, *, norm="l2", scope="sample"):
     from neural_structured_learning.lib.utils import maximize_within_unit_norm
@@ -37,7 +37,7 @@ def steepest(x, *, norm="l2", scope="sample"):
     LIMIT,
     "a norm is not taken below 1e-6: at a smaller radius what is within is shortened or left",
     compared="L2, L∞",
-    shows=("",),
+    shows=("numbers of 1e-15",),
 )
 def project(x, *, radius, norm="l2"):
     from neural_structured_learning import configs

@@ -5,7 +5,14 @@ from equivalence.published.package import LIMIT, RIGHT, Package, only
 PACKAGE = Package("tensorflow-cpu", "2.21.0", ("tensorflow",))
 
 
-@PACKAGE.adapts("nn.softmax_cross_entropy_with_logits", "cross_entropy", RIGHT, "to rounding", compared="soft labels")
+@PACKAGE.adapts(
+    "nn.softmax_cross_entropy_with_logits",
+    "cross_entropy",
+    LIMIT,
+    "to rounding; the gradient takes the labels' sum for 1, as it says, and is off by what it lacks: 6e-9 in float32",
+    compared="soft labels",
+    shows=("soft labels", "A6"),
+)
 def soft_cross_entropy(logits, labels):
     import tensorflow as tf
 
@@ -23,14 +30,27 @@ def cross_entropy(logits, labels):
     return tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
 
 
-@PACKAGE.adapts("norm", "l2_norm", LIMIT, "its gradient at 0 is NaN; it squares as they are", shows=("",))
+@PACKAGE.adapts(
+    "norm",
+    "l2_norm",
+    LIMIT,
+    "squares as they are: 1e-30 in float32 and 1e-200 in float64 give 0; the gradient at 0 is NaN",
+    shows=("C6", "a zero"),
+)
 def l2_norm(x):
     import tensorflow as tf
 
     return tf.norm(tf.reshape(x, (tf.shape(x)[0], -1)), axis=1)
 
 
-@PACKAGE.adapts("math.l2_normalize", "unit", LIMIT, "‖x‖² is not taken below 1e-12", compared="a sample", shows=("",))
+@PACKAGE.adapts(
+    "math.l2_normalize",
+    "unit",
+    LIMIT,
+    "‖x‖² is not taken below 1e-12, so that a shorter vector gives less than 1",
+    compared="a sample",
+    shows=("C6", "numbers of 1e-15"),
+)
 def unit(x, *, scope="sample"):
     import tensorflow as tf
 
@@ -38,7 +58,14 @@ def unit(x, *, scope="sample"):
     return tf.math.l2_normalize(x, axis=list(range(1, len(x.shape))))
 
 
-@PACKAGE.adapts("clip_by_norm", "project", LIMIT, "squares as they are", compared="L2", shows=("",))
+@PACKAGE.adapts(
+    "clip_by_norm",
+    "project",
+    LIMIT,
+    "to rounding; 0/0 is NaN where x and the radius are 0",
+    compared="L2",
+    shows=("radius 0.0",),
+)
 def project(x, *, radius, norm="l2"):
     import tensorflow as tf
 

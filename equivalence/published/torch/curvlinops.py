@@ -9,8 +9,9 @@ PACKAGE = Package("curvlinops-for-pytorch", "3.0.1", ("curvlinops",))
     "HessianLinearOperator",
     "hvp",
     LIMIT,
-    "right to rounding, values alone; raises for a linear loss, whose gradient has no graph",
+    "right to rounding, values alone; raises for a linear loss, for which its zeros have the shape of something else",
     gradients=False,
+    shows=("a linear loss",),
 )
 def hvp(loss, x, vector):
     import torch

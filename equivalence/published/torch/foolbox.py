@@ -4,7 +4,7 @@ from equivalence.published.package import CONVENTION, LIMIT, RIGHT, Package, onl
 
 PACKAGE = Package("foolbox", "3.3.4", ("foolbox",))
 FLOOR = "right but for gradients whose norm is below 1e-12, which are divided by 1e-12"
-GRAPHS = ("computed arguments",)
+GRAPHS = ("computed arguments", "traced numbers")  # the second step raises where one of them carries a graph
 TINY = ("tiny-gradients",)
 EAGER = {"traced": False}  # it looks at numbers
 
@@ -63,7 +63,7 @@ def fast_gradient_l1(loss, x, *, radius, norm="l2", scope="sample"):
     "LinfProjectedGradientDescentAttack",
     "pgd",
     LIMIT,
-    "right to rounding; .backward() frees the graph of parameters that are computed, so that the second step raises",
+    "right to rounding; the second step raises where parameters are computed, or a length carries a graph",
     compared="L∞, no box",
     shows=GRAPHS,
     **EAGER,
@@ -76,7 +76,7 @@ def projected_linf(loss, x, start, *, radius, step, steps, norm="l2", bounds=Non
     "L2ProjectedGradientDescentAttack",
     "pgd",
     LIMIT,
-    f"{FLOOR}; and its second step raises where parameters are computed",
+    f"{FLOOR}; the second step raises where parameters are computed, or a length carries a graph",
     compared="L2, no box",
     shows=TINY + GRAPHS,
     **EAGER,

@@ -9,8 +9,8 @@ PACKAGE = Package("smart-pytorch", "0.0.4", ("smart_pytorch",))
     "kl_loss",
     "kl_divergence",
     LIMIT,
-    "right to a rounding unit of Σ p |log p|; log p of a p that underflows is 0",
-    shows=("",),
+    "right to a rounding unit of Σ p |log p|; the gradient is NaN where a probability underflows to 0",
+    shows=("D1", "saturated", "logits times 200", "logits times 3000"),
 )
 def divergence(p_logits, q_logits):
     from smart_pytorch import kl_loss

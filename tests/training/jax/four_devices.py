@@ -12,7 +12,7 @@ import numpy as np
 from jax.sharding import AxisType, NamedSharding
 from jax.sharding import PartitionSpec as P
 
-from impls.jax import adversarial, curvature, embedding, lipschitz, norms, penalty, virtual_adversarial
+from impls.jax import adversarial, curvature, embedding, lipschitz, norms, parameter, penalty, virtual_adversarial
 from impls.jax.losses import cross_entropy
 from impls.jax.training import (
     adversarial_training,
@@ -186,6 +186,51 @@ def explicit_methods(params, batch):
     return {name: units(found[name], whole[name]) for name in whole}
 
 
+def beside(kernel):
+    """Methods of the contract, a number a sample: of x, and of starts and probes that all replicas have alike."""
+    labels, signs = jnp.arange(2) % CLASSES, np.random.default_rng(1).choice([-1.0, 1.0], (3, 1, WIDTH))
+    f = lambda x: jnp.tanh(x @ kernel)  # noqa: E731
+    loss = lambda x: cross_entropy(f(x), jnp.resize(labels, len(x)))  # noqa: E731
+    start = lambda x: jnp.full(x.shape, 0.3)  # noqa: E731
+    probes = lambda x, size: jnp.broadcast_to(signs[:, :, :size], (3, len(x), size))  # noqa: E731
+    ascent = {"radius": 0.5, "step": 0.2, "steps": 3}
+    return {
+        "pgd": lambda x: loss(x + adversarial.pgd(loss, x, start(x), **ascent)),
+        "freelb_loss": lambda x: adversarial.freelb_loss(loss, x, start(x), **ascent)[0],
+        "hvp": lambda x: curvature.hvp(loss, x, start(x)).sum(1),
+        "laplacian": lambda x: curvature.laplacian(loss, x, probes=probes(x, WIDTH)),
+        "top_eigenpair": lambda x: curvature.top_eigenpair(loss, x, start(x), steps=2)[0],
+        "lanczos": lambda x: curvature.top_eigenpair(loss, x, start(x), steps=2, how="lanczos")[0],
+        "jacobian_penalty": lambda x: penalty.jacobian_penalty(f, x, probes=probes(x, CLASSES)),
+        "vat_loss": lambda x: virtual_adversarial.vat_loss(f, x, start(x), radius=0.5, steps=2),
+        "vat_loss, exact": lambda x: virtual_adversarial.vat_loss(f, x, start(x), radius=0.5, how="exact"),
+        "perturb_table": lambda x: loss(x @ (jnp.eye(WIDTH) + of_table(kernel, x, labels))),
+        "parameter_gradient_penalty": lambda x: jnp.zeros(len(x)) + of_parameters(kernel, x, labels),
+    }
+
+
+def of_table(kernel, x, labels):
+    """The perturbation of a table that all replicas share, of losses that are small on some replicas."""
+    counted = jnp.where(x[:, 0] > 0.5, 1.0, 1e-5)
+    loss = lambda table: counted * cross_entropy(x @ table @ kernel, jnp.resize(labels, len(x)))  # noqa: E731
+    return embedding.perturb_table(loss, jnp.eye(WIDTH), radius=0.5)
+
+
+def of_parameters(kernel, x, labels):
+    """The penalty on the gradient in parameters that all replicas share."""
+    loss = lambda params: cross_entropy(x @ params["kernel"], jnp.resize(labels, len(x)))  # noqa: E731
+    return parameter.parameter_gradient_penalty(loss, {"kernel": kernel}, rate=1.0)
+
+
+def methods_by_shard_map(params, batch):
+    """Each method of `beside` under `shard_map`, in rounding units of the whole batch."""
+    mesh = jax.make_mesh((jax.device_count(),), ("data",), axis_types=(AxisType.Auto,))
+    run = lambda kernel, x: {name: method(x) for name, method in beside(kernel).items()}  # noqa: E731
+    mapped = jax.shard_map(run, mesh=mesh, in_specs=(P(), P("data")), out_specs=P("data"))
+    found, whole = (jax.jit(function)(params["kernel"], batch[0]) for function in (mapped, run))
+    return {name: units(found[name], whole[name]) for name in whole}
+
+
 def local(params, batch):
     """Replicas that are by themselves, against the mean over parts of the batch on one device."""
     names = ["fgm, table", "penalty, table", "fgm, tensor"]
@@ -219,6 +264,7 @@ def main():
     ways = {way: run for way, run in WAYS.items() if not quick or way in QUICK}
     result = {way: compared(run(params, batch), whole) for way, run in ways.items()}
     result |= {"methods, explicit": explicit_methods(params, batch), "local": local(params, batch)}
+    result |= {"methods, shard_map": methods_by_shard_map(params, batch)}
     print(json.dumps(result, indent=1))
     return 1 if max(max(found.values()) for found in result.values()) > UNITS else 0
 

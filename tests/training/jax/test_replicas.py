@@ -21,7 +21,9 @@ def measured():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("way", ["jit, explicit", "shard_map", "shard_map, unchecked", "methods, explicit", "local"])
+@pytest.mark.parametrize(
+    "way", ["jit, explicit", "shard_map", "shard_map, unchecked", "methods, explicit", "methods, shard_map", "local"]
+)
 def test_four_devices_are_one(way):
     """Largest difference of an entry, in rounding units of the largest one."""
     assert max(measured()[way].values()) <= UNITS, measured()[way]
