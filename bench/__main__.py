@@ -4,6 +4,7 @@ import os
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy only checks here: it must not take the workers' cores
 
+import io
 import sys
 
 INSTALL = "python -m pip install -c constraints.txt --group run --group data --group report"
@@ -21,6 +22,9 @@ def main() -> None:
             f"error: the package {name} is not installed. What installs all that is needed: {INSTALL}", file=sys.stderr
         )
         raise SystemExit(2) from None
+    for stream in (sys.stdout, sys.stderr):  # a file's name that is no text, or a terminal that knows few characters
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     app(prog_name="python -m bench")
 
 

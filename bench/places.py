@@ -62,9 +62,11 @@ def git(*arguments: str) -> str:
 
 def unpack(commit: str, folder: Path, *paths: str) -> str:
     """Write the checkout as it was committed, or some of its paths, to a folder; what git complains of, or nothing."""
+    if commit.startswith("-"):  # git would take it for an option of its own
+        return "its name is an option's"
     packed = subprocess.run(["git", "archive", commit, *paths], cwd=ROOT, capture_output=True)
     if packed.returncode:
-        return packed.stderr.decode().strip()
+        return packed.stderr.decode("utf-8", "backslashreplace").strip()
     with tarfile.open(fileobj=io.BytesIO(packed.stdout)) as archive:
         archive.extractall(folder, filter="data")
     return ""

@@ -39,6 +39,10 @@ BAD = {  # a value that is refused, of every option and argument that can have o
     "dataset": "mnist",
     "regime": "magic",
     "clue": "nowhere",
+    "plan": "no such plan",
+    "strengths": "fgm=strong",
+    "table": "nowhere.csv",
+    "labels": "1",
     "length": "2",
     "epochs": "0",
     "folder": "file/tables",
@@ -52,10 +56,10 @@ BAD = {  # a value that is refused, of every option and argument that can have o
     "markdown": "file/changes.md",
     "out": "file/results",
 }
-# Flags, and what is looked at where another option is given: the address of a cluster, the encoding of sentences.
+# Flags, and what is looked at where another option is given: the address of a cluster, a column of a table.
 WITHOUT = {
     "quick", "resume", "cold", "curves", "skip_bad_lines", "fail_on_new", "thorough", "skip_damaged", "confirm",
-    "allow_missing", "times", "claims", "address", "encoding",
+    "allow_missing", "times", "claims", "address", "encoding", "text", "label",
 }  # fmt: skip
 GIVEN = {  # what a command cannot do without
     "impl": ["--framework", "torch"],

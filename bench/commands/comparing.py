@@ -1,5 +1,6 @@
 """Commands that hold one state of the project against another, and can fail."""
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -20,6 +21,7 @@ from bench.records import files
 from bench.records.machine import describe
 from bench.records.staleness import Codes, stale
 from bench.report import compare, terminal
+from bench.running import caches
 
 Markdown = Annotated[Path | None, typer.Option(help="Write the changes as Markdown.")]
 Json = Annotated[Path | None, typer.Option("--json", help="Write the changes as JSON.")]
@@ -75,7 +77,7 @@ def gate_command(
     """Measure a commit and the code here in turns on this machine, and compare: exit status 1 on a regression.
 
     Both sides are verified quickly once. Then a process of the one times its steps, a process of the other, and so on:
-    what the machine does meanwhile happens to both. What seems slower is timed so twice more.
+    what the machine does meanwhile happens to both. What seems slower, and that alone, is timed so twice more.
     """
     refuse_unwritable(markdown, json)
     chosen = arguments.frameworks(framework, console)
@@ -91,22 +93,39 @@ def gate_command(
             for number, (name, tree) in enumerate(trees.items()):
                 folders[name].append(Path(place) / f"verified {number}")
                 measure(tree, ["verify", "--quick", *options], folders[name][-1], f"verify {name}")
-        timed = [in_turns(trees, ["time", "--quick", *options, *steps], Path(place) / "timed", rounds)]
+        once = [*options, *steps]
+        timed = [in_turns(trees, once, Path(place) / "timed", rounds)]
         found = compare_rounds(folders, timed, allow_missing or [])
         while (names := compare.suspects(found)) and len(timed) <= compare.FRESH:
             console.print(f"timed again, {len(timed)} of {compare.FRESH}: {len(names)} steps seem slower")
-            again = ["time", "--quick", *options, *steps]
-            timed.append(in_turns(trees, again, Path(place) / f"again {len(timed)}", rounds))
+            old, new = sides(folders, timed[0])
+            timed.append(in_turns(trees, suspected(new, names), Path(place) / f"again {len(timed)}", rounds))
             found = compare_rounds(folders, timed, allow_missing or [])
         old, new = sides(folders, timed[0])
     tell(old, new, found, markdown, json)
 
 
+def suspected(new: compare.Results, names: Sequence[str]) -> list[str]:
+    """Options of `time` that choose these steps; the plain ones beside them are always timed."""
+    steps = [each.cell for times in new.quantities.values() for name, each in times.items() if name in names]
+    options = ("--method", "--framework", "--mode", "--workload")
+    found = dict.fromkeys((option, word) for step in steps for option, word in zip(options, step, strict=False))
+    return [word for pair in found for word in pair]
+
+
 def measure(tree: Path, words: Sequence[str], out: Path, title: str) -> None:
-    """Run a command of the project as it is in a folder. What it says is shown only if nothing was recorded."""
+    """Run a command of the project as it is in a folder. What it says is shown only if nothing was recorded.
+
+    What compilers keep lies beside `out`'s folder, by tree: no round compiles what another one has compiled.
+    """
+    kept = out.parent.parent / f"compiled {'here' if tree == ROOT else 'base'}"
     with console.status(title):
         ran = subprocess.run(
-            [sys.executable, "-m", "bench", *words, "--out", str(out)], cwd=tree, capture_output=True, text=True
+            [sys.executable, "-m", "bench", *words, "--out", str(out)],
+            cwd=tree,
+            env=os.environ | {caches.KEPT_IN: str(kept)},
+            capture_output=True,
+            text=True,
         )
     if not list(out.glob("*/records.jsonl")):
         raise arguments.refuse(f"gate: {title}: nothing was measured:\n{ran.stdout[-2000:]}{ran.stderr[-2000:]}")
@@ -118,7 +137,8 @@ def in_turns(trees: dict[str, Path], words: Sequence[str], place: Path, rounds: 
     for number in range(rounds):
         for name in list(trees)[:: -1 if number % 2 else 1]:
             folders[name].append(place / f"{number} {list(trees).index(name)}")
-            measure(trees[name], words, folders[name][-1], f"round {number + 1} of {rounds}: time {name}")
+            command = ["time", "--quick", *words]
+            measure(trees[name], command, folders[name][-1], f"round {number + 1} of {rounds}: time {name}")
     return folders
 
 

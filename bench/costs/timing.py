@@ -15,6 +15,7 @@ from bench.costs import cells
 from bench.places import PYTHON, START
 from bench.records.machine import cores
 from bench.records.schema import ColdRecord, CostRecord
+from bench.running import caches
 from bench.running.job import Job, Outcome
 
 TASK_LIMIT = 300.0  # seconds for a method: compiling a double backward takes the longest
@@ -61,18 +62,16 @@ def ask(oracle: str, questions: Iterable[Sequence[str]]) -> None:
 def jobs(planned: list[cells.Cell], files: dict[str, Path], folder: Path, how: How) -> list[Job]:
     """Block after block, in each one process a framework, mode and workload: frameworks take turns.
 
-    Then each method cold, in a process of its own. In `folder` is what compilers keep.
+    Then each method cold, in a process of its own. In `folder` is what compilers keep, for this command alone unless
+    the environment names another.
     """
+    warm = Path(os.environ.get(caches.KEPT_IN) or folder / "warm")
 
     def process(cell: cells.Cell) -> tuple[str, str, str, str]:
         return cell.workload, cell.framework, cell.mode, cell.device
 
     groups = [list(group) for _, group in groupby(planned, key=process)]
-    made = [
-        job("bench.costs.time_block", group, files, folder / "warm", how, n)
-        for n in range(how.blocks)
-        for group in groups
-    ]
+    made = [job("bench.costs.time_block", group, files, warm, how, n) for n in range(how.blocks) for group in groups]
     if how.cold:
         made += [
             job("bench.costs.time_cold", [cell], files, folder / f"cold-{n}", how) for n, cell in enumerate(planned)

@@ -9,8 +9,8 @@ import psutil
 
 
 def replace(path: Path, content: str | bytes) -> None:
-    """Give a file this content, or leave it as it was."""
-    data = content.encode("utf-8") if isinstance(content, str) else content
+    """Give a file this content, or leave it as it was. What no text has, of a file's name for instance, is escaped."""
+    data = content.encode("utf-8", "backslashreplace") if isinstance(content, str) else content
     replace_by(path, lambda unfinished: unfinished.write_bytes(data))
 
 

@@ -12,7 +12,7 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullLocator
+from matplotlib.ticker import FixedFormatter, FuncFormatter, NullLocator
 
 from bench.records.schema import ClaimRecord
 from bench.report.tables.claims import main_case
@@ -51,6 +51,7 @@ STYLE: Any = {
     "legend.fontsize": 9,
 }
 PANEL = (4.6, 4.2)  # inches
+TILE = (4.6, 3.0)
 FLOAT32 = "float32 at the default ξ"
 NUMBERED = re.compile(r' id="[\w.]+_\d+"')
 PLACES = re.compile(r'\b(?:d|x|y|transform)="[^"]*"')
@@ -165,14 +166,33 @@ def svg(title: str, panels: int, draw: Callable[[Sequence[Axes]], None]) -> str:
     """The text of a figure with panels side by side; empty where there are none."""
     if not panels:
         return ""
-    with matplotlib.rc_context(STYLE):
-        width = max(6.4, PANEL[0] * panels)
-        figure = Figure(figsize=(width, PANEL[1]), layout="constrained")
+    width = max(6.4, PANEL[0] * panels)
+
+    def draw_titled(figure: Figure) -> None:
         figure.suptitle("\n".join(textwrap.wrap(title, int(width * 11))), fontsize=12)
         draw(figure.subplots(1, panels, squeeze=False)[0])
+
+    return write_svg(title, (width, PANEL[1]), draw_titled)
+
+
+def tile(title: str, draw: Callable[[Axes], None]) -> str:
+    """The text of a small figure with one panel, whose title is for who cannot see it."""
+
+    def draw_small(figure: Figure) -> None:
+        with matplotlib.rc_context({"font.size": 9}):
+            draw(figure.subplots())
+
+    return write_svg(title, TILE, draw_small)
+
+
+def write_svg(title: str, size: tuple[float, float], draw: Callable[[Figure], None]) -> str:
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=size, layout="constrained")
+        draw(figure)
         for axis in (axis for ax in figure.axes for axis in (ax.xaxis, ax.yaxis) if axis.get_scale() == "log"):
             axis.set_minor_locator(NullLocator())
-            axis.set_major_formatter(FuncFormatter(power))
+            if not isinstance(axis.get_major_formatter(), FixedFormatter):  # its ticks have been named
+                axis.set_major_formatter(FuncFormatter(power))
         written = io.StringIO()
         figure.savefig(written, format="svg", metadata={"Date": None, "Creator": None})
     return themed(written.getvalue(), title)

@@ -13,7 +13,7 @@ import math
 import re
 import statistics
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
@@ -29,11 +29,14 @@ from impls import FRAMEWORKS
 
 DATATABLES = importlib.resources.files("itables") / "html"
 SELECTORS = ("framework", "device", "mode", "workload")  # columns that a reader chooses by, in all tables at once
+SAME = ("dtype", "device", "optimizer")  # columns that are said once where they are the same in all rows
+SMALL = ((25, "tiny"), (12, "smaller"), (10, "small"))  # columns beyond which a table is set so
 LARGEST = 5_900_000  # bytes of a page; records have what the rest leaves
 RECORDS = "records come here"
+FOLDED = r'<details class="topic"><summary>\1</summary>\2</details>\n'
 GZIP = 31  # zlib's word for a stream as gzip writes it
 LONGEST = (10**9, 64, 8, 0, -1)  # numbers of a list that are kept, until everything fits; at last no list at all
-WHOLE = 36  # characters of a cell that stay on a line
+WHOLE = 12  # characters of a cell that stay on a line
 OWN = {name: name for name in FRAMEWORKS} | {
     column(name, dtype): name for name in FRAMEWORKS for dtype in (*DTYPES, *HALF_DTYPES)
 }
@@ -45,14 +48,18 @@ def render(machines: Sequence[Mapping[str, Any]], **facts: Any) -> str:
     templates = markdown.environment(table=book.table, show_figures=show_figures)
     machine, reading = (templates.get_template(name) for name in ("machine.md.j2", "reading.md.j2"))
     parts = [
-        {"name": each["name"], "body": render_markdown(machine.render(machine=each, **facts), f"{number}-")}
+        {
+            "name": each["name"],
+            "first": render_first(book, templates, each, f"{number}-"),
+            "body": fold(render_markdown(machine.render(machine=each, **facts), f"{number}-")),
+        }
         for number, each in enumerate(machines)
     ]
     places = {name: place for each in machines for name, place in each["places"].items()}
     script, style = load_datatables()
     page = templates.get_template("index.html.j2").render(
         machines=parts,
-        reading=render_markdown(reading.render(**facts), "reading-"),
+        reading=fold(render_markdown(reading.render(**facts), "reading-")),
         choices={name: sorted(found) for name, found in book.choices.items() if len(found) > 1},
         records=RECORDS,
         datatables=Markup(script),
@@ -73,14 +80,18 @@ class Book:
         """A table, or that there is nothing to show; with `plots`, a machine's, its first column's names lead there."""
         if frame.empty:
             return f"<p>{NOT_MEASURED}</p>\n"
-        heads = "".join(self.head(str(name)) for name in frame.columns)
+        same = {name for name in SAME if name in frame and len(frame) > 1 and frame[name].nunique() == 1}
+        said = ", ".join(f"{name}: {frame[name].iloc[0]}" for name in frame.columns if name in same)
+        heads = "".join(self.head(str(name)) for name in frame.columns if name not in same)
         rows = [[as_entry(value) for value in row] for row in frame.itertuples(index=False)]
         numbers = [sum(math.isfinite(entry.number) for entry in entries) for entries in zip(*rows, strict=True)]
         counted = [known > len(rows) / 2 for known in numbers]
-        body = "\n".join(self.row(list(frame.columns), counted, row, plots) for row in rows)
+        body = "\n".join(self.row(list(frame.columns), counted, row, plots, same) for row in rows)
+        said = f"<p>In all rows {escape(said)}.</p>\n" if said else ""
+        size = next((f' class="{word}"' for most, word in SMALL if len(frame.columns) > most), "")
         return (
-            '<div class="scroll" tabindex="0" role="group" aria-label="table">\n'
-            f"<table>\n<thead><tr>{heads}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>\n</div>\n"
+            f'{said}<div class="scroll" tabindex="0" role="group" aria-label="table">\n'
+            f"<table{size}>\n<thead><tr>{heads}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>\n</div>\n"
         )
 
     def head(self, name: str) -> str:
@@ -89,15 +100,24 @@ class Book:
         return f'<th scope="col"{only}>{escape(name)}</th>'
 
     def row(
-        self, columns: Sequence[Any], counted: Sequence[bool], row: Sequence[Entry], plots: Mapping[str, Any] | None
+        self,
+        columns: Sequence[Any],
+        counted: Sequence[bool],
+        row: Sequence[Entry],
+        plots: Mapping[str, Any] | None,
+        same: Collection[str],
     ) -> str:
         facts = ""
         for name, entry in zip(columns, row, strict=True):
             if name in SELECTORS and entry.text:
                 self.choices[name].add(entry.text)
                 facts += f' data-{name}="{escape(entry.text)}"'
-        cells = "".join(map(self.cell, row[1:], counted[1:]))
-        return f"<tr{facts}>{self.cell(row[0], counted[0], plots)}{cells}</tr>"
+        cells = [
+            self.cell(entry, number, None if place else plots)
+            for place, (name, entry, number) in enumerate(zip(columns, row, counted, strict=True))
+            if name not in same
+        ]
+        return f"<tr{facts}>{''.join(cells)}</tr>"
 
     def cell(self, entry: Entry, counted: bool = False, plots: Mapping[str, Any] | None = None) -> str:
         """Text that opens the records behind it; in a column with numbers it sorts by its own, or before them all."""
@@ -124,6 +144,32 @@ class Book:
 def choose_class(entry: Entry) -> State:
     """The class that colours an entry: what other code measured is as open as what nobody did, unless it is bad."""
     return OPEN if entry.stale and entry.state != BAD else entry.state
+
+
+def render_first(book: "Book", templates: Any, machine: Mapping[str, Any], prefix: str) -> Markup:
+    """The first screen of a machine."""
+    first = machine["first"]
+    table = first["candidates"]
+    return Markup(
+        templates.get_template("first.html.j2").render(
+            first=first,
+            anchor=lambda heading: prefix + slug(heading),
+            pictures=[
+                Markup(inline_svg(tile.picture, f"{prefix}tile-{number}")) if tile.picture else ""
+                for number, tile in enumerate(first["tiles"])
+            ],
+            labels=list(dict.fromkeys(table["labels"])),
+            frameworks=list(dict.fromkeys(table["framework"])),
+            candidates=Markup(book.table(table)),
+        )
+    )
+
+
+def fold(body: str) -> Markup:
+    """Each heading with what stands below it, folded: the heading opens it."""
+    before, *topics = re.split(r"(?=<h2 )", body)
+    folded = [re.sub(r"\A(<h2 .*?</h2>)(.*)\Z", FOLDED, topic, flags=re.DOTALL) for topic in topics]
+    return Markup(before + "".join(folded))
 
 
 def show_figures(machine: Mapping[str, Any], kind: str) -> str:
@@ -153,11 +199,15 @@ def render_markdown(text: str, prefix: str) -> Markup:
     tokens = parser.parse(text)
     for opened, content in itertools.pairwise(tokens):
         if opened.type == "heading_open":
-            opened.attrSet("id", prefix + re.sub(r"\W+", "-", content.content.lower()).strip("-"))
+            opened.attrSet("id", prefix + slug(content.content))
             opened.tag = f"h{max(2, int(opened.tag[1]) - 1)}"
         if opened.type == "heading_close":
             opened.tag = f"h{max(2, int(opened.tag[1]) - 1)}"
     return Markup(parser.renderer.render(tokens, parser.options, {}))
+
+
+def slug(heading: str) -> str:
+    return re.sub(r"\W+", "-", heading.lower()).strip("-")
 
 
 def pack_records(records: Sequence[Any], places: Mapping[str, Any], room: int) -> str:

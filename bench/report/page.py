@@ -9,12 +9,13 @@ from typing import Any
 import pandas as pd
 
 from bench.costs import timing
+from bench.costs.workloads import WORKLOADS
 from bench.places import PUBLISHED, ROOT
 from bench.records import block_statistics, files
 from bench.records.schema import DISTURBED, Environment
 from bench.records.staleness import Codes, stale
 from bench.records.store import FILES, Latest, latest, read
-from bench.report import answers, ci, history, html, markdown, readme
+from bench.report import answers, ci, first_screen, history, html, markdown, readme
 from bench.report.curve_figures import curve_figures
 from bench.report.effect_figures import effect_figures
 from bench.report.figures import figures
@@ -125,15 +126,18 @@ def section(machine: Machine, code: Codes | None) -> dict[str, Any]:
     }
     others = {name for figures in drawn.values() for name in figures}
     tabled = make_tables(records, code)
+    found = answers.findings(tabled, records)
     return (
         tabled
         | drawn
         | {
             "name": machine.name,
-            "findings": answers.table(answers.findings(tabled, records)),
+            "findings": answers.table(found),
+            "first": first_screen.first_screen(machine.name, records, places, tabled, found),
             "caveats": answers.caveats(records, machine.problems, code),
             "environments": environments(records, places),
             "places": places,
+            "unpriced": [name for name in WORKLOADS if name not in set(tabled["cost"]["workload"])],
             "stale": count_stale(records, code),
             "failures": failures(records, code),
             "figures": {name: svg for name, svg in machine.figures.items() if name not in others},

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from bench.places import CACHE
 
+KEPT_IN = "EQUIREG_COMPILED"  # names a folder that several commands find what compilers have kept in
+
 
 def settings(folder: str) -> dict[str, str]:
     """What a process must start with, so that another finds what it has compiled; JAX: however quickly it was."""

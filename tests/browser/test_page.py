@@ -1,83 +1,16 @@
 """The page as people use it, in a real browser: from disk, with the keyboard, on a phone, in the dark, on paper."""
 
-import shutil
-from pathlib import Path
-
 import pytest
 
-from bench.records.store import FILES
-from bench.report import page as pages
-from tests.browser import chromium
-from tests.report.made import cost_records, of_every_kind, store
-
-playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed: tox -e page")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed: tox -e page")
-
-ROOT = Path(__file__).parents[2]
-COMMITTED = sorted((ROOT / "results").glob(FILES))
-SIZES = {"desk": {"width": 1280, "height": 900}, "phone": {"width": 390, "height": 844}}
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with playwright.sync_playwright() as started:
-        try:
-            found = started.chromium.launch(executable_path=chromium.path(), args=chromium.ARGUMENTS)
-        except playwright.Error as error:
-            pytest.skip(f"no browser can be started: {str(error).splitlines()[0]}")
-        yield found
-        found.close()
-
-
-@pytest.fixture(scope="module", params=["made", "committed"])
-def written(request, tmp_path_factory):
-    """A page of two machines made by hand, and that of the records in this repository."""
-    out = tmp_path_factory.mktemp(request.param)
-    if request.param == "committed":
-        for path in COMMITTED:
-            (out / path.parent.name).mkdir()
-            shutil.copy(path, out / path.parent.name)
-        if not COMMITTED:
-            pytest.skip("no records are committed")
-    else:
-        made = [*of_every_kind(), *cost_records("fgm", [2.0] * 3, mode="compiled", workload="cnn")]
-        for steps in range(2, 8):
-            made += cost_records(f"pgd-{steps}", [steps + 1.0] * 3, mode="compiled")
-        store(out, made)
-        (out / "here").rename(out / "elsewhere")
-        store(out, made)
-    pages.write(out)
-    return out / "index.html"
-
-
-@pytest.fixture
-def opened(browser, written):
-    """Opens the page; whatever it asks the network for, or complains of, fails the test."""
-    complaints, contexts = [], []
-
-    def open_page(size="desk", scheme="light", **options):
-        context = browser.new_context(viewport=SIZES[size], color_scheme=scheme, **options)
-        contexts.append(context)
-        found = context.new_page()
-        found.on("console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None)
-        found.on("pageerror", lambda error: complaints.append(str(error)))
-        found.on(
-            "request",
-            lambda asked: None if asked.url.startswith(("file:", "data:", "blob:")) else complaints.append(asked.url),
-        )
-        found.goto(written.as_uri())
-        found.wait_for_function("document.documentElement.dataset.ready === 'yes'")
-        return found
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert complaints == []
 
 
 def shown_table(page, heading):
     """The first table below a heading, brought into view."""
-    table = page.locator(f"section:not([hidden]) h2:text-is('{heading}') ~ .scroll table").first
+    topic = page.locator(f"section:not([hidden]) details.topic:has(> summary > h2:text-is('{heading}'))")
+    if not topic.evaluate("topic => topic.open"):
+        topic.locator("summary").first.click()
+    table = topic.locator(".scroll table").first
     table.evaluate("table => table.closest('.scroll').scrollIntoView()")  # far from the screen nothing is laid out
     page.wait_for_function(
         "table => table.classList.contains('dataTable') && table.innerText", arg=table.element_handle()
@@ -165,7 +98,7 @@ def test_one_machine_at_a_time(opened, written):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size", ["desk", "phone"])
 def test_axe_finds_nothing(opened, size, scheme):
     page = opened(size, scheme)
     shown_table(page, "Cost")
@@ -186,6 +119,40 @@ def test_a_phone_scrolls_down_only(opened):
     page = opened("phone")
     wide = page.evaluate("document.documentElement.scrollWidth > document.documentElement.clientWidth")
     assert not wide
+
+
+def test_what_is_chosen_stands_in_the_address(opened):
+    page = opened()
+    page.locator("#filters select[name=mode]").select_option("compiled")
+    assert page.evaluate("location.search") == "?mode=compiled"
+    page.reload()
+    page.wait_for_function("document.documentElement.dataset.ready === 'yes'")
+    assert page.locator("#filters select[name=mode]").input_value() == "compiled"
+    table = shown_table(page, "Cost")
+    names = [name.strip() for name in table.locator("thead th").all_inner_texts()]
+    assert set(column(table, names.index("mode") + 1)) == {"compiled"}
+
+
+def test_a_link_opens_what_is_folded(opened):
+    page = opened()
+    page.locator("nav a", has_text="Growth").first.click()
+    topic = page.locator("section:not([hidden]) details.topic:has(> summary > h2:text-is('Growth'))")
+    assert topic.evaluate("topic => topic.open")
+
+
+def test_every_table_fits_a_desk(opened):
+    """At 1,400 pixels, the menu beside them, no table has to be moved sideways."""
+    page = opened()
+    page.set_viewport_size({"width": 1400, "height": 900})
+    page.add_style_tag(content=".scroll { content-visibility: visible !important }")
+    page.evaluate("for (const each of document.querySelectorAll('details')) each.open = true")
+    page.locator("#filters select[name=mode]").dispatch_event("change", {"bubbles": True})  # all tables come to life
+    wide = page.evaluate(
+        """[...document.querySelectorAll("section:not([hidden]) .scroll")]
+        .filter((each) => each.scrollWidth > each.clientWidth + 1)
+        .map((each) => [...each.querySelectorAll("thead th")].map((head) => head.textContent).join(" | "))"""
+    )
+    assert wide == []
 
 
 def test_paper_has_every_row(opened):

@@ -26,6 +26,8 @@ from tests.report.made import call_record
 TRACEBACK = re.compile(
     r"^Traceback \(most recent call last\)|^\s*File \"[^\"]+\", line \d+, in |Exception ignored in", re.MULTILINE
 )
+# Ctrl-C while Python looks for the command: no line of ours has run, and none can say it better.
+BEFORE = re.compile(r"^Traceback[^\n]*\n(?:  File \"<frozen [^\n]*\n)+KeyboardInterrupt\s*\Z", re.MULTILINE)
 MARK = "EQUIREG_FAULT"  # a variable that every process of a fault inherits, by which it is found
 LIMIT = 600.0  # seconds after which a command counts as hanging
 ENDING = 15.0  # seconds in which whatever a command has started is gone
@@ -74,7 +76,7 @@ class Ended:
         if self.status is not None:
             verdict.complain_unless(self.status in expected, f"exit status {self.status}, expected {sorted(expected)}")
         verdict.complain_unless(not self.left, f"outlived by {', '.join(self.left)}")
-        verdict.tracebacks += bool(TRACEBACK.search(self.said))
+        verdict.tracebacks += bool(TRACEBACK.search(BEFORE.sub("", self.said)))
         if verdict.complaints or verdict.tracebacks:
             verdict.complaints.append(f"it said: …{self.said.strip()[-600:]}")
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import psutil
 
+from bench.check.template import TEMPLATES
 from bench.records.store import FILES, read
 from tests.faults.harness import (
     Command,
@@ -33,6 +34,10 @@ COMMANDS = {  # with what each takes about, in seconds on a quiet core: moments 
     "train": (["train", "--quick", "--framework", FRAMEWORK, "--regime", "plain", "--regime", "fgm"], 14.0),
     "report": (["report"], 5.0),
     "merge": (["merge", "first", "second"], 3.0),
+    "check": (["check", "mine.py", "--json", "mine.json", "--html", "mine.html"], 15.0),
+    "atlas": (["atlas", "--framework", FRAMEWORK, "--operation", "layer_norm", "--mode", "eager"], 9.0),
+    "precision": (["precision", "--framework", FRAMEWORK, "--workload", "digits-mlp", "--dtype", "bfloat16"], 12.0),
+    "published": (["published", "--framework", FRAMEWORK, "--package", "torch"], 20.0),
 }
 PARENT = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 WORKER = (signal.SIGKILL, signal.SIGSEGV)
@@ -42,13 +47,15 @@ EXPECTED = {  # exit statuses: by the signal, in order, or it was over already
     signal.SIGHUP: {-signal.SIGHUP},
     signal.SIGINT: {130, -signal.SIGINT},  # before Python hears any signal
 }
-MEASURE = ("verify", "time", "train")
+OFTEN = ("verify", "time", "train", "report", "merge")  # each signal twice
+NO_WORKERS = ("report", "merge")
+NO_FOLDER = ("check",)  # that stores nothing
 PLAN = [
     (command, who, number)
     for command in COMMANDS
-    for who, numbers in (("parent", PARENT), ("worker", WORKER if command in MEASURE else ()))
+    for who, numbers in (("parent", PARENT), ("worker", () if command in NO_WORKERS else WORKER))
     for number in numbers
-    for _ in range(2)
+    for _ in range(2 if command in OFTEN else 1)
 ]
 
 
@@ -61,14 +68,15 @@ def inflict(number: int, seed: int) -> Verdict:
         out = folder / "out"
         prepare(folder, out, command)
         before = measured(out)
-        started = Command([*words, "--out", str(out)], folder)
+        started = Command([*words, *([] if command in NO_FOLDER else ["--out", str(out)])], folder)
         time.sleep(moment)
         struck = strike(started, who, with_signal)
         ended = started.end()
-        over = {0, 1}
+        over = {0, 1, 2} if command == "check" and who == "worker" else {0, 1}  # without a worker nothing is known
         expected = over if not struck or who == "worker" else over | EXPECTED[with_signal]
         ended.judge(verdict, expected)
         look(out, before, verdict)
+        verdict.complaints += [f"{name} is cut short" for name in torn_files(folder) if name.startswith("mine")]
         if command == "verify" and number % 4 == 0 and verdict.survived:
             go_on(folder, out, words, verdict)
     return verdict
@@ -81,6 +89,8 @@ def prepare(folder: Path, out: Path, command: str) -> None:
     if command == "merge":
         for name in ("first", "second"):
             write_store(folder / name, lines)
+    if command == "check":
+        (folder / "mine.py").write_text(TEMPLATES[FRAMEWORK])
     if command == "report":
         run(["report", "--out", str(out)], folder)
 

@@ -84,6 +84,15 @@ REFUSED = [  # words, and what must be said; exit status 2
     (["export", "tables", "--out", "nowhere"], "no such folder"),
     (["compare", "nowhere", "nowhere"], "nowhere"),
     (["compare", "one"], "Missing"),
+    (["compare", "\udcff", "full"], "no folder, no file, and no commit"),
+    (["compare", "full", "--", "--output=made"], "no folder, no file, and no commit"),
+    (["verify", "--impl", "\udcff", *T], "expected a Python file"),
+    (["check", "nowhere\udcff.py"], "error: "),
+    (["report", "--out", "nowhere"], "expected a folder of results"),
+    (["gate", "no such commit"], "no commit of this project"),
+    (["precision", "--workload", "[/red]"], "got '[/red]'"),
+    (["atlas", "--operation", "[/red]"], "got '[/red]'"),
+    (["published", "--package", "[/red]"], "got '[/red]'"),
 ]
 SAID = "said"  # a file with what a command says
 LONG = 200  # seconds, in which a command is refused wherever it is

@@ -2,12 +2,13 @@
 
 import json
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
 from bench.commands import app, comparing
 from bench.report import compare
-from tests.report.made import claim_record, cost_records, of_every_kind, power_law, store
+from tests.report.made import claim_record, cost_record, cost_records, of_every_kind, power_law, store
 
 FAILING = claim_record(part=power_law(order=1.0))
 
@@ -57,6 +58,29 @@ def test_what_seems_slower_is_measured_twice_more(tmp_path, monkeypatch):
         said = invoke("compare", tmp_path / "base", tmp_path / "new", "--confirm")
         assert said.exit_code == status, said.output
     assert seen == [["plain", "fgm"]] * 2 * compare.FRESH
+
+
+@pytest.mark.parametrize(("ratio", "status"), [(2.0, 0), (2.3, 1)])
+def test_the_gate_times_again_what_seems_slower_and_that_alone(tmp_path, monkeypatch, ratio, status):
+    """Rounds come from a hat: fgm is slower in the code here, vat and the plain step are not."""
+    asked, rng = [], np.random.default_rng(0)
+
+    def measure(tree, words, out, title):
+        asked.append([word for word in words if not word.startswith("--")])
+        moods = 1 + 1e-3 * rng.standard_normal(3)
+        here = ratio if tree == comparing.ROOT else 2.0
+        steps = [("plain", 1.0), ("fgm", here)] + [("vat", 3.0)] * ("vat" in words or "fgm" not in words)
+        store(out, [cost_record(name, each * mood) for (name, each), mood in zip(steps, moods, strict=False)])
+
+    monkeypatch.setattr(comparing, "measure", measure)
+    monkeypatch.setattr(comparing, "unpack", lambda commit, folder: "")
+    monkeypatch.setattr(comparing.arguments, "frameworks", lambda given, console: ["torch"])
+    said = invoke("gate", "HEAD", "--no-claims", "--rounds", 6, "--json", tmp_path / "gate.json")
+    assert said.exit_code == status, said.output
+    once, again = ["time", "torch"], ["time", "fgm", "torch", "eager", "mlp"]
+    assert asked == [once] * 12 + ([again] * 24 if status else [])
+    changed = [each["what"].split()[1] for each in json.loads((tmp_path / "gate.json").read_text())["changes"]]
+    assert changed == ["fgm"] * status
 
 
 def test_other_code_cannot_confirm(tmp_path):

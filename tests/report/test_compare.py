@@ -6,8 +6,16 @@ import math
 import numpy as np
 import pytest
 
-from bench.records.schema import AtlasRecord, Environment, TrainingRecord, VariationRecord
+from bench.records.schema import (
+    AtlasRecord,
+    ConformanceRecord,
+    Environment,
+    PrecisionRecord,
+    TrainingRecord,
+    VariationRecord,
+)
 from bench.report import compare
+from equivalence.precision import DEFAULT
 from tests.report.made import (
     agreement_record,
     call_record,
@@ -143,6 +151,22 @@ def test_a_derivative_that_turned_wrong_with_a_new_version_is_a_regression(tmp_p
     assert words(compare.compare(new, base)) == [("holds again", "layer_norm")]
 
 
+def test_a_word_that_is_contradicted_and_a_direction_that_is_lost_are_regressions(tmp_path):
+    def records(contradiction, cosine):
+        package = {"package": "p", "function": "f", "method": "fgm", "compared": "l2", "word": "right", "said": "so"}
+        half = {"case": "digits-mlp", "dtype": "bfloat16", "methods": {DEFAULT: {"cosines": [cosine]}}}
+        common = {"framework": "torch", "status": "ok"}
+        return [
+            ConformanceRecord(**common, **package, version="1", contradiction=contradiction),
+            PrecisionRecord(**common, **half),
+        ]
+
+    base = measured(tmp_path, "base", records("", 0.999))
+    new = measured(tmp_path, "new", records("nothing holds", 0.1))
+    found = words(compare.compare(base, new))
+    assert found == [("started to fail", "p"), ("started to fail", "torch")] and compare.compare(base, base).passes
+
+
 def test_what_vanished_is_no_pass_unless_it_is_allowed(tmp_path):
     base, new = measured(tmp_path, "base", [claim_record()]), measured(tmp_path, "new", [agreement_record([1.0])])
     found = compare.compare(base, new)
@@ -228,6 +252,21 @@ def test_rounds_that_were_timed_in_turns_are_pairs(tmp_path):
     assert compare.compare(base, slower).changes == [], "who does not know that they are pairs cannot tell"
     confirmed = compare.compare(base, slower, [(base, slower)] * 2, in_turns=True)
     assert confirmed.regressions == 1 and not confirmed.passes
+
+
+def test_a_busy_machine_is_the_same_machine_in_turns(tmp_path):
+    """What others do meanwhile slows a product and disturbs every block; it is no reason to look at nothing."""
+
+    def rounds(name, scale, rate):
+        for number in range(6):
+            step = scale * (1 + 1e-3 * number)
+            block = cost_record("plain", 1.0, 0, base=[step] * 4, steps=[step] * 4, foreign=1.5)
+            store(tmp_path / f"{name}{number}", [at_speed(rate), block])
+        return compare.of_rounds([tmp_path / f"{name}{number}" for number in range(6)], name)
+
+    base, new = rounds("base", 1.0, 100.0), rounds("new", 1.15, 50.0)
+    found = compare.compare(base, new, in_turns=True)
+    assert words(found) == [("slower, not confirmed", "plain")] and not found.not_compared
 
 
 def benchmarks(tmp_path, name, medians, cpu="a CPU"):

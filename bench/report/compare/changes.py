@@ -139,7 +139,9 @@ def compare_quantities(
 ) -> Iterator[Change]:
     """Yield changes in numbers. Those of a machine are compared on the same one; the rest is counted, and why."""
     for machine, before, after in pairs(base.quantities, new.quantities):
-        reason = other_speed(base, new, machine) or ("of another machine" if " → " in machine else "")
+        reason = "of another machine" if " → " in machine else ""
+        if not (reason or in_turns):  # in turns it was one machine, however busy it was when its speed was taken
+            reason = other_speed(base, new, machine)
         for name, old in before.items():
             now = after.get(name)
             if (old.rule.of_machine and not times) or is_allowed(name, allowed):

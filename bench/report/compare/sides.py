@@ -15,7 +15,9 @@ from bench.records.schema import (
     Block,
     CallRecord,
     ClaimRecord,
+    ConformanceRecord,
     Environment,
+    PrecisionRecord,
 )
 from bench.records.store import FILES, latest, of_this_schema, read
 from bench.report.compare.quantities import PLAIN, Quantity, called, quantities
@@ -87,8 +89,13 @@ def of_rounds(folders: Sequence[Path], name: str) -> Results:
 
 
 def in_round(record: Any, number: int) -> Any:
-    """The record as a block of one sitting, in which every folder has noted the machine's speed anew."""
-    return record.model_copy(update={"block": number, "environment": ""}) if isinstance(record, Block) else record
+    """The record as a block of one sitting, in which every folder has noted the machine's speed anew.
+
+    Rounds go in turns with those of the other side: what others do on the machine disturbs both, and widens intervals.
+    """
+    if not isinstance(record, Block):
+        return record
+    return record.model_copy(update={"block": number, "environment": "", "foreign": math.nan})
 
 
 def describe_record(record: Any) -> str:
@@ -98,6 +105,8 @@ def describe_record(record: Any) -> str:
         return {"holds": "FAILS", "FAILS": "holds"}.get(word, word) if record.wrong else word  # a mistake must fail
     if isinstance(record, AtlasRecord) and record.status == "ok":
         return "; ".join(f"{composition}: {row['word']}" for composition, row in record.rows.items())
+    if isinstance(record, ConformanceRecord | PrecisionRecord) and record.status == "ok":
+        return "holds" if record.verdict.holds else "FAILS"
     if getattr(record, "failures", None):
         return "FAILS"
     return record.status

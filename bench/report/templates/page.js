@@ -43,28 +43,79 @@ function show(api) {
   api.draw();
 }
 
-document.getElementById("filters").addEventListener("change", () => {
-  for (const table of document.querySelectorAll("main table")) enliven(table);
+function choose() {
+  for (const table of searched()) enliven(table);
   for (const api of tables.values()) show(api);
   document.getElementById("chosen").value = chosen().map(({ name, value }) => `${name}: ${value}`).join(", ");
-});
+}
 
+// What is chosen stands in the address, which can be sent to someone.
+const SELECTS = [...document.querySelectorAll("#filters select")];
+const keyed = (select) => select.name || select.id;
+function write() {
+  const words = new URLSearchParams(SELECTS.filter(({ value, id }) => value && !(id && value === "0")).map((each) => [keyed(each), each.value]));
+  history.replaceState(null, "", `${location.pathname}${words.size ? `?${words}` : ""}${location.hash}`);
+}
+document.getElementById("filters").addEventListener("change", () => { choose(); write(); });
+
+// Tables of the first screen stay as they are.
+const searched = () => document.querySelectorAll("main table:not(.candidates table)");
 const seen = new IntersectionObserver((entries) => {
   for (const entry of entries) if (entry.isIntersecting) enliven(entry.target);
 }, { rootMargin: "400px" });
-for (const table of document.querySelectorAll("main table")) seen.observe(table);
+for (const table of searched()) seen.observe(table);
 
 // One machine at a time: numbers of different hardware do not stand beside each other.
 const machines = [...document.querySelectorAll("section.machine")];
-const sections = document.getElementById("sections");
+const sections = document.querySelector("#sections div");
+const wide = matchMedia("(min-width: 70rem)"); // there is room for the menu beside the results
+const spread = () => { sections.parentElement.open = wide.matches; };
+wide.addEventListener("change", spread);
+spread();
 function list() {
-  const headings = [...document.querySelectorAll("section:not([hidden]) > h2")];
+  const headings = [...document.querySelectorAll("section:not([hidden]) h2[id]")];
   sections.replaceChildren(...headings.map((heading) => element("a", heading.textContent, { href: `#${heading.id}` })));
 }
-document.getElementById("machine")?.addEventListener("change", (event) => {
-  machines.forEach((machine, number) => { machine.hidden = number !== Number(event.target.value); });
+function showMachine() {
+  const chosenOne = Number(document.getElementById("machine")?.value ?? 0);
+  machines.forEach((machine, number) => { machine.hidden = number !== chosenOne; });
   list();
+}
+document.getElementById("machine")?.addEventListener("change", showMachine);
+
+// A link opens what its heading has folded.
+function unfold() {
+  const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
+  for (let each = target?.closest("details"); each; each = each.parentElement.closest("details")) each.open = true;
+  target?.scrollIntoView();
+}
+addEventListener("hashchange", unfold);
+document.addEventListener("click", (event) => {
+  if (event.target.closest("a[href^='#']")?.hash === location.hash) unfold(); // the same again is no change
 });
+
+// What is wrong is shown, on whichever page of its table it stands.
+document.addEventListener("click", (event) => {
+  const link = event.target.closest(".line a");
+  if (!link) return;
+  const topic = document.getElementById(link.hash.slice(1)).closest("details");
+  topic.open = true;
+  for (const table of topic.querySelectorAll("table")) { enliven(table); tables.get(table).page.len(-1).draw(); }
+  requestAnimationFrame(() => topic.querySelector("td.bad")?.scrollIntoView({ block: "center" }));
+});
+
+// What to train with: the rows of so many labels and of one framework.
+for (const box of document.querySelectorAll(".candidates")) {
+  const [labels, framework] = box.querySelectorAll("select");
+  const rows = [...box.querySelectorAll("tbody tr")];
+  const ask = () => {
+    for (const row of rows) row.hidden = row.cells[0].textContent !== labels.value || row.cells[1].textContent !== framework.value;
+    box.querySelector(".nothing").hidden = rows.some((row) => !row.hidden);
+  };
+  box.addEventListener("change", ask);
+  if (labels?.value) ask();
+  box.classList.toggle("asked", Boolean(labels?.value));
+}
 
 function element(name, content = "", attributes = {}) {
   const made = Object.assign(document.createElement(name), attributes);
@@ -111,10 +162,21 @@ document.addEventListener("click", async (event) => {
   const numbers = button.dataset.records.split(" ");
   document.getElementById("record-title").textContent = numbers.length === 1 ? "Record" : `${numbers.length} records`;
   document.getElementById("record-body").replaceChildren(
-    ...numbers.map((number) => article(found.records[number], found.environments, numbers.length === 1)));
+    ...numbers.map((number, place) => article(found.records[number], found.environments, place === 0)));
   dialog.showModal();
 });
 
-addEventListener("beforeprint", () => { for (const api of tables.values()) api.page.len(-1).draw(); });
-list();
+addEventListener("beforeprint", () => {
+  for (const topic of document.querySelectorAll("details.topic")) topic.open = true;
+  for (const api of tables.values()) api.page.len(-1).draw();
+});
+
+const asked = new URLSearchParams(location.search);
+for (const select of SELECTS) {
+  const value = asked.get(keyed(select));
+  if ([...select.options].some((option) => option.value === value)) select.value = value;
+}
+showMachine();
+if (chosen().length) choose();
+if (location.hash) unfold();
 document.documentElement.dataset.ready = "yes";

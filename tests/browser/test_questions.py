@@ -1,0 +1,132 @@
+"""What a newcomer asks: each question is answered on the page of the committed records, within two clicks, rightly.
+
+A click opens a topic, searches a table or chooses something; what must be read then is computed from the records.
+"""
+
+import re
+
+import pytest
+
+from tests.browser.test_page import container, shown_table
+
+
+@pytest.fixture
+def committed(written, opened):
+    if "committed" not in str(written):
+        pytest.skip("the questions are about what is committed")
+    return opened()
+
+
+def searched(page, heading, word):
+    """Two clicks: the topic, and a word in the search of its first table; the rows that are left."""
+    table = shown_table(page, heading)
+    container(table).get_by_role("searchbox").fill(word)
+    rows = [" ".join(row.split()) for row in table.locator("tbody tr").all_inner_texts()]
+    assert rows and "no row" not in rows[0]
+    return rows
+
+
+def train_with(page, labels, framework):
+    """Two clicks: so many labels, and the framework; the candidates."""
+    box = page.locator("section:not([hidden]) .candidates")
+    box.locator("select[name=labels]").select_option(label=labels)
+    box.locator("select[name=in]").select_option(framework)
+    box.evaluate("box => box.scrollIntoView()")
+    return [row.inner_text() for row in box.locator("tbody tr:not([hidden])").all()]
+
+
+COST = r"[\d.]+ ms · [≈? ]*[\d.]+ ×"
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_the_four_answers_need_no_click(committed, number):
+    """Does it hold? Would a mistake be noticed? What does it cost? What does it bring?"""
+    tile = committed.locator("section:not([hidden]) figure.tile").nth(number)
+    words = ("claims hold", "planted mistake", "FGM [\\d.]+–[\\d.]+", "comparisons with plain training")
+    assert re.search(words[number], tile.inner_text()) and tile.locator("svg").is_visible()
+
+
+def test_where_was_it_measured(committed):
+    said = committed.locator("section:not([hidden]) .line").first.inner_text()
+    assert re.search(r"torch \d.*jax \d.*tensorflow.* \d.*cores.*commit \w+.*\d{4}-\d\d-\d\d", said)
+
+
+def test_is_something_wrong(committed):
+    line = committed.locator("section:not([hidden]) .line").first
+    if "no cell is wrong" in line.inner_text():
+        return
+    line.locator("a").click()
+    committed.locator("section:not([hidden]) details.topic[open] td.bad").first.wait_for(state="attached")
+
+
+@pytest.mark.parametrize("framework", ["torch", "jax", "tensorflow"])
+def test_what_for_a_thousand_texts_and_what_does_it_cost(committed, framework):
+    found = train_with(committed, "1000 texts (reviews)", framework)
+    assert 1 <= len(found) <= 3
+    assert all(re.search(r"\+[\d.]+ \(\+[\d.]+ to \+[\d.]+\)\s+[\d.]+ in \w+", row) for row in found)
+    assert {"torch": "step = ", "jax": "objective = ", "tensorflow": "_training(model"}[framework] in " ".join(found)
+
+
+def test_what_for_a_hundred_images(committed):
+    assert all(
+        "texts" not in row and '"embedding"' not in row for row in train_with(committed, "100 images (digits)", "torch")
+    )
+
+
+def test_pgd_in_xla_beside_compiled_pytorch(committed):
+    rows = searched(committed, "Cost", "pgd-10")
+    for framework, mode in (("torch", "compiled"), ("tensorflow", "xla"), ("jax", "jit")):
+        assert any(f"{framework} {mode} pgd-10" in row and re.search(COST, row) for row in rows), framework
+
+
+def test_does_label_smoothing_help(committed):
+    rows = searched(committed, "What it does for a model", "label smoothing")
+    assert all(re.search(r"better|worse|no difference shown", row) for row in rows)
+
+
+def test_which_step_is_the_default(committed):
+    shown_table(committed, "What half precision leaves")
+    topic = committed.locator("section:not([hidden]) details.topic[open]").first.inner_text()
+    assert "default step" in topic and "√u" in topic and "radius has no default" in topic
+
+
+def test_how_much_memory_does_vat_need(committed):
+    assert any(re.search(r"\d+ MiB", row) for row in searched(committed, "Cost", "vat"))
+
+
+def test_what_does_a_large_bert_cost(committed):
+    shown_table(committed, "Cost")
+    topic = committed.locator("section:not([hidden]) details.topic[open]").first.inner_text()
+    assert "bert-base" in topic, "its cost, or that it was not measured"
+
+
+def test_do_frameworks_agree_on_a_product_with_the_hessian(committed):
+    assert any(
+        row.startswith("hvp") and "holds" in row for row in searched(committed, "Agreement with the oracle", "hvp")
+    )
+
+
+def test_what_is_a_unit(committed):
+    shown_table(committed, "Agreement with the oracle")
+    topic = committed.locator("section:not([hidden]) details.topic[open]").first.inner_text()
+    assert "A rounding unit is" in topic and "condition is" in topic
+
+
+def test_which_derivatives_of_pytorch_are_wrong(committed):
+    committed.locator("#filters select[name=framework]").select_option("torch")
+    table = shown_table(committed, "The atlas: which higher derivatives of the frameworks are right")
+    assert {row.split()[0] for row in table.locator("tbody tr").all_inner_texts()} == {"torch"}
+
+
+def test_how_is_a_number_measured_again(committed):
+    shown_table(committed, "Cost").locator("tbody button").first.click()
+    dialog = committed.locator("dialog#record")
+    dialog.wait_for(state="visible")
+    assert "python -m bench time" in dialog.inner_text()
+
+
+def test_whose_code_made_a_mistake(committed):
+    topic = committed.locator("section:not([hidden]) details.topic:has(> summary > h2:text-is('Planted mistakes'))")
+    topic.locator("summary").first.click()
+    topic.locator("details summary").click()
+    assert "cleverhans fast_gradient_method.py" in topic.inner_text()
