@@ -38,6 +38,13 @@ def test_the_judge_chooses_steps_that_do_not_cross_a_kink():
     assert abs(found.value - 8) <= 1e-6 and found.error < 1e-6
 
 
+def test_the_judge_trusts_no_agreement_by_chance():
+    """Of a small number beside a large constant, differences are mostly rounding."""
+    for x in np.random.default_rng(1).uniform(-1, 1, size=(300, 3)):
+        found = judge.derivative(lambda points: 1 + 1e-4 * cubes(points), x, [V, U, S])
+        assert abs(found.value - 6e-4 * (V * U) @ S) <= judge.TRUST * found.error
+
+
 def test_the_judge_says_nothing_of_what_it_cannot_know():
     noise = np.random.default_rng(0)
     found = judge.derivative(lambda points: cubes(points) + 1e-3 * noise.normal(size=len(points)), X, [V, U, S])

@@ -18,6 +18,22 @@ def test_a_wrong_double_backward_is_found_and_named():
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "named"),
+    [
+        ("jax_custom_jvp", "a jax.custom_jvp of its own"),
+        ("jax_stopped_moments", "stop_gradient at jax_stopped_moments.py:13"),
+    ],
+)
+def test_a_first_derivative_that_is_held_fixed_is_found_and_named(name, named):
+    section = looked("jax", name, "derivatives")["derivatives"]
+    assert named in bad(section)
+    found = verdicts(section)
+    assert found["gradient in what is perturbed", "backward"] == "right"
+    assert found["penalty's gradient in the parameters", "double backward"] == "wrong"
+
+
+@pytest.mark.slow
 def test_the_template_is_right(tmp_path):
     path = tmp_path / "own.py"
     path.write_text(TEMPLATES["jax"])

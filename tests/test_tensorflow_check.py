@@ -24,6 +24,15 @@ def test_a_stopped_gradient_is_found_and_named():
     assert verdicts(section)["gradient in what is perturbed", "backward"] == "wrong"
 
 
+@pytest.mark.slow
+def test_a_custom_gradient_that_is_held_fixed_is_found_and_named():
+    section = looked("tensorflow", "tensorflow_custom_gradient", "derivatives")["derivatives"]
+    assert "act (Act): it is written at tensorflow_custom_gradient.py:13" in bad(section)
+    found = verdicts(section)
+    assert found["gradient in what is perturbed", "backward"] == "right"
+    assert found["penalty's gradient in the parameters", "double backward"] == "wrong"
+
+
 def test_batch_normalization_is_named():
     found = looked("tensorflow", "tensorflow_detached", "samples")["samples"]
     assert found.numbers["coupled"] and "statistics (BatchNormalization)" in said(found)

@@ -36,6 +36,15 @@ def test_a_detached_branch_is_found_and_named():
     assert verdicts(section)["gradient in what is perturbed", "backward"] == "wrong"
 
 
+@pytest.mark.slow
+def test_an_operator_with_a_wrong_double_backward_is_found_and_named():
+    section = looked("torch", "torch_custom_op", "derivatives")["derivatives"]
+    assert "2 (Act)" in bad(section)
+    found = verdicts(section)
+    assert found["gradient in what is perturbed", "backward"] == "right"
+    assert found["penalty's gradient in the parameters", "double backward"] == "wrong"
+
+
 def test_a_buffer_that_moves_within_a_pass_is_named():
     section = looked("torch", "torch_moving_buffer", "samples")["samples"]
     assert "changed what it computes with, 1.scale" in said(section)

@@ -1,11 +1,13 @@
 """Derivatives by differences along a line, in float64, with the step chosen by how well neighbouring steps agree.
 
 A difference of fourth order is wrong by h⁴ and by rounding's u/h. Along a ladder of steps the first falls and the
-second rises; where two neighbours agree best, their distance says how far the value is to be trusted. A
-kink of the model within a step shows in the same way. Nothing here knows a derivative that it is to be held against.
+second rises; where two neighbours agree best, their distance says how far the value is to be trusted, but never
+further than the rounding of what it is made of, since they may agree by chance. A kink of the model within a step shows
+in the same way. Nothing here knows a derivative that it is to be held against.
 """
 
 import itertools
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -42,14 +44,24 @@ def ladder(dtype: str, quick: bool) -> tuple[float, ...]:
 def along(function: Callable[[float], Mapping[str, Any]], steps: tuple[float, ...]) -> dict[str, Settled]:
     """The derivative at 0 of every array that a function of one number returns, by name."""
     found: dict[str, list[np.ndarray]] = {}
+    rounding: dict[str, list[float]] = {}
     for step in steps:
         values = [function(knot * step) for knot in KNOTS]
         for name in values[0]:
-            total = sum(weight * np.asarray(value[name], float) for weight, value in zip(WEIGHTS, values, strict=True))
-            found.setdefault(name, []).append(np.asarray(total / step))
+            total, lost = weighted_sum([value[name] for value in values], WEIGHTS)
+            found.setdefault(name, []).append(total / step)
+            rounding.setdefault(name, []).append(lost / step)
         if all(map(is_settled, found.values())):  # smaller steps would only add rounding
             break
-    return {name: settle(estimates, steps) for name, estimates in found.items()}
+    return {name: settle(found[name], rounding[name], steps) for name in found}
+
+
+def weighted_sum(values: list[Any], weights: tuple[float, ...]) -> tuple[np.ndarray, float]:
+    """Σ weight·value, and what half a unit in the last place of every value adds up to in it."""
+    arrays = [np.asarray(value) for value in values]
+    half = float(np.finfo(np.result_type(*arrays, np.float16)).eps) / 2
+    terms = [weight * array.astype(float) for weight, array in zip(weights, arrays, strict=True)]
+    return np.asarray(sum(terms)), half * math.sqrt(sum(float(np.square(term).sum()) for term in terms))
 
 
 def is_settled(estimates: list[np.ndarray]) -> bool:
@@ -63,17 +75,17 @@ SECOND_STEPS = (1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5)  # rounding grow
 
 def second_along(function: Callable[[float], np.ndarray]) -> Settled:
     """The second derivative at 0 of an array that a function of one number returns."""
-    found = []
+    found, rounding = [], []
     for step in SECOND_STEPS:
-        values = [np.asarray(function(knot * step), float) for knot in SECOND_KNOTS]
-        total = sum(weight * value for weight, value in zip(SECOND_WEIGHTS, values, strict=True))
-        found.append(np.asarray(total / step**2))
-    return settle(found, SECOND_STEPS)
+        total, lost = weighted_sum([function(knot * step) for knot in SECOND_KNOTS], SECOND_WEIGHTS)
+        found.append(total / step**2)
+        rounding.append(lost / step**2)
+    return settle(found, rounding, SECOND_STEPS)
 
 
-def settle(estimates: list[np.ndarray], steps: tuple[float, ...]) -> Settled:
-    """Where two steps in a row agree best."""
-    apart = [distance(a, b) for a, b in itertools.pairwise(estimates)]
+def settle(estimates: list[np.ndarray], rounding: list[float], steps: tuple[float, ...]) -> Settled:
+    """Where two steps in a row agree best, as far as rounding lets them."""
+    apart = [max(distance(*both), lost) for both, lost in zip(itertools.pairwise(estimates), rounding[1:], strict=True)]
     best = int(np.argmin(apart))
     return Settled(estimates[best + 1], apart[best], steps[best + 1])
 

@@ -62,7 +62,7 @@ class Tile:
 
 def tiles(records: Sequence[Any], shown: Mapping[str, pd.DataFrame], found: Sequence[Finding]) -> list[Tile]:
     """Show what is proved, whether mistakes are rejected, what methods cost, and what they bring."""
-    proof, rejected, _, cost, effect, *_ = found  # plans, which are not every machine's, come last
+    proof, rejected, _, cost, effect, *_ = found  # further answers, of plans and published packages, have no tile
     return [
         Tile("Proved", proof.answer, draw_proof(records), "Claims"),
         Tile("Mistakes rejected", rejected.answer, draw_mistakes(records), "Planted mistakes"),

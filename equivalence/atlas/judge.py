@@ -2,7 +2,8 @@
 
 Differences at shrinking steps are extrapolated to step 0 (Ridders, Advances in Engineering Software 1982). Of all
 extrapolations the one counts that its neighbours agree with best, and their disagreement is how far it is trusted:
-large steps leave other derivatives, small ones leave rounding.
+large steps leave other derivatives, small ones leave rounding. Neighbours may agree by chance, and so none is trusted
+further than the rounding of the values that it is made of.
 """
 
 import itertools
@@ -40,18 +41,23 @@ def derivative(values: Values, x: np.ndarray, directions: Sequence[np.ndarray]) 
     moves = signs @ np.array(directions)
     points = x + STEPS[:, None, None] * moves
     found = np.asarray(values(points.reshape(-1, x.size))).reshape(len(STEPS), len(signs))
-    return extrapolated((found * signs.prod(1)).sum(1) / (2 * STEPS) ** len(directions))
+    product = (2 * STEPS) ** len(directions)
+    rounding = np.finfo(found.dtype).eps / 2 * np.sqrt(np.square(found).sum(1)) / product
+    return extrapolated((found * signs.prod(1)).sum(1) / product, rounding)
 
 
-def extrapolated(differences: np.ndarray) -> Estimate:
-    """What differences with an error in even powers of the step tend to, each step half of the one before."""
+def extrapolated(differences: np.ndarray, rounding: np.ndarray) -> Estimate:
+    """What differences with an error in even powers of the step tend to, each step half of the one before.
+
+    rounding: of each difference, half a unit in each of its values.
+    """
     best = Estimate(math.nan, math.inf)
     before: list[float] = []
-    for difference in map(float, differences):
+    for difference, least in zip(map(float, differences), map(float, rounding), strict=True):
         row = [difference]
         for depth, coarse in zip(range(1, DEEPEST + 1), before, strict=False):
             finer = row[-1] + (row[-1] - coarse) / (4**depth - 1)
-            error = max(abs(finer - row[-1]), abs(finer - coarse))
+            error = max(abs(finer - row[-1]), abs(finer - coarse), least)
             if error < best.error:  # never where a number is none
                 best = Estimate(finer, error)
             row.append(finer)

@@ -100,10 +100,9 @@ def linen_kinds(kinds):
 def nnx_passes(own):
     """Two passes of one NNX module, with the same random state; what it keeps is put back afterwards."""
     nnx, module = own.nnx, own.module
-    before = nnx.state(module)
-    kept = nnx.filter_state(before, nnx.Not(nnx.Any(nnx.Param, nnx.RngState)))
-    draws = nnx.filter_state(before, nnx.RngState)
-    draws, start = jax.tree.map(copied, (draws, before))
+    start = jax.tree.map(copied, nnx.state(module))  # what Flax hands out is the module's own, and moves with it
+    kept = nnx.filter_state(start, nnx.Not(nnx.Any(nnx.Param, nnx.RngState)))
+    draws = jax.tree.map(copied, nnx.filter_state(start, nnx.RngState))
     found = []
     for _ in range(2):
         nnx.update(module, draws)

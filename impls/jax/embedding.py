@@ -4,6 +4,7 @@ import jax.numpy as jnp
 from impls.checks import checked
 from impls.jax.adversarial import _gradient, _scale
 from impls.jax.norms import _product, _wide, steepest
+from impls.jax.replicas import _sharing
 
 
 @checked
@@ -20,7 +21,8 @@ def normalize_embedding(table, frequencies):
 @checked
 def perturb_table(loss, table, *, radius, norm="l2"):
     value, vjp = jax.vjp(loss, jax.lax.stop_gradient(table))
-    scale = _scale(value.max())  # one for all: samples share tokens
+    axes, largest = _sharing(value, table), value.max()
+    scale = _scale(jax.lax.pmax(largest, axes) if axes else largest)  # one for all: samples share tokens
     gradient = _wide(vjp(jnp.ones_like(value) * scale)[0]) / scale  # (V, D)
     return jax.lax.stop_gradient((radius * steepest(gradient, norm=norm, scope="tensor")).astype(table.dtype))
 

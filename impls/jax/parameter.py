@@ -2,7 +2,7 @@ import jax
 import jax.numpy as jnp
 
 from impls.checks import checked
-from impls.jax.replicas import _varying
+from impls.jax.replicas import _sharing
 
 
 @checked
@@ -12,8 +12,8 @@ def parameter_gradient_penalty(loss, params, *, rate):
 
 
 def _mean(values, params):  # over all replicas that share the parameters: their gradient is summed over these
-    shared = _varying(values).difference(*map(_varying, params.values()))
-    return jax.lax.pmean(values.mean(), tuple(sorted(shared))) if shared else values.mean()
+    axes = _sharing(values, *params.values())
+    return jax.lax.pmean(values.mean(), axes) if axes else values.mean()
 
 
 @checked

@@ -70,6 +70,11 @@ def _tuple(names):
     return tuple(names) if isinstance(names, tuple | list) else (names,)
 
 
+def _sharing(values, *given):
+    """The mapped axes along which values vary and what they are of does not: a gradient in it is summed over them."""
+    return tuple(sorted(_varying(values).difference(*map(_varying, given))))
+
+
 def _varying(array):
     """The mapped axes along which it may differ, as far as that is tracked."""
     if not hasattr(array, "dtype"):

@@ -8,6 +8,7 @@ wrote is made so at the end (`commit`). No table is ever assigned to: a scope sa
 from typing import Any, NamedTuple
 
 import keras
+import ml_dtypes
 import numpy as np
 import tensorflow as tf
 from tensorflow.python.eager.record import stop_recording
@@ -50,12 +51,18 @@ class Batch:
         sites.check_trained()
         self.share = Share(tf.shape(first)[0])
         self.size = self.share.samples * self.share.replicas  # a sample's loss is this times its part of the mean
-        self.in_float16 = any(layer.compute_dtype == "float16" for layer in model._flatten_layers())
+        self.computed_in = {layer.compute_dtype for layer in model._flatten_layers()}
+        self.in_float16 = "float16" in self.computed_in
         self.scope = self.y_pred = self.places = self.vectors = None
         # Keras asks the scope for what it regularises.
         self.regularised = [(weight, weight) for weight in model.trainable_weights if weight.regularizer is not None]
         with unrecorded():
             self.fixed = [(weight, tf.convert_to_tensor(weight)) for weight in model.trainable_weights]
+
+    def coarsest(self, dtype):
+        """The dtype with the fewest digits among those that layers compute in and a given one."""
+        floating = [tf.as_dtype(found) for found in self.computed_in if "float" in (found or "")]
+        return max([dtype, *floating], key=lambda found: ml_dtypes.finfo(found.as_numpy_dtype).eps)
 
     def clean(self, **options):
         """The pass at x; what it writes is what `commit` makes so."""

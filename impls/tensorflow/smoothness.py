@@ -31,7 +31,7 @@ class Smoothness:
             self.pass_ = batch.clean(watch=self.tape if how == "fisher" else None, losses=batch.labelled)
             given = pick(self.pass_.y_pred)
             self.logits = read(given)
-        self.computed_in, self.valid = given.dtype, _valid(self.pass_.y_pred)
+        self.logits_in, self.valid = given.dtype, _valid(self.pass_.y_pred)
         self.clean = tf.stop_gradient(self.logits)  # p(x)
         self.counts = self.shares()
 
@@ -73,7 +73,7 @@ class Smoothness:
     def by_difference(self):
         """The gradient at r = 0 is 0, so the gradient at ξd is ξHd + O(ξ²)."""
         batch = self.batch
-        computed = tf.zeros((), self.computed_in)
+        computed = tf.zeros((), batch.coarsest(self.logits_in))
         step = _step(self.xi, batch.vectors.rows(batch.places), computed, order=1)
 
         def product(d):

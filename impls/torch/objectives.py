@@ -13,6 +13,8 @@ differentiated at any later time, beside other objectives. The one-line steps of
 Under DistributedDataParallel give the wrapped model, so that one reduction sees all passes.
 """
 
+import sys
+
 import torch
 
 from impls import checks
@@ -67,6 +69,7 @@ class Objective:
         if replicas not in ("all", "local"):
             raise ValueError(f"replicas: got {replicas!r}, expected one of 'all', 'local'")
         self.model, self.module = model, unwrapped(model)
+        check_state_is_in_buffers(self.module)
         self.sites = sites_of(self.module, target, where)
         self.evaluate, self.reader, self.mask, self.replicas, self.seed = evaluate, reader, mask, replicas, seed
         self.one_vector = scope == "tensor" or isinstance(self.sites[0], Table)
@@ -454,6 +457,18 @@ def virtual_adversarial_objective(
     return Objective(
         model, target, evaluate, reader, scales=scales, where=where, mask=mask, replicas=replicas, seed=seed
     )
+
+
+def check_state_is_in_buffers(module):
+    """Keras on PyTorch keeps statistics and seeds in variables, which each pass would move and none would share."""
+    keras = sys.modules.get("keras")
+    layers = [part for part in module.modules() if keras is not None and isinstance(part, keras.Layer)]
+    if any(layer.non_trainable_variables for layer in layers):
+        raise RuntimeError(
+            "model: got Keras layers with variables that are not trained (statistics, seeds of dropout, frozen"
+            " weights), which are no buffers of PyTorch's, expected none. Train the model with KERAS_BACKEND=tensorflow"
+            " or jax"
+        )
 
 
 def check_gradients_on():

@@ -37,8 +37,10 @@ class Shift:
         self.meet(x)
         r = self.r
         if self.watched:
-            if r is None:
-                r = torch.zeros_like(x, requires_grad=False)
+            if r is None and not (x.requires_grad or x.is_inference()):
+                self.leaf = x.detach().requires_grad_()
+                return self.leaf.clone()  # as x + 0, with an array less
+            r = torch.zeros_like(x, requires_grad=False) if r is None else r
             self.leaf = r = r.detach().to(x.dtype).requires_grad_()
         return x if r is None else x + r.to(x.dtype)
 

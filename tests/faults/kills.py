@@ -35,7 +35,7 @@ COMMANDS = {  # with what each takes about, in seconds on a quiet core: moments 
     "report": (["report"], 5.0),
     "merge": (["merge", "first", "second"], 3.0),
     "check": (["check", "mine.py", "--json", "mine.json", "--html", "mine.html"], 15.0),
-    "atlas": (["atlas", "--framework", FRAMEWORK, "--operation", "layer_norm", "--mode", "eager"], 9.0),
+    "atlas": (["atlas", "--framework", FRAMEWORK, "--operation", "F.layer_norm", "--mode", "eager"], 9.0),
     "precision": (["precision", "--framework", FRAMEWORK, "--workload", "digits-mlp", "--dtype", "bfloat16"], 12.0),
     "published": (["published", "--framework", FRAMEWORK, "--package", "torch"], 20.0),
 }

@@ -126,3 +126,4 @@ def test_published_functions_are_counted_by_their_words():
     said = answer(findings(records), "Which published packages are right?")
     assert said.answer == "Of 2 functions of 1 packages: 1 right, 1 wrong"
     assert said.detail == "wrong: made-up g (torch)"
+    assert "wrong: made-up g (torch)" in ci.summary(shown(records))  # the page takes as many answers as there are

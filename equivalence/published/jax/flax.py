@@ -1,6 +1,6 @@
 """Flax: spectral normalisation of a kernel, whose last axis is the output."""
 
-from equivalence.published.package import CONVENTION, RIGHT, Package
+from equivalence.published.package import CONVENTION, RIGHT, Package, only
 
 PACKAGE = Package("flax", "0.12.8", ("flax.linen",))
 
@@ -30,11 +30,14 @@ def spectral_norm(weight, u, *, steps=1):
     return found["own/kernel/sigma"], found["own/kernel/u"][0]
 
 
-@PACKAGE.adapts("linen.Dropout", "dropout_mask", RIGHT, "0 and 1/(1 − q) at their rates")
+@PACKAGE.adapts(
+    "linen.Dropout", "dropout_mask", RIGHT, "0 and 1/(1 − q) at their rates", compared="rates that are plain numbers"
+)
 def dropout(seed, shape, *, rate, like):
     import jax
     import jax.numpy as jnp
     from flax import linen
 
+    only(isinstance(rate, int | float), "rates that are plain numbers")
     layer = linen.Dropout(rate, deterministic=False)
     return layer.apply({}, jnp.ones(shape, like.dtype), rngs={"dropout": jax.random.key(seed)})

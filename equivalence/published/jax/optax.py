@@ -65,7 +65,14 @@ def project_l1(x, *, radius, norm="l2"):
     return project_rows(PROJECTIONS, "l1", x, radius, norm)
 
 
-@PACKAGE.adapts("projections.projection_l2_ball", "project", RIGHT, "the nearest point, to rounding", compared="L2")
+@PACKAGE.adapts(
+    "projections.projection_l2_ball",
+    "project",
+    LIMIT,
+    "the nearest point, to rounding; 0/0 is NaN where x and the radius are 0",
+    compared="L2",
+    shows=("radius 0.0",),
+)
 def project_l2(x, *, radius, norm="l2"):
     return project_rows(PROJECTIONS, "l2", x, radius, norm)
 

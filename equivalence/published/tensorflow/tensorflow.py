@@ -82,7 +82,13 @@ def clip(x, *, radius, norm="l2"):
     return tf.clip_by_value(x, -radius, radius)
 
 
-@PACKAGE.adapts("GradientTape, twice", "hvp", RIGHT, "by double backward, to rounding")
+@PACKAGE.adapts(
+    "GradientTape, twice",
+    "hvp",
+    LIMIT,
+    "by double backward, to rounding; where a loss holds x itself, that is differentiated, too",
+    shows=("that holds x", "G7"),
+)
 def hvp(loss, x, vector):
     import tensorflow as tf
 
@@ -99,9 +105,10 @@ def hvp(loss, x, vector):
 @PACKAGE.adapts(
     "GradientTape.batch_jacobian",
     "jacobian_penalty",
-    RIGHT,
-    "its squared norm, to rounding",
+    LIMIT,
+    "its squared norm, to rounding; where a model holds x itself, that is differentiated, too; XLA refuses its loop",
     compared="exact, unweighted",
+    shows=("that holds x", "G7", "E4"),
 )
 def jacobian(f, x, *, weights=None, probes=None, with_outputs=False):
     import tensorflow as tf

@@ -5,7 +5,10 @@ runs `ecosystem-jax`; elsewhere these tests are skipped.
 """
 
 import importlib.util
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -447,3 +450,42 @@ def test_recipes_run(recipe):
     names = {}
     exec(compile(recipe, "docs/training-jax.md", "exec"), names)
     assert np.isfinite(np.asarray(names["value"] if "value" in names else names["values"])).all()
+
+
+KERAS = """
+import jax, keras, numpy as np, optax
+from impls.jax.training import adversarial_training
+
+keras.utils.set_random_seed(0)
+layers = [keras.layers.Dense(6, "tanh"), keras.layers.BatchNormalization(), keras.layers.Dropout(0.3)]
+model = keras.Sequential([keras.Input((4,)), *layers, keras.layers.Dense(3)])
+x, labels = np.random.default_rng(0).standard_normal((8, 4)).astype("float32"), np.arange(8) % 3
+loss = optax.softmax_cross_entropy_with_integer_labels
+params, state = ([v.value for v in vs] for vs in (model.trainable_variables, model.non_trainable_variables))
+
+def f(params, x, state):
+    return model.stateless_call(params, state, x, training=True)
+
+def by_hand(params):
+    def losses(x):
+        return loss(f(params, x, state)[0], labels)
+    g = jax.lax.stop_gradient(jax.grad(lambda x: losses(x).sum())(x))
+    return losses(x + 0.5 * g / jax.numpy.linalg.norm(g, axis=1, keepdims=True)).mean()
+
+def value(params):
+    values, state_now = adversarial_training(f, loss, radius=0.5, has_aux=True)(params, x, labels, state)
+    return values.mean(), state_now
+
+found, left = jax.jit(jax.grad(value, has_aux=True))(params)
+for a, b in zip(found, jax.grad(by_hand)(params), strict=True):
+    np.testing.assert_allclose(a, b, atol=1e-6)
+for a, b in zip(left, f(params, x, state)[1], strict=True):
+    np.testing.assert_allclose(a, b, atol=1e-7)
+"""
+
+
+@pytest.mark.skipif(importlib.util.find_spec("keras") is None, reason="keras is missing: tox -e ecosystem-jax has it")
+def test_a_keras_model_on_jax_is_a_function_of_its_variables():
+    """In a process of its own, since Keras chooses its backend when it is imported."""
+    environment = os.environ | {"KERAS_BACKEND": "jax", "PYTHONPATH": str(Path(__file__).parents[3])}
+    subprocess.run([sys.executable, "-W", "ignore", "-c", KERAS], env=environment, check=True)

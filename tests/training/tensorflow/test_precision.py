@@ -139,3 +139,26 @@ def test_confident_samples_have_an_attack_in_half_precision(half, graph, monkeyp
     assert cosine(wanted[0], got[0]).min() > 0.99
     moves = np.linalg.norm(overflowing[0], axis=1) > 0.1
     assert moves.any() and cosine(overflowing[0][moves], overflowing[1][moves]).min() > 0.99
+
+
+def test_the_step_of_a_difference_is_that_of_what_layers_compute_in():
+    """A step by float32 vanishes in bfloat16, though the last layer be in float32, as Keras recommends."""
+    keras.config.set_floatx("float32")
+    half, whole = {"dtype": "mixed_bfloat16"}, {"dtype": "float32"}
+    model = keras.Sequential(
+        [
+            keras.Input((WIDTH,)),
+            layers.Dense(5, "tanh", **half),
+            layers.Dense(CLASSES, **half),
+            layers.Identity(**whole),
+        ]
+    )
+    rng = np.random.default_rng(3)
+    for weight in model.trainable_weights:
+        weight.assign(rng.standard_normal(weight.shape))
+    x = tf.constant(X, tf.float32)
+    exact, found = (
+        float(virtual_adversarial_objective(model, radius=RADIUS, how=how)(x))
+        for how in ("fisher", "finite_difference")
+    )
+    assert found > 0.7 * exact  # a step of which nothing is left has a random direction, or none

@@ -1,6 +1,8 @@
 """Modules of all kinds: computed weights, checkpoints, hooks, fused attention, tables, wrappers."""
 
 import random
+import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -329,3 +331,15 @@ def test_pruned_weights(place):
     (g,) = torch.autograd.grad(at(r), r)
     found = adversarial_objective(model, MEAN, "embedding", radius=RADIUS)(tokens, labels)
     same(gradients(model, found), gradients(model, at((RADIUS * g / g.norm()).detach())))
+
+
+def test_keras_layers_whose_state_is_in_no_buffer_are_refused(monkeypatch):
+    class Layer(nn.Identity):
+        """As Keras's own on PyTorch: a module with variables."""
+
+        non_trainable_variables = ("moving_mean",)
+
+    monkeypatch.setitem(sys.modules, "keras", SimpleNamespace(Layer=Layer))
+    adversarial_objective(made(Image), MEAN, radius=RADIUS)
+    with pytest.raises(RuntimeError, match=r"model: got Keras layers with variables.*KERAS_BACKEND=tensorflow or jax"):
+        adversarial_objective(nn.Sequential(made(Image), Layer()), MEAN, radius=RADIUS)
