@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from bench.records.schema import TrainingRecord
-from bench.report import finetuning_figures
+from bench.report import finetuning_figures, page
 from bench.report.tables import effects, finetuning
 from bench.train.plan import Plan, plans
-from bench.train.statistics import equivalence, equivalent
+from bench.train.statistics import equivalence, equivalent, estimate
 
 FGM, PENALTY = "fgm articles", "gradient penalty table"
 PLAN = Plan(
@@ -100,6 +100,8 @@ def test_a_gain_in_one_run_is_that_of_runs_with_seeds_of_their_own():
 def test_what_is_not_finished_says_how_far_it_is():
     found = rows([*search(FGM), *search(PENALTY), *runs(0.02, seeds=4)])
     assert found[f"{FGM} – plain", "accuracy"]["seeds"] == "4 of 10"
+    stopped = [run(name, seed, float("nan"), status="interrupted") for name in (FGM, PENALTY) for seed in range(4, 10)]
+    assert rows([*search(FGM), *search(PENALTY), *runs(0.02, seeds=4), *stopped]) == found
     assert finetuning.planned_table([]).empty and finetuning.stated_table([]).empty
 
 
@@ -112,6 +114,21 @@ def test_the_articles_statements_stand_beside_what_was_planned():
     worse = finetuning.stated_table([*search(FGM), *search(PENALTY), *runs(-0.02)])
     assert worse["verdict"][0] == "the opposite here"
     assert "1.00 × (1.00 to 1.00)" in said[finetuning.TWICE]["here"] and said[finetuning.TWICE]["verdict"] == "less"
+
+
+def test_twice_the_time_is_confirmed_by_a_short_interval_alone():
+    def said(logarithms):
+        return finetuning.told(estimate(logarithms))
+
+    assert said([1.0, 1.05, 0.95]) == "confirmed here" and said([0.7, 0.71, 0.69]) == "less"
+    assert said([-1.0, 1.0, 3.0]) == "not shown here" and said([1.0]) == "not measured"
+
+
+def test_a_page_with_plans_is_written():
+    machine = page.Machine("here", [*search(FGM), *search(PENALTY), *runs(0.02)], [])
+    shown = page.section(machine, None)
+    (answer,) = [row for row in shown["findings"].to_dict("records") if "encoder" in row["question"]]
+    assert "better" in answer["answer"] and "10 of 10" in answer["detail"]
 
 
 def test_a_plan_without_data_sets_is_about_those_of_ones_own(monkeypatch):

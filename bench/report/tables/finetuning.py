@@ -91,7 +91,7 @@ def measured(records: Iterable[Any]) -> list[Measured]:
 def compared(name: str, plan: Plan, data: str, framework: str, records: Sequence[TrainingRecord]) -> list[Measured]:
     """The plan's comparisons on one data set, if it has begun: each of its regimes has a run that judges."""
     own = [record for record in records if record.dataset == data]
-    if not set(plan.strengths) <= {r.regime for r in own if r.part == "test"}:
+    if not set(plan.strengths) <= {r.regime for r in own if r.part == "test" and r.status in ("ok", "diverged")}:
         return []
     asked = study.following(plan, framework, (data,), "cpu", None)
     tried = [r for r in own if r.part == "validation" and r.seed in plan.tuning_seeds]
@@ -111,7 +111,8 @@ def compared(name: str, plan: Plan, data: str, framework: str, records: Sequence
 
 def judged(records: Iterable[TrainingRecord], regime: str, strength: float, seeds: int) -> Runs:
     """The runs of a regime at the strength that was chosen."""
-    runs = [r for r in records if r.part == "test" and (r.regime, r.strength) == (regime, strength) and r.seed < seeds]
+    ended = [r for r in records if r.part == "test" and r.status in ("ok", "diverged")]
+    runs = [r for r in ended if (r.regime, r.strength) == (regime, strength) and r.seed < seeds]
     return last(runs) if runs else {}
 
 
@@ -212,6 +213,7 @@ STATED = (
         "With FGM probabilities are more reasonable", DSXIANGLI, UNTOLD, UNTOLD, FGM, PLAIN, "calibration_error", False
     ),
 )
+NEARLY = 1.25  # a factor that is no other time
 TWICE = "FGM takes twice the time of a step"
 
 
@@ -257,12 +259,15 @@ def timed(found: Iterable[Measured]) -> list[Measured]:
 
 def times(each: Measured) -> Estimate:
     """The base-2 logarithm of how much longer a step takes, from medians of runs with the same seed."""
-    shared = [seed for seed in each.runs if seed in each.beside]
+    shared = [s for s in each.runs if s in each.beside and {each.runs[s].status, each.beside[s].status} == {"ok"}]
     return estimate([math.log2(each.runs[seed].step / each.beside[seed].step) for seed in shared])
 
 
 def told(ratio: Estimate) -> Entry:
-    """Whether a step takes twice the time."""
+    """Whether a step takes twice the time; an interval that holds 2 shows it only where it is short."""
     if ratio.low != ratio.low:
         return NOT_MEASURED
-    return Entry("less" if ratio.high < 1 else "more" if ratio.low > 1 else "confirmed here")
+    if ratio.high < 1 or ratio.low > 1:
+        return Entry("less" if ratio.high < 1 else "more")
+    near = max(ratio.high - 1, 1 - ratio.low) < math.log2(NEARLY)
+    return Entry("confirmed here", state=GOOD) if near else Entry("not shown here")
