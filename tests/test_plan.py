@@ -67,9 +67,9 @@ def test_a_plan_says_all_that_is_trained(written, told):  # noqa: F811
     assert said.exit_code == 2 and "--plan says what is trained" in " ".join(said.output.split())
 
 
-def test_a_plan_is_followed(written, told, tmp_path):  # noqa: F811
+def test_a_plan_is_followed(written, told, framework, tmp_path):  # noqa: F811
     """The machine's likelihoods prefer small strengths, its accuracies none: ties are for the smallest."""
-    said = invoke("--plan", written(), "--framework", "torch", "--out", tmp_path / "out")
+    said = invoke("--plan", written(), "--framework", framework, "--out", tmp_path / "out")
     assert said.exit_code == 0, said.output
     tried = {task[3] for task in told.tasks if task[0] == "validation"}
     assert tried == {0.1, 1.0, 10.0, 0.01}, "one beyond the edge that was chosen"

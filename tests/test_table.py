@@ -113,9 +113,9 @@ def test_a_vocabulary_of_another_language_is_refused(csv_file, checkpoint):  # n
         own_in_pieces(source(csv_file(english), checkpoint))
 
 
-def test_the_command_says_what_it_cuts_and_trains(csv_file, checkpoint, told, tmp_path):  # noqa: F811
+def test_the_command_says_what_it_cuts_and_trains(csv_file, checkpoint, told, framework, tmp_path):  # noqa: F811
     pytest.importorskip("tokenizers")
-    ask = ("--framework", "torch", "--table", csv_file(), "--text", "text", "--label", "label", "--seeds", "2")
+    ask = ("--framework", framework, "--table", csv_file(), "--text", "text", "--label", "label", "--seeds", "2")
     ask = (*ask, "--checkpoint", checkpoint, "--strengths", "fgm table=0.5,1", "--regime", "fgm table")
     said = invoke(*ask, "--out", tmp_path / "out")
     assert said.exit_code == 0, said.output

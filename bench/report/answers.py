@@ -100,7 +100,7 @@ def state_agreement(table: pd.DataFrame, half: pd.DataFrame, found: Sequence[Agr
         for usage, verdict in zip(rows["usage"], rows["verdict"], strict=True)
         if verdict.state == BAD
     ]
-    if not {GOOD, BAD}.intersection(states):
+    if not failing and GOOD not in states:
         return Finding(question, NOT_MEASURED, "")
     held = states.count(GOOD)
     answer = f"{held} of {len(usages())} uses of the methods agree with the oracle"

@@ -15,7 +15,7 @@ RIGHT = "right"
 WRONG = "wrong"  # against its own documentation, or against the article that it cites
 CONVENTION = "convention"  # legitimate, and something else than the contract's
 LIMIT = "limit"  # right within a limit: one dtype, values alone, gradients that are not tiny
-OFFLINE = "import equivalence.published.offline"
+OFFLINE = f"import {__package__}.offline"
 WORDS = (WRONG, CONVENTION, LIMIT, RIGHT)
 Function = Callable[..., Any]
 
