@@ -144,14 +144,17 @@ def state_effects(table: pd.DataFrame) -> Finding:
 
 
 def state_plans(table: pd.DataFrame) -> list[Finding]:
-    """What each plan that has begun found in accuracy, all that it compares told."""
+    """What each plan that has begun found in accuracy, all that it compares told, once all of its seeds are there."""
     found = []
     for (plan, data), rows in table.groupby(["plan", "data set"], sort=False):
         rows = rows[rows["measure"].str.startswith("accuracy") & ~rows["measure"].str.startswith("accuracy elsewhere")]
         said = [f"{row['compared']} {row['difference']}: {row['verdict']}" for _, row in rows.iterrows()]
         seeds = ", ".join(dict.fromkeys(rows["seeds"]))
         question = f"What does it bring to an encoder ({plan}, {data})?"
-        found.append(Finding(question, "; ".join(said), f"points of accuracy; seeds: {seeds}"))
+        if any(entry.number < 1 for entry in rows["seeds"]):
+            found.append(Finding(question, "not finished", f"seeds: {seeds}"))
+        else:
+            found.append(Finding(question, "; ".join(said), f"points of accuracy; seeds: {seeds}"))
     return found
 
 

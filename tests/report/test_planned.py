@@ -131,6 +131,14 @@ def test_a_page_with_plans_is_written():
     assert "better" in answer["answer"] and "10 of 10" in answer["detail"]
 
 
+def test_a_plan_that_is_not_finished_is_no_answer():
+    machine = page.Machine("here", [*search(FGM), *search(PENALTY), *runs(0.02, seeds=3)], [])
+    (answer,) = [
+        row for row in page.section(machine, None)["findings"].to_dict("records") if "encoder" in row["question"]
+    ]
+    assert answer["answer"] == "not finished" and "of 10" in answer["detail"]
+
+
 def test_a_plan_without_data_sets_is_about_those_of_ones_own(monkeypatch):
     anything = PLAN.model_copy(update={"datasets": ()})
     monkeypatch.setattr(finetuning, "plans", lambda: {"any": anything})

@@ -141,8 +141,13 @@ def row(each: Measured, code: Codes | None) -> tuple[str, ...]:
         number(each.allowed, ".2g"),
         verdict(each),
         in_one_run(each),
-        mark(f"{each.found.seeds} of {each.planned.seeds}", [*each.runs.values(), *each.beside.values()], code),
+        mark(done(each), [*each.runs.values(), *each.beside.values()], code),
     )
+
+
+def done(each: Measured) -> Entry:
+    """How many of the planned seeds are there; as a number, their share."""
+    return Entry(f"{each.found.seeds} of {each.planned.seeds}", each.found.seeds / each.planned.seeds)
 
 
 def shown(each: Measured) -> Entry:
