@@ -56,6 +56,19 @@ def bridge(framework):
     return bridge
 
 
+@pytest.fixture
+def keras_precision(framework):
+    """Keras's is the process's, which other tests share: what a training sets is put back."""
+    if framework != "tensorflow":
+        yield
+        return
+    config = importlib.import_module("keras").config
+    before = config.floatx(), config.dtype_policy()
+    yield
+    config.set_floatx(before[0])
+    config.set_dtype_policy(before[1])
+
+
 @pytest.fixture(scope="session")
 def methods(framework, bridge):
     """Every method of the contract; the bridge first, since no array may be made before it is configured."""

@@ -1,6 +1,5 @@
 """Fine-tuning a small BERT: padding and rows that no text uses change nothing; text elsewhere is judged, too."""
 
-import importlib
 from dataclasses import replace
 
 import numpy as np
@@ -15,20 +14,8 @@ from equivalence.bert import Size
 from equivalence.cases import TABLES, Case, bert_params
 from tests.quick import mostly_slow
 
+pytestmark = pytest.mark.usefixtures("keras_precision")
 VOCABULARY, LONGEST, GRANULE = 30, 12, 4
-
-
-@pytest.fixture(autouse=True)
-def _precision(framework):
-    """Keras's is the process's, which other tests share."""
-    if framework != "tensorflow":
-        yield
-        return
-    config = importlib.import_module("keras").config
-    before = config.floatx(), config.dtype_policy()
-    yield
-    config.set_floatx(before[0])
-    config.set_dtype_policy(before[1])
 
 
 def texts(seed, count, words=20):

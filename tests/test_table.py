@@ -39,7 +39,8 @@ def test_a_row_that_stands_twice_counts_once(csv_file):
 
 
 def test_a_mark_of_utf_8_is_no_part_of_a_column(csv_file):
-    assert table.read(csv_file(encoding="utf-8-sig"), "text", "label").classes == ("0", "1")
+    for name in ("utf-8", "UTF-8", "utf8", "utf-8-sig"):
+        assert table.read(csv_file(encoding="utf-8-sig"), "text", "label", encoding=name).classes == ("0", "1")
 
 
 @pytest.mark.parametrize(
@@ -67,8 +68,9 @@ def test_another_encoding_is_refused_until_it_is_named(csv_file):
     with pytest.raises(BadData, match="not written in utf-8; --encoding names another"):
         table.read(path, "text", "label")
     assert table.read(path, "text", "label", encoding="gb18030").train.sentences[0][:3] == "上课时"
-    with pytest.raises(BadData, match="--encoding: got 'gb'"):
-        table.read(path, "text", "label", encoding="gb")
+    for name in ("gb", "hex", "undefined", "a\0b"):
+        with pytest.raises(BadData, match="--encoding: got"):
+            table.read(path, "text", "label", encoding=name)
 
 
 def test_a_missing_table_is_refused(tmp_path):

@@ -1,6 +1,5 @@
 """Trainings in one framework: by the oracle's own gradients, on what the seed says, with nothing that labels betray."""
 
-import importlib
 from dataclasses import replace
 
 import numpy as np
@@ -15,20 +14,8 @@ from bench.train.worth import worth
 from equivalence.reference import Reference
 from tests.quick import mostly_slow
 
+pytestmark = pytest.mark.usefixtures("keras_precision")
 STEPS = 3
-
-
-@pytest.fixture(autouse=True)
-def _precision(framework):
-    """Keras's is the process's, which other tests share."""
-    if framework != "tensorflow":
-        yield
-        return
-    config = importlib.import_module("keras").config
-    before = config.floatx(), config.dtype_policy()
-    yield
-    config.set_floatx(before[0])
-    config.set_dtype_policy(before[1])
 
 
 @pytest.fixture(scope="module")

@@ -4,12 +4,11 @@ train.json, dev.json and perhaps test.json hold one JSON object a line, with "se
 labels.json one a line with "label". Published test labels are secret: dev.json is what models are tested on.
 """
 
-import codecs
 import json
 from collections.abc import Iterator
 from pathlib import Path
 
-from bench.train.texts import BadData, Lines, Task
+from bench.train.texts import BadData, Lines, Task, check_encoding
 
 TRAIN, DEV, TEST, LABELS = "train.json", "dev.json", "test.json", "labels.json"
 SHOWN = 5  # bad lines that a message names
@@ -26,10 +25,7 @@ def read(folder: Path, skip_bad_lines: bool = False, encoding: str = "utf-8") ->
     missing = [name for name in (TRAIN, DEV, LABELS) if not (folder / name).is_file()]
     if missing:
         raise BadData(f"{folder}: {', '.join(missing)} not found, expected CLUE's files {TRAIN}, {DEV} and {LABELS}")
-    try:
-        codecs.lookup(encoding)
-    except LookupError:
-        raise BadData(f"--encoding: got {encoding!r}, expected one that Python knows, utf-8 or gb18030") from None
+    check_encoding(encoding)
     labels = objects(folder / LABELS, ("label",), encoding)
     classes = tuple(dict.fromkeys(str(line["label"]) for line in labels))
     if len(classes) < 2:

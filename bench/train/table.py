@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bench.train.clue import SHOWN, is_text
 from bench.train.corpora import parted
-from bench.train.texts import BadData, Task
+from bench.train.texts import BadData, Task, check_encoding
 
 
 def read(path: Path, text: str, label: str, skip_bad_lines: bool = False, encoding: str = "utf-8") -> Task:
@@ -36,13 +36,10 @@ def found_rows(path: Path, text: str, label: str, skip_bad_lines: bool, encoding
     """Text and label of each row that has both."""
     if not path.is_file():
         raise BadData(f"{path}: not found, expected a CSV file with a header")
-    try:
-        codecs.lookup(encoding)
-    except LookupError:
-        raise BadData(f"--encoding: got {encoding!r}, expected one that Python knows, utf-8 or gb18030") from None
+    check_encoding(encoding)
     csv.field_size_limit(sys.maxsize)  # a text may be long
     found, bad = [], []
-    with path.open(newline="", encoding=encoding.replace("utf-8", "utf-8-sig"), errors="surrogateescape") as file:
+    with path.open(newline="", encoding=without_mark(encoding), errors="surrogateescape") as file:
         reader = csv.DictReader(file)
         columns = reader.fieldnames or []
         if missing := [name for name in (text, label) if name not in columns]:
@@ -58,6 +55,11 @@ def found_rows(path: Path, text: str, label: str, skip_bad_lines: bool, encoding
         rest = f"; {len(bad) - SHOWN} more" if len(bad) > SHOWN else ""
         raise BadData(f"{path}: {'; '.join(bad[:SHOWN])}{rest}. --skip-bad-lines goes on without them")
     return list(dict.fromkeys(found))  # a row that stands twice would be trained on and tested
+
+
+def without_mark(encoding: str) -> str:
+    """The encoding, of UTF-8 the one that takes the mark at the beginning for none, as spreadsheets write it."""
+    return "utf-8-sig" if codecs.lookup(encoding).name == "utf-8" else encoding
 
 
 def wrong(given: list[str], columns: tuple[str, str], encoding: str) -> str:

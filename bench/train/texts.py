@@ -7,6 +7,14 @@ class BadData(Exception):
     """A data set cannot be used as it is."""
 
 
+def check_encoding(encoding: str) -> None:
+    """Refuse what Python does not know, and codecs that are not of text, as hex is."""
+    try:
+        "".encode(encoding)
+    except (LookupError, ValueError):
+        raise BadData(f"--encoding: got {encoding!r}, expected one that Python knows, utf-8 or gb18030") from None
+
+
 @dataclass(frozen=True)
 class Lines:
     """Sentences, and their classes by number; none where they have no labels."""
