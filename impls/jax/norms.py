@@ -16,16 +16,14 @@ def _axes(x, scope):  # of one vector
 
 
 def _lengths(x, scope):
-    safe, largest = _scaled(_wide(x), scope)
-    norm = largest * jnp.sqrt(jnp.square(safe).sum(_axes(x, scope), keepdims=True))
-    return jnp.where(largest == 0, 0, norm)  # (B, 1, ...)
+    scaled, largest = _scaled(_wide(x), scope)
+    return largest * _root(scaled, largest, scope)  # (B, 1, ...)
 
 
 @checked
 def unit(x, *, scope="sample"):
-    safe, largest = _scaled(_wide(x), scope)
-    norm = jnp.sqrt(jnp.square(safe).sum(_axes(x, scope), keepdims=True))
-    return jnp.where(largest == 0, 0, safe / norm).astype(x.dtype)
+    scaled, largest = _scaled(_wide(x), scope)
+    return (scaled / _root(scaled, largest, scope)).astype(x.dtype)
 
 
 @checked
@@ -71,10 +69,15 @@ def _wide(x):  # half precision is computed with in float32
     return x if full else x.astype(jnp.float32)
 
 
-def _scaled(x, scope="sample"):  # divided by its largest entries, which are held fixed; ones where all are 0
+def _scaled(x, scope="sample"):  # divided by its largest entries, which are held fixed; by ∞ where all are 0: 0
     largest = jnp.abs(jax.lax.stop_gradient(x)).max(_axes(x, scope), keepdims=True)  # (B, 1, ...)
-    zero, less = largest == 0, jnp.where(largest > 1, 0.25, 1)  # XLA multiplies by reciprocals, and that of 3e38 is 0
-    return jnp.where(zero, 1, x * less / jnp.where(zero, 1, largest * less)), largest
+    less = jnp.where(largest > 1, 0.25, 1)  # XLA multiplies by reciprocals, and that of 3e38 is 0
+    return x * less / jnp.where(largest == 0, jnp.inf, largest * less), largest
+
+
+def _root(scaled, largest, scope):  # of the sum of squares; 1 where all are 0: there is no slope of a root of 0
+    ones = (largest == 0).astype(scaled.dtype)
+    return jnp.sqrt(jnp.square(scaled).sum(_axes(scaled, scope), keepdims=True) + ones)
 
 
 def _step(xi, x, values, order):  # None: where an error of (ξ/size)^order is as large as rounding's u·size/ξ

@@ -91,8 +91,8 @@ class Smoothness:
     def scaled(self, array):
         """Divided by the largest entry of each vector's samples."""
         shared = self.passes.site.one or self.passes.keep_statistics()
-        safe, largest = _scaled(array, "tensor" if shared else "sample")
+        scaled, largest = _scaled(array, "tensor" if shared else "sample")
         if self.passes.site.one:
             everywhere = self.passes.replicas.largest(largest)
-            safe = safe * jnp.where(everywhere == 0, 0, largest / everywhere)
-        return jnp.where(largest == 0, 0, safe)
+            scaled = scaled * jnp.where(everywhere == 0, 0, largest / everywhere)
+        return scaled

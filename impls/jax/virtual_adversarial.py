@@ -71,8 +71,7 @@ def _fisher_product(pull, logits, clean, dtype, scaled, counts=1):  # Jᵀ(diag 
 
 
 def _largest_1(array, scope="sample"):  # for each vector, or 0: half precision loses what is small
-    safe, largest = _scaled(array, scope)
-    return jnp.where(largest == 0, 0, safe)
+    return _scaled(array, scope)[0]
 
 
 def _softmax_change(clean, logits):  # q - p = p(e^ρ - 1), without cancellation where ρ = log q - log p is small

@@ -1,4 +1,5 @@
 import ml_dtypes
+import numpy as np
 import tensorflow as tf
 
 from impls.checks import check_step, checked
@@ -6,16 +7,14 @@ from impls.checks import check_step, checked
 
 @checked
 def l2_norm(x):
-    safe, largest = _scaled(tf.reshape(_wide(x), (tf.shape(x)[0], -1)))
-    norm = largest[:, 0] * tf.sqrt(tf.reduce_sum(tf.square(safe), 1))
-    return tf.cast(tf.where(largest[:, 0] == 0, tf.zeros_like(norm), norm), x.dtype)  # (B,)
+    scaled, largest = _scaled(tf.reshape(_wide(x), (tf.shape(x)[0], -1)))
+    return tf.cast((largest * _root(scaled, largest))[:, 0], x.dtype)  # (B,)
 
 
 @checked
 def unit(x, *, scope="sample"):
-    safe, largest = _scaled(tf.reshape(_wide(x), (tf.shape(x)[0] if scope == "sample" else 1, -1)))
-    rows = safe / tf.sqrt(tf.reduce_sum(tf.square(safe), 1, keepdims=True))
-    return tf.cast(tf.reshape(tf.where(largest == 0, tf.zeros_like(rows), rows), tf.shape(x)), x.dtype)
+    scaled, largest = _scaled(tf.reshape(_wide(x), (tf.shape(x)[0] if scope == "sample" else 1, -1)))
+    return tf.cast(tf.reshape(scaled / _root(scaled, largest), tf.shape(x)), x.dtype)
 
 
 @checked
@@ -58,11 +57,15 @@ def _number(number, like):  # one that is a tensor, of another dtype perhaps; Py
     return tf.cast(number, like.dtype) if tf.is_tensor(number) else number
 
 
-def _scaled(rows):  # divided by their largest entries, which are held fixed; ones where all are 0: no root of 0
+def _scaled(rows):  # divided by their largest entries, which are held fixed; by ∞ where all are 0: 0, and so its slope
     largest = tf.reduce_max(tf.abs(tf.stop_gradient(rows)), 1, keepdims=True)  # (B, 1)
-    zero, ones = largest == 0, tf.ones_like(largest)
+    ones = tf.ones_like(largest)
     less = tf.where(largest > 1, ones / 4, ones)  # XLA multiplies by reciprocals, and that of 3e38 is 0
-    return tf.where(zero, tf.ones_like(rows), rows * less / tf.where(zero, ones, largest * less)), largest
+    return rows * less / tf.where(largest == 0, np.inf * ones, largest * less), largest
+
+
+def _root(scaled, largest):  # of the sum of squares; 1 where all are 0: there is no slope of a root of 0
+    return tf.sqrt(tf.reduce_sum(tf.square(scaled), 1, keepdims=True) + tf.cast(largest == 0, scaled.dtype))
 
 
 def _step(xi, x, values, order):  # None: where an error of (ξ/size)^order is as large as rounding's u·size/ξ

@@ -76,10 +76,10 @@ class Vectors:
     def largest_1(self, array, *, together=False):
         """An array (B, ...) or of rows, divided by the largest entry that each vector's samples have in it; or all."""
         shared = self.site.is_table or together
-        safe, largest = _scaled(tf.reshape(array, (1 if shared else tf.shape(array)[0], -1)))
+        scaled, largest = _scaled(tf.reshape(array, (1 if shared else tf.shape(array)[0], -1)))
         if self.is_shared:
-            safe *= tf.math.divide_no_nan(largest, self.share.largest(largest))
-        return tf.reshape(tf.where(largest == 0, tf.zeros_like(safe), safe), tf.shape(array))
+            scaled *= tf.math.divide_no_nan(largest, self.share.largest(largest))
+        return tf.reshape(scaled, tf.shape(array))
 
     def gaussian(self, seed, number):
         """Normal numbers, (R, n); the whole batch's are one draw, of which a replica takes its samples' rows."""

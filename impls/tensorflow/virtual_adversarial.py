@@ -87,8 +87,7 @@ def _fisher_product(pull, logits, clean, scaled, counts=1):  # Jᵀ(diag p - pp�
 
 
 def _largest_1(array, count):  # for each of as many vectors, or 0: half precision loses what is small
-    safe, largest = _scaled(tf.reshape(array, (count, -1)))
-    return tf.reshape(tf.where(largest == 0, tf.zeros_like(safe), safe), tf.shape(array))
+    return tf.reshape(_scaled(tf.reshape(array, (count, -1)))[0], tf.shape(array))
 
 
 def _softmax_change(clean, logits):  # q - p = p(e^ρ - 1), without cancellation where ρ = log q - log p is small

@@ -1,5 +1,7 @@
 """PyTorch's bridge. `import torch` inside this folder means the framework: imports are absolute."""
 
+import math
+
 import numpy as np
 import torch
 
@@ -54,7 +56,7 @@ def finite(array):
     if traced or torch._C._functorch.is_functorch_wrapped_tensor(array):
         return None
     # One number tells of all: a sum, which is read once, or where that overflows the largest, since NaN is the largest.
-    return bool(torch.isfinite(array.sum())) or bool(torch.isfinite(array.abs().max()))
+    return math.isfinite(abs(array.sum().item())) or math.isfinite(array.abs().max().item())
 
 
 def transposed(array):

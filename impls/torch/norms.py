@@ -5,16 +5,14 @@ from impls.checks import check_step, checked
 
 @checked
 def l2_norm(x):
-    safe, largest = _scaled(_wide(x).reshape(x.shape[0], -1))
-    norm = largest[:, 0] * safe.square().sum(1).sqrt()
-    return torch.where(largest[:, 0] == 0, 0, norm).to(x.dtype)  # (B,)
+    scaled, largest = _scaled(_wide(x).reshape(x.shape[0], -1))
+    return (largest * _root(scaled, largest))[:, 0].to(x.dtype)  # (B,)
 
 
 @checked
 def unit(x, *, scope="sample"):
-    safe, largest = _scaled(_wide(x).reshape(x.shape[0] if scope == "sample" else 1, -1))
-    rows = safe / safe.square().sum(1, keepdim=True).sqrt()
-    return torch.where(largest == 0, 0, rows).reshape(x.shape).to(x.dtype)
+    scaled, largest = _scaled(_wide(x).reshape(x.shape[0] if scope == "sample" else 1, -1))
+    return (scaled / _root(scaled, largest)).reshape(x.shape).to(x.dtype)
 
 
 @checked
@@ -52,10 +50,13 @@ def _wide(x):  # half precision is computed with in float32
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
-def _scaled(rows):  # divided by their largest entries, which are held fixed; ones where all are 0: no root of 0
+def _scaled(rows):  # divided by their largest entries, which are held fixed; by ∞ where all are 0: 0, and so its slope
     largest = rows.detach().abs().amax(1, keepdim=True)  # (B, 1)
-    zero = largest == 0
-    return torch.where(zero, 1, rows / torch.where(zero, 1, largest)), largest
+    return rows / torch.where(largest == 0, torch.inf, largest), largest
+
+
+def _root(scaled, largest):  # of the sum of squares; 1 where all are 0: there is no slope of a root of 0
+    return (scaled.square().sum(1, keepdim=True) + (largest == 0)).sqrt()
 
 
 def _step(xi, x, values, order):  # None: where an error of (ξ/size)^order is as large as rounding's u·size/ξ

@@ -50,11 +50,11 @@ class Vectors:
     def largest_1(self, array, *, together=False):
         """An array (B, ...) or of rows, divided by the largest entry that each vector's samples have in it; or all."""
         shared = self.one or together
-        safe, largest = _scaled(array.reshape(1 if shared else len(array), -1))
+        scaled, largest = _scaled(array.reshape(1 if shared else len(array), -1))
         if self.one:
             everywhere = self.replicas.largest(largest)
-            safe = safe * torch.where(everywhere == 0, 0, largest / everywhere)
-        return torch.where(largest == 0, 0, safe).reshape(array.shape)
+            scaled = scaled * torch.where(everywhere == 0, 0, largest / everywhere)
+        return scaled.reshape(array.shape)
 
     def parts(self, rows):
         """Rows as tensors, of which this replica has its own."""

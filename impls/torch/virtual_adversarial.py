@@ -78,8 +78,7 @@ def _fisher_product(pull, logits, clean, scaled, counts=1):  # Jᵀ(diag p - pp�
 
 
 def _largest_1(array, count):  # for each of as many vectors, or 0: half precision loses what is small
-    safe, largest = _scaled(array.reshape(count, -1))
-    return torch.where(largest == 0, 0, safe).reshape(array.shape)
+    return _scaled(array.reshape(count, -1))[0].reshape(array.shape)
 
 
 def _softmax_change(clean, logits):  # q - p = p(e^ρ - 1), without cancellation where ρ = log q - log p is small

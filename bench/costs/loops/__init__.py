@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 WEIGHT, RADIUS = 0.1, 0.5
+TINY = 1e-30  # a norm of 0 is not divided by
 
 
 @dataclass(frozen=True)

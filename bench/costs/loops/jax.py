@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from bench.costs.loops import RADIUS, WEIGHT, Loop
+from bench.costs.loops import RADIUS, TINY, WEIGHT, Loop
 from equivalence.cases import Case
 from impls.jax.models import mlp
 from impls.jax.training import adversarial_training, gradient_penalty_training
@@ -58,9 +58,30 @@ def snippet() -> Callable[..., Any]:
     return update
 
 
+def adversarial(params: Any, x: Any, labels: Any) -> Any:
+    """What `adversarial_training` does, by hand."""
+    gradient = jax.grad(lambda x: loss(mlp(jax.lax.stop_gradient(params), x), labels).sum())(x)
+    norms = jnp.linalg.norm(gradient.reshape(len(x), -1), axis=1).clip(TINY)
+    r = RADIUS * gradient / norms.reshape(-1, *[1] * (x.ndim - 1))
+    return loss(mlp(params, x + jax.lax.stop_gradient(r)), labels)
+
+
+def penalty(params: Any, x: Any, labels: Any) -> Any:
+    """What `gradient_penalty_training` does, by hand."""
+
+    def total(x: Any) -> Any:
+        losses = loss(mlp(params, x), labels)
+        return losses.sum(), losses
+
+    gradient, losses = jax.grad(total, has_aux=True)(x)
+    return losses + WEIGHT * jnp.square(gradient).reshape(len(x), -1).sum(1)
+
+
 STEPS: dict[str, Any] = {
     "plain": lambda: updating(lambda params, x, labels: loss(mlp(params, x), labels)),
     "adversarial_training": lambda: updating(adversarial_training(mlp, loss, radius=RADIUS)),
+    "adversarial by hand": lambda: updating(adversarial),
     "adversarial snippet": snippet,
     "gradient_penalty_training": lambda: updating(gradient_penalty_training(mlp, loss, weight=WEIGHT)),
+    "gradient penalty by hand": lambda: updating(penalty),
 }

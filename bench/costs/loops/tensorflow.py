@@ -6,7 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from bench.costs.loops import RADIUS, WEIGHT, Loop
+from bench.costs.loops import RADIUS, TINY, WEIGHT, Loop
 from equivalence.cases import Case
 from impls.tensorflow.training import adversarial_training, gradient_penalty_training
 
@@ -67,9 +67,48 @@ def snippet(model: keras.Model) -> None:
     model.train_step = train_step
 
 
+def adversarial(model: keras.Model) -> None:
+    """What `adversarial_training` does, by hand: one norm a sample, and no gradient of the parameters in the attack."""
+    usual = model.train_step
+    losses = keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="sum")
+
+    def train_step(data: Any) -> Any:
+        x, labels = data
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(x)
+            total = losses(labels, model(x, training=True))
+        gradient = tape.gradient(total, x)
+        norms = tf.sqrt(tf.reduce_sum(tf.square(gradient), axis=range(1, len(x.shape)), keepdims=True))
+        return usual((x + RADIUS * gradient / tf.maximum(norms, TINY), labels))
+
+    model.train_step = train_step
+
+
+def penalty(model: keras.Model) -> None:
+    """What `gradient_penalty_training` does, by hand."""
+    losses = keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="none")
+
+    def train_step(data: Any) -> Any:
+        x, labels = data
+        with tf.GradientTape() as outer:
+            with tf.GradientTape(watch_accessed_variables=False) as inner:
+                inner.watch(x)
+                found = losses(labels, model(x, training=True))
+            gradient = inner.gradient(found, x)
+            squares = tf.reduce_sum(tf.square(gradient), axis=range(1, len(x.shape)))
+            objective = tf.reduce_mean(found + WEIGHT * squares)
+        weights = model.trainable_variables
+        model.optimizer.apply_gradients(zip(outer.gradient(objective, weights), weights, strict=True))
+        return {"loss": objective}
+
+    model.train_step = train_step
+
+
 STEPS: dict[str, Any] = {
     "plain": plain,
     "adversarial_training": lambda model: adversarial_training(model, radius=RADIUS),
+    "adversarial by hand": adversarial,
     "adversarial snippet": snippet,
     "gradient_penalty_training": lambda model: gradient_penalty_training(model, weight=WEIGHT),
+    "gradient penalty by hand": penalty,
 }

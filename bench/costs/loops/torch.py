@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from bench.costs.loops import RADIUS, WEIGHT, Loop
+from bench.costs.loops import RADIUS, TINY, WEIGHT, Loop
 from equivalence.cases import Case
 from impls.torch.training import adversarial_training, gradient_penalty_training
 
@@ -71,9 +71,43 @@ def snippet(model: Any, optimizer: Any, loss: Any) -> Callable[[Any, Any], Any]:
     return step
 
 
+def adversarial(model: Any, optimizer: Any, loss: Any) -> Callable[[Any, Any], Any]:
+    """What `adversarial_training` does, by hand: one norm a sample, and no gradient of the parameters in the attack."""
+
+    def step(x: Any, labels: Any) -> Any:
+        x = x.detach().requires_grad_()
+        (gradient,) = torch.autograd.grad(loss(model(x), labels).sum(), x)
+        r = RADIUS * gradient / gradient.flatten(1).norm(dim=1).clamp(min=TINY).view(-1, *[1] * (x.dim() - 1))
+        optimizer.zero_grad()
+        objective = loss(model(x.detach() + r), labels).mean()
+        objective.backward()
+        optimizer.step()
+        return objective.detach()
+
+    return step
+
+
+def penalty(model: Any, optimizer: Any, loss: Any) -> Callable[[Any, Any], Any]:
+    """What `gradient_penalty_training` does, by hand."""
+
+    def step(x: Any, labels: Any) -> Any:
+        x = x.detach().requires_grad_()
+        losses = loss(model(x), labels)
+        (gradient,) = torch.autograd.grad(losses.sum(), x, create_graph=True)
+        objective = (losses + WEIGHT * gradient.flatten(1).square().sum(1)).mean()
+        optimizer.zero_grad()
+        objective.backward()
+        optimizer.step()
+        return objective.detach()
+
+    return step
+
+
 STEPS: dict[str, Any] = {
     "plain": plain,
     "adversarial_training": lambda *parts: adversarial_training(*parts, radius=RADIUS),
+    "adversarial by hand": adversarial,
     "adversarial snippet": snippet,
     "gradient_penalty_training": lambda *parts: gradient_penalty_training(*parts, weight=WEIGHT),
+    "gradient penalty by hand": penalty,
 }

@@ -67,6 +67,7 @@ def test_off_is_plain_training_to_the_last_bit(target, method, on, off, calls, p
     assert digest(trained(objective, target, steps=5, jit=True)) == plainly(target, steps=5, jit=True)
 
 
+@pytest.mark.slow
 @every_target
 @every_method
 def test_passes_that_add_nothing_change_no_bit(target, method, on, off, calls, products):
