@@ -168,6 +168,7 @@ def make_tables(records: Latest, code: Codes | None) -> dict[str, pd.DataFrame]:
         "cost": cost,
         "priced": costs.priced_table(cost, records, code),
         "half_cost": costs.half_table(records, code),
+        "by_hand": costs.by_hand_table(records, code),
         "growth": costs.growth_table(records, code),
         "effects": effects.effects_table(finetuning.unplanned(records), code),
         "half_effects": effects.half_effects_table(finetuning.unplanned(records), code),

@@ -156,6 +156,9 @@ def print_costs(console: Console, records: Iterable[Any]) -> None:
     table["step"] = table["framework"] + " " + table["mode"] + ": " + table["method"]
     for (workload, dtype, device), rows in table.groupby(["workload", "dtype", "device"], sort=False):
         show(console, rows[COST_COLUMNS], title=f"{workload}, {dtype}, {device}")
+    by_hand = costs.by_hand_table(records)
+    if not by_hand.empty:
+        show(console, by_hand.drop(columns=["dtype", "device"]), title="one line beside the same step by hand")
     half = costs.half_table(records)
     for (workload, dtype), rows in half.groupby(["workload", "dtype"], sort=False):
         if (rows["beside float32"] != NONE).any():

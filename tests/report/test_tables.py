@@ -149,6 +149,22 @@ def test_false_alarms_are_counted():
     assert row(variations.variations_table([fine]), framework="torch")["variations"] == "not measured"
 
 
+def test_a_one_liner_stands_beside_the_same_step_by_hand():
+    plain, line = cost_records("plain", [1.0, 1.01, 0.99]), cost_records("adversarial_training", [1.9, 2.0, 1.8])
+    by_hand = cost_records("adversarial by hand", [1.9, 2.0 / 1.02, 1.8 * 1.02])
+    (row,) = costs.by_hand_table([*plain, *line, *by_hand]).to_dict("records")
+    assert (row["one line"], row["× by hand"], row["blocks"]) == ("adversarial_training", "1.00", "3")
+    assert row["beside by hand"] == "same" and row["interval"] == "0.95–1.05"
+    (row,) = costs.by_hand_table([*plain, *cost_records("adversarial_training", [2.2, 2.3]), *by_hand]).to_dict(
+        "records"
+    )
+    assert row["blocks"] == "2" and row["× by hand"] == f"{(2.2 / 1.9 * 2.3 / (2.0 / 1.02)) ** 0.5:.2f}"
+    wrong = cost_records("adversarial by hand", [1.9, 1.9], status="wrong", reason="off")
+    (row,) = costs.by_hand_table([*plain, *line, *wrong]).to_dict("records")
+    assert row["× by hand"] == "–" and row["beside by hand"] == "no data" and "wrong" in row["status"]
+    assert costs.by_hand_table([*plain, *line]).empty
+
+
 def test_costs_stand_beside_their_floor():
     records = [*cost_records("plain", [0.97, 1.0, 1.04], floor=1.0), cost_record("fgm", quick=True)]
     table = costs.cost_table(records)

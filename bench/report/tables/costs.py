@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 import numpy as np
 import pandas as pd
 
-from bench.costs.cells import FLOAT32, QUICK_MODE
+from bench.costs.cells import BY_HAND, FLOAT32, QUICK_MODE
 from bench.costs.growth import SWEEPS, Sweep, exponent
 from bench.costs.selfcheck import EXPECTED, verdicts
 from bench.records.block_statistics import Effect, effect, judge_effect, noise_floor
@@ -30,6 +30,7 @@ PRICED_COLUMNS = (
 HALF_COLUMNS = (
     *PLACE, "method", "× plain", "ms a step", "ms in float32", "beside float32", "status",
 )  # fmt: skip
+BY_HAND_COLUMNS = (*PLACE, "one line", "ms a step", "× by hand", "interval", "blocks", "beside by hand", "status")
 GROWTH_COLUMNS = ("what grows", "framework", "method", "ms a step", "exponent", "predicted", "status")
 FITTED = 3  # largest sizes: below, what does not grow weighs in
 SELFCHECK_COLUMNS = (*PLACE, "beside a plain step", "expected", "× plain", "spread of a block", "said")
@@ -89,6 +90,29 @@ def beside_float32(time: float, wide: float) -> Entry:
     """The time in times of float32's, and in words where half precision is the slower one."""
     ratio = time / wide
     return Entry(f"{ratio:.2f}{', slower' if ratio > 1 else ''}", ratio) if np.isfinite(ratio) else NONE
+
+
+def by_hand_table(records: Iterable[object], code: Codes | None = None) -> pd.DataFrame:
+    """One row a one-liner and place: beside the same step as people write it by hand, in the same processes."""
+    known = {(*blocks[0].place(), blocks[0].method): blocks for blocks in group_blocks(records)}
+    rows = []
+    for (*place, method), blocks in known.items():
+        by_hand = known.get((*place, BY_HAND.get(method, "")), [])
+        if by_hand:
+            found = difference(blocks, by_hand)
+            word = judge_effect(found, noise_floor(effects(known.get((*place, "plain"), []))))
+            said = mark(status([*blocks, *by_hand]), [*blocks, *by_hand], code)
+            times = number(milliseconds(blocks), ".3g"), number(found.ratio, ".2f"), interval(found)
+            rows.append((*place, method, *times, count(found.blocks), word, said))
+    return framed(rows, BY_HAND_COLUMNS)
+
+
+def difference(blocks: Blocks, base: Blocks) -> Effect:
+    """The effect of a step beside another, from the blocks in which both were timed beside the plain one."""
+    if any(record.status == "wrong" for record in [*blocks, *base]):
+        return effect([])
+    a, b = ({record.block: record.effect for record in select_undisturbed(each)} for each in (blocks, base))
+    return effect([a[block] - b[block] for block in a if block in b])
 
 
 def price(row: dict[Hashable, Any]) -> Entry:
