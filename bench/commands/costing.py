@@ -156,7 +156,7 @@ def timed(
 ) -> list[Any]:
     """Time, store, print; the records of this run."""
     chosen = arguments.frameworks(framework, console)
-    named = arguments.known("method", method, cells.TIMED)
+    named = arguments.known("method", method, cells.NAMED)
     methods = list(dict.fromkeys(["plain", *named])) if named else None  # plain: the noise floor
     workloads = arguments.workloads(workload, checkpoint) or None
     modes = arguments.known("mode", mode, cells.every_mode()) or None

@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 import numpy as np
 import pandas as pd
 
-from bench.costs.cells import BY_HAND, FLOAT32, QUICK_MODE
+from bench.costs.cells import BY_HAND, FLOAT32, PRODUCTS, QUICK_MODE
 from bench.costs.growth import SWEEPS, Sweep, exponent
 from bench.costs.selfcheck import EXPECTED, verdicts
 from bench.records.block_statistics import Effect, effect, judge_effect, noise_floor
@@ -19,13 +19,14 @@ from impls import FRAMEWORKS
 
 PLACE = ("workload", "framework", "mode", "dtype", "device")
 COST_COLUMNS = (
-    *PLACE, "method", "ms a step", "× plain", "interval", "counted", "floor", "efficiency", "blocks", "error", "status",
+    *PLACE, "method", "ms a step", "× plain", "interval", "counted", "ideal ratio", "of machine", "blocks", "error",
+    "status",
 )  # fmt: skip
 COLD_COLUMNS = (
     *PLACE, "method", "import s", "trace s", "compile s", "step ms", "before MiB", "in steps MiB", "GPU MiB", "status",
 )  # fmt: skip
 PRICED_COLUMNS = (
-    *PLACE, "method", "cost", "floor", "efficiency", "counted", "compile", "memory", "blocks", "error", "status",
+    *PLACE, "method", "cost", "ideal ratio", "of machine", "counted", "compile", "memory", "blocks", "error", "status",
 )  # fmt: skip
 HALF_COLUMNS = (
     *PLACE, "method", "× plain", "ms a step", "ms in float32", "beside float32", "status",
@@ -46,12 +47,14 @@ def cost_table(records: Iterable[object], code: Codes | None = None, sized: bool
     """
     found = [blocks for blocks in group_blocks(records) if sized or "=" not in blocks[0].workload]
     noise = {blocks[0].place(): noise_floor(effects(blocks)) for blocks in found if blocks[0].method == "plain"}
+    alone = {blocks[0].place(): estimate_effect(blocks).ratio for blocks in found if blocks[0].method == PRODUCTS}
     work = {(*record.place(), record.method): record for record in of_kind(records, ColdRecord)}
     rows = []
     for blocks in found:
         place = blocks[0].place()
         counted = work.get((*place, blocks[0].method))
-        rows.append(cost_row(blocks, counted, noise.get(place, float("inf")), code))
+        known = noise.get(place, float("inf")), alone.get(place, float("nan"))
+        rows.append(cost_row(blocks, counted, *known, code))
     return framed(rows, COST_COLUMNS)
 
 
@@ -63,7 +66,7 @@ def priced_table(table: pd.DataFrame, records: Iterable[object], code: Codes | N
         place = *(row[name] for name in PLACE), row["method"]
         cold = [paid[place]] if place in paid else []
         compiled, held = (cold_price(cold, value, code) for value in ("compiled", "memory"))
-        rows.append((*place, price(row), row["floor"], row["efficiency"], row["counted"], compiled, held,
+        rows.append((*place, price(row), row["ideal ratio"], row["of machine"], row["counted"], compiled, held,
                      row["blocks"], row["error"], row["status"]))  # fmt: skip
     return framed(rows, PRICED_COLUMNS)
 
@@ -173,27 +176,34 @@ def select_undisturbed(blocks: Iterable[Timed]) -> list[Timed]:
     return [record for record in blocks if record.status == "ok" and not record.disturbed]
 
 
-def cost_row(blocks: Blocks, work: ColdRecord | None, noise: float, code: Codes | None) -> tuple[str, ...]:
+def cost_row(
+    blocks: Blocks, work: ColdRecord | None, noise: float, alone: float, code: Codes | None
+) -> tuple[str, ...]:
     first, found = blocks[0], estimate_effect(blocks)
     said = mark(status(blocks), blocks, code)
-    shown = times(blocks, work, found, noise)
+    shown = times(blocks, work, found, noise, alone)
     return (*first.place(), first.method, *shown, count(found.blocks), check_error(blocks), said)
 
 
-def times(blocks: Blocks, work: ColdRecord | None, found: Effect, noise: float) -> tuple[str, ...]:
-    """ms a step, × plain, interval, counted, floor, efficiency; ≈ where a plain step differs from itself by as much."""
+def times(blocks: Blocks, work: ColdRecord | None, found: Effect, noise: float, alone: float) -> tuple[str, ...]:
+    """ms a step, × plain, interval, counted, ideal ratio, of machine.
+
+    ≈ where a plain step differs from itself by as much. Of machine: the share of the step's time that its least work
+    would take at the rate that the products of the plain step, `alone` of its time, reach by themselves.
+    """
     least, counted = (work.least, work.counted) if work else (float("nan"), float("nan"))
     least = least if np.isfinite(least) else blocks[0].floor
-    floor = number(counted, ".2f"), number(least, ".2f") if least > 0 else NONE
+    ideal = number(counted, ".2f"), number(least, ".2f") if least > 0 else NONE
     if not np.isfinite(found.mean):
-        return NONE, NONE, NONE, *floor, NONE
+        return NONE, NONE, NONE, *ideal, NONE
+    share = least * alone / found.ratio
     word = "same" if blocks[0].method == "plain" else judge_effect(found, noise)
     return (
         number(milliseconds(blocks), ".3g"),
         number(found.ratio, ".2f", mark=MARKS.get(word, "")),
         interval(found),
-        *floor,
-        number(least / found.ratio, ".0%") if least > 0 else NONE,
+        *ideal,
+        number(share, ".0%") if share > 0 else NONE,
     )
 
 
@@ -208,7 +218,7 @@ def check_error(blocks: Blocks) -> Entry:
     errors = [
         record.error
         for record in blocks
-        if record.status in ("ok", "wrong") and computed_in(record.dtype) in ROUNDING_UNIT
+        if record.status in ("ok", "wrong") and computed_in(record.dtype) in ROUNDING_UNIT and record.method != PRODUCTS
     ]
     return Entry(f"{np.max(errors):.2g}", float(np.max(errors))) if errors else NONE
 
