@@ -71,7 +71,7 @@ def grow_command(
     sweep: Annotated[list[str] | None, typer.Option("--sweep", help="What grows; repeatable.")] = None,
     framework: Frameworks = None,
     device: Device = "cpu",
-    blocks: Annotated[int, typer.Option(min=1, help="Processes that a time is the median of.")] = 1,
+    blocks: Annotated[int, typer.Option(min=1, help="Processes that an exponent is the mean of.")] = timing.BLOCKS,
     shard: Shards = "1/1",
     resume: Resume = False,
     executor: Executors = "local",

@@ -32,7 +32,9 @@ HALF_COLUMNS = (
     *PLACE, "method", "× plain", "ms a step", "ms in float32", "beside float32", "status",
 )  # fmt: skip
 BY_HAND_COLUMNS = (*PLACE, "one line", "ms a step", "× by hand", "interval", "blocks", "beside by hand", "status")
-GROWTH_COLUMNS = ("what grows", "framework", "method", "ms a step", "exponent", "predicted", "status")
+GROWTH_COLUMNS = (
+    "what grows", "framework", "method", "ms a step", "exponent", "interval", "blocks", "predicted", "status",
+)  # fmt: skip
 FITTED = 3  # largest sizes: below, what does not grow weighs in
 SELFCHECK_COLUMNS = (*PLACE, "beside a plain step", "expected", "× plain", "spread of a block", "said")
 MARKS = {"same": "≈ ", "ambiguous": "? ", "no data": ""}
@@ -247,13 +249,25 @@ def growth_table(records: Iterable[object], code: Codes | None = None) -> pd.Dat
     rows = []
     for sweep, framework, method, curve in curves(records):
         sizes = list(curve)[-FITTED:]
-        measured = exponent(sizes, [milliseconds(curve[size]) for size in sizes])
+        measured = effect(fit_exponents({size: curve[size] for size in sizes}))
         times = ", ".join(f"{size}: {growth_entry(curve[size])}" for size in curve)
         shown = Entry(times, next(iter(curve)))  # sorted by where it begins
         blocks = [record for size in curve.values() for record in size]
-        numbers = number(measured, ".2f"), number(sweep.predicted(method, sizes), ".2f")
-        rows.append((sweep.name, framework, method.format("K"), shown, *numbers, mark(status(blocks), blocks, code)))
+        between = Entry(f"{measured.low:.2f}–{measured.high:.2f}", measured.low) if np.isfinite(measured.low) else NONE
+        numbers = number(measured.mean, ".2f"), between, count(measured.blocks)
+        predicted = number(sweep.predicted(method, sizes), ".2f")
+        said = mark(status(blocks), blocks, code)
+        rows.append((sweep.name, framework, method.format("K"), shown, *numbers, predicted, said))
     return framed(rows, GROWTH_COLUMNS)
+
+
+def fit_exponents(curve: dict[int, Blocks]) -> list[float]:
+    """The exponent of each block that was timed undisturbed at every size; none where a size was not timed."""
+    times = {size: {one.block: milliseconds([one]) for one in select_undisturbed(curve[size])} for size in curve}
+    if any(record.status != "ok" for blocks in curve.values() for record in blocks):
+        return []
+    everywhere = set.intersection(*(set(of_size) for of_size in times.values()))
+    return [exponent(curve, [times[size][block] for size in curve]) for block in sorted(everywhere)]
 
 
 def curves(records: Iterable[object]) -> Iterator[tuple[Sweep, str, str, dict[int, Blocks]]]:
