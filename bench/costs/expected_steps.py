@@ -41,7 +41,6 @@ SOURCES = (
     "bench/costs/expected_steps.py",
 )
 PARTS = ("value", "gradient")
-SAMPLES = 16  # that the condition is measured on: a Laplacian's takes the oracle long
 
 
 def expected(workload: str, methods: Iterable[str], path: str | Path, dtype: str = "float32") -> None:
@@ -96,11 +95,9 @@ def computed(case: Case, method: str, half: str = "") -> Arrays:
     if TIMED[method].unsupported(case):
         return {}
     small, usage, arrays = checked(case), TIMED[method].usage, {}
-    kind = Reference if small is case else SampledReference
-    few = kind(first(small, SAMPLES))
-    exact = by_oracle(usage, kind(small))
-    of_few = exact if few.case.batch == small.batch else by_oracle(usage, few)
-    for part, want, condition in zip(PARTS, exact, conditions(usage, few, of_few, half), strict=True):
+    reference = (Reference if small is case else SampledReference)(small)
+    exact = by_oracle(usage, reference)
+    for part, want, condition in zip(PARTS, exact, conditions(usage, reference, exact, half), strict=True):
         arrays[f"{method}/{part}"] = want
         arrays[f"{method}/{part} scale"] = np.abs(want).max() * (1 + condition)
     return arrays
@@ -109,8 +106,9 @@ def computed(case: Case, method: str, half: str = "") -> Arrays:
 def conditions(usage: Usage, reference: Reference, exact: tuple[np.ndarray, np.ndarray], half: str) -> list[float]:
     """How much value and gradient move, relative to their size and to the movement.
 
-    One move shows it: the largest change among so many numbers hardly varies from move to move. No workload is so
-    small that it underflows: its condition is that of either precision.
+    It is that of all samples: the worst conditioned one is what is off the most. One move shows it: the largest change
+    among so many numbers hardly varies from move to move. No workload is so small that it underflows: its condition is
+    that of either precision.
     """
     moves = sensitivity(usage, reference, exact, np.random.default_rng(0), ROUNDING_UNIT[half or "float64"], times=1)
     return [move / np.abs(array).max() for move, array in zip(moves, exact, strict=True)]
