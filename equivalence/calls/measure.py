@@ -99,8 +99,11 @@ def evaluate(
             found = call.results(methods, point)
             if len(found) != len(shapes[call.name]):
                 raise Complaint(f"{call.method} returned {len(found)} results, expected {len(shapes[call.name])}")
-            pairs = zip(found, shapes[call.name], strict=True)
-            return tuple(result * problem.array(weights(shape)) for result, shape in pairs)
+            weighing = [problem.array(weights(shape)) for shape in shapes[call.name]]
+            for result, own in zip(found, weighing, strict=True):
+                if result.dtype != own.dtype:  # the product would hide it
+                    raise Complaint(f"{call.method} returned {result.dtype}, expected {own.dtype} as in its arguments")
+            return tuple(result * own for result, own in zip(found, weighing, strict=True))
 
         return bridge.values_and_grads(results)
 
