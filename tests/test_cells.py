@@ -18,6 +18,7 @@ from bench.costs.cells import (
     LOOPS,
     METHODS,
     MODES,
+    PRODUCTS,
     QUICK_LOOP_MODE,
     QUICK_MODE,
     SLOWED,
@@ -65,9 +66,9 @@ def expected(tmp_path_factory):
 
 def test_plan_covers_the_matrix_once():
     cells = plan(impls.FRAMEWORKS)
-    loops = len(LOOPS) * sum(map(len, LOOP_MODES.values())) - 1  # torch.compile refuses the gradient penalty
+    loops = len(LOOPS) * sum(map(len, LOOP_MODES.values())) - 2  # torch.compile refuses the gradient penalty
     workloads = WORKLOADS.keys() - ON_REQUEST
-    unasked = [name for name, method in METHODS.items() if not method.swept]
+    unasked = [PRODUCTS, *(name for name, method in METHODS.items() if not method.swept)]
     assert len(set(cells)) == len(cells) == len(unasked) * len(workloads) * sum(map(len, MODES.values())) + loops
     assert {cell.workload for cell in cells} == workloads < WORKLOADS.keys()
     assert ("jax", "eager") not in {(cell.framework, cell.mode) for cell in cells}
@@ -78,7 +79,7 @@ def test_quick_is_a_subset_with_one_workload_and_one_mode_a_framework():
     assert set(quick) < set(plan(impls.FRAMEWORKS))
     assert {cell.workload for cell in quick} == {"digits-mlp"}
     assert {(cell.framework, cell.mode) for cell in quick} == {*QUICK_MODE.items(), *QUICK_LOOP_MODE.items()}
-    assert {cell.method for cell in quick} == {name for name, method in TIMED.items() if method.quick}
+    assert {cell.method for cell in quick} == {PRODUCTS, *(name for name, method in TIMED.items() if method.quick)}
 
 
 def test_what_is_named_is_planned():
@@ -290,8 +291,8 @@ def work(framework, falsified, tmp_path):
 
 @pytest.mark.slow
 def test_a_block_times_what_is_right_and_refuses_what_is_wrong(work):
-    plain, slowed, fgm = work("bench.costs.time_block", "plain", SLOWED, "fgm")
-    for timed in (plain, slowed):
+    plain, slowed, products, fgm = work("bench.costs.time_block", "plain", SLOWED, PRODUCTS, "fgm")
+    for timed in (plain, slowed, products):
         assert timed["status"] == "ok"
         assert len(timed["steps"]) == len(timed["base"]) == bench.costs.time_block.SAMPLES["quick"]
         assert min(timed["steps"] + timed["base"]) > 0

@@ -78,6 +78,18 @@ def test_the_exponent_stands_beside_the_predicted_one():
     assert len(growth_figures(swept("batch", lambda size: size))) == 1
 
 
+def test_blocks_give_the_exponent_an_interval():
+    slopes = (0.9, 1.0, 1.1)
+    records = [
+        record.model_copy(update={"block": block})
+        for block, slope in enumerate(slopes)
+        for record in swept("batch", lambda size, slope=slope: size**slope)
+    ]
+    row = costs.growth_table(records).iloc[0]
+    assert (row["exponent"], row["interval"], row["blocks"]) == ("1.00", "0.75–1.25", "3")  # 4.303 · 0.1 / √3
+    assert costs.growth_table(swept("batch", lambda size: size)).iloc[0]["interval"] == costs.NONE
+
+
 def test_what_was_not_timed_is_said_and_has_no_exponent():
     records = swept("batch", lambda size: size)
     records[-4] = records[-4].model_copy(update={"status": "timeout", "steps": []})

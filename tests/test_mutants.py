@@ -212,11 +212,26 @@ def test_tables_say_who_kills_what():
     letters = mistakes.kill_matrix(records).set_index("planted mistake")
     assert letters.loc[FEW[0], ["C1", "C2", "C3", "F"]].tolist() == ["KK", "·K", "c–", "–K"]
     assert letters.loc[FEW[0], "copies"] == mutants()[FEW[0]].copies
+    assert letters.loc[FEW[0], "copies"].link == mistakes.find_origin(mutants()[FEW[0]].copies)
     torch, jax = mistakes.kill_summary(records).itertuples(index=False)
     assert (torch.killed, torch.caught, torch.survived) == ("1", "0", "1")
     assert int(torch.planted) == sum(map(int, (torch.killed, torch.survived, torch[5])))
     assert (jax.killed, jax[-1]) == ("1", "–")
     assert torch[-1] == "C1, C2, C3"  # what C1 kills, C3 catches
+
+
+@pytest.mark.parametrize(
+    ("copies", "page"),
+    [
+        ("foolbox issue 439, in θ", "bethgelab/foolbox/issues/439"),
+        ("lyakaap/VAT-pytorch commit c949665: rand without 2u - 1", "lyakaap/VAT-pytorch/commit/c949665"),
+        ("lyakaap/VAT-pytorch#12, pytorch/pytorch#44415", "lyakaap/VAT-pytorch/issues/12"),
+        ("DSXiangLi/SimpleClassification model/fgm.py", "DSXiangLi/SimpleClassification"),
+        *((text, "") for text in ("y + s/C: does not sum to 1", "hvp: the mean's 1/B is undone", "foolboxes")),
+    ],
+)
+def test_a_mistake_leads_to_the_code_that_it_was_found_in(copies, page):
+    assert mistakes.find_origin(copies) == (f"https://github.com/{page}" if page else "")
 
 
 def test_the_terminal_names_what_survives():

@@ -7,7 +7,19 @@ import pytest
 
 from bench.costs.cells import LOOP_MODES, LOOPS, QUICK_MODE, Cell
 from bench.costs.methods import METHODS
-from bench.costs.passes import Operation, convolution, count, counted, floor, optimised, pairs, work, works
+from bench.costs.passes import (
+    Operation,
+    convolution,
+    count,
+    counted,
+    counter,
+    floor,
+    optimised,
+    pairs,
+    total,
+    work,
+    works,
+)
 from bench.costs.prepare import problem, uncompiled
 from bench.costs.workloads import one_draw
 from equivalence import cases
@@ -141,6 +153,16 @@ def test_an_attack_that_computes_the_parameters_gradients_is_caught(passes, cell
     assert did - found.of(METHODS["fgm"].passes) == wasted > 0
 
 
+@pytest.mark.parametrize("name", NETWORKS)
+def test_products_alone_do_the_work_of_a_plain_step(framework, cell, case, name):
+    """And they run, which is all that is asked of them."""
+    plain = cell("plain")
+    p, its = problem(plain, case), counter(plain)
+    compute, arrays = its.products(uncompiled(plain, p), *p.arrays, mode=plain.mode)
+    assert its.work(compute, *arrays, mode="eager") == work(plain, case)
+    p.bridge.synchronise(compute(*arrays))
+
+
 def test_a_loop_is_counted_too(framework, passes):
     """The usual snippet's attack takes gradients of the parameters that nobody reads: PyTorch computes them all."""
     small, mode = one_draw(cases.REGISTRY["digits-mlp"]()), LOOP_MODES[framework][0]
@@ -177,9 +199,9 @@ def test_compilers_drop_what_nobody_reads_and_what_is_there_twice():
         Operation("product", (7, 0), (8,), 1000),  # not read
         Operation("transposed product", (4, 1), (9,), 10000),
     ]
-    assert optimised(program, [6, 7]) == 110
-    assert optimised(program, [9, 6]) == 10110
-    assert optimised(program, []) == 0
+    assert total(optimised(program, [6, 7])) == 110
+    assert total(optimised(program, [9, 6])) == 10110
+    assert optimised(program, []) == []
 
 
 @pytest.mark.slow

@@ -71,7 +71,7 @@ def grow_command(
     sweep: Annotated[list[str] | None, typer.Option("--sweep", help="What grows; repeatable.")] = None,
     framework: Frameworks = None,
     device: Device = "cpu",
-    blocks: Annotated[int, typer.Option(min=1, help="Processes that a time is the median of.")] = 1,
+    blocks: Annotated[int, typer.Option(min=1, help="Processes that an exponent is the mean of.")] = timing.BLOCKS,
     shard: Shards = "1/1",
     resume: Resume = False,
     executor: Executors = "local",
@@ -156,7 +156,7 @@ def timed(
 ) -> list[Any]:
     """Time, store, print; the records of this run."""
     chosen = arguments.frameworks(framework, console)
-    named = arguments.known("method", method, cells.TIMED)
+    named = arguments.known("method", method, cells.NAMED)
     methods = list(dict.fromkeys(["plain", *named])) if named else None  # plain: the noise floor
     workloads = arguments.workloads(workload, checkpoint) or None
     modes = arguments.known("mode", mode, cells.every_mode()) or None

@@ -68,6 +68,8 @@ LOOPS = {
 TIMED = METHODS | LOOPS
 AGAIN = "plain again"  # the plain step, built a second time: what a comparison of a step with itself shows
 SLOWED = "plain slowed by a tenth"  # what every comparison must detect
+PRODUCTS = "products alone"  # those of the plain step: the rate that this machine and framework reach on them
+NAMED = (*TIMED, PRODUCTS)
 
 
 @dataclass(frozen=True)
@@ -100,9 +102,8 @@ def plan(
     usual: Iterable[str] = [name for name in WORKLOADS if name not in ON_REQUEST]
     usual = QUICK_WORKLOADS if quick else usual if dtype == FLOAT32 else HALF_WORKLOADS
     few = quick or dtype != FLOAT32
-    wanted = chosen(
-        "method", methods, TIMED, [name for name in TIMED if TIMED[name].quick or not (few or TIMED[name].swept)]
-    )
+    usual_methods = [name for name in TIMED if TIMED[name].quick or not (few or TIMED[name].swept)]
+    wanted = chosen("method", methods, NAMED, [*usual_methods, PRODUCTS])
     return [
         Cell(method, framework, mode, workload, dtype, device)
         for workload in (usual if workloads is None else checked(workloads))
@@ -128,7 +129,8 @@ def every_mode() -> list[str]:
 
 def offers(framework: str, workload: str, quick: bool, dtype: str) -> Iterator[tuple[str, Iterable[str]]]:
     """The framework's modes with the methods that each can run on a workload."""
-    yield from ((mode, METHODS) for mode in ((QUICK_MODE[framework],) if quick else MODES[framework]))
+    modes = (QUICK_MODE[framework],) if quick else MODES[framework]
+    yield from ((mode, (*METHODS, PRODUCTS)) for mode in modes)
     if workload in LOOP_WORKLOADS and dtype == FLOAT32:
         loops = (QUICK_LOOP_MODE[framework],) if quick else LOOP_MODES[framework]
         for mode in loops:

@@ -34,8 +34,9 @@ class Ready:
 def start(job: dict[str, Any]) -> Callable[[str], dict[str, Any]]:
     """Import and configure the framework; what comes back times one method beside the plain step."""
     import impls
-    from bench.costs.cells import AGAIN, SLOWED, Cell
+    from bench.costs.cells import AGAIN, PRODUCTS, SLOWED, Cell
     from bench.costs.expected_steps import Expected, off
+    from bench.costs.passes import products
     from bench.costs.prepare import Unsupported, prepare
 
     threads = len(job["cores"])
@@ -45,6 +46,8 @@ def start(job: dict[str, Any]) -> Callable[[str], dict[str, Any]]:
     samples = SAMPLES["quick" if job["quick"] else "full"]
 
     def ready(method: str) -> Ready:
+        if method == PRODUCTS:  # they have no result
+            return Ready(products(Cell("plain", **place)), plain().batch, 0.0)
         prepared = prepare(Cell(method, **place))
         return Ready(prepared.run, prepared.batch, expected.units(method, prepared.numpy(prepared.run()), job["dtype"]))
 
@@ -57,7 +60,7 @@ def start(job: dict[str, Any]) -> Callable[[str], dict[str, Any]]:
         except Unsupported as reason:
             return {"status": "unsupported", "reason": str(reason)}
         facts = {"error": b.units, "batch": a.batch, "threads": threads}
-        for name, step in (("plain", a), (method, b)):
+        for name, step in (("plain", a), (method, a if method == PRODUCTS else b)):
             if complaint := off(name, step.units, job["dtype"]):
                 return {"status": "wrong", "reason": complaint, **facts}
         timed = slowed(b.run) if method == SLOWED else b.run

@@ -37,7 +37,8 @@ def expectations(planned: Iterable[cells.Cell], folder: Path) -> dict[str, Path]
     (dtype,) = {cell.dtype for cell in planned}
     methods: dict[str, dict[str, None]] = {}
     for cell in planned:
-        methods.setdefault(cell.workload, {})[cell.method] = None
+        if cell.method != cells.PRODUCTS:
+            methods.setdefault(cell.workload, {})[cell.method] = None
     files = {workload: folder / f"{workload}.npz" for workload in methods}
 
     ask(
@@ -73,9 +74,8 @@ def jobs(planned: list[cells.Cell], files: dict[str, Path], folder: Path, how: H
     groups = [list(group) for _, group in groupby(planned, key=process)]
     made = [job("bench.costs.time_block", group, files, warm, how, n) for n in range(how.blocks) for group in groups]
     if how.cold:
-        made += [
-            job("bench.costs.time_cold", [cell], files, folder / f"cold-{n}", how) for n, cell in enumerate(planned)
-        ]
+        steps = [cell for cell in planned if cell.method != cells.PRODUCTS]
+        made += [job("bench.costs.time_cold", [cell], files, folder / f"cold-{n}", how) for n, cell in enumerate(steps)]
     return made
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from bench.costs.cells import MODES, TIMED
+from bench.costs.cells import MODES
 from bench.records import files
 from bench.records.merge import HISTORY as FILE
 from bench.records.schema import ClaimRecord, Environment
@@ -36,6 +36,7 @@ KEY = ["commit", "environment", "what", "name"]
 COST, HOLDING = "cost", "holding"
 TREND_COLUMNS = ("what", "name", "first", "last", "change", "commits")
 SHOWN = "digits-mlp"  # the workload whose trend is drawn
+FEWEST = 3  # commits that make a trend
 
 
 class Damaged(Exception):
@@ -144,10 +145,10 @@ def commit(environment: Environment) -> str:
 
 
 def trend_table(history: pd.DataFrame) -> pd.DataFrame:
-    """One row a thing that more than one commit measured: first and last."""
+    """One row a thing that enough commits measured: first and last."""
     rows = []
     for (what, name), own in history.groupby(["what", "name"], sort=False):
-        if own["commit"].nunique() > 1:
+        if own["commit"].nunique() >= FEWEST:
             first, last = own.iloc[0], own.iloc[-1]
             shown = [
                 Entry(f"{each['value']:.3g} {each['unit']} ({each['commit']})", each["value"]) for each in (first, last)
@@ -159,18 +160,19 @@ def trend_table(history: pd.DataFrame) -> pd.DataFrame:
 
 
 def trend_figures(history: pd.DataFrame) -> dict[str, str]:
-    """SVG by file name: the usual methods' costs by commit, a panel a framework and mode; none of one commit alone."""
+    """SVG by file name: the usual methods' costs by commit, a panel a framework and mode; none of few commits."""
     names = {
         (framework, mode, method): cost_name(method, framework, mode, SHOWN, "float32", "cpu")
         for framework in MODES
         for mode in MODES[framework]
-        for method in (*PRICED, *TIMED)
+        for method in PRICED
     }
     found = history[(history["what"] == COST) & history["name"].isin(names.values())]
     order = list(dict.fromkeys(found["commit"]))
     panels: dict[str, dict[str, pd.DataFrame]] = {}
-    for (framework, mode, method), name in names.items() if len(order) > 1 else ():
-        if method in PRICED and len(own := found[found["name"] == name]):
+    for (framework, mode, method), name in names.items():
+        own = found[found["name"] == name]
+        if own["commit"].nunique() >= FEWEST:
             panels.setdefault(f"{framework} {mode}", {})[method] = own
 
     def draw(axes: Sequence[Axes]) -> None:

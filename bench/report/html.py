@@ -124,6 +124,8 @@ class Book:
         shown, order, kinds = escape(entry), "", ["whole"] if len(entry) <= WHOLE else []
         if plots and f"{entry}.svg" in plots["figures"]:
             shown = f'<a href="#{name_anchor(plots, f"{entry}.svg")}">{shown}</a>'
+        elif entry.link:
+            shown = f'<a href="{escape(entry.link)}" rel="noreferrer">{shown}</a>'
         elif entry.records:
             numbers = " ".join(str(self.number(record)) for record in entry.records)
             shown = f'<button type="button" data-records="{numbers}">{shown}</button>'

@@ -21,10 +21,15 @@ def two(tmp_path):
     return history.update(tmp_path, of_commit("bbb", 2.2, 2))
 
 
-def test_what_another_commit_measured_stays(two):
-    [row] = history.trend_table(two)[lambda table: table["name"].str.startswith("fgm")].to_dict("records")
-    assert row["first"] == "2 plain steps (aaa)" and row["last"] == "2.2 plain steps (bbb)"
-    assert row["change"] == "+10.0 %" and row["commits"] == "2"
+@pytest.fixture
+def three(two, tmp_path):
+    return history.update(tmp_path, of_commit("ccc", 2.1, 3))
+
+
+def test_what_another_commit_measured_stays(three):
+    [row] = history.trend_table(three)[lambda table: table["name"].str.startswith("fgm")].to_dict("records")
+    assert row["first"] == "2 plain steps (aaa)" and row["last"] == "2.1 plain steps (ccc)"
+    assert row["change"] == "+5.0 %" and row["commits"] == "3"
 
 
 def test_the_same_records_change_nothing(two, tmp_path):
@@ -33,13 +38,12 @@ def test_the_same_records_change_nothing(two, tmp_path):
     assert (tmp_path / history.FILE).read_bytes() == before and len(again) == len(two)
 
 
-def test_one_commit_is_no_trend(tmp_path):
-    one = history.update(tmp_path, of_commit("aaa", 2.0, 1))
-    assert history.trend_table(one).empty and history.trend_figures(one) == {}
+def test_two_commits_are_no_trend(two):
+    assert history.trend_table(two).empty and history.trend_figures(two) == {}
 
 
-def test_two_commits_are_drawn(two):
-    assert "Cost by commit" in history.trend_figures(two)["trend-cost.svg"]
+def test_three_commits_are_drawn(three):
+    assert "Cost by commit" in history.trend_figures(three)["trend-cost.svg"]
 
 
 @pytest.mark.parametrize("damage", ["time,commit\n1,2\n", '"open quote\n\x00', "\x00\x00"])

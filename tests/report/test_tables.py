@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from bench.costs import selfcheck
-from bench.costs.cells import AGAIN, SLOWED
+from bench.costs.cells import AGAIN, PRODUCTS, SLOWED
 from bench.records.schema import SelfCheckRecord, VariationRecord
 from bench.records.store import read
 from bench.report import figures, markdown, page, terminal
@@ -169,8 +169,8 @@ def test_costs_stand_beside_their_floor():
     records = [*cost_records("plain", [0.97, 1.0, 1.04], floor=1.0), cost_record("fgm", quick=True)]
     table = costs.cost_table(records)
     fgm, plain = row(table, method="fgm"), row(table, method="plain")
-    shown = fgm[["ms a step", "× plain", "interval", "floor", "efficiency", "blocks", "error", "status"]].tolist()
-    assert shown == ["22", "? 2.00", "–", "1.67", "83%", "1", "4", "ok, quick"]
+    shown = fgm[["ms a step", "× plain", "interval", "ideal ratio", "of machine", "blocks", "error", "status"]].tolist()
+    assert shown == ["22", "? 2.00", "–", "1.67", "–", "1", "4", "ok, quick"]
     assert plain["× plain"] == "≈ 1.00" and plain["interval"] == "0.92–1.09"
 
 
@@ -194,7 +194,7 @@ def test_without_a_noise_floor_nothing_near_1_is_told():
 @pytest.mark.parametrize("status", ["wrong", "failed", "skipped"])
 def test_no_time_is_shown_for_what_is_not_ok(status):
     found = row(costs.cost_table([cost_record("fgm", status=status, reason="why")]), method="fgm")
-    assert set(found[["ms a step", "× plain", "interval", "efficiency"]]) == {costs.NONE}
+    assert set(found[["ms a step", "× plain", "interval", "of machine"]]) == {costs.NONE}
     assert found["status"] == f"{status}: why"
 
 
@@ -241,8 +241,17 @@ def test_a_disturbed_block_is_left_out_and_said():
 def test_what_was_counted_takes_the_place_of_the_nominal_floor():
     records = [cost_record("plain", 1.01), cost_record("fgm", 2.0), cold_record(counted=1.9, least=1.8)]
     found = row(costs.cost_table(records), method="fgm")
-    assert found[["counted", "floor", "efficiency"]].tolist() == ["1.90", "1.80", "90%"]
+    assert found[["counted", "ideal ratio", "of machine"]].tolist() == ["1.90", "1.80", costs.NONE]
     assert row(costs.cost_table(records), method="plain")["counted"] == costs.NONE
+
+
+def test_the_share_of_the_machine_is_that_of_the_products_by_themselves():
+    records = [*cost_records("plain", [1.0], floor=1.0), cost_record("fgm", 2.0), cold_record(counted=1.9, least=1.8)]
+    alone = cost_record(PRODUCTS, 0.8, floor=0.0, error=0.0)
+    table = costs.cost_table([*records, alone])
+    assert [row(table, method=name)["of machine"] for name in ("plain", "fgm")] == ["80%", "72%"]
+    products = row(table, method=PRODUCTS)
+    assert (products["× plain"], products["ideal ratio"], products["error"]) == ("? 0.80", costs.NONE, costs.NONE)
 
 
 def test_what_is_paid_before_and_the_memory():

@@ -5,13 +5,14 @@ counts where it joins two numbers that are there, and not padding or the zeros t
 convolution puts between: then a pass, its gradient in the inputs and that in the weights take the same work in every
 framework. Elementwise operations and sums are not counted.
 
-Each framework's module has `work(function, *arguments, mode)`; only one of them is imported in a process.
+Each framework's module has `work(function, *arguments, mode)`, and `products(function, *arguments, mode)`: a function
+that computes those products and convolutions alone, and its arguments. Only one of them is imported in a process.
 """
 
 import functools
 import importlib
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from math import prod
 from typing import Any
 
@@ -31,10 +32,11 @@ class Operation:
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
     work: int = 0
+    source: Any = field(default=None, compare=False)  # the framework's own operation
 
 
-def optimised(operations: Iterable[Operation], results: Iterable[int]) -> int:
-    """The work that is left where a compiler drops what no result needs and computes once what is there twice."""
+def optimised(operations: Iterable[Operation], results: Iterable[int]) -> list[Operation]:
+    """What is left where a compiler drops what no result needs and computes once what is there twice."""
     same: dict[int, int] = {}
     kept: dict[Hashable, Operation] = {}
     for operation in operations:
@@ -42,12 +44,17 @@ def optimised(operations: Iterable[Operation], results: Iterable[int]) -> int:
         first = kept.setdefault((operation.key, inputs), operation)
         same |= zip(operation.outputs, first.outputs, strict=True)
     needed = {same.get(value, value) for value in results}
-    work = 0
+    left = []
     for operation in reversed(kept.values()):
         if not needed.isdisjoint(operation.outputs):
             needed.update(same.get(value, value) for value in operation.inputs)
-            work += operation.work
-    return work
+            left.append(operation)
+    return left[::-1]
+
+
+def total(operations: Iterable[Operation]) -> int:
+    """Multiply-adds."""
+    return sum(operation.work for operation in operations)
 
 
 def convolution(sizes: Sequence[int], windows: Iterable[tuple[int, ...]]) -> int:
@@ -133,7 +140,18 @@ def work(cell: Cell, case: Case | None = None) -> int:
     return count(cell, uncompiled(cell, p), *p.arrays)
 
 
+def products(cell: Cell) -> Callable[[], Any]:
+    """A call that computes the products and convolutions of the cell's step alone, in its framework and mode."""
+    p = problem(cell)
+    compute, arrays = counter(cell).products(uncompiled(cell, p), *p.arrays, mode=cell.mode)
+    return lambda: p.bridge.synchronise(compute(*arrays))
+
+
 def count(cell: Cell, function: Callable[..., Any], *arguments: Any) -> int:
     """Multiply-adds of a function in the cell's framework and mode."""
-    counter = importlib.import_module(f"bench.costs.passes.{cell.framework}")
-    return counter.work(function, *arguments, mode=cell.mode)
+    return counter(cell).work(function, *arguments, mode=cell.mode)
+
+
+def counter(cell: Cell) -> Any:
+    """The module that counts in the cell's framework."""
+    return importlib.import_module(f"bench.costs.passes.{cell.framework}")

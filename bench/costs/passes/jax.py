@@ -1,18 +1,40 @@
 """JAX: the traced program, functions that it calls written out, as XLA leaves it."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from math import prod
 from typing import Any
 
 import jax
+import numpy as np
 from jax.extend.core import ClosedJaxpr, Literal
 
-from bench.costs.passes import Operation, convolution, optimised
+from bench.costs.passes import Operation, convolution, optimised, total
 
 
 def work(function: Any, *arguments: Any, mode: str) -> int:
     """Multiply-adds of a call; there is one mode."""
     return Program(jax.make_jaxpr(function)(*arguments)).work
+
+
+def products(function: Any, *arguments: Any, mode: str) -> tuple[Callable[..., Any], list[Any]]:
+    """What `work` counts, compiled as one, each on arrays of its own."""
+    program = Program(jax.make_jaxpr(function)(*arguments))
+    equations = [operation.source for operation in program.left if operation.work]
+    device = jax.tree.leaves(arguments)[0].devices().pop()
+    arrays = [[drawn(atom.aval, device) for atom in equation.invars] for equation in equations]
+
+    @jax.jit
+    def compute(*arrays: Any) -> Any:
+        return [one.primitive.bind(*given, **one.params) for one, given in zip(equations, arrays, strict=True)]
+
+    return compute, arrays
+
+
+def drawn(aval: Any, device: Any) -> Any:
+    """An array of that shape and dtype; integers are 0, which every index may be."""
+    floating = jax.numpy.issubdtype(aval.dtype, jax.numpy.floating)
+    numbers = np.random.default_rng(0).standard_normal(aval.shape) if floating else np.zeros(aval.shape)
+    return jax.device_put(jax.numpy.asarray(numbers, aval.dtype), device)
 
 
 class Program:
@@ -24,8 +46,12 @@ class Program:
         self.results = self.write(closed, [self.number(variable) for variable in closed.jaxpr.invars])
 
     @property
-    def work(self) -> int:
+    def left(self) -> list[Operation]:
         return optimised(self.operations, self.results)
+
+    @property
+    def work(self) -> int:
+        return total(self.left)
 
     def number(self, thing: Hashable) -> int:
         """The number of a value: of a constant, or of what will be known by it."""
@@ -51,7 +77,7 @@ class Program:
             else:
                 outputs = [self.number(object()) for _ in equation.outvars]
                 key = name, str(equation.params)
-                self.operations.append(Operation(key, tuple(inputs), tuple(outputs), work_of(equation)))
+                self.operations.append(Operation(key, tuple(inputs), tuple(outputs), work_of(equation), equation))
             known |= zip(equation.outvars, outputs, strict=True)
         return [read(atom) for atom in closed.jaxpr.outvars]
 

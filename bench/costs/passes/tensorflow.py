@@ -1,12 +1,14 @@
 """TensorFlow: the graph of the step, functions that it calls written out, as grappler leaves it."""
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from math import prod
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
-from bench.costs.passes import Operation, convolution, optimised
+from bench.costs.passes import Operation, convolution, optimised, total
+from impls.tensorflow import traced
 
 PRODUCTS = ("MatMul", "BatchMatMul", "BatchMatMulV2", "BatchMatMulV3", "Einsum")
 CONVOLUTIONS = ("Conv2D", "Conv2DBackpropInput", "Conv2DBackpropFilter")
@@ -16,10 +18,43 @@ CALLS = ("PartitionedCall", "StatefulPartitionedCall")
 
 def work(function: Any, *arguments: Any, mode: str) -> int:
     """Multiply-adds of a call; eager, of all that is called for, whether its result is needed or not."""
+    return total(operations(function, arguments, mode))
+
+
+def operations(function: Any, arguments: Any, mode: str) -> list[Operation]:
+    """What a call runs; eager, all that is called for, whether its result is needed or not."""
     concrete = tf.function(function, autograph=False).get_concrete_function(*arguments)
     complete(concrete, tf.nest.flatten(arguments))
     program = Program(concrete.graph)
-    return sum(operation.work for operation in program.operations) if mode == "eager" else program.work
+    return program.operations if mode == "eager" else program.left
+
+
+def products(function: Any, *arguments: Any, mode: str) -> tuple[Callable[..., Any], list[Any]]:
+    """What `work` counts, each on arrays of its own, in the mode."""
+    sources = [operation.source for operation in operations(function, arguments, mode) if operation.work]
+    arrays = [[drawn(tensor) for tensor in source.inputs if tensor.dtype.is_floating] for source in sources]
+
+    def compute(*arrays: Any) -> Any:
+        return [again(source, given) for source, given in zip(sources, arrays, strict=True)]
+
+    return traced(compute, mode, arrays), arrays
+
+
+def drawn(tensor: Any) -> Any:
+    """A tensor of that shape and dtype."""
+    return tf.cast(tf.constant(np.random.default_rng(0).standard_normal(tensor.shape)), tensor.dtype)
+
+
+def again(operation: Any, arrays: Sequence[Any]) -> Any:
+    """The operation on other arrays; an input that is none is the shape of what a convolution's gradient gives."""
+    rest, size = iter(arrays), list(operation.outputs[0].shape)
+    inputs = [next(rest) if tensor.dtype.is_floating else size for tensor in operation.inputs]
+    first, *_ = arguments = operation.op_def.input_arg
+    names = [argument.name for argument in arguments]
+    given = {first.name: inputs} if first.number_attr else dict(zip(names, inputs, strict=True))
+    implied = {attribute.name for attribute in operation.op_def.attr if attribute.type in ("type", "int")}
+    named = {name for name in operation.node_def.attr if not name.startswith(("_", "grad_"))} - implied
+    return getattr(tf.raw_ops, operation.type)(**given, **{name: operation.get_attr(name) for name in named})
 
 
 def complete(concrete: Any, values: list[Any]) -> None:
@@ -47,7 +82,7 @@ class Program:
         self.results = self.write(graph, [self.number(tensor.name) for tensor in graph.inputs])
 
     @property
-    def work(self) -> int:
+    def left(self) -> list[Operation]:
         return optimised(self.operations, self.results + self.states)
 
     def number(self, thing: Hashable) -> int:
@@ -78,7 +113,7 @@ class Program:
         if operation.op_def.is_stateful:
             self.states.append(self.number(object()))
             key, outputs = self.states[-1], [*outputs, self.states[-1]]
-        self.operations.append(Operation(key, tuple(inputs), tuple(outputs), work_of(operation)))
+        self.operations.append(Operation(key, tuple(inputs), tuple(outputs), work_of(operation), operation))
         return outputs
 
 

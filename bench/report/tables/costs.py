@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 import numpy as np
 import pandas as pd
 
-from bench.costs.cells import BY_HAND, FLOAT32, QUICK_MODE
+from bench.costs.cells import BY_HAND, FLOAT32, PRODUCTS, QUICK_MODE
 from bench.costs.growth import SWEEPS, Sweep, exponent
 from bench.costs.selfcheck import EXPECTED, verdicts
 from bench.records.block_statistics import Effect, effect, judge_effect, noise_floor
@@ -19,19 +19,22 @@ from impls import FRAMEWORKS
 
 PLACE = ("workload", "framework", "mode", "dtype", "device")
 COST_COLUMNS = (
-    *PLACE, "method", "ms a step", "× plain", "interval", "counted", "floor", "efficiency", "blocks", "error", "status",
+    *PLACE, "method", "ms a step", "× plain", "interval", "counted", "ideal ratio", "of machine", "blocks", "error",
+    "status",
 )  # fmt: skip
 COLD_COLUMNS = (
     *PLACE, "method", "import s", "trace s", "compile s", "step ms", "before MiB", "in steps MiB", "GPU MiB", "status",
 )  # fmt: skip
 PRICED_COLUMNS = (
-    *PLACE, "method", "cost", "floor", "efficiency", "counted", "compile", "memory", "blocks", "error", "status",
+    *PLACE, "method", "cost", "ideal ratio", "of machine", "counted", "compile", "memory", "blocks", "error", "status",
 )  # fmt: skip
 HALF_COLUMNS = (
     *PLACE, "method", "× plain", "ms a step", "ms in float32", "beside float32", "status",
 )  # fmt: skip
 BY_HAND_COLUMNS = (*PLACE, "one line", "ms a step", "× by hand", "interval", "blocks", "beside by hand", "status")
-GROWTH_COLUMNS = ("what grows", "framework", "method", "ms a step", "exponent", "predicted", "status")
+GROWTH_COLUMNS = (
+    "what grows", "framework", "method", "ms a step", "exponent", "interval", "blocks", "predicted", "status",
+)  # fmt: skip
 FITTED = 3  # largest sizes: below, what does not grow weighs in
 SELFCHECK_COLUMNS = (*PLACE, "beside a plain step", "expected", "× plain", "spread of a block", "said")
 MARKS = {"same": "≈ ", "ambiguous": "? ", "no data": ""}
@@ -46,12 +49,14 @@ def cost_table(records: Iterable[object], code: Codes | None = None, sized: bool
     """
     found = [blocks for blocks in group_blocks(records) if sized or "=" not in blocks[0].workload]
     noise = {blocks[0].place(): noise_floor(effects(blocks)) for blocks in found if blocks[0].method == "plain"}
+    alone = {blocks[0].place(): estimate_effect(blocks).ratio for blocks in found if blocks[0].method == PRODUCTS}
     work = {(*record.place(), record.method): record for record in of_kind(records, ColdRecord)}
     rows = []
     for blocks in found:
         place = blocks[0].place()
         counted = work.get((*place, blocks[0].method))
-        rows.append(cost_row(blocks, counted, noise.get(place, float("inf")), code))
+        known = noise.get(place, float("inf")), alone.get(place, float("nan"))
+        rows.append(cost_row(blocks, counted, *known, code))
     return framed(rows, COST_COLUMNS)
 
 
@@ -63,7 +68,7 @@ def priced_table(table: pd.DataFrame, records: Iterable[object], code: Codes | N
         place = *(row[name] for name in PLACE), row["method"]
         cold = [paid[place]] if place in paid else []
         compiled, held = (cold_price(cold, value, code) for value in ("compiled", "memory"))
-        rows.append((*place, price(row), row["floor"], row["efficiency"], row["counted"], compiled, held,
+        rows.append((*place, price(row), row["ideal ratio"], row["of machine"], row["counted"], compiled, held,
                      row["blocks"], row["error"], row["status"]))  # fmt: skip
     return framed(rows, PRICED_COLUMNS)
 
@@ -173,27 +178,34 @@ def select_undisturbed(blocks: Iterable[Timed]) -> list[Timed]:
     return [record for record in blocks if record.status == "ok" and not record.disturbed]
 
 
-def cost_row(blocks: Blocks, work: ColdRecord | None, noise: float, code: Codes | None) -> tuple[str, ...]:
+def cost_row(
+    blocks: Blocks, work: ColdRecord | None, noise: float, alone: float, code: Codes | None
+) -> tuple[str, ...]:
     first, found = blocks[0], estimate_effect(blocks)
     said = mark(status(blocks), blocks, code)
-    shown = times(blocks, work, found, noise)
+    shown = times(blocks, work, found, noise, alone)
     return (*first.place(), first.method, *shown, count(found.blocks), check_error(blocks), said)
 
 
-def times(blocks: Blocks, work: ColdRecord | None, found: Effect, noise: float) -> tuple[str, ...]:
-    """ms a step, × plain, interval, counted, floor, efficiency; ≈ where a plain step differs from itself by as much."""
+def times(blocks: Blocks, work: ColdRecord | None, found: Effect, noise: float, alone: float) -> tuple[str, ...]:
+    """ms a step, × plain, interval, counted, ideal ratio, of machine.
+
+    ≈ where a plain step differs from itself by as much. Of machine: the share of the step's time that its least work
+    would take at the rate that the products of the plain step, `alone` of its time, reach by themselves.
+    """
     least, counted = (work.least, work.counted) if work else (float("nan"), float("nan"))
     least = least if np.isfinite(least) else blocks[0].floor
-    floor = number(counted, ".2f"), number(least, ".2f") if least > 0 else NONE
+    ideal = number(counted, ".2f"), number(least, ".2f") if least > 0 else NONE
     if not np.isfinite(found.mean):
-        return NONE, NONE, NONE, *floor, NONE
+        return NONE, NONE, NONE, *ideal, NONE
+    share = least * alone / found.ratio
     word = "same" if blocks[0].method == "plain" else judge_effect(found, noise)
     return (
         number(milliseconds(blocks), ".3g"),
         number(found.ratio, ".2f", mark=MARKS.get(word, "")),
         interval(found),
-        *floor,
-        number(least / found.ratio, ".0%") if least > 0 else NONE,
+        *ideal,
+        number(share, ".0%") if share > 0 else NONE,
     )
 
 
@@ -208,7 +220,7 @@ def check_error(blocks: Blocks) -> Entry:
     errors = [
         record.error
         for record in blocks
-        if record.status in ("ok", "wrong") and computed_in(record.dtype) in ROUNDING_UNIT
+        if record.status in ("ok", "wrong") and computed_in(record.dtype) in ROUNDING_UNIT and record.method != PRODUCTS
     ]
     return Entry(f"{np.max(errors):.2g}", float(np.max(errors))) if errors else NONE
 
@@ -237,13 +249,25 @@ def growth_table(records: Iterable[object], code: Codes | None = None) -> pd.Dat
     rows = []
     for sweep, framework, method, curve in curves(records):
         sizes = list(curve)[-FITTED:]
-        measured = exponent(sizes, [milliseconds(curve[size]) for size in sizes])
+        measured = effect(fit_exponents({size: curve[size] for size in sizes}))
         times = ", ".join(f"{size}: {growth_entry(curve[size])}" for size in curve)
         shown = Entry(times, next(iter(curve)))  # sorted by where it begins
         blocks = [record for size in curve.values() for record in size]
-        numbers = number(measured, ".2f"), number(sweep.predicted(method, sizes), ".2f")
-        rows.append((sweep.name, framework, method.format("K"), shown, *numbers, mark(status(blocks), blocks, code)))
+        between = Entry(f"{measured.low:.2f}–{measured.high:.2f}", measured.low) if np.isfinite(measured.low) else NONE
+        numbers = number(measured.mean, ".2f"), between, count(measured.blocks)
+        predicted = number(sweep.predicted(method, sizes), ".2f")
+        said = mark(status(blocks), blocks, code)
+        rows.append((sweep.name, framework, method.format("K"), shown, *numbers, predicted, said))
     return framed(rows, GROWTH_COLUMNS)
+
+
+def fit_exponents(curve: dict[int, Blocks]) -> list[float]:
+    """The exponent of each block that was timed undisturbed at every size; none where a size was not timed."""
+    times = {size: {one.block: milliseconds([one]) for one in select_undisturbed(curve[size])} for size in curve}
+    if any(record.status != "ok" for blocks in curve.values() for record in blocks):
+        return []
+    everywhere = set.intersection(*(set(of_size) for of_size in times.values()))
+    return [exponent(curve, [times[size][block] for size in curve]) for block in sorted(everywhere)]
 
 
 def curves(records: Iterable[object]) -> Iterator[tuple[Sweep, str, str, dict[int, Blocks]]]:

@@ -32,13 +32,17 @@ STALE = "†"
 
 
 class Entry(str):
-    """A text that knows its number (NaN: none), its state, the records that it rests on, and whether one is stale."""
+    """A text that knows its number (NaN: none), its state, the records that it rests on, and whether one is stale.
+
+    link: where what it speaks of is to be seen, "" for nowhere.
+    """
 
     text: str  # without the mark of what is stale
     number: float
     state: State
     records: tuple[Any, ...]
     stale: bool
+    link: str
 
     def __new__(
         cls,
@@ -47,10 +51,11 @@ class Entry(str):
         state: State = NEUTRAL,
         records: Iterable[Any] = (),
         stale: bool = False,
+        link: str = "",
     ) -> "Entry":
         entry = super().__new__(cls, f"{text} {STALE}".strip() if stale else text)
         entry.text, entry.number, entry.state = text, number, state
-        entry.records, entry.stale = tuple(records), stale
+        entry.records, entry.stale, entry.link = tuple(records), stale, link
         return entry
 
 

@@ -1,5 +1,6 @@
 """Planted mistakes: what became of each, and how much each claim rejects."""
 
+import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
@@ -18,6 +19,16 @@ from equivalence.mutant import mutants
 
 LETTERS = {KILLED: "K", CAUGHT: "c", SURVIVED: "·"}
 FATE = "fates"
+OWNERS = {  # of repositories that everybody calls by their names
+    "adversarial-attacks-pytorch": "Harry24k",
+    "adversarial-robustness-toolbox": "Trusted-AI",
+    "cleverhans": "cleverhans-lab",
+    "foolbox": "bethgelab",
+}
+ORIGIN = re.compile(
+    r"(?:(?P<owner>[A-Za-z][\w-]+)/(?P<name>[A-Za-z][\w.-]+)|(?P<known>" + "|".join(OWNERS) + r"))"
+    r"(?:(?:#| issue )(?P<issue>\d+)| commit (?P<commit>[0-9a-f]{7,40})| [\w/]+\.py)?(?=[:,; ]|$)"
+)
 Fates = dict[tuple[str, str], dict[str, str]]  # by mistake and framework, by claim
 
 
@@ -122,8 +133,20 @@ def kill_matrix(records: Iterable[Any]) -> pd.DataFrame:
         own = [known.get((mutant.name, name), {}) for name in columns]
         if any(own):
             letters = {claim: write_letters(row.get(claim, "") for row in own) for claim in order}
-            rows.append({"family": mutant.family, "planted mistake": mutant.name, "copies": mutant.copies} | letters)
+            copies = Entry(mutant.copies, link=find_origin(mutant.copies))
+            rows.append({"family": mutant.family, "planted mistake": mutant.name, "copies": copies} | letters)
     return framed(rows, ["family", "planted mistake", "copies", *order])
+
+
+def find_origin(copies: str) -> str:
+    """The page of the code that a mistake was found in, where its description begins with a repository's name."""
+    found = ORIGIN.match(copies)
+    if not found:
+        return ""
+    repository = f"{found['owner']}/{found['name']}" if found["owner"] else f"{OWNERS[found['known']]}/{found['known']}"
+    issue, commit = found["issue"], found["commit"]
+    place = f"/issues/{issue}" if issue else f"/commit/{commit}" if commit else ""
+    return f"https://github.com/{repository}{place}"
 
 
 def write_letters(found: Iterable[str]) -> str:
