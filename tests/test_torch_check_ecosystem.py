@@ -27,11 +27,11 @@ def test_a_bert_is_right_and_its_layer_norm_is_named():
 
 
 @pytest.mark.slow
-@needs("torchvision")
+@needs("transformers")
 def test_a_resnet_is_not_silently_wrong_and_its_batch_norms_are_named():
     assert not bad(looked("torch", "torch_resnet", "derivatives")["derivatives"])
     found = looked("torch", "torch_resnet", "samples")["samples"]
-    assert found.numbers["coupled"] and "bn1 (BatchNorm2d)" in said(found)
+    assert found.numbers["coupled"] and "resnet.embedder.embedder.normalization (BatchNorm2d)" in said(found)
 
 
 @pytest.mark.slow
