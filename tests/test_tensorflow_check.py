@@ -7,14 +7,7 @@ from equivalence.own_models import load
 from equivalence.protocol import Complaint
 from tests.own_models.looked import bad, looked, said, verdicts
 
-
-@pytest.fixture(autouse=True)
-def floats(bridge):
-    """Keras's default dtype is put back."""
-    import keras
-
-    yield
-    keras.config.set_floatx("float32")
+pytestmark = pytest.mark.usefixtures("bridge", "keras_precision")
 
 
 @pytest.mark.slow

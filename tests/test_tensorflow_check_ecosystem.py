@@ -9,16 +9,7 @@ import pytest
 
 from tests.own_models.looked import bad, looked, said, verdicts
 
-pytestmark = pytest.mark.usefixtures("bridge")
-
-
-@pytest.fixture(autouse=True)
-def floats(bridge):
-    """Keras's default dtype is put back."""
-    import keras
-
-    yield
-    keras.config.set_floatx("float32")
+pytestmark = pytest.mark.usefixtures("bridge", "keras_precision")
 
 
 @pytest.mark.slow

@@ -22,9 +22,13 @@ NORMAL = ("float32", "float64")
 
 @contextlib.contextmanager
 def surroundings(*, double):
-    """In which the file is imported: layers take Keras's default dtype as they are made."""
+    """In which the file is imported: layers take Keras's default dtype as they are made.
+
+    The policy is set, too: once a layer has been made, it no longer follows the default dtype.
+    """
     if double:
         keras.config.set_floatx("float64")
+        keras.config.set_dtype_policy("float64")
     yield
 
 
