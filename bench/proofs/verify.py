@@ -1,5 +1,6 @@
 """Which tasks to measure for a verification, and records of what came back."""
 
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -12,9 +13,12 @@ from bench.running.shard import WHOLE, Shard
 from equivalence.calls import calls
 from equivalence.cases import build
 from equivalence.claim import claims
+from equivalence.judge import judge_all
 from equivalence.measure import FULL, HALF, HALF_CASE, MIXED, computed_in
 from equivalence.usages import USAGES, Usage, usages
 from impls.frameworks import FRAMEWORKS
+
+TELLING = 3  # calls of each kind that a mistake's record keeps
 
 AGREEMENT = "F"
 CALLED_IN = "float64"  # the dtype of calls
@@ -188,6 +192,7 @@ def records(outcome: Outcome) -> list[ClaimRecord | AgreementRecord | CallRecord
         ]
     if kind == "calls":
         method, dtype, mistake = task
+        parts = {name: comparison.compare_call(found, name, dtype) for name, found in outcome.result.items()}
         return [
             CallRecord(
                 method=method,
@@ -198,11 +203,22 @@ def records(outcome: Outcome) -> list[ClaimRecord | AgreementRecord | CallRecord
                 status=status,
                 reason=reason,
                 seconds=outcome.seconds,
-                parts={name: comparison.compare_call(found, name, dtype) for name, found in outcome.result.items()},
+                parts=select_telling(parts) if mistake else parts,
             )
         ]
     cases, dtype, names, mistake = task
     return [agreement_record(outcome, case, dtype, name, mistake) for case in cases for name in names]
+
+
+def select_telling(parts: dict[str, Any]) -> dict[str, Any]:
+    """Of a planted mistake's calls a few that decide what became of it; hundreds more would say the same.
+
+    They are the first that the judge rejects and the first that raise; all where it rejects none and none raises.
+    """
+    raising = [name for name, part in parts.items() if "error" in part]
+    rejected = (name for name, part in parts.items() if "error" not in part and not judge_all({name: part}).holds)
+    kept = [*raising[:TELLING], *itertools.islice(rejected, TELLING)]
+    return {name: parts[name] for name in parts if name in kept} if kept else parts
 
 
 def agreement_record(outcome: Outcome, case: str, dtype: str, name: str, mistake: str) -> AgreementRecord:
