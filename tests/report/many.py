@@ -21,8 +21,10 @@ from bench.report import page
 OTHERWISE = {  # the field in which a copy differs from its record, by kind
     "claim": "case",
     "agreement": "case",
+    "call": "method",
     "atlas": "operation",
     "conformance": "function",
+    "precision": "case",
     "variations": "seed",
     "cost": "workload",
     "peer": "workload",
