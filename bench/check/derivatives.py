@@ -97,10 +97,8 @@ class Derivatives:
         scale = max(expected.size, size) or 1.0
         row.found, row.expected = (float(np.ravel(a).sum()) for a in (found, expected.value))
         row.trusted, row.off = expected.error / scale, float(np.linalg.norm(np.ravel(found - expected.value))) / scale
-        differs, unit = "difference" in row.way, ROUNDING.get(self.dtype, 6e-8)
-        least = RIGHT_DIFFERENCE if differs else RIGHT
-        if self.dtype != "float64":  # of a difference, the first digits cancel
-            least = max(least, (1e5 if differs else 1e4) * unit)
+        least = RIGHT_DIFFERENCE if "difference" in row.way else RIGHT
+        least = max(least, 1e4 * ROUNDING.get(self.dtype, 6e-8)) if self.dtype != "float64" else least
         if row.off <= max(least, MARGIN * row.trusted) and row.trusted <= HOPELESS:
             row.verdict = "right"
         elif not np.isfinite(row.off):

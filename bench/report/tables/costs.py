@@ -211,7 +211,11 @@ def times(blocks: Blocks, work: ColdRecord | None, found: Effect, noise: float, 
 
 def interval(found: Effect) -> Entry:
     """Between which ratios an effect lies."""
-    low, high = found.interval
+    return between(*found.interval)
+
+
+def between(low: float, high: float) -> Entry:
+    """Two numbers as one interval; none where they are not known."""
     return Entry(f"{low:.2f}–{high:.2f}", low) if np.isfinite(low) else NONE
 
 
@@ -253,8 +257,7 @@ def growth_table(records: Iterable[object], code: Codes | None = None) -> pd.Dat
         times = ", ".join(f"{size}: {growth_entry(curve[size])}" for size in curve)
         shown = Entry(times, next(iter(curve)))  # sorted by where it begins
         blocks = [record for size in curve.values() for record in size]
-        between = Entry(f"{measured.low:.2f}–{measured.high:.2f}", measured.low) if np.isfinite(measured.low) else NONE
-        numbers = number(measured.mean, ".2f"), between, count(measured.blocks)
+        numbers = number(measured.mean, ".2f"), between(measured.low, measured.high), count(measured.blocks)
         predicted = number(sweep.predicted(method, sizes), ".2f")
         said = mark(status(blocks), blocks, code)
         rows.append((sweep.name, framework, method.format("K"), shown, *numbers, predicted, said))
