@@ -10,6 +10,7 @@ accumulates gradients, scales losses or has several optimisers takes the objecti
 
 import contextlib
 import inspect
+import weakref
 
 import torch
 
@@ -66,8 +67,8 @@ def adversarial_training(
 
     Returns:
         A `Step`: step(inputs, labels) -> the objective, detached. If it raises, parameters, buffers, flags, hooks and
-        random state are what they were; gradients too, unless the backward pass itself fails. What an optimiser did
-        between evaluations (LBFGS) stays.
+        random state are what they were; gradients too, unless the backward pass itself fails, or the step before was
+        taken with them. What an optimiser did between evaluations (LBFGS) stays.
 
     Raises as `adversarial_objective`; also RuntimeError where the optimiser takes no step, as Accelerate's does not
     while it accumulates.
@@ -251,13 +252,15 @@ class Step:
         if not isinstance(optimizer, torch.optim.Optimizer):
             raise TypeError(f"optimizer: got a {type(optimizer).__name__}, expected a torch.optim.Optimizer")
         self.objective, self.optimizer = objective, optimizer
+        self.spent = Spent([])
 
     def __call__(self, inputs, labels=None):
-        evaluation = Evaluation(self.objective, self.optimizer, inputs, labels)
+        evaluation = Evaluation(self.objective, self.optimizer, inputs, labels, self.spent)
         with undone_on_failure(self.objective.state()) as state:
             evaluation.differentiate(state)
             self.optimizer.step(evaluation.again)
             evaluation.check_asked_for()
+        self.spent = Spent(evaluation.parameters)
         self.objective.calls += 1
         return evaluation.value
 
@@ -286,17 +289,31 @@ class Step:
         self.objective.load_state_dict(state)
 
 
+class Spent:
+    """Gradients that a step was taken with, which nobody needs: holding them would take a model's memory once more."""
+
+    def __init__(self, parameters):
+        used = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        self.used = {id(gradient): (weakref.ref(gradient), gradient._version) for gradient in used}
+
+    def holds(self, gradient):
+        """Whether a gradient is one of them, and nothing was added to it since."""
+        reference, version = self.used.get(id(gradient), (lambda: None, None))
+        return reference() is gradient and gradient._version == version if gradient is not None else False
+
+
 class Evaluation:
     """The objective of one step, which most optimisers ask for once, and some at several places.
 
     It is differentiated before the optimiser begins. Asked for where nothing has moved since, it is what it was.
     """
 
-    def __init__(self, objective, optimizer, inputs, labels):
+    def __init__(self, objective, optimizer, inputs, labels, spent):
         self.objective, self.optimizer, self.batch = objective, optimizer, (inputs, labels)
         self.asked = 0
         self.parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-        self.before = [parameter.grad for parameter in self.parameters]
+        before = [parameter.grad for parameter in self.parameters]
+        self.before = [None if spent.holds(gradient) else gradient for gradient in before]
 
     def differentiate(self, state):
         value = self.objective.compute(state, *self.batch)

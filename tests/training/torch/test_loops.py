@@ -1,5 +1,7 @@
 """Objectives in the loops that people run, each against the same loop written by hand."""
 
+import weakref
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -167,6 +169,32 @@ def test_an_optimiser_that_takes_no_step_is_refused():
     with pytest.raises(RuntimeError, match=r"optimizer: got a Ignoring that did not call its closure.*objective"):
         step(*batch(Image))
     assert all(parameter.grad is None for parameter in model.parameters()) and step.state_dict() == {"calls": 0}
+
+
+def test_gradients_of_the_step_before_are_not_held_while_the_next_are_made():
+    """They would take a model's memory once more."""
+    model = made(Image)
+    step = adversarial_training(model, torch.optim.SGD(model.parameters(), RATE), MEAN, radius=RADIUS)
+    step(*batch(Image))
+    before = [weakref.ref(parameter.grad) for parameter in model.parameters()]
+    alive = []
+    next(model.parameters()).register_hook(lambda _: alive.append([one() is not None for one in before]))
+    step(*batch(Image))
+    assert alive == [[False] * len(before)]
+
+
+def test_gradients_that_the_user_added_to_outlive_a_step_that_is_refused():
+    model = made(Image)
+    optimizer = torch.optim.SGD(model.parameters(), RATE)
+    step = adversarial_training(model, optimizer, MEAN, radius=RADIUS)
+    step(*batch(Image))
+    inputs, labels = batch(Image)
+    MEAN(model(inputs), labels).backward()
+    held = {name: parameter.grad.clone() for name, parameter in model.named_parameters()}
+    optimizer.step = lambda closure: None  # as Accelerate's while it accumulates
+    with pytest.raises(RuntimeError, match="did not call its closure"):
+        step(inputs, labels)
+    assert all(torch.equal(parameter.grad, held[name]) for name, parameter in model.named_parameters())
 
 
 class Sharpness(torch.optim.SGD):
