@@ -72,6 +72,8 @@ def test_plan_covers_the_matrix_once():
     assert len(set(cells)) == len(cells) == len(unasked) * len(workloads) * sum(map(len, MODES.values())) + loops
     assert {cell.workload for cell in cells} == workloads < WORKLOADS.keys()
     assert ("jax", "eager") not in {(cell.framework, cell.mode) for cell in cells}
+    larger = plan(["torch"], ["adversarial_training"], ["digits-mlp batch=512", "digits-cnn"])
+    assert {cell.workload for cell in larger} == {"digits-mlp batch=512"}
 
 
 def test_quick_is_a_subset_with_one_workload_and_one_mode_a_framework():

@@ -131,7 +131,7 @@ def offers(framework: str, workload: str, quick: bool, dtype: str) -> Iterator[t
     """The framework's modes with the methods that each can run on a workload."""
     modes = (QUICK_MODE[framework],) if quick else MODES[framework]
     yield from ((mode, (*METHODS, PRODUCTS)) for mode in modes)
-    if workload in LOOP_WORKLOADS and dtype == FLOAT32:
+    if workload.split()[0] in LOOP_WORKLOADS and dtype == FLOAT32:  # sizes of one's own may follow the name
         loops = (QUICK_LOOP_MODE[framework],) if quick else LOOP_MODES[framework]
         for mode in loops:
             yield mode, [name for name in LOOPS if (mode, name) not in TWICE_COMPILED]

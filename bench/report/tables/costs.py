@@ -31,7 +31,9 @@ PRICED_COLUMNS = (
 HALF_COLUMNS = (
     *PLACE, "method", "× plain", "ms a step", "ms in float32", "beside float32", "status",
 )  # fmt: skip
-BY_HAND_COLUMNS = (*PLACE, "one line", "ms a step", "× by hand", "interval", "blocks", "beside by hand", "status")
+BY_HAND_COLUMNS = (
+    *PLACE, "one line", "ms a step", "ms added", "× by hand", "interval", "blocks", "beside by hand", "status",
+)  # fmt: skip
 GROWTH_COLUMNS = (
     "what grows", "framework", "method", "ms a step", "exponent", "interval", "blocks", "predicted", "status",
 )  # fmt: skip
@@ -107,7 +109,9 @@ def by_hand_table(records: Iterable[object], code: Codes | None = None) -> pd.Da
             found = difference(blocks, by_hand)
             word = judge_effect(found, noise_floor(effects(known.get((*place, "plain"), []))))
             said = mark(status([*blocks, *by_hand]), [*blocks, *by_hand], code)
-            times = number(milliseconds(blocks), ".3g"), number(found.ratio, ".2f"), interval(found)
+            took = milliseconds(blocks)
+            added = number(took * (1 - 1 / found.ratio), ".2f")  # by the ratio, which was measured in turns
+            times = number(took, ".3g"), added, number(found.ratio, ".2f"), interval(found)
             rows.append((*place, method, *times, count(found.blocks), word, said))
     return framed(rows, BY_HAND_COLUMNS)
 
