@@ -46,11 +46,7 @@ def build(case: Case, mode: str, name: str, device: str) -> Loop:
 
 def plain(model: Any, optimizer: Any, loss: Any) -> Callable[[Any, Any], Any]:
     def step(x: Any, labels: Any) -> Any:
-        optimizer.zero_grad()
-        objective = loss(model(x), labels).mean()
-        objective.backward()
-        optimizer.step()
-        return objective.detach()
+        return descend(optimizer, loss(model(x), labels).mean())
 
     return step
 
@@ -62,11 +58,7 @@ def snippet(model: Any, optimizer: Any, loss: Any) -> Callable[[Any, Any], Any]:
         x = x.clone().requires_grad_()
         loss(model(x), labels).mean().backward()
         r = RADIUS * x.grad / x.grad.norm()
-        optimizer.zero_grad()
-        objective = loss(model(x.detach() + r), labels).mean()
-        objective.backward()
-        optimizer.step()
-        return objective.detach()
+        return descend(optimizer, loss(model(x.detach() + r), labels).mean())
 
     return step
 
@@ -78,11 +70,7 @@ def adversarial(model: Any, optimizer: Any, loss: Any) -> Callable[[Any, Any], A
         x = x.detach().requires_grad_()
         (gradient,) = torch.autograd.grad(loss(model(x), labels).sum(), x)
         r = RADIUS * gradient / gradient.flatten(1).norm(dim=1).clamp(min=TINY).view(-1, *[1] * (x.dim() - 1))
-        optimizer.zero_grad()
-        objective = loss(model(x.detach() + r), labels).mean()
-        objective.backward()
-        optimizer.step()
-        return objective.detach()
+        return descend(optimizer, loss(model(x.detach() + r), labels).mean())
 
     return step
 
@@ -94,13 +82,17 @@ def penalty(model: Any, optimizer: Any, loss: Any) -> Callable[[Any, Any], Any]:
         x = x.detach().requires_grad_()
         losses = loss(model(x), labels)
         (gradient,) = torch.autograd.grad(losses.sum(), x, create_graph=True)
-        objective = (losses + WEIGHT * gradient.flatten(1).square().sum(1)).mean()
-        optimizer.zero_grad()
-        objective.backward()
-        optimizer.step()
-        return objective.detach()
+        return descend(optimizer, (losses + WEIGHT * gradient.flatten(1).square().sum(1)).mean())
 
     return step
+
+
+def descend(optimizer: Any, objective: Any) -> Any:
+    """What ends every step."""
+    optimizer.zero_grad()
+    objective.backward()
+    optimizer.step()
+    return objective.detach()
 
 
 STEPS: dict[str, Any] = {
