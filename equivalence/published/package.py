@@ -36,7 +36,7 @@ class Adapter:
         gradients: whether the parameters' gradient passes through it.
         traced: whether it can be traced and compiled; code that looks at numbers cannot.
         witness: name of the script that shows what is wrong, without this project.
-        since: from which version on, where that is known.
+        since: the oldest version whose witness shows it, where that is known; or what is older could not be run.
     """
 
     package: "Package"

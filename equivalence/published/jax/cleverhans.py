@@ -39,6 +39,7 @@ def attacked(loss, x, norm):
     "eps is never used: ‖r‖ = 1 for every eps",
     compared="L2, a sample",
     witness="cleverhans_jax_eps",
+    since="3.1.0",
 )
 def fast_gradient_l2(loss, x, *, radius, norm="l2", scope="sample"):
     only(norm == "l2" and scope == "sample", "L2, a sample")

@@ -87,6 +87,7 @@ def drawn(seed, shape, like, order):
     compared="L1, L2, L∞",
     shows=("B3",),
     witness="cleverhans_tensorflow_l1",
+    since="3.1.0",
 )
 def ball(seed, shape, *, like, norm="l2"):
     import numpy as np

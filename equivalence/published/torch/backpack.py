@@ -11,6 +11,7 @@ PACKAGE = Package("backpack-for-pytorch", "1.7.1", ("backpack.hessianfree.hvp",)
     WRONG,
     "Hv is right to rounding, and has no graph, which detach=False asks for: R_op inside detaches by default",
     witness="backpack_detach",
+    since="1.7.0 or before",
 )
 def hvp(loss, x, vector):
     import torch

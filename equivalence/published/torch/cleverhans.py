@@ -27,6 +27,7 @@ def attacked(loss, x, radius, norm):
     compared="L2, a sample",
     dtypes=("float32",),
     witness="cleverhans_torch_mean",
+    since="3.1.0",
 )
 def fast_gradient_l2(loss, x, *, radius, norm="l2", scope="sample"):
     only(norm == "l2" and scope == "sample", "L2, a sample")
@@ -49,6 +50,7 @@ def fast_gradient_linf(loss, x, *, radius, norm="l2", scope="sample"):
     compared="L1, a sample",
     dtypes=("float32",),
     witness="cleverhans_torch_l1",
+    since="3.1.0",
 )
 def fast_gradient_l1(loss, x, *, radius, norm="l2", scope="sample"):
     only(norm == "l1" and scope == "sample", "L1, a sample")
@@ -62,6 +64,7 @@ def fast_gradient_l1(loss, x, *, radius, norm="l2", scope="sample"):
     "changes its argument: eta *= factor",
     compared="L2",
     witness="cleverhans_torch_clip",
+    since="3.1.0",
 )
 def clip_l2(x, *, radius, norm="l2"):
     from cleverhans.torch.utils import clip_eta

@@ -78,6 +78,7 @@ def projected_l2(loss, x, start, *, radius, step, steps, norm="l2", bounds=None)
     "“a uniformly random point” of the ball has its length uniform: P(‖r‖ ≤ ε/2) is ½ in every dimension, not 2⁻ⁿ",
     compared="L2; L1 and L∞ are the reference's",
     witness="torchattacks_start",
+    since="3.3.0 or before",
 )
 def start(seed, shape, *, like, norm="l2"):
     import torch

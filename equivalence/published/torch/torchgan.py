@@ -9,6 +9,7 @@ PACKAGE = Package(
     before=("import sys, types", "sys.modules.setdefault('torchvision', types.ModuleType('torchvision'))"),
 )
 WHY = "takes one norm for the whole batch: (√B − 1)² where every sample's gradient has norm 1, and the penalty is 0"
+SHOWN = {"witness": "torchgan_penalty", "since": "0.0.5 or before"}
 
 
 def penalty(name, critic, real, fake, mix, **options):
@@ -19,7 +20,7 @@ def penalty(name, critic, real, fake, mix, **options):
     return getattr(losses, name)(between, critic(between), reduction="none", **options).expand(len(real))
 
 
-@PACKAGE.adapts("wasserstein_gradient_penalty", "wgan_gradient_penalty", WRONG, WHY, witness="torchgan_penalty")
+@PACKAGE.adapts("wasserstein_gradient_penalty", "wgan_gradient_penalty", WRONG, WHY, **SHOWN)
 def wasserstein(critic, real, fake, mix, *, target=1.0):
     from equivalence.published.package import only
 
@@ -27,6 +28,6 @@ def wasserstein(critic, real, fake, mix, *, target=1.0):
     return penalty("wasserstein_gradient_penalty", critic, real, fake, mix)
 
 
-@PACKAGE.adapts("dragan_gradient_penalty", "wgan_gradient_penalty", WRONG, WHY, witness="torchgan_penalty")
+@PACKAGE.adapts("dragan_gradient_penalty", "wgan_gradient_penalty", WRONG, WHY, **SHOWN)
 def dragan(critic, real, fake, mix, *, target=1.0):
     return penalty("dragan_gradient_penalty", critic, real, fake, mix, k=target)
