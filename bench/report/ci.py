@@ -4,17 +4,20 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from bench.report import markdown
+from bench.report import answers, markdown
 from bench.report.tables.outcomes import outcome
 
 LIMIT = 900_000  # bytes; GitHub takes 1 MiB a step
 
 
-def summary(machines: Sequence[dict[str, Any]]) -> str:
-    """The answers, what to know before believing them, and what does not hold; never longer than a job may say."""
-    parts = []
+def summary(machines: Sequence[dict[str, Any]], newest: Sequence[answers.Answer]) -> str:
+    """The newest answers, and of each machine what to know before believing it, and what does not hold.
+
+    Never longer than a job may say.
+    """
+    parts = [f"## Answers\n\n{markdown.table(answers.newest_table(newest))}"]
     for machine in machines:
-        lines = [f"## {machine['name']}\n", markdown.table(machine["findings"])]
+        lines = [f"## {markdown.text(machine['name'])}\n"]
         lines += [f"- {markdown.text(caveat)}" for caveat in machine["caveats"]]
         for failure in machine["failures"]:
             rest = failure.head(100)

@@ -36,30 +36,31 @@ RECORDS = "records come here"
 FOLDED = r'<details class="topic"><summary>\1</summary>\2</details>\n'
 GZIP = 31  # zlib's word for a stream as gzip writes it
 LONGEST = (10**9, 64, 8, 0, -1)  # numbers of a list that are kept, until everything fits; at last no list at all
+MEASURED = "data-records="  # of a cell that rests on records
 WHOLE = 12  # characters of a cell that stay on a line
 OWN = {name: name for name in FRAMEWORKS} | {
     column(name, dtype): name for name in FRAMEWORKS for dtype in (*DTYPES, *HALF_DTYPES)
 }
 
 
-def render(machines: Sequence[Mapping[str, Any]], **facts: Any) -> str:
+def render(machines: Sequence[Mapping[str, Any]], first: Mapping[str, Any], **facts: Any) -> str:
     """The page. The same sections give the same bytes."""
     book = Book()
     templates = markdown.environment(table=book.table, show_figures=show_figures)
     machine, reading = (templates.get_template(name) for name in ("machine.md.j2", "reading.md.j2"))
-    parts = [
-        {
-            "name": each["name"],
-            "first": render_first(book, templates, each, f"{number}-"),
-            "body": fold(render_markdown(machine.render(machine=each, **facts), f"{number}-")),
-        }
+    begun = render_first(book, templates, machines, first)
+    names = [each["name"] for each in machines]
+    bodies = [
+        split_topics(render_markdown(machine.render(machine=each, **facts), f"{number}-"))
         for number, each in enumerate(machines)
     ]
+    parts = [{"name": name, "body": fold(topics)} for name, topics in zip(names, lead_on(bodies, names), strict=True)]
     places = {name: place for each in machines for name, place in each["places"].items()}
     script, style = load_datatables()
     page = templates.get_template("index.html.j2").render(
+        first=begun,
         machines=parts,
-        reading=fold(render_markdown(reading.render(**facts), "reading-")),
+        reading=fold(split_topics(render_markdown(reading.render(**facts), "reading-"))),
         choices={name: sorted(found) for name, found in book.choices.items() if len(found) > 1},
         records=RECORDS,
         datatables=Markup(script),
@@ -148,16 +149,18 @@ def choose_class(entry: Entry) -> State:
     return OPEN if entry.stale and entry.state != BAD else entry.state
 
 
-def render_first(book: "Book", templates: Any, machine: Mapping[str, Any], prefix: str) -> Markup:
-    """The first screen of a machine."""
-    first = machine["first"]
-    table = first["candidates"]
+def render_first(
+    book: "Book", templates: Any, machines: Sequence[Mapping[str, Any]], first: Mapping[str, Any]
+) -> Markup:
+    """The first screen."""
+    table = first["advice"].table
     return Markup(
         templates.get_template("first.html.j2").render(
-            first=first,
-            anchor=lambda heading: prefix + slug(heading),
+            first,
+            machines=machines,
+            anchor=lambda place, heading: f"{place}-{slug(heading)}",
             pictures=[
-                Markup(inline_svg(tile.picture, f"{prefix}tile-{number}")) if tile.picture else ""
+                Markup(inline_svg(tile.picture, f"tile-{number}")) if tile.picture else ""
                 for number, tile in enumerate(first["tiles"])
             ],
             labels=list(dict.fromkeys(table["labels"])),
@@ -167,9 +170,38 @@ def render_first(book: "Book", templates: Any, machine: Mapping[str, Any], prefi
     )
 
 
-def fold(body: str) -> Markup:
+def split_topics(body: str) -> list[str]:
+    """What stands before the first heading, and then each heading with what stands below it."""
+    return re.split(r"(?=<h2 )", body)
+
+
+def lead_on(bodies: Sequence[Sequence[str]], names: Sequence[str]) -> list[list[str]]:
+    """To a topic of which a machine has no record, add a link to the first machine that has some."""
+    measured: dict[str, int] = {}
+    for number, topics in enumerate(bodies):
+        for topic in topics:
+            if MEASURED in topic:
+                measured.setdefault(name_topic(topic), number)
+
+    def extend(topic: str) -> str:
+        name = name_topic(topic)
+        if MEASURED in topic or name not in measured:
+            return topic
+        place = measured[name]
+        return f'{topic}<p><a class="elsewhere" href="#{place}-{name}">measured on {escape(names[place])} →</a></p>\n'
+
+    return [[extend(topic) for topic in topics] for topics in bodies]
+
+
+def name_topic(topic: str) -> str:
+    """The name of a topic on every machine: that of its heading without the machine's number."""
+    found = re.match(r'<h2 id="\d+-([^"]*)"', topic)
+    return found[1] if found else ""
+
+
+def fold(parts: Sequence[str]) -> Markup:
     """Each heading with what stands below it, folded: the heading opens it."""
-    before, *topics = re.split(r"(?=<h2 )", body)
+    before, *topics = parts
     folded = [re.sub(r"\A(<h2 .*?</h2>)(.*)\Z", FOLDED, topic, flags=re.DOTALL) for topic in topics]
     return Markup(before + "".join(folded))
 
