@@ -36,7 +36,7 @@ from bench.report.tables import (
 )
 from bench.report.tables.claims import claim_details, claims_table
 from bench.report.tables.curves import curves_table
-from bench.report.tables.entries import GOOD, NONE, NOT_MEASURED, STALE, count, framed, number
+from bench.report.tables.entries import BAD, NONE, NOT_MEASURED, OPEN, STALE, count, framed, number
 from bench.train.statistics import MARGIN
 from equivalence import judge
 from equivalence.atlas import judge as atlas_judge
@@ -212,7 +212,7 @@ def count_stale(records: Sequence[Any], code: Codes | None) -> str:
 
 
 def select_failing(details: pd.DataFrame) -> pd.DataFrame:
-    return details[[entry.state != GOOD for entry in details["result"]]]
+    return details[[entry.state in (BAD, OPEN) for entry in details["result"]]]
 
 
 def environments(records: Sequence[Any], places: Mapping[str, Environment]) -> pd.DataFrame:
