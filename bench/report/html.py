@@ -22,6 +22,7 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from bench.report import markdown
+from bench.report.formulas import write_mathml
 from bench.report.reproduce import command
 from bench.report.tables.entries import BAD, NOT_MEASURED, OPEN, Entry, State, as_entry
 from bench.report.tables.outcomes import DTYPES, HALF_DTYPES, column
@@ -36,6 +37,7 @@ RECORDS = "records come here"
 FOLDED = r'<details class="topic"><summary>\1</summary>\2</details>\n'
 GZIP = 31  # zlib's word for a stream as gzip writes it
 LONGEST = (10**9, 64, 8, 0, -1)  # numbers of a list that are kept, until everything fits; at last no list at all
+FORMULA = "formula"  # the column that is set as one
 MEASURED = "data-records="  # of a cell that rests on records
 WHOLE = 12  # characters of a cell that stay on a line
 OWN = {name: name for name in FRAMEWORKS} | {
@@ -114,7 +116,7 @@ class Book:
                 self.choices[name].add(entry.text)
                 facts += f' data-{name}="{escape(entry.text)}"'
         cells = [
-            self.cell(entry, number, None if place else plots)
+            f"<td>{write_mathml(entry)}</td>" if name == FORMULA else self.cell(entry, number, None if place else plots)
             for place, (name, entry, number) in enumerate(zip(columns, row, counted, strict=True))
             if name not in same
         ]
