@@ -22,6 +22,7 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from bench.report import markdown
+from bench.report.figures import DRAWING
 from bench.report.formulas import write_mathml
 from bench.report.reproduce import command
 from bench.report.tables.entries import BAD, NOT_MEASURED, OPEN, Entry, State, as_entry
@@ -210,10 +211,23 @@ def fold(parts: Sequence[str]) -> Markup:
 
 def show_figures(machine: Mapping[str, Any], kind: str) -> str:
     """The figures of a kind, each where tables' links lead."""
+    named = {name_anchor(machine, name): svg for name, svg in machine[kind].items()}
     return "".join(
-        f'<figure id="{name_anchor(machine, name)}">\n{inline_svg(svg, name_anchor(machine, name))}\n</figure>\n\n'
-        for name, svg in machine[kind].items()
+        f'<figure id="{name}">\n{inline_svg(svg, name)}\n{stack_panels(svg, name)}</figure>\n\n'
+        for name, svg in named.items()
     )
+
+
+def stack_panels(svg: str, name: str) -> str:
+    """The panels of a figure one below the other, as a phone shows them: each a view of its part of the drawing."""
+    found = re.search(r'aria-label="([^"]*)" data-panels="([^"]*)"', svg)
+    if not found:
+        return ""
+    views = "".join(
+        f'<svg viewBox="{box}" aria-hidden="true"><use href="#{name}-{DRAWING}"/></svg>\n'
+        for box in found[2].split(";")
+    )
+    return f'<div class="stacked"><p>{found[1]}</p>\n{views}</div>\n'
 
 
 def name_anchor(machine: Mapping[str, Any], figure: str) -> str:
