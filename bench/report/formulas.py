@@ -11,7 +11,6 @@ PARTS = re.compile(r"(?:[^\s{}]|\{[^}]*\})+|\s+")  # of a formula: what braces h
 WORD = re.compile(r"(?:a|(?![A-Z][a-z]\b|KL\b)[A-Za-z][A-Za-z'-]+(?:\d+'s)?)[.,;:]?")  # Hd is a product, a an article
 SUPERSCRIPTS = dict(zip("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺ᵀᶜ", "0123456789−+Tc", strict=True))
 SUBSCRIPTS = dict(zip("₀₁₂₃₄₅₆₇₈₉₊₍₎ₓₖᵢⱼᵣ", "0123456789+()xkijr", strict=True))
-FENCES = "()[]{}⟨⟩‖|"
 TOKENS = re.compile(
     rf"""(?P<fraction>[{"".join(SUPERSCRIPTS)}]+⁄[{"".join(SUBSCRIPTS)}]+|[½¼⅓])
     |(?P<above>[{"".join(SUPERSCRIPTS)}]+|\^\{{[^}}]*\}})
@@ -59,8 +58,6 @@ def set_atom(kind: str, text: str) -> str:
             return f'<mover accent="true"><mi>{text[0]}</mi><mo>{"^" if text[1] == "̂" else "¯"}</mo></mover>'
         case "letter" | "name":
             return f"<mi>{escape(text)}</mi>"
-    if text in FENCES:
-        return f'<mo stretchy="false" lspace="0" rspace="0">{text}</mo>'
     return f"<mo>{escape(text.replace('-', '−'))}</mo>"
 
 
@@ -68,7 +65,8 @@ def set_index(text: str) -> str:
     """What stands below or above, as one."""
     plain = "".join((SUPERSCRIPTS | SUBSCRIPTS).get(character, character) for character in text)
     words = plain.lstrip("_^").removeprefix("{").removesuffix("}")
-    return f"<mtext>{escape(words)}</mtext>" if " " in words else f"<mrow>{set_part(words)}</mrow>"
+    inner = set_part(words)
+    return f"<mtext>{escape(words)}</mtext>" if " " in words else f"<mrow>{inner}</mrow>" if len(words) > 1 else inner
 
 
 def attach(base: str, below: str, above: str) -> str:

@@ -27,8 +27,8 @@ def test_nothing_of_a_formula_is_lost(claim):
 @pytest.mark.parametrize(
     ("formula", "markup"),
     [
-        ("½σ²", "<mfrac><mn>1</mn><mn>2</mn></mfrac><msup><mi>σ</mi><mrow><mn>2</mn></mrow></msup>"),
-        ("xⱼ²", "<msubsup><mi>x</mi><mrow><mi>j</mi></mrow><mrow><mn>2</mn></mrow></msubsup>"),
+        ("½σ²", "<mfrac><mn>1</mn><mn>2</mn></mfrac><msup><mi>σ</mi><mn>2</mn></msup>"),
+        ("xⱼ²", "<msubsup><mi>x</mi><mi>j</mi><mn>2</mn></msubsup>"),
         ("r_{ε/c}", "<msub><mi>r</mi><mrow><mi>ε</mi><mo>/</mo><mi>c</mi></mrow></msub>"),
         ("Hd", "<mi>H</mi><mi>d</mi>"),
         ("log(x̂)", '<mover accent="true"><mi>x</mi><mo>^</mo></mover>'),
