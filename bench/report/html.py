@@ -36,6 +36,7 @@ SMALL = ((25, "tiny"), (12, "smaller"), (10, "small"))  # columns beyond which a
 LARGEST = 5_900_000  # bytes of a page; records have what the rest leaves
 RECORDS = "records come here"
 FOLDED = r'<details class="topic"><summary>\1</summary>\2</details>\n'
+METADATA = re.compile(r"<metadata>.*?</metadata>", re.DOTALL)
 GZIP = 31  # zlib's word for a stream as gzip writes it
 LONGEST = (10**9, 64, 8, 0, -1)  # numbers of a list that are kept, until everything fits; at last no list at all
 FORMULA = "formula"  # the column that is set as one
@@ -224,7 +225,7 @@ def stack_panels(svg: str, name: str) -> str:
     if not found:
         return ""
     views = "".join(
-        f'<svg viewBox="{box}" aria-hidden="true"><use href="#{name}-{DRAWING}"/></svg>\n'
+        f'<svg viewBox="{box}" aria-hidden="true"><use href="#{shorten(name)}-{DRAWING}"/></svg>\n'
         for box in found[2].split(";")
     )
     return f'<div class="stacked"><p>{found[1]}</p>\n{views}</div>\n'
@@ -237,10 +238,15 @@ def name_anchor(machine: Mapping[str, Any], figure: str) -> str:
 def inline_svg(svg: str, name: str) -> str:
     """A figure as a part of a page: no declaration of its own, names that no other figure has, and no blank line.
 
-    A blank line would end a block of HTML in Markdown.
+    A blank line would end a block of HTML in Markdown. Names are repeated thousands of times, and short.
     """
-    svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", svg)
-    return "\n".join(line for line in svg[svg.index("<svg") :].splitlines() if line.strip())
+    svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{shorten(name)}-", METADATA.sub("", svg))
+    return "\n".join(line.strip() for line in svg[svg.index("<svg") :].splitlines() if line.strip())
+
+
+def shorten(name: str) -> str:
+    """What stands for a long name in a page: no two of some hundred are alike, and a letter comes first."""
+    return f"f{zlib.crc32(name.encode()):x}"
 
 
 def render_markdown(text: str, prefix: str) -> Markup:

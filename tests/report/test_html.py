@@ -86,14 +86,14 @@ def cells(text, word):
 
 
 def test_what_is_wrong_missing_stale_or_no_number_shows_as_such(tmp_path):
-    nan = cost_records("fgm", [2.0], error=float("nan"))
+    nan = agreement_record([math.nan], framework="tensorflow")
     wrong = cost_record("vat", status="wrong", reason="off by 40 units")
-    text = written(tmp_path, [*of_every_kind(), *nan, wrong])
+    text = written(tmp_path, [*of_every_kind(), nan, wrong])
     assert any(state == "bad" for state, _, _ in cells(text, "wrong: off by 40 units"))
     assert any(state == "bad" for state, _, _ in cells(text, "timeout"))
     assert any(state == "open" for state, _, _ in cells(text, "not measured"))
     assert any(state == "open" and "†" in shown for state, _, shown in cells(text, "holds"))
-    assert cells(text, "nan")
+    assert cells(text, "nan · nan")
     assert "records were made with other code" in text
 
 
