@@ -30,7 +30,6 @@ from tests.report.made import (
     claim_record,
     cold_record,
     cost_record,
-    cost_records,
     of_every_kind,
     store,
 )
