@@ -32,6 +32,13 @@ def outcome_of(usage, case, factors):
     return outcome(AgreementRecord(**record, dtype=HARD.dtype, status="ok", measurement=found))
 
 
+def outcomes_of_planted(usage, case):
+    """What is said where value or gradient is a hundredth too large; a hundredth of nothing is nothing."""
+    exact, _ = comparison.expected(usage, case, HARD.dtype)
+    factors = ((1 + SEEN, 1), (1, 1 + SEEN))
+    return [outcome_of(usage, case, f) for f, each in zip(factors, exact, strict=True) if np.any(each)]
+
+
 def chosen(case):
     built = REGISTRY[case]()
     return [usage.name for usage in usages().values() if HARD.chosen(usage) and usage.applies(built)]
@@ -40,8 +47,8 @@ def chosen(case):
 @pytest.mark.parametrize("case", HARD.cases)
 def test_an_error_of_a_hundredth_never_counts_as_right(case):
     """In value or in gradient, of any usage, on cases on which everything could pass."""
-    told = {usage: [outcome_of(usage, case, f) for f in ((1 + SEEN, 1), (1, 1 + SEEN))] for usage in chosen(case)}
-    assert told and {usage: words for usage, words in told.items() if HOLDS in words} == {}
+    told = {usage: outcomes_of_planted(usage, case) for usage in chosen(case)}
+    assert any(told.values()) and {usage: words for usage, words in told.items() if HOLDS in words} == {}
 
 
 def test_what_shows_nothing_somewhere_is_seen_on_the_plain_case():
@@ -49,7 +56,7 @@ def test_what_shows_nothing_somewhere_is_seen_on_the_plain_case():
     assert {"input_gradient_penalty", "jacobian_penalty", "tikhonov_penalty"} <= blind
     for usage in blind:
         assert outcome_of(usage, PLAIN, (1, 1)) == HOLDS
-        assert [outcome_of(usage, PLAIN, f) for f in ((1 + SEEN, 1), (1, 1 + SEEN))] == [FAILS, FAILS], usage
+        assert outcomes_of_planted(usage, PLAIN) == [FAILS, FAILS], usage
 
 
 @pytest.mark.parametrize("method", ["entropy", "l2_norm", "tikhonov_penalty", "vat_loss"])

@@ -21,7 +21,7 @@ from bench.places import ROOT, unpack
 from bench.records import files
 from bench.records.machine import describe
 from bench.records.staleness import Codes, stale
-from bench.records.store import FILES
+from bench.records.store import FILES, latest, read
 from bench.report import compare, terminal
 from bench.running import caches
 
@@ -130,11 +130,16 @@ def measure(tree: Path, words: Sequence[str], out: Path, title: str) -> None:
             capture_output=True,
             text=True,
         )
-    if not list(out.glob("*/records.jsonl")):
+    if not has_records(out):
         complaint = f"gate: {title}: nothing was measured:\n{ran.stdout[-2000:]}{ran.stderr[-2000:]}"
         if tree != ROOT:
             raise arguments.refuse(complaint)
         console.print(Text(complaint, style="red"))
+
+
+def has_records(folder: Path) -> bool:
+    """Whether anything was measured there: where that was done is noted before it is."""
+    return any(latest(read(path)[0]) for path in folder.glob(FILES))
 
 
 def in_turns(trees: dict[str, Path], words: Sequence[str], place: Path, rounds: int) -> dict[str, list[Path]]:
@@ -156,8 +161,7 @@ def sides(verified: dict[str, list[Path]], timed: dict[str, list[Path]]) -> tupl
 
 def side(folders: Sequence[Path], name: str) -> compare.Results:
     """What the rounds of one side measured, which may be nothing."""
-    measured = any(path for folder in folders for path in folder.glob(FILES))
-    return compare.of_rounds(folders, name) if measured else compare.Results(name)
+    return compare.of_rounds(folders, name) if any(map(has_records, folders)) else compare.Results(name)
 
 
 def compare_rounds(

@@ -27,9 +27,14 @@ TOKENS = re.compile(
 def write_mathml(formula: str) -> str:
     """A formula as HTML."""
     return "".join(
-        escape(part) if part.isspace() or WORD.fullmatch(part) else f"<math>{set_part(part)}</math>"
+        escape(part if part != "-" else "−") if stays(part) else f"<math>{set_part(part)}</math>"
         for part in PARTS.findall(formula)
     )
+
+
+def stays(part: str) -> bool:
+    """Whether a part is text: a space, a word, or a sign by itself, which needs no more room than a word."""
+    return part.isspace() or bool(WORD.fullmatch(part)) or (len(part) == 1 and not part.isalnum())
 
 
 def set_part(text: str) -> str:
@@ -56,6 +61,8 @@ def set_atom(kind: str, text: str) -> str:
             return f"<mn>{text}</mn>"
         case "letter" if len(text) == 2:
             return f'<mover accent="true"><mi>{text[0]}</mi><mo>{"^" if text[1] == "̂" else "¯"}</mo></mover>'
+        case "sum":
+            return f'<mi mathvariant="normal">{text}</mi>'
         case "letter" | "name":
             return f"<mi>{escape(text)}</mi>"
     return f"<mo>{escape(text.replace('-', '−'))}</mo>"
