@@ -33,6 +33,7 @@ DATATABLES = importlib.resources.files("itables") / "html"
 SELECTORS = ("framework", "device", "mode", "workload")  # columns that a reader chooses by, in all tables at once
 SAME = ("dtype", "device", "optimizer")  # columns that are said once where they are the same in all rows
 SMALL = ((25, "tiny"), (12, "smaller"), (10, "small"))  # columns beyond which a table is set so
+BROKEN = ("smaller", "tiny")  # tables whose cells may break anywhere: they have no room for more
 LARGEST = 5_900_000  # bytes of a page; records have what the rest leaves
 RECORDS = "records come here"
 FOLDED = r'<details class="topic"><summary>\1</summary>\2</details>\n'
@@ -91,9 +92,11 @@ class Book:
         rows = [[as_entry(value) for value in row] for row in frame.itertuples(index=False)]
         numbers = [sum(math.isfinite(entry.number) for entry in entries) for entries in zip(*rows, strict=True)]
         counted = [known > len(rows) / 2 for known in numbers]
-        body = "\n".join(self.row(list(frame.columns), counted, row, plots, same) for row in rows)
+        size = next((word for most, word in SMALL if len(frame.columns) > most), "")
+        whole = 0 if size in BROKEN else WHOLE
+        body = "\n".join(self.row(list(frame.columns), counted, row, plots, same, whole) for row in rows)
         said = f"<p>In all rows {escape(said)}.</p>\n" if said else ""
-        size = next((f' class="{word}"' for most, word in SMALL if len(frame.columns) > most), "")
+        size = f' class="{size}"' if size else ""
         return (
             f'{said}<div class="scroll" tabindex="0" role="group" aria-label="table">\n'
             f"<table{size}>\n<thead><tr>{heads}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>\n</div>\n"
@@ -111,6 +114,7 @@ class Book:
         row: Sequence[Entry],
         plots: Mapping[str, Any] | None,
         same: Collection[str],
+        whole: int,
     ) -> str:
         facts = ""
         for name, entry in zip(columns, row, strict=True):
@@ -118,15 +122,22 @@ class Book:
                 self.choices[name].add(entry.text)
                 facts += f' data-{name}="{escape(entry.text)}"'
         cells = [
-            f"<td>{write_mathml(entry)}</td>" if name == FORMULA else self.cell(entry, number, None if place else plots)
+            f"<td>{write_mathml(entry)}</td>"
+            if name == FORMULA
+            else self.cell(entry, number, None if place else plots, whole)
             for place, (name, entry, number) in enumerate(zip(columns, row, counted, strict=True))
             if name not in same
         ]
         return f"<tr{facts}>{''.join(cells)}</tr>"
 
-    def cell(self, entry: Entry, counted: bool = False, plots: Mapping[str, Any] | None = None) -> str:
-        """Text that opens the records behind it; in a column with numbers it sorts by its own, or before them all."""
-        shown, order, kinds = escape(entry), "", ["whole"] if len(entry) <= WHOLE else []
+    def cell(
+        self, entry: Entry, counted: bool = False, plots: Mapping[str, Any] | None = None, whole: int = WHOLE
+    ) -> str:
+        """Text that opens the records behind it; in a column with numbers it sorts by its own, or before them all.
+
+        whole: characters that stay on a line.
+        """
+        shown, order, kinds = escape(entry), "", ["whole"] if 0 < len(entry) <= whole else []
         if plots and f"{entry}.svg" in plots["figures"]:
             shown = f'<a href="#{name_anchor(plots, f"{entry}.svg")}">{shown}</a>'
         elif entry.link:
