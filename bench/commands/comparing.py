@@ -15,7 +15,7 @@ from rich.text import Text
 from bench.commands import arguments
 from bench.commands.costing import timed_cells
 from bench.commands.measuring import console, prepared
-from bench.commands.options import Frameworks, Methods, Workloads
+from bench.commands.options import Frameworks, Methods, Modes, Workloads
 from bench.costs import cells, timing
 from bench.places import ROOT, unpack
 from bench.records import files
@@ -70,6 +70,7 @@ def gate_command(
     framework: Frameworks = None,
     method: Methods = None,
     workload: Workloads = None,
+    mode: Modes = None,
     rounds: Annotated[int, typer.Option(min=2, help="How often each side is timed, in turns with the other.")] = 6,
     claims: Annotated[bool, typer.Option("--claims/--no-claims", help="Whether both sides are verified, too.")] = True,
     allow_missing: Allowed = None,
@@ -84,8 +85,8 @@ def gate_command(
     """
     refuse_unwritable(markdown, json)
     options = [word for name in framework or [] for word in ("--framework", name)]
-    steps = [word for name in method or [] for word in ("--method", name)]
-    steps += [word for name in workload or [] for word in ("--workload", name)]
+    chosen = {"--method": method, "--workload": workload, "--mode": mode}
+    steps = [word for option, names in chosen.items() for name in names or [] for word in (option, name)]
     with tempfile.TemporaryDirectory() as place:
         trees = {base: Path(place) / "base", "the code here": ROOT}
         if complaint := unpack(base, trees[base]):

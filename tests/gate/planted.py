@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-SUBSET = "--workload digits-mlp --method fgm --no-claims"  # of the steps that a pull request is measured by
+SUBSET = (
+    "--workload digits-mlp --method fgm --mode eager --no-claims"  # of the steps that a pull request is measured by
+)
 TIMER = "bench/costs/time_block.py"
 
 
@@ -51,7 +53,7 @@ FAILING_CLAIM = Planted(
     "return (radius * steepest(",
     "return (1.01 * radius * steepest(",
     r"\| started to fail \| claim C\d+ torch ",
-    options="--workload digits-mlp --method noise --rounds 2",
+    options="--workload digits-mlp --method noise --mode eager --rounds 2",
 )
 VANISHED = Planted(
     "a framework vanished",
@@ -60,6 +62,7 @@ VANISHED = Planted(
     "",
     r"\| vanished \| cost fgm .*jax ",
     framework="jax",
+    options=SUBSET.replace("eager", "jit"),
 )
 NOTHING = Planted("nothing is changed", "CHANGELOG.md", "# Changelog", "# Changelog ", "", options=SUBSET)
 RED = (SLOWER_METHOD, SLOWER_STEP, FAILING_CLAIM, VANISHED)
