@@ -139,8 +139,9 @@ def measure(tree: Path, words: Sequence[str], out: Path, title: str) -> None:
 
 
 def has_records(folder: Path) -> bool:
-    """Whether anything was measured there: where that was done is noted before it is."""
-    return any(latest(read(path)[0]) for path in folder.glob(FILES))
+    """Whether anything was measured there, be it what the code here cannot read: the place is noted before it is."""
+    found = [read(path) for path in folder.glob(FILES)]
+    return any(latest(records) or problems for records, problems in found)
 
 
 def in_turns(trees: dict[str, Path], words: Sequence[str], place: Path, rounds: int) -> dict[str, list[Path]]:

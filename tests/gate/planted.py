@@ -60,7 +60,7 @@ VANISHED = Planted(
     "impls/frameworks/jax.py",
     "",
     "",
-    r"\| vanished \| cost fgm .*jax ",
+    r"\| damaged \| .*framework 'jax'",  # what the base recorded of it is none that such code can read
     framework="jax",
     options=SUBSET.replace("eager", "jit"),
 )
