@@ -186,3 +186,16 @@ def test_every_record_says_how_it_is_measured_again(kind):
 def test_a_planted_mistake_is_planted_again():
     again = shlex.split(command(claim_record(wrong="fgm: one norm for the whole batch")))
     assert again[3] == "mutants" and again[again.index("--mutant") + 1] == "fgm: one norm for the whole batch"
+
+
+def test_a_topic_of_which_a_machine_has_nothing_leads_to_the_first_that_has_some():
+    measured, missing = (
+        '<h2 id="{}-cost">Cost</h2><td data-records="3">',
+        '<h2 id="{}-cost">Cost</h2><p>not measured</p>',
+    )
+    bodies = [["", missing.format(0)], ["", measured.format(1)], ["", measured.format(2)]]
+    first, second, third = html.lead_on(bodies, ["new", "<old>", "oldest"])
+    assert '<a class="elsewhere" href="#1-cost">measured on &lt;old&gt; →</a>' in first[1]
+    assert (second, third) == (bodies[1], bodies[2])
+    nowhere = html.lead_on([["", missing.format(0)]], ["new"])
+    assert nowhere == [["", missing.format(0)]]
