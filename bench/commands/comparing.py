@@ -10,16 +10,18 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
 from bench.commands import arguments
 from bench.commands.costing import timed_cells
 from bench.commands.measuring import console, prepared
-from bench.commands.options import Frameworks, Methods, Workloads
+from bench.commands.options import Frameworks, Methods, Modes, Workloads
 from bench.costs import cells, timing
 from bench.places import ROOT, unpack
 from bench.records import files
 from bench.records.machine import describe
 from bench.records.staleness import Codes, stale
+from bench.records.store import FILES, latest, read
 from bench.report import compare, terminal
 from bench.running import caches
 
@@ -68,6 +70,7 @@ def gate_command(
     framework: Frameworks = None,
     method: Methods = None,
     workload: Workloads = None,
+    mode: Modes = None,
     rounds: Annotated[int, typer.Option(min=2, help="How often each side is timed, in turns with the other.")] = 6,
     claims: Annotated[bool, typer.Option("--claims/--no-claims", help="Whether both sides are verified, too.")] = True,
     allow_missing: Allowed = None,
@@ -78,12 +81,12 @@ def gate_command(
 
     Both sides are verified quickly once. Then a process of the one times its steps, a process of the other, and so on:
     what the machine does meanwhile happens to both. What seems slower, and that alone, is timed so twice more.
+    Frameworks are those that each side knows, so that one which the code here has lost is missed.
     """
     refuse_unwritable(markdown, json)
-    chosen = arguments.frameworks(framework, console)
-    options = [word for name in chosen for word in ("--framework", name)]
-    steps = [word for name in method or [] for word in ("--method", name)]
-    steps += [word for name in workload or [] for word in ("--workload", name)]
+    options = [word for name in framework or [] for word in ("--framework", name)]
+    chosen = {"--method": method, "--workload": workload, "--mode": mode}
+    steps = [word for option, names in chosen.items() for name in names or [] for word in (option, name)]
     with tempfile.TemporaryDirectory() as place:
         trees = {base: Path(place) / "base", "the code here": ROOT}
         if complaint := unpack(base, trees[base]):
@@ -116,6 +119,7 @@ def suspected(new: compare.Results, names: Sequence[str]) -> list[str]:
 def measure(tree: Path, words: Sequence[str], out: Path, title: str) -> None:
     """Run a command of the project as it is in a folder. What it says is shown only if nothing was recorded.
 
+    Without a record of the base there is nothing to hold against; without one of the code here, all of it vanished.
     What compilers keep lies beside `out`'s folder, by tree: no round compiles what another one has compiled.
     """
     kept = out.parent.parent / f"compiled {'here' if tree == ROOT else 'base'}"
@@ -127,8 +131,17 @@ def measure(tree: Path, words: Sequence[str], out: Path, title: str) -> None:
             capture_output=True,
             text=True,
         )
-    if not list(out.glob("*/records.jsonl")):
-        raise arguments.refuse(f"gate: {title}: nothing was measured:\n{ran.stdout[-2000:]}{ran.stderr[-2000:]}")
+    if not has_records(out):
+        complaint = f"gate: {title}: nothing was measured:\n{ran.stdout[-2000:]}{ran.stderr[-2000:]}"
+        if tree != ROOT:
+            raise arguments.refuse(complaint)
+        console.print(Text(complaint, style="red"))
+
+
+def has_records(folder: Path) -> bool:
+    """Whether anything was measured there, be it what the code here cannot read: the place is noted before it is."""
+    found = [read(path) for path in folder.glob(FILES)]
+    return any(latest(records) or problems for records, problems in found)
 
 
 def in_turns(trees: dict[str, Path], words: Sequence[str], place: Path, rounds: int) -> dict[str, list[Path]]:
@@ -144,8 +157,13 @@ def in_turns(trees: dict[str, Path], words: Sequence[str], place: Path, rounds: 
 
 def sides(verified: dict[str, list[Path]], timed: dict[str, list[Path]]) -> tuple[compare.Results, compare.Results]:
     """Both sides with what was verified of them, and the rounds that were timed."""
-    old, new = (compare.of_rounds([*timed[name], *verified[name]], name) for name in timed)
+    old, new = (side([*timed[name], *verified[name]], name) for name in timed)
     return old, new
+
+
+def side(folders: Sequence[Path], name: str) -> compare.Results:
+    """What the rounds of one side measured, which may be nothing."""
+    return compare.of_rounds(folders, name) if any(map(has_records, folders)) else compare.Results(name)
 
 
 def compare_rounds(

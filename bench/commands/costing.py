@@ -19,6 +19,7 @@ from bench.commands.options import (
     Json,
     MemoryLimit,
     Methods,
+    Modes,
     Out,
     Quick,
     Resume,
@@ -38,9 +39,7 @@ def time_command(
     framework: Frameworks = None,
     method: Methods = None,
     workload: Workloads = None,
-    mode: Annotated[
-        list[str] | None, typer.Option("--mode", help="eager, compiled, jit, xla, ...; repeatable.")
-    ] = None,
+    mode: Modes = None,
     checkpoint: Annotated[
         Path | None, typer.Option(help="Folder or .safetensors file of a BERT: its steps are timed.")
     ] = None,

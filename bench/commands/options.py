@@ -19,6 +19,7 @@ Frameworks = Annotated[list[str] | None, typer.Option("--framework", help="torch
 Claims = Annotated[list[str] | None, typer.Option("--claim", help="A claim's id, F for agreement; repeatable.")]
 Methods = Annotated[list[str] | None, typer.Option("--method", help="A method; repeatable.")]
 Workloads = Annotated[list[str] | None, typer.Option("--workload", help="A workload or case; repeatable.")]
+Modes = Annotated[list[str] | None, typer.Option("--mode", help="eager, compiled, jit, xla, ...; repeatable.")]
 Precisions = Annotated[
     list[str] | None,
     typer.Option("--dtype", help="Agreement alone, in float64, float32, bfloat16 or float16; repeatable."),

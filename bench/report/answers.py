@@ -1,4 +1,4 @@
-"""What a machine's records say, in a line a question, and what to know before believing it."""
+"""What records say, in a line a question, on which machine, and what to know before believing it."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from bench.records.staleness import Codes, stale
 from bench.records.store import latest
 from bench.report.tables.agreement import agreements, differences, largest_entry
 from bench.report.tables.effects import PLAIN
-from bench.report.tables.entries import BAD, GOOD, NEUTRAL, NOT_MEASURED, OPEN, Entry, framed
+from bench.report.tables.entries import BAD, GOOD, NEUTRAL, NONE, NOT_MEASURED, OPEN, STALE, Entry, framed
 from bench.report.tables.outcomes import DTYPES
 from equivalence.claim import claims
 from equivalence.mutant import mutants
@@ -27,15 +27,27 @@ PRICED = {  # methods whose cost is told first: name in the tables, as people sa
     "vat": "VAT",
     "pgd-10": "PGD-10",
 }
+HOLDS, NOTICED, AGREE = "Does it hold?", "Would a mistake be noticed?", "Do the frameworks agree?"
+COST, BRINGS = "What does it cost?", "What does it bring?"
 
 
 @dataclass(frozen=True)
 class Finding:
-    """A question that people come with, its answer, and what it rests on."""
+    """A question that people come with, its answer on a machine, and the records that the answer rests on."""
 
     question: str
     answer: str
     detail: str
+    records: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A finding, the place of its machine among all, and on which machine and with which code it was measured."""
+
+    finding: Finding
+    place: int
+    measured: str
 
 
 def findings(shown: Mapping[str, pd.DataFrame], records: Sequence[Any]) -> list[Finding]:
@@ -56,6 +68,38 @@ def table(found: Sequence[Finding]) -> pd.DataFrame:
     return framed([(each.question, each.answer, each.detail) for each in found], ("question", "answer", "detail"))
 
 
+def choose_newest(machines: Sequence[Mapping[str, Any]], code: Codes | None) -> list[Answer]:
+    """Answer each question by the first machine that has an answer; machines come newest first (`page.sections`)."""
+    chosen: dict[str, Answer] = {}
+    for place, machine in enumerate(machines):
+        for found in machine["found"]:
+            known = chosen.get(found.question)
+            if known is None or known.finding.answer == NOT_MEASURED != found.answer:
+                chosen[found.question] = Answer(found, place, tell_origin(machine["name"], found.records, code))
+    return list(chosen.values())
+
+
+def tell_origin(machine: str, records: Sequence[Any], code: Codes | None) -> str:
+    """Name the machine, the day of its newest record, and how many of them other code than this made."""
+    if not records:
+        return NONE
+    said = f"{machine}, {max(record.time for record in records)[:10]}"
+    outdated = sum(stale(record, code) for record in records)
+    return f"{said}; {STALE} {outdated} of {len(records)} records are of other code" if outdated else said
+
+
+def newest_table(found: Sequence[Answer]) -> pd.DataFrame:
+    """One row a question, with the machine that answers it."""
+    columns = ("question", "answer", "detail", "measured on")
+    return framed([(f.finding.question, f.finding.answer, f.finding.detail, f.measured) for f in found], columns)
+
+
+def collect_records(table: pd.DataFrame) -> tuple[Any, ...]:
+    """The records that any entry of a table rests on, each once."""
+    found = {id(record): record for row in table.to_numpy() for entry in row for record in entry.records}
+    return tuple(found.values())
+
+
 def state_claims(table: pd.DataFrame) -> Finding:
     """Claims that hold on every case in every framework of the project."""
     table = table.set_index("claim")
@@ -63,9 +107,10 @@ def state_claims(table: pd.DataFrame) -> Finding:
     failing = states.index[(states == BAD).any(axis=1)]
     full = states.index[(states == GOOD).all(axis=1)]
     if not states.isin([GOOD, BAD]).any(axis=None):
-        return Finding("Does it hold?", NOT_MEASURED, "")
+        return Finding(HOLDS, NOT_MEASURED, "")
     answer = f"{len(full)} of {len(claims())} claims hold on every case in {', '.join(FRAMEWORKS)}"
-    return Finding("Does it hold?", answer, list_names("does not hold", failing))
+    behind = collect_records(table[list(FRAMEWORKS)])
+    return Finding(HOLDS, answer, list_names("does not hold", failing), behind)
 
 
 def list_names(word: str, names: Iterable[str]) -> str:
@@ -75,9 +120,8 @@ def list_names(word: str, names: Iterable[str]) -> str:
 
 def state_mistakes(table: pd.DataFrame) -> Finding:
     """What became of planted mistakes."""
-    question = "Would a mistake be noticed?"
     if table.empty:
-        return Finding(question, NOT_MEASURED, f"{len(mutants())} mistakes can be planted")
+        return Finding(NOTICED, NOT_MEASURED, f"{len(mutants())} mistakes can be planted")
     rows = [
         f"{row['framework']}: {row['killed']} of {row['planted']} rejected by numbers, {row['caught']} by an error"
         for _, row in table.iterrows()
@@ -87,12 +131,12 @@ def state_mistakes(table: pd.DataFrame) -> Finding:
     answer += f"; {missing} {NOT_MEASURED}" if missing else ""
     outdated = any(entry.stale for entry in table["framework"])
     states = (OPEN if missing else NEUTRAL), (OPEN if outdated else NEUTRAL)
-    return Finding(question, Entry(answer, state=states[0]), Entry("; ".join(rows), state=states[1]))
+    detail = Entry("; ".join(rows), state=states[1])
+    return Finding(NOTICED, Entry(answer, state=states[0]), detail, collect_records(table))
 
 
 def state_agreement(table: pd.DataFrame, half: pd.DataFrame, found: Sequence[AgreementRecord]) -> Finding:
     """Usages of methods that agree with the oracle wherever they were measured."""
-    question = "Do the frameworks agree?"
     states = [entry.state for entry in table["verdict"]]
     failing = [
         f"{usage}{where}"
@@ -101,7 +145,7 @@ def state_agreement(table: pd.DataFrame, half: pd.DataFrame, found: Sequence[Agr
         if verdict.state == BAD
     ]
     if not failing and GOOD not in states:
-        return Finding(question, NOT_MEASURED, "")
+        return Finding(AGREE, NOT_MEASURED, "")
     held = states.count(GOOD)
     answer = f"{held} of {len(usages())} uses of the methods agree with the oracle"
     detail = list_names("does not agree", failing)
@@ -109,7 +153,7 @@ def state_agreement(table: pd.DataFrame, half: pd.DataFrame, found: Sequence[Agr
         full = [record for record in found if record.dtype in DTYPES]
         largest = largest_entry(differences(full, lambda a, b: f"{a.usage}, {a.framework} – {b.framework}"))
         detail = f"largest difference between two frameworks, in rounding units × condition: {largest}"
-    return Finding(question, answer, detail)
+    return Finding(AGREE, answer, detail, tuple(found))
 
 
 def state_costs(table: pd.DataFrame) -> Finding:
@@ -124,15 +168,14 @@ def state_costs(table: pd.DataFrame) -> Finding:
             parts.append(f"{name} {low:.1f}–{high:.1f}" if f"{low:.1f}" != f"{high:.1f}" else f"{name} {low:.1f}")
     answer = f"In plain training steps: {', '.join(parts)}" if parts else NOT_MEASURED
     places = ", ".join(dict.fromkeys(table["workload"]))
-    return Finding("What does it cost?", answer, f"over {places}" if parts else "")
+    return Finding(COST, answer, f"over {places}", collect_records(table)) if parts else Finding(COST, answer, "")
 
 
 def state_effects(table: pd.DataFrame) -> Finding:
     """How many regimes did better than plain training, and worse."""
     table = table[table["regime"] != PLAIN]
-    question = "What does it bring?"
     if table.empty:
-        return Finding(question, NOT_MEASURED, "")
+        return Finding(BRINGS, NOT_MEASURED, "")
     words = table["verdict"].value_counts()
     said = ", ".join(f"{words[word]} {word}" for word in ("better", "worse", "no difference shown") if word in words)
     better = table[table["verdict"].map(lambda entry: entry.state == GOOD).astype(bool)]
@@ -140,7 +183,8 @@ def state_effects(table: pd.DataFrame) -> Finding:
     best = better.loc[gains.groupby([better["data set"], better["framework"]], sort=False).idxmax()]
     found = [f"{row['regime']} on {row['data set']} {row['beside plain']}" for _, row in best.iterrows()]
     shown = f"most accuracy, in points: {'; '.join(found)}" if found else ""
-    return Finding(question, f"Of {len(table)} comparisons with plain training: {said}", shown)
+    answer = f"Of {len(table)} comparisons with plain training: {said}"
+    return Finding(BRINGS, answer, shown, collect_records(table))
 
 
 def state_plans(table: pd.DataFrame) -> list[Finding]:
@@ -150,11 +194,12 @@ def state_plans(table: pd.DataFrame) -> list[Finding]:
         rows = rows[rows["measure"].str.startswith("accuracy") & ~rows["measure"].str.startswith("accuracy elsewhere")]
         said = [f"{row['compared']} {row['difference']}: {row['verdict']}" for _, row in rows.iterrows()]
         seeds = ", ".join(dict.fromkeys(rows["seeds"]))
-        question = f"What does it bring to an encoder ({plan}, {data})?"
+        question = f"{BRINGS[:-1]} to an encoder ({plan}, {data})?"
         if any(entry.number < 1 for entry in rows["seeds"]):
-            found.append(Finding(question, "not finished", f"seeds: {seeds}"))
+            found.append(Finding(question, "not finished", f"seeds: {seeds}", collect_records(rows)))
         else:
-            found.append(Finding(question, "; ".join(said), f"points of accuracy; seeds: {seeds}"))
+            detail = f"points of accuracy; seeds: {seeds}"
+            found.append(Finding(question, "; ".join(said), detail, collect_records(rows)))
     return found
 
 
@@ -170,7 +215,8 @@ def state_published(table: pd.DataFrame) -> list[Finding]:
         for _, row in usable[usable["word"].map(lambda entry: entry.text) == WRONG].iterrows()
     ]
     answer = f"Of {len(usable)} functions of {usable['package'].nunique()} packages: {said}"
-    return [Finding("Which published packages are right?", answer, list_names("wrong", wrong))]
+    detail = list_names("wrong", wrong)
+    return [Finding("Which published packages are right?", answer, detail, collect_records(usable))]
 
 
 def caveats(records: Sequence[Any], problems: Sequence[str], code: Codes | None) -> list[str]:

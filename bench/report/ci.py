@@ -4,17 +4,20 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from bench.report import markdown
-from bench.report.tables.outcomes import outcome
+from bench.report import answers, markdown
+from bench.report.tables.outcomes import HOLDS, SHOWS_NOTHING, outcome
 
 LIMIT = 900_000  # bytes; GitHub takes 1 MiB a step
 
 
-def summary(machines: Sequence[dict[str, Any]]) -> str:
-    """The answers, what to know before believing them, and what does not hold; never longer than a job may say."""
-    parts = []
+def summary(machines: Sequence[dict[str, Any]], newest: Sequence[answers.Answer]) -> str:
+    """The newest answers, and of each machine what to know before believing it, and what does not hold.
+
+    Never longer than a job may say.
+    """
+    parts = [f"## Answers\n\n{markdown.table(answers.newest_table(newest))}"]
     for machine in machines:
-        lines = [f"## {machine['name']}\n", markdown.table(machine["findings"])]
+        lines = [f"## {markdown.text(machine['name'])}\n"]
         lines += [f"- {markdown.text(caveat)}" for caveat in machine["caveats"]]
         for failure in machine["failures"]:
             rest = failure.head(100)
@@ -26,9 +29,13 @@ def summary(machines: Sequence[dict[str, Any]]) -> str:
 
 
 def badge(records: Sequence[Any]) -> str:
-    """How many checks hold, of those that were measured, as https://shields.io/badges/endpoint-badge reads it."""
-    checks = [record for record in records if record.kind in ("claim", "agreement") and not record.wrong]
-    held = sum(outcome(record) == "holds" for record in checks)
+    """How many checks hold, of those that were measured and show something.
+
+    As https://shields.io/badges/endpoint-badge reads it.
+    """
+    judged = [record for record in records if record.kind in ("claim", "agreement") and not record.wrong]
+    checks = [found for found in map(outcome, judged) if found != SHOWS_NOTHING]
+    held = checks.count(HOLDS)
     color = "lightgrey" if not checks else "brightgreen" if held == len(checks) else "red"
     message = f"{held} of {len(checks)} checks hold" if checks else "not measured"
     return json.dumps({"schemaVersion": 1, "label": "verified", "message": message, "color": color}) + "\n"

@@ -53,7 +53,8 @@ STYLE: Any = {
 PANEL = (4.6, 4.2)  # inches
 TILE = (4.6, 3.0)
 FLOAT32 = "float32 at the default ξ"
-NUMBERED = re.compile(r' id="[\w.]+_\d+"')
+DRAWING = "figure_1"  # the name of all that is drawn
+NUMBERED = re.compile(rf' id="(?!{DRAWING}")[\w.]+_\d+"')
 PLACES = re.compile(r'\b(?:d|x|y|transform)="[^"]*"')
 DIGITS = re.compile(r"(\d+\.\d\d)\d+")
 SUPERSCRIPTS = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -195,7 +196,19 @@ def write_svg(title: str, size: tuple[float, float], draw: Callable[[Figure], No
                 axis.set_major_formatter(FuncFormatter(power))
         written = io.StringIO()
         figure.savefig(written, format="svg", metadata={"Date": None, "Creator": None})
-    return themed(written.getvalue(), title)
+        boxes = find_panels(figure) if len(figure.axes) > 1 else []
+    return themed(written.getvalue(), title, boxes)
+
+
+def find_panels(figure: Figure) -> list[str]:
+    """Where in the drawing its panels and what explains them all are, as SVG says it: a phone shows one at a time."""
+    scale, height = 72 / figure.dpi, 72 * figure.get_figheight()
+    boxes = [part.get_tightbbox() for part in (*figure.axes, *figure.legends)]
+    return [
+        f"{box.x0 * scale:.0f} {height - box.y1 * scale:.0f} {box.width * scale:.0f} {box.height * scale:.0f}"
+        for box in boxes
+        if box is not None
+    ]
 
 
 def power(value: float, position: object = None) -> str:
@@ -204,11 +217,12 @@ def power(value: float, position: object = None) -> str:
     return "10" + str(exponent).translate(SUPERSCRIPTS) if math.isclose(value, 10.0**exponent) else f"{value:g}"
 
 
-def themed(text: str, title: str) -> str:
-    """Give a figure the colours of the page or screen that it stands on, and its title for who cannot see it."""
+def themed(text: str, title: str, panels: Sequence[str] = ()) -> str:
+    """Give a figure the colours of the page or screen that it stands on, its title, and where its panels are."""
     head, opening, rest = text.partition("<svg ")
     attributes, end, body = rest.partition(">")
-    named = f'role="img" aria-label={quoteattr(title)} {attributes}'
+    parted = f'data-panels="{";".join(panels)}" ' if panels else ""
+    named = f'role="img" aria-label={quoteattr(title)} {parted}{attributes}'
     body = NUMBERED.sub("", body)  # names of groups, which several figures on one page would share
     body = PLACES.sub(lambda found: DIGITS.sub(r"\1", found[0]), body)  # a hundredth of a point is not seen
     return f"{head}{opening}{named}{end}\n{THEME}{body}".replace(INK, "currentColor").replace(PAPER, "var(--paper)")

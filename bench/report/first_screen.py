@@ -1,10 +1,11 @@
 """The first screen of the page: what was measured where, four answers with a picture each, and what to train with.
 
-Each picture is drawn from the records that the tables further down are made from.
+Each answer is that of the newest machine which has one, named beside it, and its picture is drawn from the records that
+this machine's tables are made from.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,8 @@ from matplotlib.axes import Axes
 from bench.costs.cells import FLOAT32
 from bench.proofs.mutants import KILLED, SURVIVED
 from bench.records.schema import ClaimRecord, Environment
-from bench.report.answers import Finding
+from bench.report import answers
+from bench.report.answers import Answer
 from bench.report.figures import CASE_LOOKS, INK, draw_order, is_curve, tile
 from bench.report.tables import mistakes
 from bench.report.tables.claims import main_case
@@ -55,19 +57,28 @@ class Tile:
     """An answer in a sentence, its picture as SVG (empty: nothing to draw), and the heading that has the rest."""
 
     title: str
-    sentence: str
-    picture: str
     heading: str
+    answer: Answer
+    picture: str
 
 
-def tiles(records: Sequence[Any], shown: Mapping[str, pd.DataFrame], found: Sequence[Finding]) -> list[Tile]:
+def tiles(machines: Sequence[Mapping[str, Any]], newest: Sequence[Answer]) -> list[Tile]:
     """Show what is proved, whether mistakes are rejected, what methods cost, and what they bring."""
-    proof, rejected, _, cost, effect, *_ = found  # further answers, of plans and published packages, have no tile
+    known = {answer.finding.question: answer for answer in newest}
+    pictures: tuple[tuple[str, str, str, Callable[[Mapping[str, Any]], str]], ...] = (
+        (answers.HOLDS, "Proved", "Claims", lambda each: draw_proof(each["records"])),
+        (answers.NOTICED, "Mistakes rejected", "Planted mistakes", lambda each: draw_mistakes(each["records"])),
+        (answers.COST, "Cost of a training step", "Cost", lambda each: draw_costs(each["cost"])),
+        (
+            answers.BRINGS,
+            "Gain against cost",
+            "What it does for a model",
+            lambda each: draw_gains(each["records"], each["effects"]),
+        ),
+    )
     return [
-        Tile("Proved", proof.answer, draw_proof(records), "Claims"),
-        Tile("Mistakes rejected", rejected.answer, draw_mistakes(records), "Planted mistakes"),
-        Tile("Cost of a training step", cost.answer, draw_costs(shown["cost"]), "Cost"),
-        Tile("Gain against cost", effect.answer, draw_gains(records, shown["effects"]), "What it does for a model"),
+        Tile(title, heading, known[question], draw(machines[known[question].place]))
+        for question, title, heading, draw in pictures
     ]
 
 
@@ -256,16 +267,20 @@ def write_line(framework: str, regime: str, strength: float, data: str) -> str:
     return form.format(wrapper.function, at + ", ".join(f"{name}={value!r}" for name, value in options.items()))
 
 
-def first_screen(
-    name: str,
-    records: Sequence[Any],
-    places: Mapping[str, Environment],
-    shown: Mapping[str, pd.DataFrame],
-    found: Sequence[Finding],
-) -> dict[str, Any]:
-    """All of it, for the template."""
-    return {
-        "line": line(name, records, places, shown),
-        "tiles": tiles(records, shown, found),
-        "candidates": candidates(records),
-    }
+@dataclass(frozen=True)
+class Advice:
+    """Candidates of the newest machine that has some, and where they were measured."""
+
+    table: pd.DataFrame
+    measured: str
+
+
+def advise(machines: Sequence[Mapping[str, Any]], newest: Sequence[Answer]) -> Advice:
+    """Say what to train with, by the machine that answers what it brings."""
+    [answer] = [each for each in newest if each.finding.question == answers.BRINGS]
+    return Advice(candidates(machines[answer.place]["records"]), answer.measured)
+
+
+def first_screen(machines: Sequence[Mapping[str, Any]], newest: Sequence[Answer]) -> dict[str, Any]:
+    """All of it, for the template; a line a machine stands in its section."""
+    return {"tiles": tiles(machines, newest), "advice": advise(machines, newest)}

@@ -24,7 +24,7 @@ from bench.report.figures import CASE_LOOKS, svg
 from bench.report.tables import costs
 from bench.report.tables.agreement import agreements
 from bench.report.tables.entries import NONE, Entry, count, framed
-from bench.report.tables.outcomes import HOLDS, Judged, of_kind, outcome
+from bench.report.tables.outcomes import HOLDS, SHOWS_NOTHING, Judged, of_kind, outcome
 
 COLUMNS = ("time", "commit", "environment", "what", "name", "value", "low", "high", "unit")
 NEEDED = ("time", "what", "name", "value", "unit")  # of every line
@@ -121,7 +121,8 @@ def lines(records: Iterable[Any]) -> pd.DataFrame:
         if not record.wrong and record.environment in commits:
             groups.setdefault((record.environment, f"{record.kind}, {record.framework}"), []).append(record)
     for (where, name), own in groups.items():
-        held = sum(outcome(record) == HOLDS for record in own) / len(own)
+        told = [found for found in map(outcome, own) if found != SHOWS_NOTHING]
+        held = told.count(HOLDS) / len(told) if told else np.nan
         time = max(record.time for record in own)
         rows.append((time, commits[where], where, HOLDING, name, held, np.nan, np.nan, "share"))
     return pd.DataFrame([[one_line(value) for value in row] for row in rows], columns=COLUMNS)

@@ -22,6 +22,8 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 
 from bench.report import markdown
+from bench.report.figures import DRAWING
+from bench.report.formulas import write_mathml
 from bench.report.reproduce import command
 from bench.report.tables.entries import BAD, NOT_MEASURED, OPEN, Entry, State, as_entry
 from bench.report.tables.outcomes import DTYPES, HALF_DTYPES, column
@@ -31,35 +33,39 @@ DATATABLES = importlib.resources.files("itables") / "html"
 SELECTORS = ("framework", "device", "mode", "workload")  # columns that a reader chooses by, in all tables at once
 SAME = ("dtype", "device", "optimizer")  # columns that are said once where they are the same in all rows
 SMALL = ((25, "tiny"), (12, "smaller"), (10, "small"))  # columns beyond which a table is set so
+BROKEN = ("smaller", "tiny")  # tables whose cells may break anywhere: they have no room for more
 LARGEST = 5_900_000  # bytes of a page; records have what the rest leaves
 RECORDS = "records come here"
 FOLDED = r'<details class="topic"><summary>\1</summary>\2</details>\n'
+METADATA = re.compile(r"<metadata>.*?</metadata>", re.DOTALL)
 GZIP = 31  # zlib's word for a stream as gzip writes it
 LONGEST = (10**9, 64, 8, 0, -1)  # numbers of a list that are kept, until everything fits; at last no list at all
+FORMULA = "formula"  # the column that is set as one
+MEASURED = "data-records="  # of a cell that rests on records
 WHOLE = 12  # characters of a cell that stay on a line
 OWN = {name: name for name in FRAMEWORKS} | {
     column(name, dtype): name for name in FRAMEWORKS for dtype in (*DTYPES, *HALF_DTYPES)
 }
 
 
-def render(machines: Sequence[Mapping[str, Any]], **facts: Any) -> str:
+def render(machines: Sequence[Mapping[str, Any]], first: Mapping[str, Any], **facts: Any) -> str:
     """The page. The same sections give the same bytes."""
     book = Book()
     templates = markdown.environment(table=book.table, show_figures=show_figures)
     machine, reading = (templates.get_template(name) for name in ("machine.md.j2", "reading.md.j2"))
-    parts = [
-        {
-            "name": each["name"],
-            "first": render_first(book, templates, each, f"{number}-"),
-            "body": fold(render_markdown(machine.render(machine=each, **facts), f"{number}-")),
-        }
+    begun = render_first(book, templates, machines, first)
+    names = [each["name"] for each in machines]
+    bodies = [
+        split_topics(render_markdown(machine.render(machine=each, **facts), f"{number}-"))
         for number, each in enumerate(machines)
     ]
+    parts = [{"name": name, "body": fold(topics)} for name, topics in zip(names, lead_on(bodies, names), strict=True)]
     places = {name: place for each in machines for name, place in each["places"].items()}
     script, style = load_datatables()
     page = templates.get_template("index.html.j2").render(
+        first=begun,
         machines=parts,
-        reading=fold(render_markdown(reading.render(**facts), "reading-")),
+        reading=fold(split_topics(render_markdown(reading.render(**facts), "reading-"))),
         choices={name: sorted(found) for name, found in book.choices.items() if len(found) > 1},
         records=RECORDS,
         datatables=Markup(script),
@@ -86,9 +92,11 @@ class Book:
         rows = [[as_entry(value) for value in row] for row in frame.itertuples(index=False)]
         numbers = [sum(math.isfinite(entry.number) for entry in entries) for entries in zip(*rows, strict=True)]
         counted = [known > len(rows) / 2 for known in numbers]
-        body = "\n".join(self.row(list(frame.columns), counted, row, plots, same) for row in rows)
+        size = next((word for most, word in SMALL if len(frame.columns) > most), "")
+        whole = 0 if size in BROKEN else WHOLE
+        body = "\n".join(self.row(list(frame.columns), counted, row, plots, same, whole) for row in rows)
         said = f"<p>In all rows {escape(said)}.</p>\n" if said else ""
-        size = next((f' class="{word}"' for most, word in SMALL if len(frame.columns) > most), "")
+        size = f' class="{size}"' if size else ""
         return (
             f'{said}<div class="scroll" tabindex="0" role="group" aria-label="table">\n'
             f"<table{size}>\n<thead><tr>{heads}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table>\n</div>\n"
@@ -106,6 +114,7 @@ class Book:
         row: Sequence[Entry],
         plots: Mapping[str, Any] | None,
         same: Collection[str],
+        whole: int,
     ) -> str:
         facts = ""
         for name, entry in zip(columns, row, strict=True):
@@ -113,15 +122,22 @@ class Book:
                 self.choices[name].add(entry.text)
                 facts += f' data-{name}="{escape(entry.text)}"'
         cells = [
-            self.cell(entry, number, None if place else plots)
+            f"<td>{write_mathml(entry)}</td>"
+            if name == FORMULA
+            else self.cell(entry, number, None if place else plots, whole)
             for place, (name, entry, number) in enumerate(zip(columns, row, counted, strict=True))
             if name not in same
         ]
         return f"<tr{facts}>{''.join(cells)}</tr>"
 
-    def cell(self, entry: Entry, counted: bool = False, plots: Mapping[str, Any] | None = None) -> str:
-        """Text that opens the records behind it; in a column with numbers it sorts by its own, or before them all."""
-        shown, order, kinds = escape(entry), "", ["whole"] if len(entry) <= WHOLE else []
+    def cell(
+        self, entry: Entry, counted: bool = False, plots: Mapping[str, Any] | None = None, whole: int = WHOLE
+    ) -> str:
+        """Text that opens the records behind it; in a column with numbers it sorts by its own, or before them all.
+
+        whole: characters that stay on a line.
+        """
+        shown, order, kinds = escape(entry), "", ["whole"] if 0 < len(entry) <= whole else []
         if plots and f"{entry}.svg" in plots["figures"]:
             shown = f'<a href="#{name_anchor(plots, f"{entry}.svg")}">{shown}</a>'
         elif entry.link:
@@ -148,16 +164,18 @@ def choose_class(entry: Entry) -> State:
     return OPEN if entry.stale and entry.state != BAD else entry.state
 
 
-def render_first(book: "Book", templates: Any, machine: Mapping[str, Any], prefix: str) -> Markup:
-    """The first screen of a machine."""
-    first = machine["first"]
-    table = first["candidates"]
+def render_first(
+    book: "Book", templates: Any, machines: Sequence[Mapping[str, Any]], first: Mapping[str, Any]
+) -> Markup:
+    """The first screen."""
+    table = first["advice"].table
     return Markup(
         templates.get_template("first.html.j2").render(
-            first=first,
-            anchor=lambda heading: prefix + slug(heading),
+            first,
+            machines=machines,
+            anchor=lambda place, heading: f"{place}-{slug(heading)}",
             pictures=[
-                Markup(inline_svg(tile.picture, f"{prefix}tile-{number}")) if tile.picture else ""
+                Markup(inline_svg(tile.picture, f"tile-{number}")) if tile.picture else ""
                 for number, tile in enumerate(first["tiles"])
             ],
             labels=list(dict.fromkeys(table["labels"])),
@@ -167,19 +185,61 @@ def render_first(book: "Book", templates: Any, machine: Mapping[str, Any], prefi
     )
 
 
-def fold(body: str) -> Markup:
+def split_topics(body: str) -> list[str]:
+    """What stands before the first heading, and then each heading with what stands below it."""
+    return re.split(r"(?=<h2 )", body)
+
+
+def lead_on(bodies: Sequence[Sequence[str]], names: Sequence[str]) -> list[list[str]]:
+    """To a topic of which a machine has no record, add a link to the first machine that has some."""
+    measured: dict[str, int] = {}
+    for number, topics in enumerate(bodies):
+        for topic in topics:
+            if MEASURED in topic:
+                measured.setdefault(name_topic(topic), number)
+
+    def extend(topic: str) -> str:
+        name = name_topic(topic)
+        if MEASURED in topic or name not in measured:
+            return topic
+        place = measured[name]
+        return f'{topic}<p><a class="elsewhere" href="#{place}-{name}">measured on {escape(names[place])} →</a></p>\n'
+
+    return [[extend(topic) for topic in topics] for topics in bodies]
+
+
+def name_topic(topic: str) -> str:
+    """The name of a topic on every machine: that of its heading without the machine's number."""
+    found = re.match(r'<h2 id="\d+-([^"]*)"', topic)
+    return found[1] if found else ""
+
+
+def fold(parts: Sequence[str]) -> Markup:
     """Each heading with what stands below it, folded: the heading opens it."""
-    before, *topics = re.split(r"(?=<h2 )", body)
+    before, *topics = parts
     folded = [re.sub(r"\A(<h2 .*?</h2>)(.*)\Z", FOLDED, topic, flags=re.DOTALL) for topic in topics]
     return Markup(before + "".join(folded))
 
 
 def show_figures(machine: Mapping[str, Any], kind: str) -> str:
     """The figures of a kind, each where tables' links lead."""
+    named = {name_anchor(machine, name): svg for name, svg in machine[kind].items()}
     return "".join(
-        f'<figure id="{name_anchor(machine, name)}">\n{inline_svg(svg, name_anchor(machine, name))}\n</figure>\n\n'
-        for name, svg in machine[kind].items()
+        f'<figure id="{name}">\n{inline_svg(svg, name)}\n{stack_panels(svg, name)}</figure>\n\n'
+        for name, svg in named.items()
     )
+
+
+def stack_panels(svg: str, name: str) -> str:
+    """The panels of a figure one below the other, as a phone shows them: each a view of its part of the drawing."""
+    found = re.search(r'aria-label="([^"]*)" data-panels="([^"]*)"', svg)
+    if not found:
+        return ""
+    views = "".join(
+        f'<svg viewBox="{box}" aria-hidden="true"><use href="#{shorten(name)}-{DRAWING}"/></svg>\n'
+        for box in found[2].split(";")
+    )
+    return f'<div class="stacked"><p>{found[1]}</p>\n{views}</div>\n'
 
 
 def name_anchor(machine: Mapping[str, Any], figure: str) -> str:
@@ -189,10 +249,15 @@ def name_anchor(machine: Mapping[str, Any], figure: str) -> str:
 def inline_svg(svg: str, name: str) -> str:
     """A figure as a part of a page: no declaration of its own, names that no other figure has, and no blank line.
 
-    A blank line would end a block of HTML in Markdown.
+    A blank line would end a block of HTML in Markdown. Names are repeated thousands of times, and short.
     """
-    svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{name}-", svg)
-    return "\n".join(line for line in svg[svg.index("<svg") :].splitlines() if line.strip())
+    svg = re.sub(r'(\bid="|href="#|url\(#)', rf"\g<1>{shorten(name)}-", METADATA.sub("", svg))
+    return "\n".join(line.strip() for line in svg[svg.index("<svg") :].splitlines() if line.strip())
+
+
+def shorten(name: str) -> str:
+    """What stands for a long name in a page: no two of some hundred are alike, and a letter comes first."""
+    return f"f{zlib.crc32(name.encode()):x}"
 
 
 def render_markdown(text: str, prefix: str) -> Markup:

@@ -36,7 +36,7 @@ from bench.report.tables import (
 )
 from bench.report.tables.claims import claim_details, claims_table
 from bench.report.tables.curves import curves_table
-from bench.report.tables.entries import GOOD, NONE, NOT_MEASURED, STALE, count, framed, number
+from bench.report.tables.entries import BAD, NONE, NOT_MEASURED, OPEN, STALE, count, framed, number
 from bench.train.statistics import MARGIN
 from equivalence import judge
 from equivalence.atlas import judge as atlas_judge
@@ -70,6 +70,10 @@ class Machine:
     figures: dict[str, str] = field(default_factory=dict)  # SVG by file name
     history: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=history.COLUMNS))
 
+    def last(self) -> str:
+        """When its newest record was made; nothing where there is none."""
+        return max((getattr(record, "time", "") for record in self.records), default="")
+
 
 def write(out: Path) -> list[str]:
     """Write both pages and the figures; returns what is wrong with the records' files, by line."""
@@ -77,18 +81,20 @@ def write(out: Path) -> list[str]:
     for machine in machines:
         for name, svg in machine.figures.items():
             files.replace(out / machine.name / "figures" / name, svg)
-    shown = sections(machines, Codes())
+    code = Codes()
+    shown = sections(machines, code)
+    newest = answers.choose_newest(shown, code)
     everything = [record for machine in machines for record in latest(machine.records)]
     written = {
-        "README.md": markdown.render(shown, **FACTS),
-        "index.html": html.render(shown, **FACTS),
-        "summary.md": ci.summary(shown),
+        "README.md": markdown.render(shown, answers=answers.newest_table(newest), **FACTS),
+        "index.html": html.render(shown, first_screen.first_screen(shown, newest), **FACTS),
+        "summary.md": ci.summary(shown, newest),
         "badge.json": ci.badge(everything),
     }
     for name, text in written.items():
         files.replace(out / name, text)
     if out.resolve() == PUBLISHED:
-        readme.update(ROOT / "README.md", "results", shown)
+        readme.update(ROOT / "README.md", "results", shown, newest)
     return [problem for machine in machines for problem in machine.problems]
 
 
@@ -112,8 +118,9 @@ def load(path: Path) -> Machine:
 
 
 def sections(machines: Sequence[Machine], code: Codes | None) -> list[dict[str, Any]]:
-    """What the pages need of each machine; where there is none, tables that say so."""
-    return [section(machine, code) for machine in machines or [Machine(NOT_MEASURED, [], [])]]
+    """What the pages need of each machine, that with the newest record first; where there is none, what says so."""
+    newest = sorted(machines, key=Machine.last, reverse=True)
+    return [section(machine, code) for machine in newest or [Machine(NOT_MEASURED, [], [])]]
 
 
 def section(machine: Machine, code: Codes | None) -> dict[str, Any]:
@@ -133,7 +140,9 @@ def section(machine: Machine, code: Codes | None) -> dict[str, Any]:
         | {
             "name": machine.name,
             "findings": answers.table(found),
-            "first": first_screen.first_screen(machine.name, records, places, tabled, found),
+            "found": found,
+            "records": records,
+            "line": first_screen.line(machine.name, records, places, tabled),
             "caveats": answers.caveats(records, machine.problems, code),
             "environments": environments(records, places),
             "places": places,
@@ -203,7 +212,7 @@ def count_stale(records: Sequence[Any], code: Codes | None) -> str:
 
 
 def select_failing(details: pd.DataFrame) -> pd.DataFrame:
-    return details[[entry.state != GOOD for entry in details["result"]]]
+    return details[[entry.state in (BAD, OPEN) for entry in details["result"]]]
 
 
 def environments(records: Sequence[Any], places: Mapping[str, Environment]) -> pd.DataFrame:

@@ -73,27 +73,65 @@ def test_the_badge_counts_what_holds(records, message, color):
 
 
 def shown(records, name="here"):
-    return page.sections([page.Machine(name, records, [], {"C2.svg": "<svg></svg>"})], None)
+    """The sections of a machine, and the newest answers."""
+    found = page.sections([page.Machine(name, records, [], {"C2.svg": "<svg></svg>"})], None)
+    return found, answers.choose_newest(found, None)
+
+
+def of_machines(code=None, **records):
+    """The newest answers of several machines, by question."""
+    found = page.sections([page.Machine(name, own, []) for name, own in records.items()], code)
+    assert [each["name"] for each in found] == ["new", "old"], "the machine with the newest record comes first"
+    return {answer.finding.question: answer for answer in answers.choose_newest(found, code)}
+
+
+def test_a_question_is_answered_by_the_newest_machine_that_can():
+    old = [*everything("C1", time="2026-01-01"), *cost_records("fgm", [2.0] * 3, time="2026-01-03")]
+    new = everything("C1", time="2026-02-01")[1:]
+    found = of_machines(old=old, new=new)
+    held, cost, noticed = (found[question] for question in (answers.HOLDS, answers.COST, answers.NOTICED))
+    assert held.finding.answer.startswith("0 of") and (held.place, held.measured) == (0, "new, 2026-02-01")
+    assert "FGM 2.0" in cost.finding.answer and (cost.place, cost.measured) == (1, "old, 2026-01-03")
+    assert noticed.finding.answer == "not measured" and noticed.measured == "–"
+
+
+def test_an_answer_says_how_much_of_it_other_code_made():
+    old = cost_records("fgm", [2.0] * 3, time="2026-01-03", code="before")
+    first, *rest = everything("C1", time="2026-02-01", code="now")
+    new = [first.model_copy(update={"code": "before"}), *rest]
+    found = of_machines(AllOf("now"), old=old, new=new)
+    assert found[answers.HOLDS].measured == f"new, 2026-02-01; † 1 of {len(new)} records are of other code"
+    assert found[answers.COST].measured == "old, 2026-01-03; † 3 of 3 records are of other code"
+    table = answers.newest_table(list(found.values()))
+    assert table.set_index("question")["measured on"][answers.COST].startswith("old, 2026-01-03; †")
+
+
+def test_a_question_that_an_older_machine_alone_was_asked_is_answered_too():
+    facts = {"framework": "torch", "package": "p", "function": "f", "version": "p 1.0", "judged_version": "1.0"}
+    judged = {"method": "fgm", "compared": "all", "said": "for a reason", "status": "ok", "word": "right"}
+    old = [ConformanceRecord(**facts, **judged, time="2026-01-01")]
+    found = of_machines(old=old, new=[claim_record(time="2026-02-01")])
+    assert found["Which published packages are right?"].place == 1
 
 
 def test_a_summary_names_failures_and_stays_within_its_limit(monkeypatch):
-    text = ci.summary(shown([claim_record(part=power_law(order=1.0))]))
+    text = ci.summary(*shown([claim_record(part=power_law(order=1.0))]))
     assert "Does it hold?" in text and "FAILS" in text
     monkeypatch.setattr(ci, "LIMIT", 500)
-    assert len(ci.summary(shown([])).encode()) <= 500 + len("\n… cut here\n".encode())
+    assert len(ci.summary(*shown([])).encode()) <= 500 + len("\n… cut here\n".encode())
 
 
 def test_only_the_marked_part_of_the_readme_changes(tmp_path):
     path = tmp_path / "README.md"
     path.write_text(f"before\n{readme.BEGIN}\nof yesterday\n{readme.END}\nafter\n")
-    readme.update(path, "results", shown([]))
+    readme.update(path, "results", *shown([]))
     text = path.read_text()
     assert text.startswith(f"before\n{readme.BEGIN}\n") and text.endswith(f"{readme.END}\nafter\n")
     assert "of yesterday" not in text and "Does it hold?" in text and "(results/here/figures/C2.svg)" in text
-    readme.update(path, "results", shown([]))
+    readme.update(path, "results", *shown([]))
     assert path.read_text() == text
     path.write_text("no marks")
-    readme.update(path, "results", shown([]))
+    readme.update(path, "results", *shown([]))
     assert path.read_text() == "no marks"
 
 
@@ -126,4 +164,4 @@ def test_published_functions_are_counted_by_their_words():
     said = answer(findings(records), "Which published packages are right?")
     assert said.answer == "Of 2 functions of 1 packages: 1 right, 1 wrong"
     assert said.detail == "wrong: made-up g (torch)"
-    assert "wrong: made-up g (torch)" in ci.summary(shown(records))  # the page takes as many answers as there are
+    assert "wrong: made-up g (torch)" in ci.summary(*shown(records))  # the page takes as many answers as there are

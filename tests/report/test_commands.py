@@ -1,6 +1,8 @@
 """`report`, `compare` and `export` from the command line: exit statuses, what is written, what is refused."""
 
 import json
+import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -74,13 +76,33 @@ def test_the_gate_times_again_what_seems_slower_and_that_alone(tmp_path, monkeyp
 
     monkeypatch.setattr(comparing, "measure", measure)
     monkeypatch.setattr(comparing, "unpack", lambda commit, folder: "")
-    monkeypatch.setattr(comparing.arguments, "frameworks", lambda given, console: ["torch"])
-    said = invoke("gate", "HEAD", "--no-claims", "--rounds", 6, "--json", tmp_path / "gate.json")
+    said = invoke(
+        "gate", "HEAD", "--framework", "torch", "--no-claims", "--rounds", 6, "--json", tmp_path / "gate.json"
+    )
     assert said.exit_code == status, said.output
     once, again = ["time", "torch"], ["time", "fgm", "torch", "eager", "mlp"]
     assert asked == [once] * 12 + ([again] * 24 if status else [])
     changed = [each["what"].split()[1] for each in json.loads((tmp_path / "gate.json").read_text())["changes"]]
     assert changed == ["fgm"] * status
+
+
+@pytest.mark.parametrize("given", [[], ["--framework", "jax"]])
+def test_a_framework_that_the_code_here_does_not_know_has_vanished(tmp_path, monkeypatch, given):
+    """The base is asked for what it has, named or not, and the other side's silence is no pass."""
+
+    def run(command, cwd, **options):
+        out = Path(command[command.index("--out") + 1])
+        if cwd != comparing.ROOT:
+            store(out, [cost_record("plain", 1.0, framework="jax")])
+        elif not given:
+            store(out, [cost_record("plain", 1.0)])
+        return subprocess.CompletedProcess(command, 0, "it knows torch alone", "")
+
+    monkeypatch.setattr(comparing.subprocess, "run", run)
+    monkeypatch.setattr(comparing, "unpack", lambda commit, folder: "")
+    said = invoke("gate", "HEAD", *given, "--no-claims", "--rounds", 2, "--markdown", tmp_path / "gate.md")
+    assert said.exit_code == 1 and ("it knows torch alone" in said.output) == bool(given)
+    assert "| vanished | cost plain mlp jax eager" in (tmp_path / "gate.md").read_text()
 
 
 def test_other_code_cannot_confirm(tmp_path):

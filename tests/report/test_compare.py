@@ -185,6 +185,16 @@ def test_a_framework_that_vanished_is_no_pass(tmp_path):
     assert found.not_compared == {f"cost of a method, measured in {base.name} alone": 1}
 
 
+def test_a_framework_that_the_code_here_does_not_know_is_no_pass(tmp_path):
+    """Its records are damaged lines, which are told even where there is nothing else."""
+    store(tmp_path / "base", [])
+    record = claim_record().model_dump_json().replace('"torch"', '"mxnet"')
+    (tmp_path / "base" / "here" / "records.jsonl").write_text(f"{record}\n")
+    found = compare.compare(compare.results(str(tmp_path / "base")), compare.Results("new"))
+    assert [change.change for change in found.changes] == ["damaged"] and not found.passes
+    assert "mxnet" in found.changes[0].after
+
+
 def test_a_time_that_is_now_wrong_is_a_regression(tmp_path):
     base = measured(tmp_path, "base", timed(2.0, 0))
     new = measured(tmp_path, "new", [*timed(2.0, 1)[:6], cost_record("fgm", status="wrong", reason="off")])

@@ -4,11 +4,11 @@ import pytest
 
 from bench.records.schema import TrainingRecord
 from bench.records.store import latest
-from bench.report import first_screen
-from bench.report.answers import findings
+from bench.report import first_screen, page
+from bench.report.answers import choose_newest
 from bench.report.page import make_tables
 from bench.report.tables.entries import NONE, Entry
-from tests.report.made import claim_record, of_every_kind, power_law
+from tests.report.made import claim_record, cost_records, of_every_kind, power_law
 
 PRICES = {"plain": 1.0, "fgm": 2.0, "pgd-3": 4.0, "noise": 1.1, "vat": 3.0}
 
@@ -69,8 +69,7 @@ def test_what_is_wrong_is_counted_and_led_to():
 
 
 def test_a_picture_is_of_what_was_measured():
-    records, shown = tables([*of_every_kind(), *runs({"plain": 0.0, "fgm": 3.0})])
-    found = first_screen.tiles(records, shown, findings(shown, records))
+    found = tiles([page.Machine("here", [*of_every_kind(), *runs({"plain": 0.0, "fgm": 3.0})], [])])
     assert [tile.title for tile in found] == [
         "Proved",
         "Mistakes rejected",
@@ -78,8 +77,31 @@ def test_a_picture_is_of_what_was_measured():
         "Gain against cost",
     ]
     assert found[2].picture.count("<svg") == found[3].picture.count("<svg") == 1
-    records, shown = tables([])
-    assert not any(tile.picture for tile in first_screen.tiles(records, shown, findings(shown, records)))
+    assert not any(tile.picture for tile in tiles([]))
+
+
+def tiles(machines):
+    shown = page.sections(machines, None)
+    return first_screen.tiles(shown, choose_newest(shown, None))
+
+
+def test_a_picture_is_drawn_where_its_answer_was_measured():
+    """The newest machine has timed nothing: the tile of cost is the older one's, and leads to its table."""
+    old = page.Machine("a", cost_records("fgm", [2.0] * 3, time="2026-01-01T00:00:00+00:00"), [])
+    new = page.Machine("b", [claim_record(time="2026-02-01T00:00:00+00:00")], [])
+    _, _, cost, _ = tiles([old, new])
+    assert cost.answer.place == 1
+    assert cost.picture and cost.answer.measured == "a, 2026-01-01"
+
+
+def test_what_to_train_with_is_said_by_the_machine_that_trained():
+    old = page.Machine(
+        "a", [run.model_copy(update={"time": "2026-01-01"}) for run in runs({"plain": 0.0, "fgm": 3.0})], []
+    )
+    new = page.Machine("b", [claim_record(time="2026-02-01")], [])
+    shown = page.sections([old, new], None)
+    found = first_screen.advise(shown, choose_newest(shown, None))
+    assert set(found.table["candidate"]) == {"fgm"} and found.measured == "a, 2026-01-01"
 
 
 def test_a_price_that_is_not_known_is_said_so():

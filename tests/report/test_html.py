@@ -30,7 +30,6 @@ from tests.report.made import (
     claim_record,
     cold_record,
     cost_record,
-    cost_records,
     of_every_kind,
     store,
 )
@@ -86,14 +85,14 @@ def cells(text, word):
 
 
 def test_what_is_wrong_missing_stale_or_no_number_shows_as_such(tmp_path):
-    nan = cost_records("fgm", [2.0], error=float("nan"))
+    nan = agreement_record([math.nan], framework="tensorflow")
     wrong = cost_record("vat", status="wrong", reason="off by 40 units")
-    text = written(tmp_path, [*of_every_kind(), *nan, wrong])
+    text = written(tmp_path, [*of_every_kind(), nan, wrong])
     assert any(state == "bad" for state, _, _ in cells(text, "wrong: off by 40 units"))
     assert any(state == "bad" for state, _, _ in cells(text, "timeout"))
     assert any(state == "open" for state, _, _ in cells(text, "not measured"))
     assert any(state == "open" and "†" in shown for state, _, shown in cells(text, "holds"))
-    assert cells(text, "nan")
+    assert cells(text, "nan · nan")
     assert "records were made with other code" in text
 
 
@@ -187,3 +186,16 @@ def test_every_record_says_how_it_is_measured_again(kind):
 def test_a_planted_mistake_is_planted_again():
     again = shlex.split(command(claim_record(wrong="fgm: one norm for the whole batch")))
     assert again[3] == "mutants" and again[again.index("--mutant") + 1] == "fgm: one norm for the whole batch"
+
+
+def test_a_topic_of_which_a_machine_has_nothing_leads_to_the_first_that_has_some():
+    measured, missing = (
+        '<h2 id="{}-cost">Cost</h2><td data-records="3">',
+        '<h2 id="{}-cost">Cost</h2><p>not measured</p>',
+    )
+    bodies = [["", missing.format(0)], ["", measured.format(1)], ["", measured.format(2)]]
+    first, second, third = html.lead_on(bodies, ["new", "<old>", "oldest"])
+    assert '<a class="elsewhere" href="#1-cost">measured on &lt;old&gt; →</a>' in first[1]
+    assert (second, third) == (bodies[1], bodies[2])
+    nowhere = html.lead_on([["", missing.format(0)]], ["new"])
+    assert nowhere == [["", missing.format(0)]]

@@ -9,6 +9,7 @@ from typing import Any
 from bench.records.schema import as_fast
 from bench.report.compare.quantities import Quantity, moved, tell_difference
 from bench.report.compare.sides import Results
+from bench.report.tables.outcomes import SHOWS_NOTHING
 
 FRESH = 2  # runs that must find again what one has found
 FAILING, HOLDING, ADDED, VANISHED, DAMAGED = "started to fail", "holds again", "added", "vanished", "damaged"
@@ -112,7 +113,12 @@ def compare_words(found: Comparison, base: Results, new: Results, allowed: Seque
 
 def got_worse(old: str, now: str) -> bool:
     """Whether a word is worse: good ones are named; of a list of words, as the atlas has, each `right` is good."""
-    return (old in GOOD and now not in GOOD) or now.count(": right") < old.count(": right")
+    return rank(now) < rank(old) or now.count(": right") < old.count(": right")
+
+
+def rank(word: str) -> int:
+    """Better than what fails is what shows nothing, and better than that what holds."""
+    return 2 if word in GOOD else int(word == SHOWS_NOTHING)
 
 
 def pairs(base: dict[str, Any], new: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:

@@ -59,7 +59,7 @@ def results(source: str) -> Results:
 
 
 def of_folder(folder: Path, name: str) -> Results:
-    """Read a folder of results. Raises Unreadable where there is no record in it."""
+    """Read a folder of results. Raises Unreadable where there is nothing in it that could be one."""
     return of_rounds([folder], name)
 
 
@@ -83,7 +83,7 @@ def of_rounds(folders: Sequence[Path], name: str) -> Results:
         found.quantities[machine] = quantities(last)
         rates = [record.product_gflops for record in own if isinstance(record, Environment)]
         found.rates[machine] = rates[-1] if rates else None
-    if not any(found.words.values()):
+    if not any(found.words.values()) and not found.problems:  # what is damaged is no pass, and shown as such
         raise Unreadable(f"{name}: no record in it, expected {FILES} below a folder of results")
     return found
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from bench.records.blind import is_blind
 from bench.records.schema import AgreementRecord, CallRecord
 from bench.records.staleness import Codes
 from bench.report.tables.entries import NONE, NOT_MEASURED, Entry, framed, mark
@@ -150,8 +151,10 @@ def calls_entry(records: Sequence[CallRecord], code: Codes | None) -> Entry:
     """What came of a method's calls, and how many there were."""
     if not records or records[0].status != "ok":
         return tally(records)
-    held = outcome(records[0])
-    return mark(Entry(f"{held}, {len(records[0].parts)} calls", state=held.state), records, code)
+    held, parts = outcome(records[0]), records[0].parts
+    blind = sum("condition" in part and is_blind(part) for part in parts.values())
+    said = f"{held}, {len(parts)} calls" + (f", of which {blind} show nothing" if blind else "")
+    return mark(Entry(said, state=held.state), records, code)
 
 
 def errors_of(part: dict[str, Any]) -> tuple[float, ...]:

@@ -24,7 +24,7 @@ STATES: dict[Status, State] = {
     "failed": BAD,
     "timeout": BAD,
     "oom": BAD,
-    "interrupted": BAD,
+    "interrupted": OPEN,
     "unsupported": OPEN,
     "skipped": OPEN,
 }

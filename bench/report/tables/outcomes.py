@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from bench.records.blind import is_blind
 from bench.records.schema import AgreementRecord, Base, CallRecord, ClaimRecord
 from bench.records.store import latest
 from bench.report.tables.entries import BAD, GOOD, NEUTRAL, NOT_COVERED, NOT_MEASURED, OPEN, STATES, Entry
@@ -21,7 +22,8 @@ Kind = TypeVar("Kind", bound=Base)
 
 HOLDS = Entry("holds", state=GOOD)
 FAILS = Entry("FAILS", state=BAD)
-WORST_FIRST = (FAILS, "wrong", "failed", "timeout", "oom", "interrupted", NOT_COVERED, "skipped", HOLDS)
+SHOWS_NOTHING = Entry("shows nothing", state=NEUTRAL)
+WORST_FIRST = (FAILS, "wrong", "failed", "timeout", "oom", "interrupted", NOT_COVERED, "skipped", SHOWS_NOTHING, HOLDS)
 DTYPES = FULL
 HALF_DTYPES = (*HALF, *(MIXED + dtype for dtype in HALF))
 
@@ -32,16 +34,21 @@ def of_kind(records: Iterable[Any], kind: type[Kind]) -> list[Kind]:
 
 
 def outcome(record: Judged) -> Entry:
-    """holds, FAILS, or the status that stands in the place of a measurement."""
+    """holds, FAILS, shows nothing, or the status that stands in the place of a measurement."""
     if record.status == "unsupported":
         return NOT_COVERED
     if record.status != "ok":
         return Entry(record.status, state=STATES.get(record.status, NEUTRAL))
-    return HOLDS if record.verdict.holds else FAILS
+    if not record.verdict.holds:
+        return FAILS
+    return SHOWS_NOTHING if isinstance(record, AgreementRecord) and is_blind(record.measurement) else HOLDS
 
 
 def tally(records: Sequence[Judged], missing: int = 0) -> Entry:
-    """How many records have which outcome, worst first: "FAILS 2/6, holds 4/6". Good if all were measured and hold."""
+    """How many records have which outcome, worst first: "FAILS 2/6, holds 4/6".
+
+    Good if all were measured, and those that show something hold.
+    """
     if not records:
         return NOT_MEASURED
     outcomes = [outcome(record) for record in records]

@@ -74,7 +74,8 @@ wide.addEventListener("change", spread);
 spread();
 function list() {
   const headings = [...document.querySelectorAll("section:not([hidden]) h2[id]")];
-  sections.replaceChildren(...headings.map((heading) => element("a", heading.textContent, { href: `#${heading.id}` })));
+  const lead = (heading) => heading.closest("details")?.querySelector("a.elsewhere")?.hash ?? `#${heading.id}`; // to what was measured
+  sections.replaceChildren(...headings.map((heading) => element("a", heading.textContent, { href: lead(heading) })));
 }
 function showMachine() {
   const chosenOne = Number(document.getElementById("machine")?.value ?? 0);
@@ -83,10 +84,19 @@ function showMachine() {
 }
 document.getElementById("machine")?.addEventListener("change", showMachine);
 
-// A link opens what its heading has folded.
+// A link shows the machine that it leads to, and opens what its heading has folded.
+function reveal(target) {
+  const machine = machines.indexOf(target?.closest("section.machine"));
+  if (machine >= 0 && machines[machine].hidden) {
+    document.getElementById("machine").value = machine;
+    showMachine();
+    write();
+  }
+  for (let each = target?.closest("details"); each; each = each.parentElement.closest("details")) each.open = true;
+}
 function unfold() {
   const target = document.getElementById(decodeURIComponent(location.hash.slice(1)));
-  for (let each = target?.closest("details"); each; each = each.parentElement.closest("details")) each.open = true;
+  reveal(target);
   target?.scrollIntoView();
 }
 addEventListener("hashchange", unfold);
@@ -99,7 +109,7 @@ document.addEventListener("click", (event) => {
   const link = event.target.closest(".line a");
   if (!link) return;
   const topic = document.getElementById(link.hash.slice(1)).closest("details");
-  topic.open = true;
+  reveal(topic);
   for (const table of topic.querySelectorAll("table")) { enliven(table); tables.get(table).page.len(-1).draw(); }
   requestAnimationFrame(() => topic.querySelector("td.bad")?.scrollIntoView({ block: "center" }));
 });
