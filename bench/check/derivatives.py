@@ -9,14 +9,13 @@ number do not pass.
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 from bench.check.differences import KNOTS, WEIGHTS, Settled, along, ladder
 from bench.check.lines import Line
-from equivalence.own_models import Problem
 
 RIGHT = 1e-6  # relative: differences leave 1e-8, a missing term leaves all of it
 RIGHT_DIFFERENCE = 1e-3  # of a way that is itself a difference, by what its step leaves of kinks
@@ -65,10 +64,9 @@ class Derivatives:
     """The derivatives of one problem. What rows need in common is computed when it is first asked for."""
 
     def __init__(
-        self, bridge: ModuleType, methods: SimpleNamespace, problem: Problem, *, dtype: str = "float64",
-        quick: bool = True, seed: int = 0, coupled: bool = False,
-    ):  # fmt: skip
-        self.bridge, self.methods, self.line = bridge, methods, Line(bridge, problem, seed)
+        self, methods: SimpleNamespace, line: Line, *, dtype: str = "float64", quick: bool = True, coupled: bool = False
+    ):
+        self.bridge, self.methods, self.line = line.bridge, methods, line
         self.steps, self.dtype, self.quick, self.coupled = ladder(dtype, quick), dtype, quick, coupled
         self.known: dict[str, Any] = {}
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from types import ModuleType, SimpleNamespace
 
 from bench.check.derivatives import Derivatives, Row
+from bench.check.lines import Line
 from bench.proofs.atlas import lookup, wrong_in
 from equivalence.own_models import OwnModel, Part
 
@@ -48,7 +49,7 @@ def find(
     def test(part: Part) -> Row | None:
         with warnings.catch_warnings(action="ignore"):
             problem = part.isolate()
-            return None if problem is None else Derivatives(bridge, methods, problem, dtype=dtype).row(row)
+            return None if problem is None else Derivatives(methods, Line(bridge, problem), dtype=dtype).row(row)
 
     found = smallest(own.parts(), test)
     if found is None:

@@ -1,5 +1,6 @@
 """A problem in NumPy's terms: evaluated at points and parameters, moved along a line, its gradients beside it."""
 
+import copy
 import functools
 from collections.abc import Callable, Mapping
 from types import ModuleType
@@ -23,15 +24,30 @@ class Line:
 
     def __init__(self, bridge: ModuleType, problem: Problem, seed: int = 0):
         self.bridge, self.problem = bridge, problem
-        self.x = bridge.to_numpy(problem.x)
+        self.x, self.dtype = bridge.to_numpy(problem.x), dtype_of(problem.x)
         self.params = {name: bridge.to_numpy(value) for name, value in problem.params.items()}
+        self.draw(seed)
+
+    def draw(self, seed: int) -> None:
+        """Draw every direction from a seed."""
+        self.seed = seed
         rng = np.random.default_rng(seed)
         self.u, self.v = (beside(rng, self.x, each=True) for _ in range(2))
         self.signs = rng.choice([-1.0, 1.0], self.x.shape).astype(self.x.dtype)
         self.w = {name: beside(rng, value) for name, value in self.params.items()}
 
-    def array(self, values: np.ndarray) -> Array:
-        return self.bridge.from_numpy(values)
+    def along(self, seed: int) -> "Line":
+        """The same problem, with what has been compiled of it, and directions of another seed."""
+        if seed == self.seed:
+            return self
+        other = copy.copy(self)
+        other.draw(seed)
+        return other
+
+    def array(self, values: np.ndarray, dtype: str = "") -> Array:
+        """The framework's array, in the dtype that the point has: NumPy has no bfloat16."""
+        made = self.bridge.from_numpy(values)
+        return self.bridge.cast(made, "bfloat16") if (dtype or self.dtype) == "bfloat16" else made
 
     def at(self, t: float = 0.0, direction: np.ndarray | None = None) -> Array:
         """The point, moved."""
@@ -39,7 +55,10 @@ class Line:
 
     def params_at(self, s: float) -> dict[str, Array]:
         """The parameters, moved along w."""
-        return {name: self.array((value + s * self.w[name]).astype(value.dtype)) for name, value in self.params.items()}
+        return {
+            name: self.array((value + s * self.w[name]).astype(value.dtype), dtype_of(self.problem.params[name]))
+            for name, value in self.params.items()
+        }
 
     def compiled(self, function: Callable[..., Array]) -> Callable[..., Any]:
         """A function of (params, x), as this framework runs it soonest where it is called many times."""
@@ -49,6 +68,11 @@ class Line:
     @functools.cached_property
     def losses(self) -> Callable[..., np.ndarray]:
         return self.compiled(self.problem.losses)
+
+    @functools.cached_property
+    def precise(self) -> bool:
+        """Whether losses come in float64: a model may compute in less, whatever it is given."""
+        return self.losses(self.params_at(0.0), self.at()).dtype == np.float64
 
     @functools.cached_property
     def gradient(self) -> Callable[..., np.ndarray]:
@@ -65,6 +89,11 @@ class Line:
         terms = [self.bridge.to_numpy(gradients[name]) * self.w[name] for name in self.w]
         along = float(sum(part.sum() for part in terms))
         return self.bridge.to_numpy(values), along, float(np.sqrt(sum(np.square(part).sum() for part in terms)))
+
+
+def dtype_of(array: Array) -> str:
+    """The name of an array's dtype, in any framework."""
+    return str(getattr(array.dtype, "name", array.dtype)).removeprefix("torch.")
 
 
 def to_numpy(bridge: ModuleType, result: Any) -> Any:

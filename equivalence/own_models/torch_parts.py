@@ -107,14 +107,23 @@ def isolated(module, args, kwargs):
 
 def repeat(module, params, args, kwargs, x=None):
     """A call with copies of the buffers and the same random numbers."""
-    traced = x is not None and torch._C._functorch.is_functorch_wrapped_tensor(x)
-    buffers = {
-        name: value + 0 * x.sum() if traced and value.is_floating_point() else value.detach().clone()
-        for name, value in module.named_buffers()
-    }
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return functional_call(module, {**params, **buffers}, args, kwargs, strict=False)
+        return functional_call(module, {**params, **fresh(module, x)}, args, kwargs, strict=False)
+
+
+def fresh(module, point):
+    """Copies of the buffers, of which a pass may do as it likes; under a transform of torch.func part of its trace."""
+    traced = point is not None and torch._C._functorch.is_functorch_wrapped_tensor(point)
+    return {
+        name: value + 0 * point.sum() if traced and is_computed_in(value.dtype) else value.detach().clone()
+        for name, value in module.named_buffers()
+    }
+
+
+def is_computed_in(dtype):
+    """Whether sums can be taken in a dtype: those of eight bits are for storage alone."""
+    return dtype.is_floating_point and dtype.itemsize > 1
 
 
 def mixes(module, args, kwargs, size):
