@@ -16,6 +16,7 @@ import numpy as np
 
 from bench.check.differences import KNOTS, WEIGHTS, Settled, along, ladder
 from bench.check.lines import Line
+from bench.check.short_steps import limit
 
 RIGHT = 1e-6  # relative: differences leave 1e-8, a missing term leaves all of it
 RIGHT_DIFFERENCE = 1e-3  # of a way that is itself a difference, by what its step leaves of kinks
@@ -97,15 +98,30 @@ class Derivatives:
         row.trusted, row.off = expected.error / scale, float(np.linalg.norm(np.ravel(found - expected.value))) / scale
         least = RIGHT_DIFFERENCE if "difference" in row.way else RIGHT
         least = max(least, 1e4 * ROUNDING.get(self.dtype, 6e-8)) if self.dtype != "float64" else least
-        if row.off <= max(least, MARGIN * row.trusted) and row.trusted <= HOPELESS:
+        if row.off <= min(max(least, MARGIN * row.trusted), HOPELESS) and row.trusted <= HOPELESS:
             row.verdict = "right"
+        elif row.way == "finite difference" and np.isfinite(row.off) and row.trusted <= HOPELESS:
+            self.judge_limit(row, expected, scale, max(least, MARGIN * row.trusted))
         elif not np.isfinite(row.off):
             row.verdict = "wrong"
-        elif row.trusted > HOPELESS:
+        elif row.trusted > HOPELESS or row.off <= MARGIN * row.trusted:
             row.verdict = "undecided"
         else:
             row.verdict = "zero" if not np.any(found) and expected.size > 0 else "wrong"
         return row
+
+    def judge_limit(self, row: Row, expected: Settled, scale: float, bound: float) -> None:
+        """Whether a difference that is off is wrong, or its step is long, or rounding leaves too little of it."""
+        found = limit(self.methods, self.line, ROUNDING.get(self.dtype, 6e-8))
+        error, left = found.error / scale, abs(row.found - float(found.value)) / scale
+        if error > HOPELESS:
+            row.verdict = "undecided"
+            row.reason = f"rounding in {self.dtype} leaves it to {error:.0%} at the best of steps"
+        elif abs(float(found.value - expected.value)) / scale > max(bound, MARGIN * error):
+            row.verdict = "wrong"
+        else:
+            row.verdict = "right" if left <= HOPELESS else "undecided"
+            row.reason = f"its usual step leaves an error of {left:.1%} here, xi={found.step:.1g} does not"
 
     # What is expected, by differences.
 

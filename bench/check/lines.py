@@ -80,15 +80,23 @@ class Line:
         losses = self.problem.losses
         return self.compiled(lambda params, x: self.bridge.gradient(lambda x: losses(params, x), x))
 
-    def slope(self, method: Callable[[Callable[[Array], Array], Array], Array]) -> tuple[np.ndarray, float, float]:
+    def slope(self, method: Callable[..., Array]) -> tuple[np.ndarray, float, float]:
         """What a method gives, the derivative of its mean along w, and the size that a sum of such terms has."""
+        return self.sloping(method)()
+
+    def sloping(self, method: Callable[..., Array]) -> Callable[..., tuple[np.ndarray, float, float]]:
+        """The same of a method (loss, x, *more), as a function of what else it takes."""
         losses = self.problem.losses
-        step = self.bridge.value_and_grad(lambda params, x: method(lambda x: losses(params, x), x))
+        step = self.bridge.value_and_grad(lambda params, x, *more: method(lambda x: losses(params, x), x, *more))
         run = self.bridge.compiled(step, self.bridge.SWEEP_MODE)
-        values, gradients = run(self.params_at(0.0), self.at())
-        terms = [self.bridge.to_numpy(gradients[name]) * self.w[name] for name in self.w]
-        along = float(sum(part.sum() for part in terms))
-        return self.bridge.to_numpy(values), along, float(np.sqrt(sum(np.square(part).sum() for part in terms)))
+
+        def slope(*more: Array) -> tuple[np.ndarray, float, float]:
+            values, gradients = run(self.params_at(0.0), self.at(), *more)
+            terms = [self.bridge.to_numpy(gradients[name]) * self.w[name] for name in self.w]
+            along = float(sum(part.sum() for part in terms))
+            return self.bridge.to_numpy(values), along, float(np.sqrt(sum(np.square(part).sum() for part in terms)))
+
+        return slope
 
 
 def dtype_of(array: Array) -> str:
