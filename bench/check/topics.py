@@ -48,8 +48,10 @@ class Topics:
     def look(self, topic: str) -> dict[str, Any]:
         """One topic, as plain lists and dicts."""
         section: Section = TOPICS[topic](self)
+        if topic in ("samples", "derivatives"):  # one in each process, which read the file each in its own way
+            section.numbers["remarks"] = self.own.remarks
         if topic == "samples":
-            section.numbers |= {"idiom": self.own.idiom, "training": self.own.training, "remarks": self.own.remarks}
+            section.numbers |= {"idiom": self.own.idiom, "training": self.own.training}
             section.numbers |= {"dtype": self.own.dtype, "place": self.main.title}
         return section.told()
 
@@ -110,7 +112,7 @@ class Topics:
                 section.numbers.setdefault("blame", []).append(blamed)
             told.setdefault(known, []).append(row)
         for (own, words), found in sorted(told.items()):
-            what = "; ".join(f"{row.what} by {row.way}" for row in found)
+            what = "; ".join(f"{row.what} by {row.way}{' (NaN)' if np.isnan(row.found) else ''}" for row in found)
             if own:
                 section.say(
                     OPEN, f"Wrong, but not relied on by the methods here: {what}. What makes it wrong: {words}."

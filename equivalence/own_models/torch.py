@@ -64,6 +64,11 @@ class Own:
 
     def widen(self):
         """Compute in float64; as it is where the model cannot."""
+        if held := hold_power_iterations(self.model):
+            self.remarks.append(
+                f"a spectral norm's gradient holds the vectors of its power iteration fixed, by its definition; so they"
+                f" are here: {listed(held)}"
+            )
         before, data = (self.arguments, self.labels), stored(self.model, self.given_loss)
         self.arguments, self.labels = map(in_float64, before)
         try:
@@ -325,6 +330,21 @@ def same_draws(seed=SEED):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         yield
+
+
+def hold_power_iterations(model):
+    """Stop the power iterations of spectral norms, which move with the weights and are no part of the gradient."""
+    found = []
+    for name, part in model.named_modules():
+        hooked = any(type(hook).__name__ == "SpectralNorm" for hook in part._forward_pre_hooks.values())
+        if part.training and (hooked or isinstance(part, torch.nn.utils.parametrizations._SpectralNorm)):
+            part.eval()
+            found.append(name)
+    return found
+
+
+def listed(names):
+    return ", ".join(names[:MOST]) + (f" and {len(names) - MOST} more" if len(names) > MOST else "")
 
 
 def put_back(model, values):
