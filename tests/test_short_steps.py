@@ -21,8 +21,8 @@ LOSSES = {
 def judged(bridge, methods, name):
     losses, size = LOSSES[name]
     params = {key: bridge.from_numpy(np.array([value], np.float32)) for key, value in {"a": 0.8, "b": -0.6}.items()}
-    line = Line(bridge, Problem(losses, params, bridge.from_numpy(POINTS * np.float32(size))))
-    return Derivatives(methods, line, dtype="float32").row("penalty, finite difference")
+    line = Line(bridge, Problem(losses, params, bridge.from_numpy(POINTS * np.float32(size))), "float32")
+    return Derivatives(methods, line).row("penalty, finite difference")
 
 
 def off_by_one_percent(methods, bridge):

@@ -180,7 +180,7 @@ def say_ways(section: Section, metric: Metric) -> None:
             section.say(OPEN, f'vat_perturbation(how="{how}") raises {type(error).__name__}: {error}'[:300])
             continue
         section.numbers[f"1 - cosine, {how}"] = 1 - worst
-        limit = 1e-3 if how == "finite_difference" or not metric.line.precise else ALIKE
+        limit = 1e-3 if how == "finite_difference" or metric.line.computed != "float64" else ALIKE
         if 1 - worst > limit:
             state = OPEN if how == "finite_difference" else BAD
             section.say(state, f'vat_perturbation(how="{how}") is off from the metric by a cosine of {worst:.6f}.')

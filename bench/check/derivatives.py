@@ -17,13 +17,13 @@ import numpy as np
 from bench.check.differences import KNOTS, WEIGHTS, Settled, along, ladder
 from bench.check.lines import Line
 from bench.check.short_steps import limit
+from equivalence.measure import ROUNDING_UNIT
 
 RIGHT = 1e-6  # relative: differences leave 1e-8, a missing term leaves all of it
 RIGHT_DIFFERENCE = 1e-3  # of a way that is itself a difference, by what its step leaves of kinks
 MARGIN = 16  # times what differences may be wrong by
 HOPELESS = 0.05  # relative uncertainty from which on differences decide nothing
 LONGEST = 300  # characters of a message
-ROUNDING = {"float64": 1.1e-16, "float32": 6e-8, "float16": 5e-4, "bfloat16": 4e-3}
 
 
 @dataclass
@@ -64,11 +64,9 @@ class Row:
 class Derivatives:
     """The derivatives of one problem. What rows need in common is computed when it is first asked for."""
 
-    def __init__(
-        self, methods: SimpleNamespace, line: Line, *, dtype: str = "float64", quick: bool = True, coupled: bool = False
-    ):
+    def __init__(self, methods: SimpleNamespace, line: Line, *, quick: bool = True, coupled: bool = False):
         self.bridge, self.methods, self.line = line.bridge, methods, line
-        self.steps, self.dtype, self.quick, self.coupled = ladder(dtype, quick), dtype, quick, coupled
+        self.steps, self.unit, self.coupled = ladder(line.computed, quick), ROUNDING_UNIT[line.computed], coupled
         self.known: dict[str, Any] = {}
 
     def rows(self) -> Iterator[Row]:
@@ -97,7 +95,7 @@ class Derivatives:
         row.found, row.expected = (float(np.ravel(a).sum()) for a in (found, expected.value))
         row.trusted, row.off = expected.error / scale, float(np.linalg.norm(np.ravel(found - expected.value))) / scale
         least = RIGHT_DIFFERENCE if "difference" in row.way else RIGHT
-        least = max(least, 1e4 * ROUNDING.get(self.dtype, 6e-8)) if self.dtype != "float64" else least
+        least = max(least, 1e4 * self.unit)
         if row.off <= min(max(least, MARGIN * row.trusted), HOPELESS) and row.trusted <= HOPELESS:
             row.verdict = "right"
         elif row.way == "finite difference" and np.isfinite(row.off) and row.trusted <= HOPELESS:
@@ -112,11 +110,11 @@ class Derivatives:
 
     def judge_limit(self, row: Row, expected: Settled, scale: float, bound: float) -> None:
         """Whether a difference that is off is wrong, or its step is long, or rounding leaves too little of it."""
-        found = limit(self.methods, self.line, ROUNDING.get(self.dtype, 6e-8))
+        found = limit(self.methods, self.line, self.unit)
         error, left = found.error / scale, abs(row.found - float(found.value)) / scale
         if error > HOPELESS:
             row.verdict = "undecided"
-            row.reason = f"rounding in {self.dtype} leaves it to {error:.0%} at the best of steps"
+            row.reason = f"rounding in {self.line.computed} leaves it to {error:.0%} at the best of steps"
         elif abs(float(found.value - expected.value)) / scale > max(bound, MARGIN * error):
             row.verdict = "wrong"
         else:
@@ -139,7 +137,7 @@ class Derivatives:
             x, params = line.at(t, vector), line.params_at(0.0)
             return {"losses": line.losses(params, x), "gradient": line.gradient(params, x)}
 
-        return self.cached(f"x {direction}", lambda: along(moved, self.steps))
+        return self.cached(f"x {direction}", lambda: along(moved, self.steps, self.unit))
 
     def form(self, params: Any) -> float:
         """Σ vᵀHv for the signs v, by a difference of gradients."""
@@ -165,7 +163,7 @@ class Derivatives:
             losses = line.losses(params, line.at()).mean()
             return {"losses": losses, "penalty": penalty / rows, "laplacian": self.form(params) / rows}
 
-        return self.cached("params", lambda: along(moved, self.steps))
+        return self.cached("params", lambda: along(moved, self.steps, self.unit))
 
     # What is found, as (found, expected, the size of its terms).
 

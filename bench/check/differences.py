@@ -41,14 +41,20 @@ def ladder(dtype: str, quick: bool) -> tuple[float, ...]:
     return FEW if quick else FINE
 
 
-def along(function: Callable[[float], Mapping[str, Any]], steps: tuple[float, ...]) -> dict[str, Settled]:
-    """The derivative at 0 of every array that a function of one number returns, by name."""
+def along(
+    function: Callable[[float], Mapping[str, Any]], steps: tuple[float, ...], unit: float = 0.0
+) -> dict[str, Settled]:
+    """The derivative at 0 of every array that a function of one number returns, by name.
+
+    Args:
+        unit: the rounding unit of what is computed inside, where that is coarser than the arrays' own.
+    """
     found: dict[str, list[np.ndarray]] = {}
     rounding: dict[str, list[float]] = {}
     for step in steps:
         values = [function(knot * step) for knot in KNOTS]
         for name in values[0]:
-            total, lost = weighted_sum([value[name] for value in values], WEIGHTS)
+            total, lost = weighted_sum([value[name] for value in values], WEIGHTS, unit)
             found.setdefault(name, []).append(total / step)
             rounding.setdefault(name, []).append(lost / step)
         if all(map(is_settled, found.values())):  # smaller steps would only add rounding
@@ -56,10 +62,10 @@ def along(function: Callable[[float], Mapping[str, Any]], steps: tuple[float, ..
     return {name: settle(found[name], rounding[name], steps) for name in found}
 
 
-def weighted_sum(values: list[Any], weights: tuple[float, ...]) -> tuple[np.ndarray, float]:
+def weighted_sum(values: list[Any], weights: tuple[float, ...], unit: float) -> tuple[np.ndarray, float]:
     """Σ weight·value, and what half a unit in the last place of every value adds up to in it."""
     arrays = [np.asarray(value) for value in values]
-    half = float(np.finfo(np.result_type(*arrays, np.float16)).eps) / 2
+    half = max(unit, float(np.finfo(np.result_type(*arrays, np.float16)).eps) / 2)
     terms = [weight * array.astype(float) for weight, array in zip(weights, arrays, strict=True)]
     return np.asarray(sum(terms)), half * math.sqrt(sum(float(np.square(term).sum()) for term in terms))
 
@@ -73,11 +79,11 @@ SECOND_KNOTS, SECOND_WEIGHTS = (-2, -1, 0, 1, 2), (-1 / 12, 16 / 12, -30 / 12, 1
 SECOND_STEPS = (1e-1, 3e-2, 1e-2, 3e-3, 1e-3, 3e-4, 1e-4, 3e-5)  # rounding grows as 1/h²
 
 
-def second_along(function: Callable[[float], np.ndarray]) -> Settled:
+def second_along(function: Callable[[float], np.ndarray], unit: float = 0.0) -> Settled:
     """The second derivative at 0 of an array that a function of one number returns."""
     found, rounding = [], []
     for step in SECOND_STEPS:
-        total, lost = weighted_sum([function(knot * step) for knot in SECOND_KNOTS], SECOND_WEIGHTS)
+        total, lost = weighted_sum([function(knot * step) for knot in SECOND_KNOTS], SECOND_WEIGHTS, unit)
         found.append(total / step**2)
         rounding.append(lost / step**2)
     return settle(found, rounding, SECOND_STEPS)

@@ -49,7 +49,7 @@ def find(
     def test(part: Part) -> Row | None:
         with warnings.catch_warnings(action="ignore"):
             problem = part.isolate()
-            return None if problem is None else Derivatives(methods, Line(bridge, problem), dtype=dtype).row(row)
+            return None if problem is None else Derivatives(methods, Line(bridge, problem, dtype)).row(row)
 
     found = smallest(own.parts(), test)
     if found is None:

@@ -19,11 +19,12 @@ class Line:
     Args:
         bridge: of the framework.
         problem: losses as a function of parameters and a point.
+        computed: the coarsest dtype that it is computed in, whatever it is given.
         seed: of the directions. Each has the length of what it moves, so that steps are relative to that.
     """
 
-    def __init__(self, bridge: ModuleType, problem: Problem, seed: int = 0):
-        self.bridge, self.problem = bridge, problem
+    def __init__(self, bridge: ModuleType, problem: Problem, computed: str = "float64", seed: int = 0):
+        self.bridge, self.problem, self.computed = bridge, problem, computed
         self.x, self.dtype = bridge.to_numpy(problem.x), dtype_of(problem.x)
         self.params = {name: bridge.to_numpy(value) for name, value in problem.params.items()}
         self.draw(seed)
@@ -68,11 +69,6 @@ class Line:
     @functools.cached_property
     def losses(self) -> Callable[..., np.ndarray]:
         return self.compiled(self.problem.losses)
-
-    @functools.cached_property
-    def precise(self) -> bool:
-        """Whether losses come in float64: a model may compute in less, whatever it is given."""
-        return self.losses(self.params_at(0.0), self.at()).dtype == np.float64
 
     @functools.cached_property
     def gradient(self) -> Callable[..., np.ndarray]:

@@ -14,9 +14,9 @@ from equivalence.judge import judge
 from equivalence.measure import ROUNDING_UNIT, ladder, order
 
 RADII = 2.0 ** np.arange(-16, 4.5, 0.5)  # of attacks, in units of the points' own norm
-NOISE = 1e4  # rounding units of the loss, below which a change of it is noise
+NOISE = {"float64": 1e4, "float32": 1e4, "float16": 1e2, "bfloat16": 1e2}  # units of the loss that count as nothing
 STEPS, TAIL = ladder(-1, -18), ladder(-48, -50)  # of the longest perturbation, in units of the point's norm
-EXACT = 1e-10  # relative, of what is the same by definition, in float64
+EXACT = {"float64": 1e-10, "float32": 1e-3, "float16": 0.1, "bfloat16": 0.1}  # relative: the same by definition
 # A claim, the attack's norm, the penalty's, and the factor beside the radius.
 ATTACKS = (("C1", "raw", "l2_squared", 0.5), ("C2", "l2", "l2", 1.0), ("C3", "linf", "l1", 1.0))
 
@@ -29,7 +29,7 @@ def carry(line: Line) -> dict[str, Any]:
     unit = gradient / np.where(norms == 0, 1, norms).reshape(-1, *[1] * (gradient.ndim - 1))
     size = float(np.median(sizes)) or 1.0
     clean = line.losses(params, line.at()).astype(float)
-    noise = NOISE * ROUNDING_UNIT["float64" if line.precise else "float32"] * float(np.abs(clean).sum())
+    noise = NOISE[line.computed] * ROUNDING_UNIT[line.computed] * float(np.abs(clean).sum())
     radii, gains, firsts = [], [], []
     for radius in RADII * size:
         gain = float((line.losses(params, line.at(radius, unit.astype(line.x.dtype))) - clean).sum())
@@ -123,7 +123,7 @@ class Attacks:
         def moved(t: float) -> np.ndarray:
             return line.losses(self.params, line.at(t, unit)).astype(float)
 
-        second = second_along(moved)
+        second = second_along(moved, ROUNDING_UNIT[self.line.computed])
         measured = order(
             lambda steps: np.array([moved(step) - clean - step * first * slope(factor) for step in steps]),
             STEPS, TAIL, 2, second.value / 2, float(np.linalg.norm(clean)),
@@ -152,7 +152,7 @@ class Attacks:
         def moved(t: float) -> np.ndarray:
             return np.array([along(plain(self.params, line.at(t, self.direction(norm) * scale))[1])])
 
-        second, size = second_along(moved), abs(float(moved(0.0)[0]))
+        second, size = second_along(moved, ROUNDING_UNIT[self.line.computed]), abs(float(moved(0.0)[0]))
         measured = order(
             lambda steps: np.array([[at(step)] for step in steps]), STEPS[::2], TAIL[:1], 2, second.value / 2, size
         )
@@ -211,7 +211,7 @@ def compare(
     """Rows that hold one attack against its penalty, in values and in the parameters' gradient."""
     off = attacks.exact(norm, penalty)
     title = f"{claim}: FGM, {norm}", f"{factor:g}·ε·{penalty}"
-    if off > (EXACT if attacks.line.precise else 1e-3):
+    if off > EXACT[attacks.line.computed]:
         section.add(BAD, *title, "definition", "", f"{off:.1e}", "wrong")
         section.say(
             BAD, f"fgm with {norm} or the penalty with {penalty} is off from its definition by {off:.1e} on this model."
@@ -270,4 +270,4 @@ def smallest_seen(line: Line, size: float) -> tuple[float | None, float]:
                 break
             continue
         seen = float(radius)
-    return seen, float(ROUNDING_UNIT.get(line.dtype, ROUNDING_UNIT["float32"]) * size)
+    return seen, float(ROUNDING_UNIT[line.dtype] * size)

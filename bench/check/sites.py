@@ -48,6 +48,8 @@ def suggest(found: dict, norm: float, place: Place) -> tuple[float, str]:
     """A radius, and why."""
     if found["gradient norm"] == 0:
         return 0.0, "the loss does not depend on it"
+    if not found["radii"]:
+        return 0.0, "rounding hides what any radius does"
     most = (1.0 if place.kind == "table" else LARGEST) * norm
     limit = "the norm of a row of the table" if place.kind == "table" else f"{LARGEST:.0%} of its norm"
     first = found["10 % lost"]

@@ -42,7 +42,7 @@ class Topics:
         """
         key = place.title, by_sample and self.own.one_number
         if key not in self.lines:
-            self.lines[key] = Line(self.bridge, self.own.problem(place, by_sample=key[1]))
+            self.lines[key] = Line(self.bridge, self.own.problem(place, by_sample=key[1]), self.own.dtype)
         return self.lines[key]
 
     def look(self, topic: str) -> dict[str, Any]:
@@ -72,7 +72,7 @@ class Topics:
         rows: list[tuple[str, Row]] = []
         for seed in range(1 if self.quick else 3):
             looked = Derivatives(
-                self.methods, self.line(self.main).along(seed), dtype=own.dtype, quick=self.quick,
+                self.methods, self.line(self.main).along(seed), quick=self.quick,
                 coupled=self.coupled and not own.one_number,
             )  # fmt: skip
             measured = [(name, looked.row(name)) for name in derivatives.ROWS]

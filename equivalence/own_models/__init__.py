@@ -8,7 +8,8 @@ whatever is wrong with it is a Complaint in words for the person who wrote it.
 import ast
 import importlib
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -17,7 +18,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from equivalence.foreign.loading import imported
-from equivalence.protocol import Complaint
+from equivalence.measure import ROUNDING_UNIT
+from equivalence.protocol import Complaint, describe_error
 from impls.frameworks import DESCRIBED, FRAMEWORKS
 
 Array = Any
@@ -108,7 +110,7 @@ class OwnModel(Protocol):
     size: int  # samples in the batch
     one_number: bool  # whether the loss is one number for the batch
     training: bool  # whether it was left in training mode
-    dtype: str  # of its losses
+    dtype: str  # of its losses, or a coarser one that it computes in on the way
     remarks: list[str]  # what is to be known of how it was read
 
     def places(self) -> list[Place]:
@@ -156,7 +158,7 @@ def load(framework: str, path: str, *, double: bool) -> OwnModel:
             own = read(framework, path, double=False)
         except Complaint:
             raise complaint from None
-        own.remarks.append(f"no float64 copy of it runs ({complaint!s:.200}): it is looked at as it is")
+        own.remarks.append(f"no float64 copy of it runs ({one_line(complaint):.200}): it is looked at as it is")
         return own
 
 
@@ -168,6 +170,16 @@ def read(framework: str, path: str, *, double: bool) -> OwnModel:
         if given.suffix == ".py":
             return own.load(names_of(imported(path, IMPORTING)), path, double=double)
         return own.load_saved(given, double=double)
+
+
+def coarsest(dtypes: Iterable[str]) -> str:
+    """Of the dtypes that a model computes in, the one that leaves the fewest digits; narrower ones are for storage."""
+    return max((dtype for dtype in dtypes if dtype in ROUNDING_UNIT), key=ROUNDING_UNIT.__getitem__, default="float64")
+
+
+def one_line(error: Exception) -> str:
+    """What an error says, in one line and without colours."""
+    return " ".join(re.sub(r"\x1b\[[0-9;]*m", "", describe_error(error)).split())
 
 
 def names_of(module: ModuleType) -> SimpleNamespace:

@@ -7,10 +7,18 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from equivalence.own_models import PROBABILITIES, Place, Problem, are_probabilities, speak_of_classes
+from equivalence.own_models import (
+    PROBABILITIES,
+    Place,
+    Problem,
+    are_probabilities,
+    coarsest,
+    one_line,
+    speak_of_classes,
+)
 from equivalence.own_models import jax_parts as parts
 from equivalence.own_models import jax_steps as steps
-from equivalence.protocol import Complaint, describe_error
+from equivalence.protocol import Complaint
 from impls.jax.sites import _intercepted, is_floating
 
 EMBEDDINGS = ("Embed", "Embedding")  # classes of modules that look up rows
@@ -137,10 +145,12 @@ class Own:
             found = self.read(outputs)
         except Exception as error:
             place = parts.users_line(error, self.path)
-            raise Complaint(f"model, loss and batch do not fit together: {describe_error(error):.300}{place}") from None
+            raise Complaint(f"model, loss and batch do not fit together: {one_line(error):.300}{place}") from None
         if not self.parameters():
             raise Complaint("has no floating-point parameters: expected some to be trained")
-        self.one_number, self.dtype = found.ndim == 0, str(found.dtype)
+        self.one_number = found.ndim == 0
+        program = jax.make_jaxpr(lambda params: self.read(self.outputs(params)))(self.parameters())
+        self.dtype = coarsest({str(found.dtype), *parts.dtypes_within(program.jaxpr)})
         self.probable = hasattr(outputs, "ndim") and are_probabilities(np.asarray(outputs, float))
         if self.probable:
             self.remarks.append(PROBABILITIES)

@@ -42,6 +42,20 @@ def program(closed, values, moved, own):
     return segment(closed, equations, 0, len(equations), known, apart, own)
 
 
+def dtypes_within(program):
+    """The floating-point dtypes that lead to what a program returns, by name; what is drawn or compared does not."""
+    needed = {variable for variable in program.outvars if not isinstance(variable, Literal)}
+    found = set()
+    for equation in reversed(program.eqns):
+        made = [variable for variable in equation.outvars if variable in needed and is_floating(variable.aval)]
+        given = {atom for atom in equation.invars if not isinstance(atom, Literal) and is_floating(atom.aval)}
+        if made and given:  # a constant rounds nothing that moves
+            found |= {str(variable.aval.dtype) for variable in made}
+            needed |= given
+            found = found.union(*map(dtypes_within, jax.core.jaxprs_in_params(equation.params)))
+    return found
+
+
 def evaluated(closed, equations, values):
     """The value of every variable of a program."""
     known = dict(zip(closed.jaxpr.constvars, closed.consts, strict=True))

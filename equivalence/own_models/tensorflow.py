@@ -7,10 +7,18 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from equivalence.own_models import PROBABILITIES, Place, Problem, are_probabilities, speak_of_classes
+from equivalence.own_models import (
+    PROBABILITIES,
+    Place,
+    Problem,
+    are_probabilities,
+    coarsest,
+    one_line,
+    speak_of_classes,
+)
 from equivalence.own_models import tensorflow_parts as parts
 from equivalence.own_models import tensorflow_steps as steps
-from equivalence.protocol import Complaint, describe_error
+from equivalence.protocol import Complaint
 from impls.tensorflow.passes import _Scope
 from impls.tensorflow.sites import _changed_output, _input_names, _paths
 
@@ -50,7 +58,7 @@ def load_saved(path, *, double):
     try:
         model = keras.models.load_model(path, safe_mode=True)
     except Exception as error:  # whatever a damaged archive raises
-        raise Complaint(f"cannot be read by keras.models.load_model: {describe_error(error):.300}") from None
+        raise Complaint(f"cannot be read by keras.models.load_model: {one_line(error):.300}") from None
     model = widened(model) if double else model
     rng = np.random.default_rng(0)
     x = [drawn(rng, given, double) for given in model.inputs]
@@ -111,10 +119,13 @@ class Own:
             found = self.read(outputs)
         except Exception as error:
             place = parts.users_line(error, self.path)
-            raise Complaint(f"model, loss and batch do not fit together: {describe_error(error):.300}{place}") from None
+            raise Complaint(f"model, loss and batch do not fit together: {one_line(error):.300}{place}") from None
         if not self.parameters():
             raise Complaint("has no trainable weights: expected some to be trained")
-        self.one_number, self.dtype = found.shape.rank == 0, found.dtype.name
+        self.one_number = found.shape.rank == 0
+        program = tf.function(lambda params: self.read(self.outputs(params)), autograph=False)
+        graph = program.get_concrete_function(self.parameters()).graph
+        self.dtype = coarsest({found.dtype.name, *parts.dtypes_within(graph)})
         self.probable = probabilities(self.given) or (tf.is_tensor(outputs) and are_probabilities(outputs.numpy()))
         if self.probable:
             self.remarks.append(PROBABILITIES)

@@ -7,13 +7,21 @@ import itertools
 import torch
 from torch.func import functional_call
 
-from equivalence.own_models import PROBABILITIES, Place, Problem, are_probabilities, speak_of_classes
+from equivalence.own_models import (
+    PROBABILITIES,
+    Place,
+    Problem,
+    are_probabilities,
+    coarsest,
+    one_line,
+    speak_of_classes,
+)
 from equivalence.own_models import torch_parts as parts
 from equivalence.own_models import torch_steps as steps
 from equivalence.own_models.torch_saved import read_saved
-from equivalence.protocol import Complaint, describe_error
+from equivalence.protocol import Complaint
 from impls.torch.batches import arguments_of, size_of
-from impls.torch.outcomes import Reader
+from impls.torch.outcomes import Reader, dtypes_within
 from impls.torch.sites import leaves, replaced
 
 SEED = 0
@@ -59,7 +67,7 @@ class Own:
         self.loss = unreduced(self.given_loss)
         self.arguments = arguments_of(self.inputs)
         self.size = size_of(self.arguments)
-        self.training = model.training
+        self.training, self.wide = model.training, False
         self.reader = Reader(self.loss)
 
     def widen(self):
@@ -74,13 +82,12 @@ class Own:
         try:
             for module in modules_of(self.model, self.given_loss):
                 module.double()
-            losses = self.read(self.outputs(self.parameters())).value
-            if losses.dtype != torch.float64:
-                self.remarks.append(f"it computes in {name_of(losses.dtype)} inside, also as a float64 copy")
+            self.read(self.outputs(self.parameters()))
+            self.wide = True
         except Exception as error:
             self.arguments, self.labels = before
             restore(data, self.model, self.given_loss)
-            self.remarks.append(f"no float64 copy of it runs ({describe_error(error):.120}): it is looked at as it is")
+            self.remarks.append(f"no float64 copy of it runs ({one_line(error):.200}): it is looked at as it is")
 
     def look(self):
         """Run it once; whatever is wrong is said before anything is measured."""
@@ -90,11 +97,14 @@ class Own:
             found = self.read(outputs)
         except Exception as error:
             raise Complaint(
-                f"model, loss and batch do not fit together: {describe_error(error):.300}{line(error, self.path)}"
+                f"model, loss and batch do not fit together: {one_line(error):.300}{line(error, self.path)}"
             ) from None
         if not found.value.requires_grad:
             raise Complaint("the loss depends on no parameter that is trained: expected one with requires_grad=True")
-        self.one_number, self.dtype = found.rows is None, name_of(found.value.dtype)
+        self.one_number = found.rows is None
+        self.dtype = coarsest(map(name_of, {found.value.dtype, *dtypes_within([found.value.grad_fn])}))
+        if self.wide and self.dtype != "float64":
+            self.remarks.append(f"it computes in {self.dtype} inside, also as a float64 copy")
         self.probable = self.gives_probabilities(outputs)
         if self.probable:
             self.remarks.append(PROBABILITIES)
