@@ -10,7 +10,7 @@ import traceback
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend.core import Literal
+from jax.extend.core import Literal, jaxprs_in_params
 
 from equivalence.own_models import Part, Problem
 from impls.jax.sites import is_floating
@@ -52,7 +52,7 @@ def dtypes_within(program):
         if made and given:  # a constant rounds nothing that moves
             found |= {str(variable.aval.dtype) for variable in made}
             needed |= given
-            found = found.union(*map(dtypes_within, jax.core.jaxprs_in_params(equation.params)))
+            found = found.union(*map(dtypes_within, jaxprs_in_params(equation.params)))
     return found
 
 
