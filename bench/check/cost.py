@@ -95,8 +95,8 @@ def measure(step: Callable[[], Any], quick: bool) -> Timed:
             step()
             once = max(time.process_time() - began, 1e-6)
             loops = max(1, math.ceil((SHORT if quick else LONG) / ROUNDS[not quick] / once))
-            rounds = 1 if once > SHORT and quick else ROUNDS[not quick]
-            least = min(sample(step, loops) for _ in range(rounds)) if once < 4 * LONG else once
+            long = once > (SHORT if quick else 4 * LONG)  # a call that lasts is measured by itself
+            least = once if long else min(sample(step, loops) for _ in range(ROUNDS[not quick]))
     except Exception as error:
         return Timed(reason=f"{type(error).__name__}: {error}"[:300])
     return Timed(min(least, once), first, peak.used)

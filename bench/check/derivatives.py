@@ -128,20 +128,29 @@ class Derivatives:
             self.known[name] = make()
         return self.known[name]
 
-    def in_x(self, direction: str) -> dict[str, Settled]:
-        """Derivatives of losses and gradient along a direction of x."""
-        line, vector = self.line, getattr(self.line, direction)
-        vector = (vector * self.length()).astype(vector.dtype) if direction == "signs" else vector
+    def along_u(self) -> dict[str, Settled]:
+        """Derivatives of losses and gradient along u."""
+        line, params = self.line, self.line.params_at(0.0)
 
         def moved(t: float) -> dict[str, Any]:
-            x, params = line.at(t, vector), line.params_at(0.0)
+            x = line.at(t, line.u)
             return {"losses": line.losses(params, x), "gradient": line.gradient(params, x)}
 
-        return self.cached(f"x {direction}", lambda: along(moved, self.steps, self.unit))
+        return self.cached("u", lambda: along(moved, self.steps, self.unit))
+
+    def along_signs(self) -> Settled:
+        """The derivative of the gradient along the signs, which are as long as x is."""
+        line, params = self.line, self.line.params_at(0.0)
+        vector = (line.signs * self.length()).astype(line.signs.dtype)
+
+        def moved(t: float) -> dict[str, Any]:
+            return {"gradient": line.gradient(params, line.at(t, vector))}
+
+        return self.cached("signs", lambda: along(moved, self.steps, self.unit)["gradient"])
 
     def form(self, params: Any) -> float:
         """Σ vᵀHv for the signs v, by a difference of gradients."""
-        line, step = self.line, self.in_x("signs")["gradient"].step * self.length()
+        line, step = self.line, self.along_signs().step * self.length()
         total = sum(
             weight * line.gradient(params, line.at(knot * step, line.signs))
             for knot, weight in zip(KNOTS, WEIGHTS, strict=True)
@@ -170,7 +179,7 @@ class Derivatives:
     def first_in_x(self) -> tuple[Any, Settled, float]:
         gradient = self.line.gradient(self.line.params_at(0.0), self.line.at())
         terms = (gradient * self.line.u).astype(float)
-        expected = self.in_x("u")["losses"]
+        expected = self.along_u()["losses"]
         total = Settled(np.asarray(expected.value.sum()), expected.error)
         return terms.sum(), total, float(np.sqrt(np.square(terms).sum())) / 10
 
@@ -196,7 +205,7 @@ class Derivatives:
     def vector(self, function: Callable[..., Any]) -> tuple[Any, Settled, float]:
         """Hu as a function gives it, and as differences of gradients do."""
         found = self.line.compiled(function)(self.line.params_at(0.0), self.line.at())
-        return found, self.in_x("u")["gradient"], self.least()
+        return found, self.along_u()["gradient"], self.least()
 
     def least(self) -> float:
         """A second derivative that is nothing beside what moves the gradient: linear models have none."""
@@ -210,7 +219,7 @@ class Derivatives:
         signs = self.line.array(self.line.signs[None])
         run = self.line.compiled(lambda params, x: self.methods.laplacian(self.loss(params), x, how=how, probes=signs))
         found = run(self.line.params_at(0.0), self.line.at())
-        moved, length = self.in_x("signs")["gradient"], self.length()
+        moved, length = self.along_signs(), self.length()
         signed = Settled(moved.value / length, moved.error / length)
         expected = Settled(np.asarray((signed.value * self.line.signs).sum()), signed.error * np.sqrt(self.line.x.size))
         size = float(np.linalg.norm(signed.value * self.line.signs)) / 10
