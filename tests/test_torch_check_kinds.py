@@ -5,6 +5,7 @@ import torch
 
 from bench.check.run import remarks
 from equivalence.own_models import load
+from equivalence.protocol import Complaint
 from tests.own_models.looked import bad, looked, said, verdicts
 
 pytestmark = pytest.mark.usefixtures("bridge")
@@ -150,6 +151,34 @@ def test_several_yes_and_no_of_a_sample_are_no_classes(write):
     )
     own = load("torch", path, double=False)
     assert own.problem(own.places()[0]).logits is None
+
+
+def test_logits_of_every_position_are_not_those_of_one_choice(write):
+    path = write(
+        "model = nn.Linear(6, 3)\n"
+        "def loss(outputs, labels):\n"
+        "    return F.cross_entropy(outputs.transpose(1, 2), labels, reduction='none').mean(1)\n"
+        "batch = torch.randn(5, 4, 6), torch.randint(3, (5, 4))\n"
+    )
+    own = load("torch", path, double=False)
+    assert own.problem(own.places()[0]).logits is None
+
+
+def test_a_number_beside_the_samples_is_no_place(write):
+    path = write(
+        "class Tempered(nn.Linear):\n"
+        "    def forward(self, x, temperature):\n"
+        "        return super().forward(x) / temperature\n"
+        "model = Tempered(6, 3)\n"
+        "batch = (batch[0], torch.tensor(2.0)), batch[1]\n"
+    )
+    assert [place.title for place in load("torch", path, double=True).places()] == ["the input 0"]
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")
+def test_torchscript_is_refused_with_what_to_give(write):
+    with pytest.raises(Complaint, match="give the module that it was made from"):
+        load("torch", write("model = torch.jit.trace(nn.Linear(6, 3), batch[0])"), double=False)
 
 
 @pytest.mark.slow

@@ -211,7 +211,12 @@ class Own:
             return jnp.concatenate([flat, 0 * flat], 1) if pair else flat
 
         shapes = jax.eval_shape(run, self.parameters(), point)
-        fits = hasattr(shapes, "shape") and shapes.ndim and shapes.shape[0] == len(point) and self.classes(shapes)
+        fits = (
+            hasattr(shapes, "shape")
+            and shapes.ndim in (1, 2)
+            and shapes.shape[0] == len(point)
+            and self.classes(shapes)
+        )
         return Problem(losses, self.parameters(), point, logits if fits else None)
 
     def classes(self, outputs):
@@ -232,7 +237,7 @@ class Own:
         return [*found, *embedded, *tables, *rest]
 
     def input(self, number, path, leaf, many):
-        if not is_floating(leaf) or len(leaf) != self.size:
+        if not is_floating(leaf) or not jnp.ndim(leaf) or len(leaf) != self.size:
             return None
         name = name_of(path) if many > 1 else ""
         shape = " × ".join(map(str, leaf.shape[1:]))

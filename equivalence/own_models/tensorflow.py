@@ -109,7 +109,7 @@ class Own:
         self.x = keras.tree.map_structure(lambda leaf: as_tensor(leaf, double), x)
         self.labels = keras.tree.map_structure(lambda leaf: as_tensor(leaf, double), y)
         self.given = loss_of(model, loss)
-        self.size = int(keras.tree.flatten(self.x)[0].shape[0])
+        self.size = next((int(leaf.shape[0]) for leaf in keras.tree.flatten(self.x) if leaf.shape.rank), 0)
 
     def look(self):
         """Run it once; whatever is wrong is said before anything is measured."""
@@ -187,7 +187,7 @@ class Own:
             return tf.math.log(flat) if self.probable else flat
 
         shape = tuple(getattr(run(self.parameters(), point), "shape", ()))
-        fits = len(shape) and shape[0] == len(point) and self.classes(shape)
+        fits = len(shape) in (1, 2) and shape[0] == len(point) and self.classes(shape)
         return Problem(losses, self.parameters(), point, logits if fits else None)
 
     def classes(self, shape):
@@ -210,7 +210,7 @@ class Own:
                 number,
             )
             for number, leaf in enumerate(leaves)
-            if leaf.dtype.is_floating and leaf.shape[0] == self.size
+            if leaf.dtype.is_floating and leaf.shape.rank and leaf.shape[0] == self.size
         ]
         outputs = self.layer_outputs()
         embedded = [place for place in outputs if isinstance(place.key, keras.layers.Embedding)]

@@ -39,6 +39,11 @@ def load(names, path, *, double):
     """The model of a file's `model`, `loss` and `batch`."""
     if not isinstance(names.model, torch.nn.Module):
         raise Complaint(f"model is a {type(names.model).__name__}, expected a torch.nn.Module")
+    if isinstance(names.model, torch.jit.ScriptModule):
+        raise Complaint(
+            "model is of TorchScript, which takes no other parameters than its own: give the module that it was made"
+            " from, or a program of torch.export.save (.pt2)"
+        )
     own = Own(names.model, getattr(names, "loss", None), names.batch, path)
     if double:
         own.widen()
@@ -163,13 +168,13 @@ class Own:
         return Problem(losses, self.parameters(), point, logits if fits else None)
 
     def logits(self, outputs):
-        """Logits (B, C), of one logit the pair that the sigmoid is the softmax of."""
+        """Logits (B, C) or what the model returns for them; of one the pair that the sigmoid is the softmax of."""
         tensor = self.reader.tensor(outputs)
         if tensor.dim() == 1 or tensor.shape[1:] == (1,):
             one = tensor.reshape(-1)
             other = 1 - one if self.probable else torch.zeros_like(one)
             tensor = torch.stack([one, other], 1)
-        return tensor.flatten(1).log() if self.probable else tensor.flatten(1)
+        return tensor.log() if self.probable else tensor
 
     def classes(self, shape):
         """Whether labels say which of the outputs' classes a sample is of; where there are none, the model knows."""
@@ -180,7 +185,7 @@ class Own:
 
     def places(self):
         floating = [(path, leaf) for path, leaf in leaves(self.arguments) if leaf.is_floating_point()]
-        found = [self.input(path, leaf) for path, leaf in floating if len(leaf) == self.size]
+        found = [self.input(path, leaf) for path, leaf in floating if leaf.dim() and len(leaf) == self.size]
         tables = self.embeddings()
         outputs = [place for name, module in (*tables, *self.blocks()) if (place := self.output(name, module))]
         ordered = outputs[: len(tables)] if not found else []
