@@ -127,6 +127,18 @@ def test_complex_parameters_are_told_not_to_be_looked_at(write):
     assert remarks([section]) == ["derivatives in complex parameters are not looked at: filter"]
 
 
+@pytest.mark.slow
+def test_checkpointed_parts_see_the_parameters_that_are_tried(write):
+    path = write(
+        "from torch.utils.checkpoint import checkpoint\n"
+        "class Block(nn.Linear):\n"
+        "    def forward(self, x):\n"
+        "        return checkpoint(lambda h: torch.tanh(super(Block, self).forward(h)), x, use_reentrant=False)\n"
+        "model = nn.Sequential(Block(6, 8), Block(8, 8), nn.Linear(8, 3))\n"
+    )
+    assert set(verdicts(looked("torch", path, "derivatives")["derivatives"]).values()) == {"right"}
+
+
 def test_a_loss_with_weights_is_widened_with_the_model(write):
     own = load("torch", write("model = nn.Linear(6, 3)\nloss = nn.CrossEntropyLoss(torch.ones(3))"), double=True)
     assert own.dtype == "float64" and not own.remarks

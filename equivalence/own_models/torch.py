@@ -140,7 +140,7 @@ class Own:
         elif place is not None:
             handle = place.key.register_forward_hook(lambda module, args, output: point)
             hooks.callback(handle.remove)
-        with hooks, same_draws():
+        with hooks, same_draws(), parts.without_checkpoints():
             return functional_call(self.model, {**params, **parts.fresh(self.model, point)}, *arguments, strict=False)
 
     def read(self, outputs, labels=None, size=None):

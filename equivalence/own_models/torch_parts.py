@@ -11,6 +11,7 @@ import sys
 import torch
 from torch.func import functional_call
 from torch.overrides import TorchFunctionMode
+from torch.utils import checkpoint
 
 from equivalence.own_models import Part, Problem
 
@@ -107,9 +108,24 @@ def isolated(module, args, kwargs):
 
 def repeat(module, params, args, kwargs, x=None):
     """A call with copies of the buffers and the same random numbers."""
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[]), without_checkpoints():
         torch.manual_seed(0)
         return functional_call(module, {**params, **fresh(module, x)}, args, kwargs, strict=False)
+
+
+@contextlib.contextmanager
+def without_checkpoints():
+    """Within, activations of checkpointed parts are kept, which costs memory alone.
+
+    A part would be computed again when a backward pass needs it, and by then `functional_call` has put the model's own
+    parameters back. PyTorch has no public switch for it.
+    """
+    before = checkpoint._checkpoint_without_reentrant_generator
+    checkpoint._checkpoint_without_reentrant_generator = lambda *args, **kwargs: iter([None])
+    try:
+        yield
+    finally:
+        checkpoint._checkpoint_without_reentrant_generator = before
 
 
 def fresh(module, point):
