@@ -128,15 +128,14 @@ class Derivatives:
             self.known[name] = make()
         return self.known[name]
 
-    def along_u(self) -> dict[str, Settled]:
-        """Derivatives of losses and gradient along u."""
-        line, params = self.line, self.line.params_at(0.0)
+    def along_u(self, what: str) -> Settled:
+        """The derivative of the losses or of the gradient along u."""
+        line, params, function = self.line, self.line.params_at(0.0), getattr(self.line, what)
 
         def moved(t: float) -> dict[str, Any]:
-            x = line.at(t, line.u)
-            return {"losses": line.losses(params, x), "gradient": line.gradient(params, x)}
+            return {what: function(params, line.at(t, line.u))}
 
-        return self.cached("u", lambda: along(moved, self.steps, self.unit))
+        return self.cached(f"{what} along u", lambda: along(moved, self.steps, self.unit)[what])
 
     def along_signs(self) -> Settled:
         """The derivative of the gradient along the signs, which are as long as x is."""
@@ -179,7 +178,7 @@ class Derivatives:
     def first_in_x(self) -> tuple[Any, Settled, float]:
         gradient = self.line.gradient(self.line.params_at(0.0), self.line.at())
         terms = (gradient * self.line.u).astype(float)
-        expected = self.along_u()["losses"]
+        expected = self.along_u("losses")
         total = Settled(np.asarray(expected.value.sum()), expected.error)
         return terms.sum(), total, float(np.sqrt(np.square(terms).sum())) / 10
 
@@ -205,7 +204,7 @@ class Derivatives:
     def vector(self, function: Callable[..., Any]) -> tuple[Any, Settled, float]:
         """Hu as a function gives it, and as differences of gradients do."""
         found = self.line.compiled(function)(self.line.params_at(0.0), self.line.at())
-        return found, self.along_u()["gradient"], self.least()
+        return found, self.along_u("gradient"), self.least()
 
     def least(self) -> float:
         """A second derivative that is nothing beside what moves the gradient: linear models have none."""
