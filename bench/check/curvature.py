@@ -1,5 +1,6 @@
 """The curvature that virtual adversarial training climbs, and what random probes of a Laplacian are worth."""
 
+import functools
 from types import SimpleNamespace
 from typing import Any
 
@@ -52,6 +53,7 @@ class Metric:
         self.logits = line.compiled(self.of)(self.params, line.at()).astype(float)
         shifted = np.exp(self.logits - self.logits.max(1, keepdims=True))
         self.p = shifted / shifted.sum(1, keepdims=True)
+        self.step = functools.cache(functools.partial(PowerStep, methods, line))  # by the way to the product
         few = self.logits.shape[1] <= CLASSES
         self.values, self.vectors = self.exactly() if few else self.by_lanczos()
 
@@ -145,7 +147,7 @@ def say_metric(section: Section, metric: Metric) -> None:
     if not np.median(first) > 0:
         section.say(OPEN, "The metric is 0: predictions do not move, and there is no virtual adversarial direction.")
         return
-    found, direction, step = {}, starting(metric.line), PowerStep(metric.methods, metric.line, "fisher")
+    found, direction, step = {}, starting(metric.line), metric.step("fisher")
     for steps in range(1, max(POWERS) + 1):
         direction = step(direction)
         if steps in POWERS:
@@ -175,7 +177,7 @@ def say_ways(section: Section, metric: Metric) -> None:
     expected = np.einsum("rcn,rc->rn", metric.factor, np.einsum("rcn,rn->rc", metric.factor, flat))
     for how in ("fisher", "exact", "finite_difference"):
         try:
-            worst = float(cosines(PowerStep(metric.methods, metric.line, how)(start), expected).min())
+            worst = float(cosines(metric.step(how)(start), expected).min())
         except Exception as error:
             section.say(OPEN, f'vat_perturbation(how="{how}") raises {type(error).__name__}: {error}'[:300])
             continue
