@@ -57,16 +57,21 @@ def bridge(framework):
 
 
 @pytest.fixture
-def keras_precision(framework):
-    """Keras's is the process's, which other tests share: what a training sets is put back."""
-    if framework != "tensorflow":
+def precision(framework):
+    """JAX's and Keras's is the process's, which other tests share: what a training or a model sets is put back."""
+    if framework == "tensorflow":
+        config = importlib.import_module("keras").config
+        before = config.floatx(), config.dtype_policy()
         yield
-        return
-    config = importlib.import_module("keras").config
-    before = config.floatx(), config.dtype_policy()
-    yield
-    config.set_floatx(before[0])
-    config.set_dtype_policy(before[1])
+        config.set_floatx(before[0])
+        config.set_dtype_policy(before[1])
+    elif framework == "jax":
+        config = importlib.import_module("jax").config
+        wide = config.jax_enable_x64
+        yield
+        config.update("jax_enable_x64", wide)
+    else:
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ from equivalence.bert import Size
 from equivalence.cases import TABLES, Case, bert_params
 from tests.quick import mostly_slow
 
-pytestmark = pytest.mark.usefixtures("keras_precision")
+pytestmark = pytest.mark.usefixtures("precision")
 VOCABULARY, LONGEST, GRANULE = 30, 12, 4
 
 

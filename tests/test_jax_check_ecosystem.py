@@ -5,13 +5,12 @@ The packages are installed where tox runs `ecosystem-jax`; elsewhere these tests
 
 import importlib.util
 
-import jax
 import pytest
 
 from equivalence.own_models import load
 from tests.own_models.looked import HERE, bad, looked, said, verdicts
 
-pytestmark = pytest.mark.usefixtures("bridge")
+pytestmark = pytest.mark.usefixtures("bridge", "precision")
 
 
 def needs(package):
@@ -36,8 +35,7 @@ def test_models_that_it_was_not_written_for_are_right(name):
 @pytest.mark.slow
 @needs("flax")
 def test_batch_statistics_of_nnx_are_seen():
-    with jax.enable_x64(False):  # as in the worker, which looks at the model as it is
-        found = looked("jax", "jax_nnx_cnn", "samples")["samples"]
+    found = looked("jax", "jax_nnx_cnn", "samples")["samples"]
     assert found.numbers["coupled"] and "normalization.py" in said(found)
     assert any("norm" in name for name in found.numbers["moved"])
 

@@ -7,7 +7,7 @@ from equivalence.own_models import load
 from equivalence.protocol import Complaint
 from tests.own_models.looked import bad, looked, said, verdicts
 
-pytestmark = pytest.mark.usefixtures("bridge", "keras_precision")
+pytestmark = pytest.mark.usefixtures("bridge", "precision")
 
 
 @pytest.mark.slow

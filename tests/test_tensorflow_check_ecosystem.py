@@ -9,7 +9,7 @@ import pytest
 
 from tests.own_models.looked import bad, looked, said, verdicts
 
-pytestmark = pytest.mark.usefixtures("bridge", "keras_precision")
+pytestmark = pytest.mark.usefixtures("bridge", "precision")
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ from bench.train.worth import worth
 from equivalence.reference import Reference
 from tests.quick import mostly_slow
 
-pytestmark = pytest.mark.usefixtures("keras_precision")
+pytestmark = pytest.mark.usefixtures("precision")
 STEPS = 3
 
 

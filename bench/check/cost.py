@@ -7,7 +7,6 @@ import time
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import ModuleType
 from typing import Any
 
 from bench.check.lines import Line
@@ -42,12 +41,12 @@ class Timed:
 
 
 def look(
-    bridge: ModuleType, own: OwnModel, place: Place, radius: float, modes: list[str], quick: bool, classifies: bool
+    line: Line, own: OwnModel, place: Place, radius: float, modes: list[str], quick: bool, classifies: bool
 ) -> Section:
     """A row a step and mode. Virtual adversarial training is of classifiers alone."""
     section = Section("Cost")
     section.columns = ["step", "mode", "ms", "× plain", "floor", "MiB", "status"]
-    floors = floors_of(bridge, own, place)
+    floors = floors_of(line, own.framework)
     reasons = []
     for mode in modes:
         steps = own.steps(place, radius, 0.1, mode)
@@ -96,8 +95,8 @@ def measure(step: Callable[[], Any], quick: bool) -> Timed:
             step()
             once = max(time.process_time() - began, 1e-6)
             loops = max(1, math.ceil((SHORT if quick else LONG) / ROUNDS[not quick] / once))
-            rounds = 1 if once > SHORT and quick else ROUNDS[not quick]
-            least = min(sample(step, loops) for _ in range(rounds)) if once < 4 * LONG else once
+            long = once > (SHORT if quick else 4 * LONG)  # a call that lasts is measured by itself
+            least = once if long else min(sample(step, loops) for _ in range(ROUNDS[not quick]))
     except Exception as error:
         return Timed(reason=f"{type(error).__name__}: {error}"[:300])
     return Timed(min(least, once), first, peak.used)
@@ -135,11 +134,10 @@ def read_memory(name: str) -> float:
         return next((float(line.split()[1]) / 2**10 for line in file if line.startswith(name)), math.nan)
 
 
-def floors_of(bridge: ModuleType, own: OwnModel, place: Place) -> dict[str, float]:
+def floors_of(line: Line, framework: str) -> dict[str, float]:
     """What each step must cost at least, in plain steps, by the multiply-adds of this model's own passes."""
-    line = Line(bridge, own.problem(place))
-    counter: Any = importlib.import_module(f"bench.costs.passes.{own.framework}")
-    losses = line.problem.losses
+    counter: Any = importlib.import_module(f"bench.costs.passes.{framework}")
+    bridge, losses = line.bridge, line.problem.losses
 
     def count(function: Callable[..., Any]) -> int:
         return int(counter.work(function, line.params_at(0.0), line.at(), mode=bridge.MODES[0]))

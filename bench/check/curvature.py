@@ -1,13 +1,13 @@
 """The curvature that virtual adversarial training climbs, and what random probes of a Laplacian are worth."""
 
-from types import ModuleType, SimpleNamespace
+import functools
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 from bench.check.lines import Line, beside
 from bench.check.statements import BAD, GOOD, OPEN, Section
-from equivalence.own_models import Problem
 
 CLASSES = 64  # beyond, the metric's spectrum is found by Lanczos
 KRYLOV = 16
@@ -17,6 +17,30 @@ EXACT_INPUTS = 128  # numbers of a sample up to which the Laplacian is taken exa
 ALIKE = 1e-6  # 1 - cosine, of a product that is exact
 WINDOW = 0.99  # cosine that counts as the same direction
 XIS = 10.0 ** np.arange(-8, 2.5, 0.5)  # in units of the points' norms
+
+
+class PowerStep:
+    """One step of `vat_perturbation`'s power iteration, compiled once: K steps are K of it, from where the last ended.
+
+    Args:
+        how: the way to the product with the metric.
+        given: whether ξ is an argument; else the method chooses it.
+    """
+
+    def __init__(self, methods: SimpleNamespace, line: Line, how: str, *, given: bool = False):
+        assert line.problem.logits is not None
+        self.line, self.params, of = line, line.params_at(0.0), line.problem.logits
+
+        def step(params: Any, x: Any, start: Any, *xi: Any) -> Any:
+            options = {"xi": xi[0]} if given else {}
+            return methods.vat_perturbation(lambda x: of(params, x), x, start, radius=1.0, how=how, **options)
+
+        self.run = line.bridge.compiled(step, line.bridge.SWEEP_MODE)
+
+    def __call__(self, start: np.ndarray, *xi: float) -> np.ndarray:
+        line = self.line
+        given = [line.array(np.asarray(each, line.x.dtype)) for each in (start, *xi)]
+        return np.asarray(line.bridge.to_numpy(self.run(self.params, line.at(), *given)))
 
 
 class Metric:
@@ -29,6 +53,7 @@ class Metric:
         self.logits = line.compiled(self.of)(self.params, line.at()).astype(float)
         shifted = np.exp(self.logits - self.logits.max(1, keepdims=True))
         self.p = shifted / shifted.sum(1, keepdims=True)
+        self.step = functools.cache(functools.partial(PowerStep, methods, line))  # by the way to the product
         few = self.logits.shape[1] <= CLASSES
         self.values, self.vectors = self.exactly() if few else self.by_lanczos()
 
@@ -88,13 +113,11 @@ def cosines(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.abs((a * b).sum(1))
 
 
-def look(
-    bridge: ModuleType, methods: SimpleNamespace, problem: Problem, name: str, quick: bool, coupled: bool
-) -> Section:
+def look(methods: SimpleNamespace, line: Line, name: str, quick: bool, coupled: bool) -> Section:
     """What is found at one place, in float64."""
-    section, line = Section("Curvature"), Line(bridge, problem)
+    section = Section("Curvature")
     section.numbers["place"] = name
-    if problem.logits is None:
+    if line.problem.logits is None:
         section.say(
             OPEN, "The model returns no logits (B, C): virtual adversarial training and its metric do not apply."
         )
@@ -124,9 +147,11 @@ def say_metric(section: Section, metric: Metric) -> None:
     if not np.median(first) > 0:
         section.say(OPEN, "The metric is 0: predictions do not move, and there is no virtual adversarial direction.")
         return
-    found = {}
-    for steps in POWERS:
-        found[steps] = cosines(perturbation(metric, "fisher", steps), metric.vectors)
+    found, direction, step = {}, starting(metric.line), metric.step("fisher")
+    for steps in range(1, max(POWERS) + 1):
+        direction = step(direction)
+        if steps in POWERS:
+            found[steps] = cosines(direction, metric.vectors)
     section.numbers["cosine after K"] = {str(steps): float(np.median(cos)) for steps, cos in found.items()}
     enough = next((steps for steps, cos in found.items() if np.median(cos) > WINDOW), None)
     said = ", ".join(f"{np.median(cos):.3f} after {steps}" for steps, cos in found.items())
@@ -138,33 +163,26 @@ def say_metric(section: Section, metric: Metric) -> None:
     say_ways(section, metric)
 
 
-def perturbation(metric: Metric, how: str, steps: int, start: np.ndarray | None = None, **options: Any) -> np.ndarray:
-    line, of = metric.line, metric.of
-    start = beside(np.random.default_rng(1), line.x) if start is None else start
-    run = line.bridge.compiled(
-        lambda params, x, start: metric.methods.vat_perturbation(
-            lambda x: of(params, x), x, start, radius=1.0, steps=steps, how=how, **options
-        ),
-        line.bridge.SWEEP_MODE,
-    )
-    return np.asarray(line.bridge.to_numpy(run(metric.params, line.at(), line.array(start))))
+def starting(line: Line) -> np.ndarray:
+    """The random direction that power steps start from."""
+    return beside(np.random.default_rng(1), line.x)
 
 
 def say_ways(section: Section, metric: Metric) -> None:
     """Each way's product with a vector against the Jacobian's, where that is there."""
     if not hasattr(metric, "factor"):
         return
-    start = beside(np.random.default_rng(1), metric.line.x)
+    start = starting(metric.line)
     flat = start.reshape(len(start), -1).astype(float)
     expected = np.einsum("rcn,rc->rn", metric.factor, np.einsum("rcn,rn->rc", metric.factor, flat))
     for how in ("fisher", "exact", "finite_difference"):
         try:
-            worst = float(cosines(perturbation(metric, how, 1, start), expected).min())
+            worst = float(cosines(metric.step(how)(start), expected).min())
         except Exception as error:
             section.say(OPEN, f'vat_perturbation(how="{how}") raises {type(error).__name__}: {error}'[:300])
             continue
         section.numbers[f"1 - cosine, {how}"] = 1 - worst
-        limit = 1e-3 if how == "finite_difference" or metric.line.x.dtype != np.float64 else ALIKE
+        limit = 1e-3 if how == "finite_difference" or metric.line.computed != "float64" else ALIKE
         if 1 - worst > limit:
             state = OPEN if how == "finite_difference" else BAD
             section.say(state, f'vat_perturbation(how="{how}") is off from the metric by a cosine of {worst:.6f}.')
@@ -210,18 +228,14 @@ def say_probes(section: Section, methods: SimpleNamespace, line: Line, quick: bo
 
 def window(methods: SimpleNamespace, line: Line) -> dict[str, Any]:
     """Where a finite difference of the divergence finds the direction that the exact product does, in this dtype."""
-    metric = object.__new__(Metric)
-    metric.line, metric.methods, metric.params = line, methods, line.params_at(0.0)
-    assert line.problem.logits is not None
-    metric.of = line.problem.logits
-    start = beside(np.random.default_rng(1), line.x)
-    exact = perturbation(metric, "fisher", 1, start)
+    start = starting(line)
+    exact = PowerStep(methods, line, "fisher")(start)
     size = float(np.median(np.linalg.norm(line.x.reshape(len(line.x), -1).astype(float), axis=1))) or 1.0
-    found = []
+    found, step = [], PowerStep(methods, line, "finite_difference", given=True)
     for xi in XIS * size:
-        cos = cosines(perturbation(metric, "finite_difference", 1, start, xi=float(xi)), exact)
+        cos = cosines(step(start, float(xi)), exact)
         found.append([float(xi), float(cos.min()), float(np.median(cos))])
-    default = cosines(perturbation(metric, "finite_difference", 1, start), exact)
+    default = cosines(PowerStep(methods, line, "finite_difference")(start), exact)
     good = [xi for xi, least, _ in found if least > WINDOW]
     return {
         "cosines": found,

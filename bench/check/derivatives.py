@@ -9,21 +9,21 @@ number do not pass.
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 from bench.check.differences import KNOTS, WEIGHTS, Settled, along, ladder
 from bench.check.lines import Line
-from equivalence.own_models import Problem
+from bench.check.short_steps import limit
+from equivalence.measure import ROUNDING_UNIT
 
 RIGHT = 1e-6  # relative: differences leave 1e-8, a missing term leaves all of it
 RIGHT_DIFFERENCE = 1e-3  # of a way that is itself a difference, by what its step leaves of kinks
 MARGIN = 16  # times what differences may be wrong by
 HOPELESS = 0.05  # relative uncertainty from which on differences decide nothing
 LONGEST = 300  # characters of a message
-ROUNDING = {"float64": 1.1e-16, "float32": 6e-8, "float16": 5e-4, "bfloat16": 4e-3}
 
 
 @dataclass
@@ -64,12 +64,9 @@ class Row:
 class Derivatives:
     """The derivatives of one problem. What rows need in common is computed when it is first asked for."""
 
-    def __init__(
-        self, bridge: ModuleType, methods: SimpleNamespace, problem: Problem, *, dtype: str = "float64",
-        quick: bool = True, seed: int = 0, coupled: bool = False,
-    ):  # fmt: skip
-        self.bridge, self.methods, self.line = bridge, methods, Line(bridge, problem, seed)
-        self.steps, self.dtype, self.quick, self.coupled = ladder(dtype, quick), dtype, quick, coupled
+    def __init__(self, methods: SimpleNamespace, line: Line, *, quick: bool = True, coupled: bool = False):
+        self.bridge, self.methods, self.line = line.bridge, methods, line
+        self.steps, self.unit, self.coupled = ladder(line.computed, quick), ROUNDING_UNIT[line.computed], coupled
         self.known: dict[str, Any] = {}
 
     def rows(self) -> Iterator[Row]:
@@ -98,16 +95,31 @@ class Derivatives:
         row.found, row.expected = (float(np.ravel(a).sum()) for a in (found, expected.value))
         row.trusted, row.off = expected.error / scale, float(np.linalg.norm(np.ravel(found - expected.value))) / scale
         least = RIGHT_DIFFERENCE if "difference" in row.way else RIGHT
-        least = max(least, 1e4 * ROUNDING.get(self.dtype, 6e-8)) if self.dtype != "float64" else least
-        if row.off <= max(least, MARGIN * row.trusted) and row.trusted <= HOPELESS:
+        least = max(least, 1e4 * self.unit)
+        if row.off <= min(max(least, MARGIN * row.trusted), HOPELESS) and row.trusted <= HOPELESS:
             row.verdict = "right"
+        elif row.way == "finite difference" and np.isfinite(row.off) and row.trusted <= HOPELESS:
+            self.judge_limit(row, expected, scale, max(least, MARGIN * row.trusted))
         elif not np.isfinite(row.off):
             row.verdict = "wrong"
-        elif row.trusted > HOPELESS:
+        elif row.trusted > HOPELESS or row.off <= MARGIN * row.trusted:
             row.verdict = "undecided"
         else:
             row.verdict = "zero" if not np.any(found) and expected.size > 0 else "wrong"
         return row
+
+    def judge_limit(self, row: Row, expected: Settled, scale: float, bound: float) -> None:
+        """Whether a difference that is off is wrong, or its step is long, or rounding leaves too little of it."""
+        found = limit(self.methods, self.line, self.unit)
+        error, left = found.error / scale, abs(row.found - float(found.value)) / scale
+        if error > HOPELESS:
+            row.verdict = "undecided"
+            row.reason = f"rounding in {self.line.computed} leaves it to {error:.0%} at the best of steps"
+        elif abs(float(found.value - expected.value)) / scale > max(bound, MARGIN * error):
+            row.verdict = "wrong"
+        else:
+            row.verdict = "right" if left <= HOPELESS else "undecided"
+            row.reason = f"its usual step leaves an error of {left:.1%} here, xi={found.step:.1g} does not"
 
     # What is expected, by differences.
 
@@ -116,20 +128,28 @@ class Derivatives:
             self.known[name] = make()
         return self.known[name]
 
-    def in_x(self, direction: str) -> dict[str, Settled]:
-        """Derivatives of losses and gradient along a direction of x."""
-        line, vector = self.line, getattr(self.line, direction)
-        vector = (vector * self.length()).astype(vector.dtype) if direction == "signs" else vector
+    def along_u(self, what: str) -> Settled:
+        """The derivative of the losses or of the gradient along u."""
+        line, params, function = self.line, self.line.params_at(0.0), getattr(self.line, what)
 
         def moved(t: float) -> dict[str, Any]:
-            x, params = line.at(t, vector), line.params_at(0.0)
-            return {"losses": line.losses(params, x), "gradient": line.gradient(params, x)}
+            return {what: function(params, line.at(t, line.u))}
 
-        return self.cached(f"x {direction}", lambda: along(moved, self.steps))
+        return self.cached(f"{what} along u", lambda: along(moved, self.steps, self.unit)[what])
+
+    def along_signs(self) -> Settled:
+        """The derivative of the gradient along the signs, which are as long as x is."""
+        line, params = self.line, self.line.params_at(0.0)
+        vector = (line.signs * self.length()).astype(line.signs.dtype)
+
+        def moved(t: float) -> dict[str, Any]:
+            return {"gradient": line.gradient(params, line.at(t, vector))}
+
+        return self.cached("signs", lambda: along(moved, self.steps, self.unit)["gradient"])
 
     def form(self, params: Any) -> float:
         """Σ vᵀHv for the signs v, by a difference of gradients."""
-        line, step = self.line, self.in_x("signs")["gradient"].step * self.length()
+        line, step = self.line, self.along_signs().step * self.length()
         total = sum(
             weight * line.gradient(params, line.at(knot * step, line.signs))
             for knot, weight in zip(KNOTS, WEIGHTS, strict=True)
@@ -151,14 +171,14 @@ class Derivatives:
             losses = line.losses(params, line.at()).mean()
             return {"losses": losses, "penalty": penalty / rows, "laplacian": self.form(params) / rows}
 
-        return self.cached("params", lambda: along(moved, self.steps))
+        return self.cached("params", lambda: along(moved, self.steps, self.unit))
 
     # What is found, as (found, expected, the size of its terms).
 
     def first_in_x(self) -> tuple[Any, Settled, float]:
         gradient = self.line.gradient(self.line.params_at(0.0), self.line.at())
         terms = (gradient * self.line.u).astype(float)
-        expected = self.in_x("u")["losses"]
+        expected = self.along_u("losses")
         total = Settled(np.asarray(expected.value.sum()), expected.error)
         return terms.sum(), total, float(np.sqrt(np.square(terms).sum())) / 10
 
@@ -184,7 +204,7 @@ class Derivatives:
     def vector(self, function: Callable[..., Any]) -> tuple[Any, Settled, float]:
         """Hu as a function gives it, and as differences of gradients do."""
         found = self.line.compiled(function)(self.line.params_at(0.0), self.line.at())
-        return found, self.in_x("u")["gradient"], self.least()
+        return found, self.along_u("gradient"), self.least()
 
     def least(self) -> float:
         """A second derivative that is nothing beside what moves the gradient: linear models have none."""
@@ -198,7 +218,7 @@ class Derivatives:
         signs = self.line.array(self.line.signs[None])
         run = self.line.compiled(lambda params, x: self.methods.laplacian(self.loss(params), x, how=how, probes=signs))
         found = run(self.line.params_at(0.0), self.line.at())
-        moved, length = self.in_x("signs")["gradient"], self.length()
+        moved, length = self.along_signs(), self.length()
         signed = Settled(moved.value / length, moved.error / length)
         expected = Settled(np.asarray((signed.value * self.line.signs).sum()), signed.error * np.sqrt(self.line.x.size))
         size = float(np.linalg.norm(signed.value * self.line.signs)) / 10

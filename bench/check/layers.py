@@ -1,15 +1,17 @@
 """Which layer makes a derivative wrong: found by bisection over the parts of a model, and looked up in the atlas.
 
 Of a part that is wrong, one of the parts that it calls is, or its own code between them. The parts that a part calls
-are together as large as it is, so each level of the search costs about what one look at the whole model does.
+are together as large as it is, so each level of the search costs about what one look at the whole model does. Layers
+that the atlas has wrong are looked at first: where one of them is it, the search is over.
 """
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from types import ModuleType, SimpleNamespace
 
 from bench.check.derivatives import Derivatives, Row
+from bench.check.lines import Line
 from bench.proofs.atlas import lookup, wrong_in
 from equivalence.own_models import OwnModel, Part
 
@@ -48,13 +50,36 @@ def find(
     def test(part: Part) -> Row | None:
         with warnings.catch_warnings(action="ignore"):
             problem = part.isolate()
-            return None if problem is None else Derivatives(bridge, methods, problem, dtype=dtype).row(row)
+            return None if problem is None else Derivatives(methods, Line(bridge, problem, dtype)).row(row)
 
-    found = smallest(own.parts(), test)
+    whole = own.parts()
+    found = first_bad(suspects(whole, framework), test) or smallest(whole, test)
     if found is None:
         return None
     part, measured = found
     return Blame(part.name, part.kind, measured.off, part.clues(), look_up(framework, part.kind), measured.verdict)
+
+
+def suspects(whole: Part, framework: str) -> Iterator[Part]:
+    """One part of each kind that the atlas has wrong, of those that call no others."""
+    kinds = {part.kind: part for part in reversed(list(leaves(whole)))}
+    return (part for kind, part in kinds.items() if look_up(framework, kind))
+
+
+def leaves(part: Part) -> Iterator[Part]:
+    """The parts that call no others, in the order of their calls."""
+    if not part.children:
+        yield part
+    for child in part.children:
+        yield from leaves(child)
+
+
+def first_bad(parts: Iterable[Part], test: Callable[[Part], Row | None]) -> tuple[Part, Row] | None:
+    """The first part that fails by itself."""
+    for part in parts:
+        if (measured := test(part)) is not None and measured.bad:
+            return part, measured
+    return None
 
 
 def smallest(part: Part, test: Callable[[Part], Row | None]) -> tuple[Part, Row] | None:

@@ -1,5 +1,6 @@
 """A problem in NumPy's terms: evaluated at points and parameters, moved along a line, its gradients beside it."""
 
+import copy
 import functools
 from collections.abc import Callable, Mapping
 from types import ModuleType
@@ -18,20 +19,36 @@ class Line:
     Args:
         bridge: of the framework.
         problem: losses as a function of parameters and a point.
+        computed: the coarsest dtype that it is computed in, whatever it is given.
         seed: of the directions. Each has the length of what it moves, so that steps are relative to that.
     """
 
-    def __init__(self, bridge: ModuleType, problem: Problem, seed: int = 0):
-        self.bridge, self.problem = bridge, problem
-        self.x = bridge.to_numpy(problem.x)
+    def __init__(self, bridge: ModuleType, problem: Problem, computed: str = "float64", seed: int = 0):
+        self.bridge, self.problem, self.computed = bridge, problem, computed
+        self.x, self.dtype = bridge.to_numpy(problem.x), dtype_of(problem.x)
         self.params = {name: bridge.to_numpy(value) for name, value in problem.params.items()}
+        self.draw(seed)
+
+    def draw(self, seed: int) -> None:
+        """Draw every direction from a seed."""
+        self.seed = seed
         rng = np.random.default_rng(seed)
         self.u, self.v = (beside(rng, self.x, each=True) for _ in range(2))
         self.signs = rng.choice([-1.0, 1.0], self.x.shape).astype(self.x.dtype)
         self.w = {name: beside(rng, value) for name, value in self.params.items()}
 
-    def array(self, values: np.ndarray) -> Array:
-        return self.bridge.from_numpy(values)
+    def along(self, seed: int) -> "Line":
+        """The same problem, with what has been compiled of it, and directions of another seed."""
+        if seed == self.seed:
+            return self
+        other = copy.copy(self)
+        other.draw(seed)
+        return other
+
+    def array(self, values: np.ndarray, dtype: str = "") -> Array:
+        """The framework's array, in the dtype that the point has: NumPy has no bfloat16."""
+        made = self.bridge.from_numpy(values)
+        return self.bridge.cast(made, "bfloat16") if (dtype or self.dtype) == "bfloat16" else made
 
     def at(self, t: float = 0.0, direction: np.ndarray | None = None) -> Array:
         """The point, moved."""
@@ -39,7 +56,10 @@ class Line:
 
     def params_at(self, s: float) -> dict[str, Array]:
         """The parameters, moved along w."""
-        return {name: self.array((value + s * self.w[name]).astype(value.dtype)) for name, value in self.params.items()}
+        return {
+            name: self.array((value + s * self.w[name]).astype(value.dtype), dtype_of(self.problem.params[name]))
+            for name, value in self.params.items()
+        }
 
     def compiled(self, function: Callable[..., Array]) -> Callable[..., Any]:
         """A function of (params, x), as this framework runs it soonest where it is called many times."""
@@ -56,15 +76,28 @@ class Line:
         losses = self.problem.losses
         return self.compiled(lambda params, x: self.bridge.gradient(lambda x: losses(params, x), x))
 
-    def slope(self, method: Callable[[Callable[[Array], Array], Array], Array]) -> tuple[np.ndarray, float, float]:
+    def slope(self, method: Callable[..., Array]) -> tuple[np.ndarray, float, float]:
         """What a method gives, the derivative of its mean along w, and the size that a sum of such terms has."""
+        return self.sloping(method)()
+
+    def sloping(self, method: Callable[..., Array]) -> Callable[..., tuple[np.ndarray, float, float]]:
+        """The same of a method (loss, x, *more), as a function of what else it takes."""
         losses = self.problem.losses
-        step = self.bridge.value_and_grad(lambda params, x: method(lambda x: losses(params, x), x))
+        step = self.bridge.value_and_grad(lambda params, x, *more: method(lambda x: losses(params, x), x, *more))
         run = self.bridge.compiled(step, self.bridge.SWEEP_MODE)
-        values, gradients = run(self.params_at(0.0), self.at())
-        terms = [self.bridge.to_numpy(gradients[name]) * self.w[name] for name in self.w]
-        along = float(sum(part.sum() for part in terms))
-        return self.bridge.to_numpy(values), along, float(np.sqrt(sum(np.square(part).sum() for part in terms)))
+
+        def slope(*more: Array) -> tuple[np.ndarray, float, float]:
+            values, gradients = run(self.params_at(0.0), self.at(), *more)
+            terms = [self.bridge.to_numpy(gradients[name]) * self.w[name] for name in self.w]
+            along = float(sum(part.sum() for part in terms))
+            return self.bridge.to_numpy(values), along, float(np.sqrt(sum(np.square(part).sum() for part in terms)))
+
+        return slope
+
+
+def dtype_of(array: Array) -> str:
+    """The name of an array's dtype, in any framework."""
+    return str(getattr(array.dtype, "name", array.dtype)).removeprefix("torch.")
 
 
 def to_numpy(bridge: ModuleType, result: Any) -> Any:

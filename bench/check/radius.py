@@ -1,7 +1,8 @@
 """How far does the first order carry? The loss along an attack against ε‖g‖, and the attack against its penalty."""
 
+import functools
 from collections.abc import Callable
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,12 +12,11 @@ from bench.check.lines import Line
 from bench.check.statements import BAD, GOOD, OPEN, Section
 from equivalence.judge import judge
 from equivalence.measure import ROUNDING_UNIT, ladder, order
-from equivalence.own_models import Problem
 
 RADII = 2.0 ** np.arange(-16, 4.5, 0.5)  # of attacks, in units of the points' own norm
-NOISE = 1e4  # rounding units of the loss, below which a change of it is noise
+NOISE = {"float64": 1e4, "float32": 1e4, "float16": 1e2, "bfloat16": 1e2}  # units of the loss that count as nothing
 STEPS, TAIL = ladder(-1, -18), ladder(-48, -50)  # of the longest perturbation, in units of the point's norm
-EXACT = 1e-10  # relative, of what is the same by definition, in float64
+EXACT = {"float64": 1e-10, "float32": 1e-3, "float16": 0.1, "bfloat16": 0.1}  # relative: the same by definition
 # A claim, the attack's norm, the penalty's, and the factor beside the radius.
 ATTACKS = (("C1", "raw", "l2_squared", 0.5), ("C2", "l2", "l2", 1.0), ("C3", "linf", "l1", 1.0))
 
@@ -29,7 +29,7 @@ def carry(line: Line) -> dict[str, Any]:
     unit = gradient / np.where(norms == 0, 1, norms).reshape(-1, *[1] * (gradient.ndim - 1))
     size = float(np.median(sizes)) or 1.0
     clean = line.losses(params, line.at()).astype(float)
-    noise = NOISE * ROUNDING_UNIT["float64" if line.x.dtype == np.float64 else "float32"] * float(np.abs(clean).sum())
+    noise = NOISE[line.computed] * ROUNDING_UNIT[line.computed] * float(np.abs(clean).sum())
     radii, gains, firsts = [], [], []
     for radius in RADII * size:
         gain = float((line.losses(params, line.at(radius, unit.astype(line.x.dtype))) - clean).sum())
@@ -91,16 +91,26 @@ class Attacks:
         rows = self.gradient.reshape(len(self.gradient), -1)
         return {"l2_squared": np.square(rows).sum(1), "l2": row_norms(rows), "l1": np.abs(rows).sum(1)}[penalty]
 
+    @functools.cached_property
+    def found(self) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """What fgm and the penalty give by each norm of fgm's: all at once, since they share their gradient."""
+        methods, losses = self.methods, self.line.problem.losses
+
+        def every(params: Any, x: Any) -> Any:
+            loss = lambda x: losses(params, x)  # noqa: E731
+            return {
+                norm: (
+                    methods.fgm(loss, x, radius=1.0, norm=norm),
+                    methods.input_gradient_penalty(loss, x, norm=penalty),
+                )
+                for _, norm, penalty, _ in ATTACKS
+            }
+
+        return dict(self.line.compiled(every)(self.params, self.line.at()))
+
     def exact(self, norm: str, penalty: str) -> float:
         """How far fgm and the penalty are from their definitions, relative: nothing but rounding, or they are wrong."""
-        line, methods, losses = self.line, self.methods, self.line.problem.losses
-
-        def both(params: Any, x: Any) -> Any:
-            loss = lambda x: losses(params, x)  # noqa: E731
-            return methods.fgm(loss, x, radius=1.0, norm=norm), methods.input_gradient_penalty(loss, x, norm=penalty)
-
-        found = line.compiled(both)(self.params, line.at())
-        pairs = zip(found, (self.direction(norm), self.expected_penalty(penalty)), strict=True)
+        pairs = zip(self.found[norm], (self.direction(norm), self.expected_penalty(penalty)), strict=True)
         return max(float(np.linalg.norm(a - b) / (np.linalg.norm(b) or 1)) for a, b in pairs)
 
     def residual(self, norm: str, penalty: str, factor: float) -> dict[str, Any]:
@@ -113,7 +123,7 @@ class Attacks:
         def moved(t: float) -> np.ndarray:
             return line.losses(self.params, line.at(t, unit)).astype(float)
 
-        second = second_along(moved)
+        second = second_along(moved, ROUNDING_UNIT[self.line.computed])
         measured = order(
             lambda steps: np.array([moved(step) - clean - step * first * slope(factor) for step in steps]),
             STEPS, TAIL, 2, second.value / 2, float(np.linalg.norm(clean)),
@@ -142,7 +152,7 @@ class Attacks:
         def moved(t: float) -> np.ndarray:
             return np.array([along(plain(self.params, line.at(t, self.direction(norm) * scale))[1])])
 
-        second, size = second_along(moved), abs(float(moved(0.0)[0]))
+        second, size = second_along(moved, ROUNDING_UNIT[self.line.computed]), abs(float(moved(0.0)[0]))
         measured = order(
             lambda steps: np.array([[at(step)] for step in steps]), STEPS[::2], TAIL[:1], 2, second.value / 2, size
         )
@@ -154,9 +164,9 @@ def slope(factor: float) -> float:
     return 1 / factor
 
 
-def look(bridge: ModuleType, methods: SimpleNamespace, problem: Problem, name: str, quick: bool) -> Section:
+def look(methods: SimpleNamespace, line: Line, name: str, quick: bool) -> Section:
     """What is found at one place."""
-    section, line = Section("Radius"), Line(bridge, problem)
+    section = Section("Radius")
     found = carry(line)
     section.numbers = {"place": name, **found}
     say_carry(section, found, name)
@@ -172,6 +182,9 @@ def say_carry(section: Section, found: dict[str, Any], name: str) -> None:
     ten, fifty, norm = found["10 % lost"], found["50 % lost"], found["norm"]
     if found["gradient norm"] == 0:
         section.say(BAD, f"The gradient of the loss at {name} is 0: no attack finds a direction there.")
+        return
+    if not found["radii"]:
+        section.say(OPEN, f"At {name} no radius changes the loss by more than rounding does: nothing is said of it.")
         return
     if ten is None:
         last = found["radii"][-1]
@@ -197,9 +210,8 @@ def compare(
 ) -> None:
     """Rows that hold one attack against its penalty, in values and in the parameters' gradient."""
     off = attacks.exact(norm, penalty)
-    precise = attacks.line.x.dtype == np.float64
     title = f"{claim}: FGM, {norm}", f"{factor:g}·ε·{penalty}"
-    if off > (EXACT if precise else 1e-3):
+    if off > EXACT[attacks.line.computed]:
         section.add(BAD, *title, "definition", "", f"{off:.1e}", "wrong")
         section.say(
             BAD, f"fgm with {norm} or the penalty with {penalty} is off from its definition by {off:.1e} on this model."
@@ -258,5 +270,4 @@ def smallest_seen(line: Line, size: float) -> tuple[float | None, float]:
                 break
             continue
         seen = float(radius)
-    unit_of = ROUNDING_UNIT.get(str(line.x.dtype), ROUNDING_UNIT["float32"])
-    return seen, float(unit_of * size)
+    return seen, float(ROUNDING_UNIT[line.dtype] * size)

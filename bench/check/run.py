@@ -121,13 +121,19 @@ def assembled(path: Path, framework: str, outcomes: Iterable[Outcome], seconds: 
     for topic in ORDER:
         report.sections[topic] = good.get(topic) or failed(topic, by_topic[topic])
     samples = report.sections["samples"].numbers
-    report.about = {name: samples.get(name) for name in ("idiom", "training", "dtype", "place", "remarks", "samples")}
+    report.about = {name: samples.get(name) for name in ("idiom", "training", "dtype", "place", "samples")}
+    report.about["remarks"] = remarks(report.sections.values())
     cost.advise(report.sections["cost"], advice.ways_of(report.sections["derivatives"]))
     if "lines" in good:
         found = good["lines"].numbers
         titled = {section.title: section for section in report.sections.values()}
         report.advice = advice.look(titled, found["lines"], found["place"], radius_of(report))
     return report
+
+
+def remarks(sections: Iterable[Section]) -> list[str]:
+    """What is to be known of how the file was read, in either process."""
+    return list(dict.fromkeys(text for section in sections for text in section.numbers.get("remarks", [])))
 
 
 def failed(topic: str, outcome: Outcome) -> Section:

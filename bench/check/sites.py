@@ -1,25 +1,25 @@
 """What can be perturbed, with a radius to start from at each place, and why that one."""
 
-from types import ModuleType
+from collections.abc import Callable
 
 import numpy as np
 
 from bench.check.lines import Line
 from bench.check.radius import carry, row_norms
 from bench.check.statements import GOOD, OPEN, Section
-from equivalence.own_models import OwnModel, Place
+from equivalence.own_models import Place
 
 LARGEST = 0.1  # of the norm of what is perturbed
 USUAL = "the radius up to which the first order carries 90 %"
 
 
-def look(bridge: ModuleType, own: OwnModel, places: list[Place]) -> Section:
-    """A row a place."""
+def look(places: list[Place], line: Callable[[Place], Line]) -> Section:
+    """A row a place, of which `line` gives the problem."""
     section = Section("What can be perturbed")
     section.columns = ["place", "what it is", "norm", "gradient's norm", "radius to start from", "why"]
     for place in places:
         try:
-            one(section, bridge, own, place)
+            one(section, line(place), place)
         except Exception as error:
             section.add(OPEN, place.title, place.note, "", "", "none", f"{type(error).__name__}: {error}"[:160])
     if not places:
@@ -27,8 +27,7 @@ def look(bridge: ModuleType, own: OwnModel, places: list[Place]) -> Section:
     return section
 
 
-def one(section: Section, bridge: ModuleType, own: OwnModel, place: Place) -> None:
-    line = Line(bridge, own.problem(place))
+def one(section: Section, line: Line, place: Place) -> None:
     found = carry(line)
     norm = found["norm"]
     if place.kind == "table":
@@ -49,6 +48,8 @@ def suggest(found: dict, norm: float, place: Place) -> tuple[float, str]:
     """A radius, and why."""
     if found["gradient norm"] == 0:
         return 0.0, "the loss does not depend on it"
+    if not found["radii"]:
+        return 0.0, "rounding hides what any radius does"
     most = (1.0 if place.kind == "table" else LARGEST) * norm
     limit = "the norm of a row of the table" if place.kind == "table" else f"{LARGEST:.0%} of its norm"
     first = found["10 % lost"]

@@ -10,7 +10,7 @@ from bench.check import cost, curvature, derivatives, layers, radius, samples, s
 from bench.check.derivatives import Derivatives, Row
 from bench.check.lines import Line
 from bench.check.statements import BAD, GOOD, OPEN, Section
-from equivalence.own_models import OwnModel, Place, Problem
+from equivalence.own_models import OwnModel, Place
 
 MOST_PLACES = (6, 24)  # quick, thorough
 
@@ -20,6 +20,7 @@ class Topics:
 
     def __init__(self, bridge: ModuleType, methods: SimpleNamespace, own: OwnModel, *, quick: bool, modes: list[str]):
         self.bridge, self.methods, self.own, self.quick, self.modes = bridge, methods, own, quick, modes
+        self.lines: dict[tuple[str, bool], Line] = {}
 
     @functools.cached_property
     def places(self) -> list[Place]:
@@ -34,11 +35,23 @@ class Topics:
             )
         return self.places[0]
 
+    def line(self, place: Place, *, by_sample: bool = False) -> Line:
+        """The problem at a place, which all topics share with what they have compiled of it.
+
+        by_sample: with logits a sample also where the loss is one number for the batch.
+        """
+        key = place.title, by_sample and self.own.one_number
+        if key not in self.lines:
+            self.lines[key] = Line(self.bridge, self.own.problem(place, by_sample=key[1]), self.own.dtype)
+        return self.lines[key]
+
     def look(self, topic: str) -> dict[str, Any]:
         """One topic, as plain lists and dicts."""
         section: Section = TOPICS[topic](self)
+        if topic in ("samples", "derivatives"):  # one in each process, which read the file each in its own way
+            section.numbers["remarks"] = self.own.remarks
         if topic == "samples":
-            section.numbers |= {"idiom": self.own.idiom, "training": self.own.training, "remarks": self.own.remarks}
+            section.numbers |= {"idiom": self.own.idiom, "training": self.own.training}
             section.numbers |= {"dtype": self.own.dtype, "place": self.main.title}
         return section.told()
 
@@ -59,7 +72,7 @@ class Topics:
         rows: list[tuple[str, Row]] = []
         for seed in range(1 if self.quick else 3):
             looked = Derivatives(
-                self.bridge, self.methods, own.problem(self.main), dtype=own.dtype, quick=self.quick, seed=seed,
+                self.methods, self.line(self.main).along(seed), quick=self.quick,
                 coupled=self.coupled and not own.one_number,
             )  # fmt: skip
             measured = [(name, looked.row(name)) for name in derivatives.ROWS]
@@ -99,7 +112,7 @@ class Topics:
                 section.numbers.setdefault("blame", []).append(blamed)
             told.setdefault(known, []).append(row)
         for (own, words), found in sorted(told.items()):
-            what = "; ".join(f"{row.what} by {row.way}" for row in found)
+            what = "; ".join(f"{row.what} by {row.way}{' (NaN)' if np.isnan(row.found) else ''}" for row in found)
             if own:
                 section.say(
                     OPEN, f"Wrong, but not relied on by the methods here: {what}. What makes it wrong: {words}."
@@ -108,32 +121,29 @@ class Topics:
                 section.say(BAD, f"Wrong: {what}. What makes it wrong: {words}.")
 
     def measure_radius(self) -> Section:
-        return radius.look(self.bridge, self.methods, self.own.problem(self.main), self.main.title, self.quick)
+        return radius.look(self.methods, self.line(self.main), self.main.title, self.quick)
 
     def measure_curvature(self) -> Section:
-        return curvature.look(self.bridge, self.methods, self.by_sample, self.main.title, self.quick, self.coupled)
-
-    @functools.cached_property
-    def by_sample(self) -> Problem:
-        """The problem at the main place, with logits a sample also where the loss is one number for the batch."""
-        return self.own.problem(self.main, by_sample=self.own.one_number)
+        line = self.line(self.main, by_sample=True)
+        return curvature.look(self.methods, line, self.main.title, self.quick, self.coupled)
 
     def measure_places(self) -> Section:
-        return sites.look(self.bridge, self.own, self.places)
+        return sites.look(self.places, self.line)
 
     def measure_precision(self) -> Section:
         """What this dtype sees: the smallest radius, and where a finite difference finds a direction."""
-        section, line = Section("Precision"), Line(self.bridge, self.own.problem(self.main))
+        section, line = Section("Precision"), self.line(self.main)
         size = float(np.median(radius.row_norms(line.x.astype(float)))) or 1.0
         seen, rounding = radius.smallest_seen(line, size)
-        section.numbers = {"smallest radius": seen, "rounding of x": rounding, "dtype": str(line.x.dtype)}
+        section.numbers = {"smallest radius": seen, "rounding of x": rounding, "dtype": line.dtype}
         if seen is None:
-            section.say(OPEN, f"In {line.x.dtype} no radius shows the first order to within 10 %.")
+            section.say(OPEN, f"In {line.dtype} no radius shows the first order to within 10 %.")
         else:
-            said = f"In {line.x.dtype} the smallest radius whose effect is seen to within 10 % is {seen:.2g}"
+            said = f"In {line.dtype} the smallest radius whose effect is seen to within 10 % is {seen:.2g}"
             section.say(GOOD, f"{said}; x itself rounds by {rounding:.1g}.")
-        if self.by_sample.logits is not None:
-            found = curvature.window(self.methods, Line(self.bridge, self.by_sample))
+        by_sample = self.line(self.main, by_sample=True)
+        if by_sample.problem.logits is not None:
+            found = curvature.window(self.methods, by_sample)
             section.numbers["xi"] = found
             if found["from"] is None:
                 section.say(
@@ -147,11 +157,10 @@ class Topics:
         return section
 
     def measure_cost(self) -> Section:
-        line = Line(self.bridge, self.own.problem(self.main))
+        line = self.line(self.main)
         size = float(np.median(radius.row_norms(line.x.astype(float)))) or 1.0
-        return cost.look(
-            self.bridge, self.own, self.main, 0.01 * size, self.modes, self.quick, self.by_sample.logits is not None
-        )
+        classifies = self.line(self.main, by_sample=True).problem.logits is not None
+        return cost.look(line, self.own, self.main, 0.01 * size, self.modes, self.quick, classifies)
 
     def measure_lines(self) -> Section:
         """What to paste, with names in the place of numbers."""

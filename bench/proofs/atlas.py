@@ -1,5 +1,6 @@
 """Which entries of the atlas to measure, records of what came back, and what is known of a layer or function."""
 
+import functools
 import importlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -104,8 +105,14 @@ def records(outcome: Outcome) -> list[AtlasRecord]:
 
 def stored(folder: Path = PUBLISHED) -> list[AtlasRecord]:
     """The atlas as it was measured last; none where there are no results."""
-    found = latest(record for path in sorted(folder.glob(FILES)) for record in read(path)[0])
+    found = latest(record for path in sorted(folder.glob(FILES)) for record in read(path, "atlas")[0])
     return [record for record in found if record.kind == "atlas"]
+
+
+@functools.cache
+def published() -> list[AtlasRecord]:
+    """The atlas that was published, read once."""
+    return stored()
 
 
 def bare(name: str) -> str:
@@ -125,7 +132,7 @@ def lookup(framework: str, name: str, known: Iterable[AtlasRecord] | None = None
         for entry in entries(framework).values()
         if wanted in {bare(each) for each in (entry.name, *entry.also)}
     }
-    found = stored() if known is None else known
+    found = published() if known is None else known
     return [record for record in found if record.framework == framework and record.operation in fitting]
 
 

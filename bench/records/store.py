@@ -99,11 +99,16 @@ def schema(path: Path) -> int:
         return 1
 
 
-def read(path: Path) -> tuple[list[Any], list[str]]:
-    """The records of a file, and for each line that is not one, what is wrong with it. The rest is kept."""
+def read(path: Path, kind: str = "") -> tuple[list[Any], list[str]]:
+    """The records of a file, and for each line that is not one, what is wrong with it. The rest is kept.
+
+    kind: leave out all others, before they are read.
+    """
     records, problems = [], []
     places: dict[str, dict[str, Any]] = {}
     for number, line in lines(path):
+        if kind and f'"kind":"{kind}"'.encode() not in line:
+            continue
         try:
             record = ADAPTER.validate_json(line)
         except ValidationError as error:

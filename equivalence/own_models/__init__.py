@@ -8,14 +8,18 @@ whatever is wrong with it is a Complaint in words for the person who wrote it.
 import ast
 import importlib
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any, Protocol
 
+import numpy as np
+
 from equivalence.foreign.loading import imported
-from equivalence.protocol import Complaint
+from equivalence.measure import ROUNDING_UNIT
+from equivalence.protocol import Complaint, describe_error
 from impls.frameworks import DESCRIBED, FRAMEWORKS
 
 Array = Any
@@ -106,7 +110,7 @@ class OwnModel(Protocol):
     size: int  # samples in the batch
     one_number: bool  # whether the loss is one number for the batch
     training: bool  # whether it was left in training mode
-    dtype: str  # of its losses
+    dtype: str  # of its losses, or a coarser one that it computes in on the way
     remarks: list[str]  # what is to be known of how it was read
 
     def places(self) -> list[Place]:
@@ -140,15 +144,42 @@ class OwnModel(Protocol):
 def load(framework: str, path: str, *, double: bool) -> OwnModel:
     """The model that a file defines or is, in float64 where that is asked for and possible.
 
+    A file may hold numbers of one precision beside others, and then it cannot be made to compute in float64: it is
+    looked at as it is. Where that does not run either, what is wrong is said of the first time.
+
     Raises Complaint.
     """
+    try:
+        return read(framework, path, double=double)
+    except Complaint as complaint:
+        if not double:
+            raise
+        try:
+            own = read(framework, path, double=False)
+        except Complaint:
+            raise complaint from None
+        own.remarks.append(f"no float64 copy of it runs ({one_line(complaint):.200}): it is looked at as it is")
+        return own
+
+
+def read(framework: str, path: str, *, double: bool) -> OwnModel:
+    """The model that a file defines or is, once it has been imported in the precision that is asked for."""
     own = importlib.import_module(f"{__name__}.{framework}")
     given = Path(path)
-    if given.suffix == ".py":
-        with own.surroundings(double=double):
-            module = imported(path, IMPORTING)
-        return own.load(names_of(module), path, double=double)
-    return own.load_saved(given, double=double)
+    with own.surroundings(double=double):
+        if given.suffix == ".py":
+            return own.load(names_of(imported(path, IMPORTING)), path, double=double)
+        return own.load_saved(given, double=double)
+
+
+def coarsest(dtypes: Iterable[str]) -> str:
+    """Of the dtypes that a model computes in, the one that leaves the fewest digits; narrower ones are for storage."""
+    return max((dtype for dtype in dtypes if dtype in ROUNDING_UNIT), key=ROUNDING_UNIT.__getitem__, default="float64")
+
+
+def one_line(error: Exception) -> str:
+    """What an error says, in one line and without colours."""
+    return " ".join(re.sub(r"\x1b\[[0-9;]*m", "", describe_error(error)).split())
 
 
 def names_of(module: ModuleType) -> SimpleNamespace:
@@ -175,6 +206,25 @@ def framework_of(path: Path) -> str:
     return found[0] if len(found) == 1 else ""
 
 
+def speak_of_classes(labels: np.ndarray, outputs: tuple[int, ...]) -> bool:
+    """Whether labels say which class a sample is of, as numbers or as shares: what a regression is held against is
+    something else, and so are several yes and no of one sample, of which each has a probability of its own."""
+    values = labels.astype(float)
+    if labels.dtype.kind == "f" and not (((values >= 0) & (values <= 1)).all() and (values != values.ravel()[0]).any()):
+        return False
+    return labels.shape != outputs or len(outputs) < 2 or outputs[1] == 1 or bool(np.allclose(values.sum(1), 1))
+
+
+def are_probabilities(outputs: np.ndarray) -> bool:
+    """Whether outputs (R, C) are shares of 1: a softmax has been taken already, and they are no logits."""
+    several = outputs.ndim == 2 and outputs.shape[1] > 1
+    return several and bool((outputs >= 0).all()) and bool(np.allclose(outputs.sum(1), 1, atol=1e-2))
+
+
+PROBABILITIES = (
+    "its outputs are probabilities, of which the logarithms are taken for logits; virtual adversarial training has to"
+    " be told the same, or given logits"
+)
 GUESSED = {  # packages that come with one framework
     "torch": {"transformers", "lightning", "timm"},
     "jax": {"optax", "flax", "equinox"},

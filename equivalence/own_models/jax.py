@@ -5,11 +5,20 @@ import sys
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
-from equivalence.own_models import Place, Problem
+from equivalence.own_models import (
+    PROBABILITIES,
+    Place,
+    Problem,
+    are_probabilities,
+    coarsest,
+    one_line,
+    speak_of_classes,
+)
 from equivalence.own_models import jax_parts as parts
 from equivalence.own_models import jax_steps as steps
-from equivalence.protocol import Complaint, describe_error
+from equivalence.protocol import Complaint
 from impls.jax.sites import _intercepted, is_floating
 
 EMBEDDINGS = ("Embed", "Embedding")  # classes of modules that look up rows
@@ -19,7 +28,8 @@ WIDEST = 100_000  # numbers that an output may have in a sample to be worth a pl
 
 @contextlib.contextmanager
 def surroundings(*, double):
-    """In which the file is imported: the process has 64-bit numbers or not."""
+    """In which the file is imported and everything is measured: with numbers of 64 bits or without."""
+    jax.config.update("jax_enable_x64", double)
     yield
 
 
@@ -131,13 +141,21 @@ class Own:
     def look(self):
         """Run it once; whatever is wrong is said before anything is measured."""
         try:
-            found = self.read(self.outputs(self.parameters()))
+            outputs = self.outputs(self.parameters())
+            found = self.read(outputs)
         except Exception as error:
             place = parts.users_line(error, self.path)
-            raise Complaint(f"model, loss and batch do not fit together: {describe_error(error):.300}{place}") from None
+            raise Complaint(f"model, loss and batch do not fit together: {one_line(error):.300}{place}") from None
         if not self.parameters():
             raise Complaint("has no floating-point parameters: expected some to be trained")
-        self.one_number, self.dtype = found.ndim == 0, str(found.dtype)
+        self.one_number = found.ndim == 0
+        program = jax.make_jaxpr(lambda params: self.read(self.outputs(params)))(self.parameters())
+        self.dtype = coarsest({str(found.dtype), *parts.dtypes_within(program.jaxpr)})
+        self.probable = hasattr(outputs, "ndim") and are_probabilities(np.asarray(outputs, float))
+        if self.probable:
+            self.remarks.append(PROBABILITIES)
+        if fixed := [name for name, leaf in zip(self.names, self.leaves, strict=True) if jnp.iscomplexobj(leaf)]:
+            self.remarks.append(f"derivatives in complex parameters are not looked at: {', '.join(fixed)}")
         if jax.config.jax_enable_x64 and self.dtype != "float64":
             self.remarks.append(f"it computes in {self.dtype} inside, also with parameters and inputs in float64")
 
@@ -189,16 +207,22 @@ class Own:
             outputs = run(params, x)
             pair = outputs.ndim == 1 or outputs.shape[1:] == (1,)
             flat = outputs.reshape(len(outputs), -1)
+            flat = jnp.log(flat) if self.probable else flat
             return jnp.concatenate([flat, 0 * flat], 1) if pair else flat
 
         shapes = jax.eval_shape(run, self.parameters(), point)
-        fits = hasattr(shapes, "shape") and shapes.ndim and shapes.shape[0] == len(point) and self.classes()
+        fits = (
+            hasattr(shapes, "shape")
+            and shapes.ndim in (1, 2)
+            and shapes.shape[0] == len(point)
+            and self.classes(shapes)
+        )
         return Problem(losses, self.parameters(), point, logits if fits else None)
 
-    def classes(self):
-        """Whether labels speak of classes, as numbers or as shares."""
-        found = [leaf for leaf in jax.tree.leaves(self.labels) if is_floating(leaf)]
-        return all(bool(((leaf >= 0) & (leaf <= 1)).all() and (leaf != leaf.ravel()[0]).any()) for leaf in found)
+    def classes(self, outputs):
+        """Whether labels say which of the outputs' classes a sample is of."""
+        arrays = [np.asarray(leaf) for leaf in jax.tree.leaves(self.labels)]
+        return all(speak_of_classes(leaf, outputs.shape) for leaf in arrays if leaf.ndim)
 
     # Places.
 
@@ -213,7 +237,7 @@ class Own:
         return [*found, *embedded, *tables, *rest]
 
     def input(self, number, path, leaf, many):
-        if not is_floating(leaf) or len(leaf) != self.size:
+        if not is_floating(leaf) or not jnp.ndim(leaf) or len(leaf) != self.size:
             return None
         name = name_of(path) if many > 1 else ""
         shape = " × ".join(map(str, leaf.shape[1:]))

@@ -10,7 +10,7 @@ import traceback
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.extend.core import Literal
+from jax.extend.core import Literal, jaxprs_in_params
 
 from equivalence.own_models import Part, Problem
 from impls.jax.sites import is_floating
@@ -40,6 +40,20 @@ def program(closed, values, moved, own):
     equations = list(closed.jaxpr.eqns)
     known, apart = (evaluated(closed, equations, given) for given in (values, moved))
     return segment(closed, equations, 0, len(equations), known, apart, own)
+
+
+def dtypes_within(program):
+    """The floating-point dtypes that lead to what a program returns, by name; what is drawn or compared does not."""
+    needed = {variable for variable in program.outvars if not isinstance(variable, Literal)}
+    found = set()
+    for equation in reversed(program.eqns):
+        made = [variable for variable in equation.outvars if variable in needed and is_floating(variable.aval)]
+        given = {atom for atom in equation.invars if not isinstance(atom, Literal) and is_floating(atom.aval)}
+        if made and given:  # a constant rounds nothing that moves
+            found |= {str(variable.aval.dtype) for variable in made}
+            needed |= given
+            found = found.union(*map(dtypes_within, jaxprs_in_params(equation.params)))
+    return found
 
 
 def evaluated(closed, equations, values):

@@ -7,10 +7,18 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from equivalence.own_models import Place, Problem
+from equivalence.own_models import (
+    PROBABILITIES,
+    Place,
+    Problem,
+    are_probabilities,
+    coarsest,
+    one_line,
+    speak_of_classes,
+)
 from equivalence.own_models import tensorflow_parts as parts
 from equivalence.own_models import tensorflow_steps as steps
-from equivalence.protocol import Complaint, describe_error
+from equivalence.protocol import Complaint
 from impls.tensorflow.passes import _Scope
 from impls.tensorflow.sites import _changed_output, _input_names, _paths
 
@@ -22,13 +30,13 @@ NORMAL = ("float32", "float64")
 
 @contextlib.contextmanager
 def surroundings(*, double):
-    """In which the file is imported: layers take Keras's default dtype as they are made.
+    """In which the file is imported and everything is measured: layers take Keras's default dtype as they are made.
 
     The policy is set, too: once a layer has been made, it no longer follows the default dtype.
     """
-    if double:
-        keras.config.set_floatx("float64")
-        keras.config.set_dtype_policy("float64")
+    dtype = "float64" if double else "float32"
+    keras.config.set_floatx(dtype)
+    keras.config.set_dtype_policy(dtype)
     yield
 
 
@@ -50,7 +58,7 @@ def load_saved(path, *, double):
     try:
         model = keras.models.load_model(path, safe_mode=True)
     except Exception as error:  # whatever a damaged archive raises
-        raise Complaint(f"cannot be read by keras.models.load_model: {describe_error(error):.300}") from None
+        raise Complaint(f"cannot be read by keras.models.load_model: {one_line(error):.300}") from None
     model = widened(model) if double else model
     rng = np.random.default_rng(0)
     x = [drawn(rng, given, double) for given in model.inputs]
@@ -100,23 +108,29 @@ class Own:
         self.model, self.path, self.remarks, self.training = model, path, [], True
         self.x = keras.tree.map_structure(lambda leaf: as_tensor(leaf, double), x)
         self.labels = keras.tree.map_structure(lambda leaf: as_tensor(leaf, double), y)
-        self.given = loss if loss is not None else getattr(model, "loss", None)
-        if self.given is None:
-            raise Complaint("defines no loss, and the model is not compiled with one: expected loss(y_true, y_pred)")
-        self.given = keras.losses.get(self.given) if isinstance(self.given, str) else self.given
-        self.size = int(keras.tree.flatten(self.x)[0].shape[0])
+        self.given = loss_of(model, loss)
+        self.size = next((int(leaf.shape[0]) for leaf in keras.tree.flatten(self.x) if leaf.shape.rank), 0)
 
     def look(self):
         """Run it once; whatever is wrong is said before anything is measured."""
         try:
             self.call(self.x)  # which builds it
-            found = self.read(self.outputs(self.parameters()))
+            outputs = self.outputs(self.parameters())
+            found = self.read(outputs)
         except Exception as error:
             place = parts.users_line(error, self.path)
-            raise Complaint(f"model, loss and batch do not fit together: {describe_error(error):.300}{place}") from None
+            raise Complaint(f"model, loss and batch do not fit together: {one_line(error):.300}{place}") from None
         if not self.parameters():
             raise Complaint("has no trainable weights: expected some to be trained")
-        self.one_number, self.dtype = found.shape.rank == 0, found.dtype.name
+        self.one_number = found.shape.rank == 0
+        program = tf.function(lambda params: self.read(self.outputs(params)), autograph=False)
+        graph = program.get_concrete_function(self.parameters()).graph
+        self.dtype = coarsest({found.dtype.name, *parts.dtypes_within(graph)})
+        self.probable = probabilities(self.given) or (tf.is_tensor(outputs) and are_probabilities(outputs.numpy()))
+        if self.probable:
+            self.remarks.append(PROBABILITIES)
+        if self.model.losses and self.given is not None:
+            self.remarks.append("what its layers add to the loss (regularisers, add_loss) is left out here")
         if keras.config.floatx() == "float64" and self.dtype != "float64":
             self.remarks.append(f"it computes in {self.dtype} inside, though Keras's default is float64")
 
@@ -144,9 +158,12 @@ class Own:
                 stack.enter_context(_changed_output(0, place.name, place.key, scope, lambda number, value: point))
             return self.call(x)
 
-    def read(self, y_pred, labels=None):
+    def read(self, y_pred, labels=None, x=None):
         """Losses (B,), or one number."""
         labels = self.labels if labels is None else labels
+        if self.given is None:
+            with _Scope([]):  # Keras keeps a mean of each output's loss
+                return self.model.compute_loss(self.x if x is None else x, labels, y_pred, None)
         each = self.given.call if isinstance(self.given, keras.losses.Loss) else self.given
         found = tf.convert_to_tensor(each(labels, y_pred))
         return tf.reduce_mean(found, range(1, found.shape.rank)) if found.shape.rank > 1 else found
@@ -165,18 +182,18 @@ class Own:
         def logits(params, x):
             outputs = run(params, x)
             flat = tf.reshape(outputs, (outputs.shape[0], -1))
-            if probabilities(self.model, self.given):
-                flat = tf.math.log(flat)
-            return tf.concat([flat, 0 * flat], 1) if flat.shape[1] == 1 else flat
+            if flat.shape[1] == 1:
+                flat = tf.concat([flat, 1 - flat if self.probable else 0 * flat], 1)
+            return tf.math.log(flat) if self.probable else flat
 
-        shape = getattr(run(self.parameters(), point), "shape", ())
-        fits = len(shape) and shape[0] == len(point) and self.classes()
+        shape = tuple(getattr(run(self.parameters(), point), "shape", ()))
+        fits = len(shape) in (1, 2) and shape[0] == len(point) and self.classes(shape)
         return Problem(losses, self.parameters(), point, logits if fits else None)
 
-    def classes(self):
-        """Whether labels speak of classes, as numbers or as shares."""
-        found = [leaf.numpy() for leaf in keras.tree.flatten(self.labels) if leaf.dtype.is_floating]
-        return all(((leaf >= 0) & (leaf <= 1)).all() and (leaf != leaf.ravel()[0]).any() for leaf in found)
+    def classes(self, shape):
+        """Whether labels say which of the outputs' classes a sample is of."""
+        arrays = [leaf.numpy() for leaf in keras.tree.flatten(self.labels)]
+        return all(speak_of_classes(leaf, shape) for leaf in arrays if leaf.ndim)
 
     # Places.
 
@@ -193,7 +210,7 @@ class Own:
                 number,
             )
             for number, leaf in enumerate(leaves)
-            if leaf.dtype.is_floating and leaf.shape[0] == self.size
+            if leaf.dtype.is_floating and leaf.shape.rank and leaf.shape[0] == self.size
         ]
         outputs = self.layer_outputs()
         embedded = [place for place in outputs if isinstance(place.key, keras.layers.Embedding)]
@@ -241,7 +258,7 @@ class Own:
         def some(tree):
             return keras.tree.map_structure(lambda leaf: tf.gather(leaf, rows) if leaf.shape.rank else leaf, tree)
 
-        found = self.read(self.outputs(self.parameters(), x=some(self.x)), some(self.labels))
+        found = self.read(self.outputs(self.parameters(), x=some(self.x)), some(self.labels), some(self.x))
         return tf.reshape(found, (-1,))
 
     def passes(self):
@@ -271,6 +288,28 @@ def note(kind, leaf):
     return f"{kind}, {' × '.join(map(str, leaf.shape[1:]))}"
 
 
-def probabilities(model, loss):
-    """Whether a model returns probabilities, as its loss says: from_logits=False."""
-    return getattr(loss, "_fn_kwargs", {}).get("from_logits", None) is False
+def loss_of(model, loss):
+    """What computes a loss from (y, y_pred); None where Keras's own compute_loss has to, or the model's."""
+    own = type(model).compute_loss is not keras.Model.compute_loss
+    if loss is None and own:
+        return None
+    given = loss if loss is not None else getattr(model, "loss", None)
+    if given is None:
+        raise Complaint("defines no loss, and the model is not compiled with one: expected loss(y_true, y_pred)")
+    if callable(given) or isinstance(given, str):
+        return keras.losses.get(given) if isinstance(given, str) else given
+    if loss is not None:
+        raise Complaint(
+            f"loss is a {type(loss).__name__}: expected loss(y_true, y_pred), or a model that is compiled with one loss"
+            " an output"
+        )
+    return None
+
+
+OF_PROBABILITIES = ("categorical_crossentropy", "sparse_categorical_crossentropy", "binary_crossentropy")
+
+
+def probabilities(loss):
+    """Whether a model returns probabilities, as Keras's losses have it where from_logits is not said."""
+    name = getattr(getattr(loss, "fn", loss), "__name__", "")
+    return name in OF_PROBABILITIES and not getattr(loss, "_fn_kwargs", {}).get("from_logits")

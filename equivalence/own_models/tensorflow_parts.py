@@ -53,6 +53,27 @@ def called(own):
     return root
 
 
+def dtypes_within(graph):
+    """The floating-point dtypes that lead to what a graph returns, by name; what is drawn or compared does not."""
+    waiting, seen, found = [output for output in graph.outputs if output.dtype.is_floating], set(), set()
+    while waiting:
+        tensor = waiting.pop()
+        if tensor.op.name not in seen:
+            seen.add(tensor.op.name)
+            given = [each for each in tensor.op.inputs if each.dtype.is_floating]
+            waiting += given
+            found |= {tensor.dtype.name} if given else set()  # a constant rounds nothing that moves
+            found = found.union(*(dtypes_within(inner) for inner in called_by(tensor.op, graph)))
+    return found
+
+
+def called_by(operation, graph):
+    """The graphs of the functions that an operation calls: loops, conditions, layers that are functions themselves."""
+    names = [value.func.name for value in operation.node_def.attr.values() if value.HasField("func")]
+    known = (graph._functions.get(name) or graph._functions.get(name.encode()) for name in names)
+    return [function.graph for function in known if hasattr(function, "graph")]
+
+
 def part_of(layer, name, call, args, kwargs, own):
     """One call as a Part."""
     weights = [] if name == "loss" else list(layer.trainable_weights)

@@ -11,7 +11,8 @@ PENALTIES |= {"finite difference": "finite_difference"}
 def steps(own, place, radius, weight, mode):
     """Steps by name, each the gradient of an objective; made when it is first called."""
     model, at = own.model, options(place)
-    at["loss"] = lambda y, y_pred: tf.reduce_mean(own.read(y_pred, y))
+    if own.given is not None:
+        at["loss"] = lambda y, y_pred: tf.reduce_mean(own.read(y_pred, y))
     made = {
         "fgm": lambda: training.adversarial_objective(model, radius=radius, **at),
         "pgd, 3 steps": lambda: training.adversarial_objective(model, radius=radius, steps=3, **at),
@@ -24,7 +25,7 @@ def steps(own, place, radius, weight, mode):
             model, weight=weight, how=how, **at
         )
     made["vat"] = lambda: training.virtual_adversarial_objective(model, radius=radius, **at, **outputs(own))
-    found = {"plain": step(own, lambda: lambda x, y: tf.reduce_mean(own.read(own.call(x), y)), mode)}
+    found = {"plain": step(own, lambda: lambda x, y: tf.reduce_mean(own.read(own.call(x), y, x)), mode)}
     return found | {name: step(own, make, mode) for name, make in made.items()}
 
 

@@ -2,17 +2,26 @@
 
 import contextlib
 import functools
+import itertools
 
 import torch
 from torch.func import functional_call
 
-from equivalence.own_models import Place, Problem
+from equivalence.own_models import (
+    PROBABILITIES,
+    Place,
+    Problem,
+    are_probabilities,
+    coarsest,
+    one_line,
+    speak_of_classes,
+)
 from equivalence.own_models import torch_parts as parts
 from equivalence.own_models import torch_steps as steps
 from equivalence.own_models.torch_saved import read_saved
-from equivalence.protocol import Complaint, describe_error
+from equivalence.protocol import Complaint
 from impls.torch.batches import arguments_of, size_of
-from impls.torch.outcomes import Reader
+from impls.torch.outcomes import Reader, dtypes_within
 from impls.torch.sites import leaves, replaced
 
 SEED = 0
@@ -30,6 +39,11 @@ def load(names, path, *, double):
     """The model of a file's `model`, `loss` and `batch`."""
     if not isinstance(names.model, torch.nn.Module):
         raise Complaint(f"model is a {type(names.model).__name__}, expected a torch.nn.Module")
+    if isinstance(names.model, torch.jit.ScriptModule):
+        raise Complaint(
+            "model is of TorchScript, which takes no other parameters than its own: give the module that it was made"
+            " from, or a program of torch.export.save (.pt2)"
+        )
     own = Own(names.model, getattr(names, "loss", None), names.batch, path)
     if double:
         own.widen()
@@ -58,40 +72,63 @@ class Own:
         self.loss = unreduced(self.given_loss)
         self.arguments = arguments_of(self.inputs)
         self.size = size_of(self.arguments)
-        self.training = model.training
+        self.training, self.wide = model.training, False
         self.reader = Reader(self.loss)
 
     def widen(self):
         """Compute in float64; as it is where the model cannot."""
-        before = self.arguments, self.labels
-        self.model.double()
+        if held := hold_power_iterations(self.model):
+            self.remarks.append(
+                f"a spectral norm's gradient holds the vectors of its power iteration fixed, by its definition; so they"
+                f" are here: {listed(held)}"
+            )
+        before, data = (self.arguments, self.labels), stored(self.model, self.given_loss)
         self.arguments, self.labels = map(in_float64, before)
         try:
-            losses = self.read(self.outputs(self.parameters())).value
-            if losses.dtype != torch.float64:
-                self.remarks.append(f"it computes in {name_of(losses.dtype)} inside, also as a float64 copy")
-        except RuntimeError as error:
-            self.model.float()
+            for module in modules_of(self.model, self.given_loss):
+                module.double()
+            self.read(self.outputs(self.parameters()))
+            self.wide = True
+        except Exception as error:
             self.arguments, self.labels = before
-            self.remarks.append(f"no float64 copy of it runs ({describe_error(error):.120}): it is looked at as it is")
+            restore(data, self.model, self.given_loss)
+            self.remarks.append(f"no float64 copy of it runs ({one_line(error):.200}): it is looked at as it is")
 
     def look(self):
         """Run it once; whatever is wrong is said before anything is measured."""
         try:
             params = {name: value.requires_grad_() for name, value in self.parameters().items()}
-            found = self.read(self.outputs(params))
+            outputs = self.outputs(params)
+            found = self.read(outputs)
         except Exception as error:
             raise Complaint(
-                f"model, loss and batch do not fit together: {describe_error(error):.300}{line(error, self.path)}"
+                f"model, loss and batch do not fit together: {one_line(error):.300}{line(error, self.path)}"
             ) from None
         if not found.value.requires_grad:
             raise Complaint("the loss depends on no parameter that is trained: expected one with requires_grad=True")
-        self.one_number, self.dtype = found.rows is None, name_of(found.value.dtype)
+        self.one_number = found.rows is None
+        self.dtype = coarsest(map(name_of, {found.value.dtype, *dtypes_within([found.value.grad_fn])}))
+        if self.wide and self.dtype != "float64":
+            self.remarks.append(f"it computes in {self.dtype} inside, also as a float64 copy")
+        self.probable = self.gives_probabilities(outputs)
+        if self.probable:
+            self.remarks.append(PROBABILITIES)
+        if fixed := [name for name, value in self.model.named_parameters() if value.is_complex()]:
+            self.remarks.append(f"derivatives in complex parameters are not looked at: {', '.join(fixed)}")
+
+    def gives_probabilities(self, outputs):
+        """Whether outputs are what a softmax or, by PyTorch's own loss for it, a sigmoid has made of logits."""
+        try:
+            tensor = self.reader.tensor(outputs).detach()
+        except TypeError:
+            return False
+        return isinstance(self.given_loss, torch.nn.BCELoss) or are_probabilities(tensor.float().numpy())
 
     # Passes.
 
     def parameters(self):
-        return {name: value.detach() for name, value in self.model.named_parameters() if value.requires_grad}
+        trained = ((name, value) for name, value in self.model.named_parameters() if value.requires_grad)
+        return {name: value.detach() for name, value in trained if value.is_floating_point()}
 
     def outputs(self, params, place=None, point=None, arguments=None):
         """A pass with other parameters and another point; buffers and random state begin as they are now."""
@@ -103,8 +140,8 @@ class Own:
         elif place is not None:
             handle = place.key.register_forward_hook(lambda module, args, output: point)
             hooks.callback(handle.remove)
-        with hooks, same_draws():
-            return functional_call(self.model, {**params, **fresh(self.model, point)}, *arguments, strict=False)
+        with hooks, same_draws(), parts.without_checkpoints():
+            return functional_call(self.model, {**params, **parts.fresh(self.model, point)}, *arguments, strict=False)
 
     def read(self, outputs, labels=None, size=None):
         return self.reader.losses(outputs, self.labels if labels is None else labels, size or self.size)
@@ -125,23 +162,30 @@ class Own:
 
         try:
             shape = self.logits(run(self.parameters(), point)).shape
-            fits = len(shape) == 2 and shape[0] == len(point) and are_classes(self.labels)
+            fits = len(shape) == 2 and shape[0] == len(point) and self.classes(shape)
         except (TypeError, ValueError):
             fits = False
         return Problem(losses, self.parameters(), point, logits if fits else None)
 
     def logits(self, outputs):
-        """Logits (B, C), of one logit the pair that the sigmoid is the softmax of."""
+        """Logits (B, C) or what the model returns for them; of one the pair that the sigmoid is the softmax of."""
         tensor = self.reader.tensor(outputs)
         if tensor.dim() == 1 or tensor.shape[1:] == (1,):
-            tensor = torch.stack([tensor.reshape(-1), torch.zeros_like(tensor.reshape(-1))], 1)
-        return tensor.flatten(1)
+            one = tensor.reshape(-1)
+            other = 1 - one if self.probable else torch.zeros_like(one)
+            tensor = torch.stack([one, other], 1)
+        return tensor.log() if self.probable else tensor
+
+    def classes(self, shape):
+        """Whether labels say which of the outputs' classes a sample is of; where there are none, the model knows."""
+        labels = self.labels
+        return not isinstance(labels, torch.Tensor) or speak_of_classes(labels.numpy(), tuple(shape))
 
     # Places.
 
     def places(self):
         floating = [(path, leaf) for path, leaf in leaves(self.arguments) if leaf.is_floating_point()]
-        found = [self.input(path, leaf) for path, leaf in floating if len(leaf) == self.size]
+        found = [self.input(path, leaf) for path, leaf in floating if leaf.dim() and len(leaf) == self.size]
         tables = self.embeddings()
         outputs = [place for name, module in (*tables, *self.blocks()) if (place := self.output(name, module))]
         ordered = outputs[: len(tables)] if not found else []
@@ -200,13 +244,15 @@ class Own:
 
     def passes(self):
         """Two passes as training makes them: the same random state, whatever the model keeps left as it comes."""
-        before = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
+        kept = dict(itertools.chain(self.model.named_parameters(), self.model.named_buffers()))
+        before = {name: value.detach().clone() for name, value in kept.items()}
         found = []
         for _ in range(2):
             with same_draws(), torch.no_grad():
                 found.append(self.read(self.model(*self.arguments[0], **self.arguments[1])))
-        moved = {name: difference(value, before[name]) for name, value in self.model.state_dict().items()}
-        self.model.load_state_dict(before)
+        now = dict(itertools.chain(self.model.named_parameters(), self.model.named_buffers()))
+        moved = {name: difference(value.detach(), before[name]) for name, value in now.items() if name in before}
+        put_back(self.model, before)
         losses = [(each.value.reshape(1) if each.rows is None else each.rows).tolist() for each in found]
         return losses[0], losses[1], {name: size for name, size in moved.items() if size}
 
@@ -219,7 +265,7 @@ class Own:
         found = []
         for seed in (1, 2):
             with same_draws(seed), torch.no_grad():
-                state = {**self.parameters(), **fresh(self.model, None)}
+                state = {**self.parameters(), **parts.fresh(self.model, None)}
                 found.append(self.read(functional_call(self.model, state, *self.arguments, strict=False)).value)
         return bool(found[0] != found[1])
 
@@ -245,13 +291,6 @@ def split(batch):
         f"batch is a {type(batch).__name__}, expected (inputs, labels), where inputs are a tensor, a tuple of"
         " positional arguments or a dict of named ones; or a dict with its labels in it"
     )
-
-
-def are_classes(labels):
-    """Whether labels speak of classes, as numbers or as shares: what a regression is held against is something else."""
-    if not isinstance(labels, torch.Tensor) or not labels.is_floating_point():
-        return True
-    return bool(((labels >= 0) & (labels <= 1)).all()) and bool((labels != labels.flatten()[0]).any())
 
 
 def own_loss(outputs, labels):
@@ -308,20 +347,56 @@ def same_draws(seed=SEED):
         yield
 
 
-def fresh(model, point):
-    """Copies of the buffers, of which a pass may do as it likes; under a transform of torch.func part of its trace."""
-    traced = point is not None and torch._C._functorch.is_functorch_wrapped_tensor(point)
-    return {
-        name: value + 0 * point.sum() if traced and value.is_floating_point() else value.detach().clone()
-        for name, value in model.named_buffers()
-    }
+def hold_power_iterations(model):
+    """Stop the power iterations of spectral norms, which move with the weights and are no part of the gradient."""
+    found = []
+    for name, part in model.named_modules():
+        hooked = any(type(hook).__name__ == "SpectralNorm" for hook in part._forward_pre_hooks.values())
+        if part.training and (hooked or isinstance(part, torch.nn.utils.parametrizations._SpectralNorm)):
+            part.eval()
+            found.append(name)
+    return found
+
+
+def listed(names):
+    return ", ".join(names[:MOST]) + (f" and {len(names) - MOST} more" if len(names) > MOST else "")
+
+
+def put_back(model, values):
+    """Give buffers and parameters the values that they had, also those that a pass has put others in the place of."""
+    with torch.no_grad():
+        for name, value in itertools.chain(model.named_parameters(), model.named_buffers()):
+            if name in values:
+                value.copy_(values[name])
+
+
+def modules_of(model, loss):
+    """The modules that hold numbers: the model, and a loss that is one, with the weights of its classes."""
+    return [part for part in (model, loss) if isinstance(part, torch.nn.Module)]
+
+
+def stored(*parts):
+    """The arrays that parameters and buffers hold."""
+    return [tensor.data for module in modules_of(*parts) for tensor in tensors_of(module)]
+
+
+def restore(data, *parts):
+    """Give parameters and buffers the very arrays again that they held: a narrow dtype is not that of all of them."""
+    tensors = [tensor for module in modules_of(*parts) for tensor in tensors_of(module)]
+    for tensor, held in zip(tensors, data, strict=True):
+        tensor.data = held
+
+
+def tensors_of(module):
+    return [*module.parameters(), *module.buffers()]
 
 
 def difference(now, before):
     """By how much a tensor has moved, in units of what it was."""
     if not now.numel():
         return 0.0
-    now, before = now.double(), before.double()
+    wide = torch.complex128 if now.is_complex() else torch.float64
+    now, before = now.to(wide), before.to(wide)
     largest = max(float(now.abs().max()), float(before.abs().max()))
     return float((now - before).abs().max()) / largest if largest else 0.0
 

@@ -11,6 +11,7 @@ import sys
 import torch
 from torch.func import functional_call
 from torch.overrides import TorchFunctionMode
+from torch.utils import checkpoint
 
 from equivalence.own_models import Part, Problem
 
@@ -107,14 +108,38 @@ def isolated(module, args, kwargs):
 
 def repeat(module, params, args, kwargs, x=None):
     """A call with copies of the buffers and the same random numbers."""
-    traced = x is not None and torch._C._functorch.is_functorch_wrapped_tensor(x)
-    buffers = {
-        name: value + 0 * x.sum() if traced and value.is_floating_point() else value.detach().clone()
+    with torch.random.fork_rng(devices=[]), without_checkpoints():
+        torch.manual_seed(0)
+        return functional_call(module, {**params, **fresh(module, x)}, args, kwargs, strict=False)
+
+
+@contextlib.contextmanager
+def without_checkpoints():
+    """Within, activations of checkpointed parts are kept, which costs memory alone.
+
+    A part would be computed again when a backward pass needs it, and by then `functional_call` has put the model's own
+    parameters back. PyTorch has no public switch for it.
+    """
+    before = checkpoint._checkpoint_without_reentrant_generator
+    checkpoint._checkpoint_without_reentrant_generator = lambda *args, **kwargs: iter([None])
+    try:
+        yield
+    finally:
+        checkpoint._checkpoint_without_reentrant_generator = before
+
+
+def fresh(module, point):
+    """Copies of the buffers, of which a pass may do as it likes; under a transform of torch.func part of its trace."""
+    traced = point is not None and torch._C._functorch.is_functorch_wrapped_tensor(point)
+    return {
+        name: value + 0 * point.sum() if traced and is_computed_in(value.dtype) else value.detach().clone()
         for name, value in module.named_buffers()
     }
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        return functional_call(module, {**params, **buffers}, args, kwargs, strict=False)
+
+
+def is_computed_in(dtype):
+    """Whether sums can be taken in a dtype: those of eight bits are for storage alone."""
+    return dtype.is_floating_point and dtype.itemsize > 1
 
 
 def mixes(module, args, kwargs, size):

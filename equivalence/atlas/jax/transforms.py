@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from equivalence.atlas.answers import ask
 from equivalence.atlas.compositions import METRIC
 from equivalence.atlas.jax import HEADER, MODES  # noqa: F401 - whoever measures asks for the modes here
 
@@ -59,31 +60,9 @@ def values(function, dtype):
 
 
 def run(derived, mode, x, triples, dtype):
-    """What each derivative is at x along each triple of directions, or the error that it raised.
-
-    All are compiled together where none raises.
-    """
+    """What each derivative is at x along each triple of directions, or the error that it raised."""
     arguments = [[jnp.asarray(each, dtype) for each in (x, *triple)] for triple in triples]
-    if mode != "eager":
-
-        def together(*given):
-            return {word: derivative(*given) for word, derivative in derived.items()}
-
-        found = attempt(in_mode(together, mode), arguments)
-        if not isinstance(found, Exception):
-            return {word: [float(each[word]) for each in found] for word in derived}
-    alone = {word: attempt(in_mode(derivative, mode), arguments) for word, derivative in derived.items()}
-    return {
-        word: found if isinstance(found, Exception) else [float(each) for each in found]
-        for word, found in alone.items()
-    }
-
-
-def attempt(ready, arguments):
-    try:
-        return [ready(*given) for given in arguments]
-    except Exception as error:  # whatever it raises is the answer
-        return error
+    return ask(derived, lambda derivative: in_mode(derivative, mode), arguments, together=mode != "eager")
 
 
 def in_mode(derivative, mode):

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch.fx.experimental.proxy_tensor import make_fx
 
+from equivalence.atlas.answers import ask
 from equivalence.atlas.compositions import METRIC
 from equivalence.atlas.torch import HEADER, MODES  # noqa: F401 - whoever measures asks for the modes here
 
@@ -75,14 +76,7 @@ def values(function, dtype):
 def run(derived, mode, x, triples, dtype):
     """What each derivative is at x along each triple of directions, or the error that it raised."""
     arguments = [[torch.tensor(np.asarray(each), dtype=getattr(torch, dtype)) for each in (x, *t)] for t in triples]
-    found = {}
-    for word, derivative in derived.items():
-        try:
-            ready = in_mode(derivative, mode, arguments[0])
-            found[word] = [float(ready(*given)) for given in arguments]
-        except Exception as error:  # whatever it raises is the answer
-            found[word] = error
-    return found
+    return ask(derived, lambda derivative: in_mode(derivative, mode, arguments[0]), arguments)
 
 
 def in_mode(derivative, mode, arguments):
