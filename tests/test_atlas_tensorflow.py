@@ -27,16 +27,14 @@ WRONG = (  # as the published atlas has them
 
 
 @pytest.fixture(autouse=True)
-def _double(bridge):
-    before = keras.config.floatx()
-    yield
-    keras.config.set_floatx(before)
+def _double(bridge, precision):
+    keras.config.set_floatx("float64")
+    keras.config.set_dtype_policy("float64")
 
 
 @pytest.mark.parametrize("name", mostly_slow(WRONG, WRONG[:1]))
 def test_no_method_passes_on_what_the_atlas_finds_wrong(name):
     transforms = importlib.import_module("equivalence.atlas.tensorflow.transforms")
-    keras.config.set_floatx("float64")
     probe = Probe(entries("tensorflow")[name], transforms)
     v, u, s = probe.directions[0]
     x = tf.constant(probe.x)[None]

@@ -1,6 +1,5 @@
 """A training that is interrupted goes on after its last epoch, and ends with the same numbers, bit for bit."""
 
-import importlib
 import os
 import signal
 import threading
@@ -27,15 +26,10 @@ IDENTITY = {"name": "a training", "code": "a", "versions": {"numpy": "2"}, "sett
 
 
 @pytest.fixture
-def few(framework, bridge):
+def few(framework, bridge, precision):
     """Three epochs of three steps of a small model."""
-    config = importlib.import_module("keras").config if framework == "tensorflow" else None
-    before = (config.floatx(), config.dtype_policy()) if config else ()
     found = dataset("reviews-200", 0)
-    yield replace(found, labelled=rows(found.labelled, np.arange(24)), batch=8, epochs=3)
-    if config:  # Keras's precision is the process's, which other tests share
-        config.set_floatx(before[0])
-        config.set_dtype_policy(before[1])
+    return replace(found, labelled=rows(found.labelled, np.arange(24)), batch=8, epochs=3)
 
 
 class Interrupted(Keeper):

@@ -79,12 +79,14 @@ class Divided(divided.Divided):
 @contextlib.contextmanager
 def in_double():
     """Within, Keras's own numbers are in float64."""
-    floatx = keras.config.floatx()
+    before = keras.config.floatx(), keras.config.dtype_policy()
     keras.config.set_floatx("float64")
+    keras.config.set_dtype_policy("float64")  # Keras derives it from floatx once, at the first layer of the process
     try:
         yield
     finally:
-        keras.config.set_floatx(floatx)
+        keras.config.set_floatx(before[0])
+        keras.config.set_dtype_policy(before[1])
 
 
 @functools.cache

@@ -16,6 +16,7 @@ def configure(threads):
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)
     keras.config.set_floatx("float64")
+    keras.config.set_dtype_policy("float64")  # Keras derives it from floatx once, at the first layer of the process
 
 
 def function(entry, shapes, linear=False, total=False):
