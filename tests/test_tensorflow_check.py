@@ -53,6 +53,7 @@ def test_a_functional_model_with_attention_is_right():
     assert verdicts(section)["penalty's gradient in the parameters", "double backward"] == "right"
 
 
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras's own, where it saves
 @pytest.mark.slow
 def test_a_saved_model_is_looked_at_without_a_file(tmp_path):
     import keras
