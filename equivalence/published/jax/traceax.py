@@ -36,7 +36,8 @@ def trace(loss, x, *, how="hvp", probes=None, with_loss=False):
         return traceax.HutchinsonEstimator(Given()).estimate(jax.random.key(0), operator, len(own))[0]
 
     rows = jax.numpy.moveaxis(probes, 1, 0).reshape(len(x), len(probes), -1)
-    return jax.vmap(one)(jax.numpy.arange(len(x)), rows)
+    # One sample after the other: each product is of the whole batch, and all of them at once take many gigabytes.
+    return jax.lax.map(lambda sample: one(*sample), (jax.numpy.arange(len(x)), rows))
 
 
 @PACKAGE.adapts(
