@@ -220,6 +220,18 @@ def interrupt(loss, x, **options):
     raise KeyboardInterrupt
 
 
+class Stop(BaseException):
+    """As frameworks for processes and threads have their own."""
+
+
+def stop(loss, x, **options):
+    raise Stop
+
+
+def close(loss, x, **options):
+    raise GeneratorExit
+
+
 def fail(loss, x, **options):
     return [][0]
 
@@ -227,6 +239,8 @@ def fail(loss, x, **options):
 MISBEHAVED = {
     "exits": (leave, "fgm called exit(3) (line "),
     "is interrupted": (interrupt, "fgm raised KeyboardInterrupt (line "),
+    "is closed": (close, "fgm raised GeneratorExit (line "),
+    "stops in its own way": (stop, "fgm raised Stop (line "),
     "raises": (fail, "fgm raised IndexError: list index out of range (line "),
     "no result": (lambda loss, x, **options: None, "fgm returned None, expected a "),
     "a number": (lambda loss, x, **options: 1.0, "fgm returned a float, expected a "),

@@ -129,7 +129,7 @@ class Guard:
             raise Complaint(f"{self.name} {error}{line(error, self.path)}") from None
         except SystemExit as error:
             raise Complaint(f"{self.name} called exit({exit_code(error)}){line(error, self.path)}") from None
-        except (Exception, KeyboardInterrupt) as error:
+        except BaseException as error:  # GeneratorExit and CancelledError are no Exception, and neither need theirs be
             kind = NotCovered if isinstance(error, NotImplementedError) and stated(error, self.path) else Complaint
             hint = UNTRACEABLE if self.framework == "torch" and self.is_traced(like) else ""
             raise kind(f"{self.name} raised {brief(error)}{line(error, self.path)}{hint}") from error
