@@ -36,6 +36,8 @@ PROOFS = {"claim", "agreement", "call", "variations", "precision", "conformance"
 TIMES = {"cost", "cold", "self-check", "peer"}
 ADAPTERS = "equivalence/published"
 LOADED_BY = {  # what the workers of some kinds of records alone load
+    "bench/check": set(),  # a model of somebody's own leaves no record
+    "equivalence/own_models": set(),
     "bench/costs": TIMES,
     "bench/peers": {"peer"},
     "bench/train": {"training"},
