@@ -25,7 +25,10 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):  # a file's name that is no text, or a terminal that knows few characters
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-    app(prog_name="python -m bench")
+    try:
+        app(prog_name="python -m bench")
+    except KeyboardInterrupt:  # while the options are read, before any command hears it
+        raise SystemExit(130) from None
 
 
 if __name__ == "__main__":

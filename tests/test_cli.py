@@ -69,10 +69,11 @@ def test_cuda_without_one_says_what_was_found(tmp_path, framework, monkeypatch):
     assert said.exit_code == 2 and f"{framework} finds cpu" in said.output
 
 
-def test_an_output_that_cannot_be_written_is_refused_before_any_work(tmp_path):
+def test_an_output_that_cannot_be_written_is_refused_before_any_work(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     file = tmp_path / "file"
     file.write_text("")
-    for options in (("--out", file / "results"), ("--out", tmp_path / "ok", "--json", tmp_path)):
+    for options in (("--out", file / "results"), ("--out", "ok", "--json", tmp_path), ("--out", "ok", "--json", ".")):
         said = invoke("verify", *options)
         assert said.exit_code == 2 and "cannot be written" in said.output
     assert file.read_text() == ""

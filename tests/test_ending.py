@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 from typer.testing import CliRunner
 
+from bench.__main__ import main
 from bench.commands.app import app
 from bench.commands.ending import end_in_order
 from bench.commands.screen import Screen
@@ -59,6 +60,16 @@ def test_ctrl_c_is_130(capsys):
     with pytest.raises(typer.Exit) as ended:
         end_in_order(fail)()
     assert ended.value.exit_code == 130 and "interrupted" in capsys.readouterr().err
+
+
+def test_ctrl_c_while_options_are_read_is_130(monkeypatch, capsys):
+    def interrupted(**_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("bench.commands.app.app", interrupted)
+    with pytest.raises(SystemExit) as ended:
+        main()
+    assert (ended.value.code, capsys.readouterr().err) == (130, "")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="no such signal")

@@ -152,7 +152,7 @@ def writable(path: Path, option: str) -> Path:
     """
     folder = path if option == OUT else path.parent
     try:
-        if folder != path and path.is_dir():
+        if option != OUT and path.is_dir():
             raise IsADirectoryError(f"{path} is a folder, expected a file")
         with tempfile.TemporaryFile(dir=nearest_folder(folder)):
             pass

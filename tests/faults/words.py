@@ -79,7 +79,7 @@ REFUSED = [  # words, and what must be said; exit status 2
     (["merge", "nowhere", "--out", "merged"], "expected a folder of results"),
     (["merge"], "Missing"),
     (["compact", "--out", "nowhere"], "expected a folder of results"),
-    (["report", "--out", "/dev/null"], "cannot be written"),
+    (["report", "--out", "/dev/null"], "expected a folder of results"),
     (["export", "tables", "--format", "xlsx"], "got 'xlsx'"),
     (["export", "tables", "--out", "nowhere"], "no such folder"),
     (["compare", "nowhere", "nowhere"], "nowhere"),
