@@ -219,6 +219,7 @@ STATED = (
     ),
 )
 NEARLY = 1.25  # a factor that is no other time
+VARIED = 1.5  # a factor between the ends of an interval: the runs shared their cores with other work
 TWICE = "FGM takes twice the time of a step"
 
 
@@ -272,6 +273,8 @@ def told(ratio: Estimate) -> Entry:
     """Whether a step takes twice the time; an interval that holds 2 shows it only where it is short."""
     if ratio.low != ratio.low:
         return NOT_MEASURED
+    if ratio.high - ratio.low > math.log2(VARIED):
+        return Entry("times vary too much to say")
     if ratio.high < 1 or ratio.low > 1:
         return Entry("less" if ratio.high < 1 else "more")
     near = max(ratio.high - 1, 1 - ratio.low) < math.log2(NEARLY)
