@@ -39,6 +39,18 @@ def pytest_collection_modifyitems(items):
             item.add_marker("core")
 
 
+@pytest.fixture
+def write(tmp_path, request):
+    """Writes a model's file: the test module's START and what is its own. Returns its path."""
+
+    def written(code):
+        path = tmp_path / "own.py"
+        path.write_text(request.module.START + code)
+        return str(path)
+
+    return written
+
+
 @pytest.fixture(scope="session")
 def framework():
     """The framework's name. One that was asked for and is missing is an error: a skip would look like a pass."""

@@ -5,13 +5,13 @@ Each method is held against differences of the operation's value, which no deriv
 
 import importlib
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from equivalence.atlas import entries, judge
 from equivalence.atlas.measure import Probe
+from equivalence.divided.tensorflow import in_double
 from impls.tensorflow.curvature import hvp
 from impls.tensorflow.penalty import input_gradient_penalty
 from tests.quick import mostly_slow
@@ -27,9 +27,9 @@ WRONG = (  # as the published atlas has them
 
 
 @pytest.fixture(autouse=True)
-def _double(bridge, precision):
-    keras.config.set_floatx("float64")
-    keras.config.set_dtype_policy("float64")
+def _double(bridge):
+    with in_double():
+        yield
 
 
 @pytest.mark.parametrize("name", mostly_slow(WRONG, WRONG[:1]))

@@ -20,18 +20,6 @@ def loss(outputs, labels):
 """
 
 
-@pytest.fixture
-def write(tmp_path):
-    """Writes a file from START and what is its own; returns its path."""
-
-    def written(code):
-        path = tmp_path / "own.py"
-        path.write_text(START + code)
-        return str(path)
-
-    return written
-
-
 NARROW = """
 def model(params, x):
     hidden = jnp.tanh(x.astype(jnp.{dtype}) @ params["hidden"].astype(jnp.{dtype}))

@@ -20,18 +20,6 @@ batch = rng.normal(size=(5, 6)).astype("float32"), np.array([0, 1, 2, 1, 0])
 """
 
 
-@pytest.fixture
-def write(tmp_path):
-    """Writes a file from START and what is its own; returns its path."""
-
-    def written(code):
-        path = tmp_path / "own.py"
-        path.write_text(START + code)
-        return str(path)
-
-    return written
-
-
 OWN_LOSS = """
 class Model(keras.Model):
     def __init__(self):

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
+from equivalence.divided.tensorflow import in_double
 from impls.tensorflow.moments import exact_moments
 from impls.tensorflow.training import gradient_penalty_objective
 from tests.quick import mostly_slow
@@ -17,12 +18,8 @@ EPSILON = 1e-2
 
 @pytest.fixture(autouse=True)
 def _double(bridge):
-    before = keras.config.floatx(), keras.config.dtype_policy()
-    keras.config.set_floatx("float64")
-    keras.config.set_dtype_policy("float64")
-    yield
-    keras.config.set_floatx(before[0])
-    keras.config.set_dtype_policy(before[1])
+    with in_double():
+        yield
 
 
 def by_hand(shape, axes):

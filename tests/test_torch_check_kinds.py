@@ -24,18 +24,6 @@ batch = torch.randn(5, 6), torch.arange(5) % 3
 """
 
 
-@pytest.fixture
-def write(tmp_path):
-    """Writes a file from START and what is its own; returns its path."""
-
-    def written(code):
-        path = tmp_path / "own.py"
-        path.write_text(START + code)
-        return str(path)
-
-    return written
-
-
 SPECTRAL = {
     "parametrised": "from torch.nn.utils.parametrizations import spectral_norm\n",
     "by a hook": "from torch.nn.utils import spectral_norm\n",

@@ -19,6 +19,7 @@ import numpy as np
 
 from bench.check.differences import Settled, settle
 from bench.check.lines import Line, dtype_of
+from bench.check.radius import row_norms
 
 SHORTER = (1.0, 1 / 4, 1 / 16, 1 / 64, 1 / 256)  # in units of the step that the method takes by itself
 
@@ -33,7 +34,7 @@ def limit(methods: SimpleNamespace, line: Line, unit: float) -> Settled:
     def penalty(loss: Any, x: Any, xi: Any) -> Any:
         return methods.input_gradient_penalty(loss, x, how="finite_difference", xi=xi)
 
-    usual = unit ** (1 / 3) * np.maximum(norms(line.x), 1)
+    usual = unit ** (1 / 3) * np.maximum(row_norms(line.x.astype(float)), 1)
     steps = usual.max() * np.array(SHORTER)
     run = line.sloping(penalty)
     found = [np.asarray(run(line.array(np.asarray(step, line.x.dtype)))[1]) for step in steps]
@@ -43,14 +44,10 @@ def limit(methods: SimpleNamespace, line: Line, unit: float) -> Settled:
 def rounding(line: Line, unit: float) -> float:
     """What rounding leaves, times the step."""
     gradient = line.gradient(line.params_at(0.0), line.at())
-    weights = 2 * norms(gradient) / np.sqrt(2)
+    weights = 2 * row_norms(gradient.astype(float)) / np.sqrt(2)
 
     def weighted(loss: Any, x: Any) -> Any:
         losses = loss(x)
         return losses * line.bridge.cast(line.bridge.from_numpy(weights), dtype_of(losses))
 
     return unit * line.slope(weighted)[2]
-
-
-def norms(rows: np.ndarray) -> np.ndarray:
-    return np.asarray(np.linalg.norm(rows.reshape(len(rows), -1).astype(float), axis=1))

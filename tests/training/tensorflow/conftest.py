@@ -1,7 +1,8 @@
 """Each test of training with Keras begins when TensorFlow is configured; most ask for double precision, too."""
 
-import keras
 import pytest
+
+from equivalence.divided.tensorflow import in_double
 
 
 @pytest.fixture(autouse=True)
@@ -12,9 +13,5 @@ def _bridge(bridge):
 @pytest.fixture
 def double(bridge):
     """Double precision, so that a mistake is larger than rounding."""
-    before = keras.config.floatx(), keras.config.dtype_policy()
-    keras.config.set_floatx("float64")
-    keras.config.set_dtype_policy("float64")  # Keras derives it from floatx once, at the first layer of the process
-    yield
-    keras.config.set_floatx(before[0])
-    keras.config.set_dtype_policy(before[1])
+    with in_double():
+        yield
