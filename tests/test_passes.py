@@ -87,9 +87,9 @@ def test_a_step_does_what_it_cannot_do_without(passes, cell, case, name, method)
 @pytest.mark.parametrize("method", ["vat", "vat entropy"])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_fisher_product_shares_the_clean_pass_where_a_compiler_sees_both(framework, passes, cell, case, name, method):
-    """PyTorch, eager, makes a pass of its own, and the input gradient whose transpose is the change of the logits."""
+    """PyTorch, eager, makes a pass of its own, and the change of the logits in it."""
     found = passes(name)
-    more = found.forward + found.input_gradient if framework == "torch" else 0
+    more = found.forward if framework == "torch" else 0
     least = found.of(METHODS[method].passes)
     # Of a convolution's transpose, and of what PyTorch computes beyond its edges and cuts off, as below.
     margin = found.forward + least // 20 if (framework, name) == ("torch", "digits-cnn") else 0

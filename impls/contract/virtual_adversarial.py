@@ -66,7 +66,8 @@ def vat_perturbation(
 
     Cost: 1 for the clean logits, and 2 a step (Jd and Jᵀw, or forward and input gradient); 4 a step exact. "fisher"
     takes Jd by the transpose of u -> Jᵀu, which is there where forward mode is missing. Without a compiler, which
-    leaves Jᵀu itself out, that is 1 more for all steps.
+    leaves Jᵀu itself out, that is 1 more for all steps; PyTorch takes a single step's Jd in forward mode, with the
+    clean logits, wherever every operation of f has one.
     """
 
 
@@ -97,5 +98,5 @@ def vat_loss(
     Cost: clean logits 1 (the loss's, passed as `logits`), one power step 2, the perturbed pass 1, backward through the
     clean and the perturbed pass 4: training step 8, floor 8/3 plain steps. The entropy costs none. "fisher" has a clean
     pass of its own: where `logits` are given, a compiler that sees both takes them for one. Eager PyTorch does not:
-    there it takes 10 passes, and "finite_difference" 8.
+    there it takes 9 passes, and "finite_difference" 8; where none are given, both take 9.
     """

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import torch
 
-from impls.torch.derivatives import gradients, vjp, watch
+from impls.torch.derivatives import being_traced, gradients, vjp, watch
 from impls.torch.graphs import graph_of
 
 MODES = ("eager", "compiled")
@@ -52,8 +52,7 @@ def cast(array, dtype):
 
 
 def finite(array):
-    traced = torch.compiler.is_compiling() or torch.fx.experimental.proxy_tensor.get_proxy_mode() is not None
-    if traced or torch._C._functorch.is_functorch_wrapped_tensor(array):
+    if being_traced() or torch._C._functorch.is_functorch_wrapped_tensor(array):
         return None
     # One number tells of all: a sum, which is read once, or where that overflows the largest, since NaN is the largest.
     return math.isfinite(abs(array.sum().item())) or math.isfinite(array.abs().max().item())

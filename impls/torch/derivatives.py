@@ -8,8 +8,10 @@ tensor is a leaf, and only `torch.func` sees what is asked. All methods take the
 import contextlib
 
 import torch
+from torch.autograd import forward_ad
+from torch.fx.experimental.proxy_tensor import get_proxy_mode
 
-from impls.torch.formulas import Formulas, ModuleFormulas
+from impls.torch.formulas import DualFormulas, Formulas, ModuleFormulas
 from impls.torch.refusals import explained
 
 # What a graph holds where a backward operation has no derivative: a later backward pass will raise there.
@@ -34,6 +36,40 @@ def vjp(function, x):
     if lasting:
         _check_twice(outputs, watched)
     return outputs if lasting else outputs.detach(), _pulling(outputs, watched, lasting)
+
+
+@explained
+def linearize(function, x, only=None):
+    """Outputs, held fixed, push(v) -> Jv and pull(u) -> Jᵀu; only: the one vector v that is going to be pushed.
+
+    Its Jv comes with the outputs, in forward mode, where there is one: fused recurrent layers, functions of one's own
+    and others have none. They, several vectors, and a function of which autograd sees nothing are pushed by the
+    transpose of pull; so is one that is traced, since a compiler leaves out what the transpose has too much.
+    """
+    if only is not None and not (_transformed() or being_traced()):
+        try:
+            outputs, along, pull = _dual_pass(function, _ordinary(x.detach()), only)
+            return outputs, lambda _: along, pull
+        except RuntimeError:  # what the function itself raises comes again below
+            pass
+    outputs, pull = vjp(function, x)
+    return outputs, transpose(pull, outputs), pull
+
+
+def transpose(pull, outputs):
+    """Push(v) -> Jv from pull(u) -> Jᵀu, which is linear in u; it costs a backward pass, for all v."""
+    pulled, push = vjp(pull, torch.zeros_like(outputs))
+    return lambda vector: push(vector.to(pulled.dtype))
+
+
+def _dual_pass(function, x, vector):
+    watched = watch(x)
+    # Checkpointed activations would be computed again without their tangents.
+    hooks = torch.autograd.graph.disable_saved_tensors_hooks("saved tensors hooks")
+    with torch.enable_grad(), forward_ad.dual_level(), DualFormulas(), hooks:
+        outputs, change = forward_ad.unpack_dual(function(forward_ad.make_dual(watched.clone(), vector)))
+    change = torch.zeros_like(outputs) if change is None else change
+    return outputs.detach(), change.detach(), _pulling(outputs, watched, lasting=False)
 
 
 @explained
@@ -147,6 +183,11 @@ def _transformed():
         or torch.compiler.is_dynamo_compiling()
         or torch.is_inference_mode_enabled()
     )
+
+
+def being_traced():
+    """Whether a graph is being made of what runs, in which numbers have no values."""
+    return torch.compiler.is_compiling() or get_proxy_mode() is not None
 
 
 def _record(function, x, copy=True):

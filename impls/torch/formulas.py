@@ -18,10 +18,12 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from torch.autograd import forward_ad
 from torch.overrides import TorchFunctionMode
 
 FORMULAS: dict[Any, Any] = {}  # by function of PyTorch
 FORWARD_FORMULAS: dict[Any, Any] = {}  # needed in forward mode alone
+DUAL_FORMULAS: dict[Any, Any] = {}  # needed by dual numbers, for first derivatives
 
 
 class Formulas(TorchFunctionMode):
@@ -45,6 +47,20 @@ class ModuleFormulas(TorchFunctionMode):
             return (formula or function)(*args, **kwargs)
         with torch._functorch.pyfunctorch.temporarily_clear_interpreter_stack():
             return function(*args, **kwargs)
+
+
+class DualFormulas(TorchFunctionMode):
+    """Formulas for PyTorch's dual numbers, for a first derivative in forward mode beside a graph for reverse mode.
+
+    What runs without gradients has no derivative here either, so that both modes differentiate the same function.
+    """
+
+    def __torch_function__(self, function, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        if not torch.is_grad_enabled():
+            with forward_ad._set_fwd_grad_enabled(False):  # the setter has no public name
+                return function(*args, **kwargs)
+        return DUAL_FORMULAS.get(function, function)(*args, **kwargs)
 
 
 def _is_wrapped(value):
@@ -363,3 +379,35 @@ def _without_derivative(function):
 for _name in dir(torch.special):
     if _name.startswith(("airy_", "bessel_", "modified_bessel_", "scaled_modified_bessel_", "spherical_bessel_")):
         FORWARD_FORMULAS[getattr(torch.special, _name)] = _without_derivative(getattr(torch.special, _name))
+
+
+for _function in (torch.linalg.det, torch.det, torch.Tensor.det, torch.cholesky_inverse, torch.Tensor.cholesky_inverse):
+    DUAL_FORMULAS[_function] = FORMULAS[_function]
+for _function in (torch.scatter_reduce, torch.Tensor.scatter_reduce):
+    DUAL_FORMULAS[_function] = FORWARD_FORMULAS[_function]
+
+
+def _one_at_a_time(function):
+    """A product of an input and a weight, of which one moves: PyTorch would multiply by the other's zeros as well."""
+
+    def dual(*args, **kwargs):
+        if len(args) < 2:
+            return function(*args, **kwargs)
+        values, changes = zip(*map(forward_ad.unpack_dual, args[:2]), strict=True)
+        (bias, *rest), named = args[2:] or [None], {**kwargs, **dict.fromkeys(kwargs.keys() & {"bias"})}
+        shift = kwargs.get("bias", bias)
+        if changes.count(None) != 1 or (shift is not None and forward_ad.unpack_dual(shift).tangent is not None):
+            return function(*args, **kwargs)
+        found = function(*values, *args[2:], **kwargs)
+        with torch.no_grad():
+            moving = (value if change is None else change for value, change in zip(values, changes, strict=True))
+            along = function(*moving, *[None][: len(args) - 2], *rest, **named)
+        return forward_ad.make_dual(found, along)
+
+    return dual
+
+
+_LAYERS = (F.linear, F.conv1d, F.conv2d, F.conv3d, F.conv_transpose1d, F.conv_transpose2d, F.conv_transpose3d)
+_MATRICES = tuple(getattr(of, name) for of in (torch, torch.Tensor) for name in ("matmul", "mm", "bmm"))
+for _function in (*_LAYERS, *_MATRICES, torch.Tensor.__matmul__):
+    DUAL_FORMULAS[_function] = _one_at_a_time(_function)

@@ -10,7 +10,7 @@ import contextlib
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from impls.torch.derivatives import _check_differentiable
+from impls.torch.derivatives import _check_differentiable, transpose
 from impls.torch.norms import _step, _wide, unit
 from impls.torch.outcomes import shares
 from impls.torch.refusals import explaining
@@ -63,7 +63,8 @@ class Smoothness:
                 _check_differentiable(rows)
             return rows
 
-        product = _fisher_product(pull, logits, self.clean, self.scaled, self.counts)
+        push = transpose(pull, logits)  # a step changes the model's buffers: it cannot try forward mode and come back
+        product = _fisher_product(push, pull, self.clean, logits.dtype, self.scaled, self.counts)
         return lambda d: batch.looked_at(batch.vectors.everywhere(product(d)), batch.sites[0])
 
     def by_difference(self):

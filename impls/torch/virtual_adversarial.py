@@ -3,7 +3,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from impls.checks import checked
 from impls.torch.curvature import hvp
-from impls.torch.derivatives import fixed_gradient, vjp
+from impls.torch.derivatives import fixed_gradient, linearize
 from impls.torch.losses import entropy, kl_divergence
 from impls.torch.norms import _scaled, _step, _wide, unit
 
@@ -19,32 +19,33 @@ def vat_loss(f, x, start, *, radius, xi=None, steps=1, how="fisher", entropy_wei
     if logits is None and entropy_weight != 0:
         logits = f(x)
     with torch.no_grad():  # p(x) is held fixed, and shared by the power steps and the loss
-        product, clean = _product(f, x, None if logits is None else logits.detach(), xi, how)
-        perturbation = _iterated(product, x, start, radius, steps)
+        given = None if logits is None else logits.detach()
+        perturbation, clean = _iterated(f, x, given, start, radius, xi, steps, how)
     loss = kl_divergence(clean, f(x + perturbation))  # (B,)
     return loss if entropy_weight == 0 else loss + entropy_weight * entropy(logits)
 
 
 def _perturbation(f, x, clean, start, radius, xi, steps, how):
-    return _iterated(_product(f, x, clean, xi, how)[0], x, start, radius, steps)
+    return _iterated(f, x, clean, start, radius, xi, steps, how)[0]
 
 
-def _iterated(product, x, start, radius, steps):
+def _iterated(f, x, clean, start, radius, xi, steps, how):  # the perturbation, and the clean logits
     direction = unit(_wide(start))
+    product, clean = _product(f, x, clean, xi, how, direction if steps == 1 else None)
     for _ in range(steps):
         direction = unit(_wide(product(direction)))
-    return (radius * direction).to(x.dtype).detach()
+    return (radius * direction).to(x.dtype).detach(), clean
 
 
-def _product(f, x, clean, xi, how):  # d -> Hd, up to a factor a sample, and the clean logits
+def _product(f, x, clean, xi, how, only=None):  # d -> Hd, up to a factor a sample, and the clean logits
     def scaled(array):
         return _largest_1(array, x.shape[0])
 
     if how == "fisher":
         with sdpa_kernel(SDPBackend.MATH):  # fused attention has no second backward pass
-            logits, pull = vjp(f, x)
+            logits, push, pull = linearize(f, x, None if only is None else scaled(only).to(x.dtype))
         clean = logits if clean is None else clean
-        return _fisher_product(pull, logits, clean, scaled), clean
+        return _fisher_product(push, pull, clean, logits.dtype, scaled), clean
     clean = f(x) if clean is None else clean
     if how == "exact":
 
@@ -63,16 +64,15 @@ def _product(f, x, clean, xi, how):  # d -> Hd, up to a factor a sample, and the
     return difference, clean
 
 
-def _fisher_product(pull, logits, clean, scaled, counts=1):  # Jᵀ(diag p - ppᵀ)J from u -> Jᵀu
-    pulled, push = vjp(pull, torch.zeros_like(logits))  # of Jᵀu: attention has no forward mode
+def _fisher_product(push, pull, clean, dtype, scaled, counts=1):  # Jᵀ(diag p - ppᵀ)J from d -> Jd and u -> Jᵀu
     p = torch.softmax(_wide(clean), -1)
     likeliest = p.argmax(-1, keepdim=True)
 
     def product(d):
-        change = _wide(push(scaled(d).to(pulled.dtype)))  # Jd
+        change = _wide(push(scaled(d)))  # Jd
         change = change - change.gather(-1, likeliest)  # exact where p is nearly 1
         weights = counts * p * (change - (p * change).sum(-1, keepdim=True))
-        return pull(scaled(weights).to(logits.dtype))
+        return pull(scaled(weights).to(dtype))
 
     return product
 
