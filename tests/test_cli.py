@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 from typer.testing import CliRunner
 
@@ -100,6 +101,12 @@ def test_a_framework_that_is_not_installed_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(impls, "installed", lambda: ["jax"])
     said = invoke("verify", "--framework", "torch", "--out", tmp_path)
     assert said.exit_code == 2 and "pip install torch" in said.output
+
+
+def test_a_file_of_others_may_hold_half_of_the_memory_where_nothing_is_said():
+    """An endless recursion takes a GiB a second, and the system would end whatever else runs."""
+    assert arguments.for_others(None) == psutil.virtual_memory().total / 2**30 / 2
+    assert arguments.for_others(3.0) == 3.0
 
 
 def test_a_name_is_known_whatever_its_case():

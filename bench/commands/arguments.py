@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+import psutil
 import typer
 from rich.console import Console
 from rich.text import Text
@@ -114,6 +115,11 @@ def executor(name: str, address: str, memory: float | None, wait: float, console
         return Cluster(address, most, wait)
     except Unusable as error:
         raise refuse(f"--address {error}") from None
+
+
+def for_others(memory: float | None) -> float:
+    """GiB that a worker may hold in which others' code runs: half of the machine's, where nothing is said."""
+    return psutil.virtual_memory().total / 2**31 if memory is None else memory
 
 
 @contextlib.contextmanager

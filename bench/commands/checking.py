@@ -63,7 +63,7 @@ def looked_at(file: Path, framework: str, quick: bool, memory_limit: float | Non
     """The report of a file."""
     path = checked_path(file)
     [name] = arguments.frameworks([chosen_framework(path, framework)], console)
-    here = arguments.executor("local", "", memory_limit, 0.0, console)
+    here = arguments.executor("local", "", arguments.for_others(memory_limit), 0.0, console)
     session = Session(None, here)
     outcomes: list[Outcome] = []
     before = spent()

@@ -33,7 +33,12 @@ Resume = Annotated[bool, typer.Option("--resume", help="Do not repeat what this 
 Executors = Annotated[str, typer.Option("--executor", help="local or ray.")]
 Address = Annotated[str, typer.Option(help="Of the Ray cluster: HOST:PORT, or auto on one of its nodes.")]
 MemoryLimit = Annotated[
-    float | None, typer.Option("--memory-limit", min=0.0, help="GiB that a worker may hold; it is ended beyond.")
+    float | None,
+    typer.Option(
+        "--memory-limit",
+        min=0.0,
+        help="GiB that a worker may hold; it is ended beyond. Of a file of yours: half of the machine's.",
+    ),
 ]
 Wait = Annotated[
     float, typer.Option(min=0.0, help="Seconds to wait for a device that another run is timing on; 0: do not wait.")

@@ -66,7 +66,7 @@ def verify_command(
 ) -> None:
     """Measure the claims and the frameworks' agreement with the oracle. Exit status 1 where something does not hold."""
     if impl:
-        here = arguments.executor("local", address, memory_limit, wait, console)
+        here = arguments.executor("local", address, arguments.for_others(memory_limit), wait, console)
         records, given = tried(impl, framework, claim, method, workload, dtype, device, quick, here, json)
         finish(records, json, bool(given) and all(map(passes, records)))
     with prepared(json, out, shard, resume, executor, address, memory_limit, wait) as session:

@@ -14,6 +14,7 @@ from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 
 from rich import box
 from rich.console import Console
+from rich.progress import Progress
 from rich.table import Table
 from rich.text import Text
 
@@ -21,6 +22,9 @@ from tests.faults.harness import Kind, Verdict
 from tests.faults.kinds import KINDS, attempt
 
 SHOWN = 20  # faults of a kind that are told in full
+SILENCE = 20.0  # seconds after which a line says how far it is
+
+Result = tuple[Kind, int, Verdict]
 
 
 def main() -> None:
@@ -29,16 +33,36 @@ def main() -> None:
     chosen = [KINDS[name] for name in given.kind or KINDS]
     asked = [(kind, number) for kind in chosen for number in numbers(kind, given)]
     began, verdicts = time.monotonic(), {kind.name: {} for kind in chosen}
-    for kind, number, verdict in tried(asked, given.seed, given.jobs):
-        verdicts[kind.name][number] = verdict
-        if not verdict.survived and len(verdicts[kind.name]) and told(verdicts[kind.name]) <= SHOWN:
-            again = f"python -m tests.faults --kind '{kind.name}' --only {number} --seed {given.seed}"
-            console.print(Text(f"{verdict.what}: {again}", style="red"))
-            for complaint in verdict.complaints:
-                console.print(f"    {complaint}")
+    interrupted = False
+    try:
+        for kind, number, verdict in with_progress(tried(asked, given.seed, given.jobs), len(asked), console):
+            verdicts[kind.name][number] = verdict
+            if not verdict.survived and told(verdicts[kind.name]) <= SHOWN:
+                again = f"python -m tests.faults --kind '{kind.name}' --only {number} --seed {given.seed}"
+                console.print(Text(f"{verdict.what}: {again}", style="red"))
+                for complaint in verdict.complaints:
+                    console.print(f"    {complaint}")
+    except KeyboardInterrupt:
+        interrupted = True
     show(console, verdicts)
-    console.print(f"{time.monotonic() - began:.0f} s, seed {given.seed}")
-    raise SystemExit(any(not each.survived for found in verdicts.values() for each in found.values()))
+    done = sum(map(len, verdicts.values()))
+    rest = f", interrupted after {done} of {len(asked)}" if interrupted else ""
+    console.print(f"{time.monotonic() - began:.0f} s, seed {given.seed}{rest}")
+    failed = any(not each.survived for found in verdicts.values() for each in found.values())
+    raise SystemExit(130 if interrupted else failed)
+
+
+def with_progress(results: Iterator[Result], count: int, console: Console) -> Iterator[Result]:
+    """Pass results on, and say how far they are: in a bar, or, where nobody looks, in a line now and then."""
+    began = said = time.monotonic()
+    with Progress(*Progress.get_default_columns(), console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task("faults", total=count)
+        for done, result in enumerate(results, 1):
+            yield result
+            progress.update(task, advance=1, description=result[0].name)
+            if not console.is_terminal and time.monotonic() - said > SILENCE:
+                said = time.monotonic()
+                console.print(f"{done} of {count} faults, {said - began:.0f} s, {result[0].name}")
 
 
 def arguments() -> argparse.Namespace:
@@ -55,10 +79,11 @@ def numbers(kind: Kind, given: argparse.Namespace) -> list[int]:
     return given.only or list(range(0, kind.count, given.every))
 
 
-def tried(asked: list[tuple[Kind, int]], seed: int, jobs: int) -> Iterator[tuple[Kind, int, Verdict]]:
+def tried(asked: list[tuple[Kind, int]], seed: int, jobs: int) -> Iterator[Result]:
     """Yield what became of each fault, as it is known. A process that a fault ends is a fault that did not survive."""
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, mp_context=context) as pool:
+    pool = ProcessPoolExecutor(jobs, mp_context=context)
+    try:
         running: dict[Future[Verdict], tuple[Kind, int]] = {
             pool.submit(attempt, kind.name, number, seed): (kind, number) for kind, number in asked
         }
@@ -68,6 +93,8 @@ def tried(asked: list[tuple[Kind, int]], seed: int, jobs: int) -> Iterator[tuple
                 yield kind, number, done.result()
             except Exception as error:
                 yield kind, number, Verdict("the fault itself", [f"{type(error).__name__}: {error}"])
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def told(found: dict[int, Verdict]) -> int:
@@ -76,7 +103,7 @@ def told(found: dict[int, Verdict]) -> int:
 
 def show(console: Console, verdicts: dict[str, dict[int, Verdict]]) -> None:
     table = Table(box=box.SIMPLE)
-    for name in ("kind", "faults tried", "survived", "data lost", "tracebacks", ""):
+    for name in ("kind", "faults tried", "survived", "data lost", "tracebacks", "seconds", ""):
         table.add_column(name)
     for name, found in verdicts.items():
         tries = [each for each in found.values() if not each.skipped]
@@ -84,7 +111,8 @@ def show(console: Console, verdicts: dict[str, dict[int, Verdict]]) -> None:
         good = sum(each.survived for each in tries)
         lost, raised = sum(each.lost for each in tries), sum(each.tracebacks for each in tries)
         colour = "" if good == len(tries) else "red"
-        table.add_row(*map(str, (name, len(tries), good, lost, raised, notes)), style=colour)
+        seconds = f"{sum(each.seconds for each in tries):.0f}"
+        table.add_row(*map(str, (name, len(tries), good, lost, raised, seconds, notes)), style=colour)
     console.print(table)
 
 

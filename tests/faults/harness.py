@@ -42,6 +42,7 @@ class Verdict:
     lost: int = 0
     tracebacks: int = 0
     skipped: str = ""  # why it could not be tried here
+    seconds: float = 0.0  # that it took
 
     @property
     def survived(self) -> bool:

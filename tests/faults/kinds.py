@@ -1,5 +1,7 @@
 """The kinds of faults by name, and what tries one of them in a process of its own."""
 
+import time
+
 from tests.faults import cluster, damaged, disk, foreign, kills, texts, values, words
 from tests.faults.harness import Kind, Verdict
 
@@ -9,4 +11,7 @@ KINDS: dict[str, Kind] = {
 
 
 def attempt(name: str, number: int, seed: int) -> Verdict:
-    return KINDS[name].inflict(number, seed)
+    began = time.monotonic()
+    verdict = KINDS[name].inflict(number, seed)
+    verdict.seconds = time.monotonic() - began
+    return verdict
