@@ -6,6 +6,7 @@ A small tmpfs is the disk where one may be mounted; elsewhere a limit on the siz
 import contextlib
 import functools
 import resource
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from tests.faults.harness import (
     generator,
     lines_of,
     measured,
+    reported,
     run,
     some_records,
     torn_files,
@@ -47,10 +49,12 @@ def inflict(number: int, seed: int) -> Verdict:
         kind = "tmpfs" if mounted else "ulimit -f"
         verdict = Verdict(f"{' '.join(words)}: {free} bytes left on the disk ({kind})")
         out = folder / "disk" / "out"
-        for place in (out, folder / "first", folder / "second"):
+        for place in (folder / "first", folder / "second"):
             write_store(place, lines_of(real()))
         if state == "reported":
-            run(["report", "--out", str(out)], folder)
+            shutil.copytree(reported(), out)
+        else:
+            write_store(out, lines_of(real()))
         before, names = measured(out), {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
         words = [word.replace("DISK", str(folder / "disk")) for word in words]
         words += [] if words[0] == "compare" else ["--out", str(out)]

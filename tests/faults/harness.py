@@ -3,9 +3,13 @@
 A fault is known by its kind, the seed and its number: the three give the same fault again.
 """
 
+import atexit
+import functools
 import json
 import os
 import re
+import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -111,7 +115,7 @@ class Command:
             stdout=self.output,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            preexec_fn=prepare,
+            preexec_fn=lambda: heard(prepare),
         )
 
     def workers(self) -> list[psutil.Process]:
@@ -137,6 +141,13 @@ class Command:
         said = self.output.read().decode("utf-8", "replace")
         self.output.close()
         return Ended(status, said, seconds, names)
+
+
+def heard(prepare: Callable[[], None] | None) -> None:
+    """Under nohup a process ignores the hang-up, and so would all that it starts."""
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    if prepare is not None:
+        prepare()
 
 
 def run(words: list[str], folder: Path, prepare: Callable[[], None] | None = None, **variables: str) -> Ended:
@@ -187,6 +198,16 @@ def write_store(out: Path, lines: list[str] | bytes) -> Path:
     path.parent.mkdir(parents=True)
     path.write_bytes(lines if isinstance(lines, bytes) else "".join(f"{line}\n" for line in lines).encode())
     return path
+
+
+@functools.cache
+def reported() -> Path:
+    """A folder of real results and their report, made once; it goes when this process ends."""
+    folder = Path(tempfile.mkdtemp(prefix="faults-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    write_store(folder / "out", lines_of(some_records()))
+    run(["report", "--out", str(folder / "out")], folder)
+    return folder / "out"
 
 
 def measured(out: Path) -> dict[tuple, str]:
