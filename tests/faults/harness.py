@@ -144,8 +144,9 @@ class Command:
 
 
 def heard(prepare: Callable[[], None] | None) -> None:
-    """Under nohup a process ignores the hang-up, and so would all that it starts."""
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    """What nohup, or a shell in the background, has this process ignore would be ignored by all that it starts."""
+    for each in (signal.SIGHUP, signal.SIGINT):
+        signal.signal(each, signal.SIG_DFL)
     if prepare is not None:
         prepare()
 
