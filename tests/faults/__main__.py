@@ -31,7 +31,8 @@ def main() -> None:
     given = arguments()
     console = Console(markup=False, highlight=False, width=None if sys.stdout.isatty() else 120)
     chosen = [KINDS[name] for name in given.kind or KINDS]
-    asked = [(kind, number) for kind in chosen for number in numbers(kind, given)]
+    # Those that wait, for a hang to be ended, run beside those that work.
+    asked = sorted(((kind, number) for kind in chosen for number in numbers(kind, given)), key=part_of_its_kind)
     began, verdicts = time.monotonic(), {kind.name: {} for kind in chosen}
     interrupted = False
     try:
@@ -62,7 +63,7 @@ def with_progress(results: Iterator[Result], count: int, console: Console) -> It
             progress.update(task, advance=1, description=result[0].name)
             if not console.is_terminal and time.monotonic() - said > SILENCE:
                 said = time.monotonic()
-                console.print(f"{done} of {count} faults, {said - began:.0f} s, {result[0].name}")
+                console.print(f"{done} of {count} faults, {said - began:.0f} s, last {result[0].name}")
 
 
 def arguments() -> argparse.Namespace:
@@ -71,7 +72,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--only", action="append", type=int, help="a fault's number; repeatable")
     parser.add_argument("--every", type=int, default=1, help="take one of so many")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--jobs", type=int, default=2, help="so many at a time")
+    parser.add_argument("--jobs", type=int, default=3, help="so many at a time")
     return parser.parse_args()
 
 
@@ -95,6 +96,11 @@ def tried(asked: list[tuple[Kind, int]], seed: int, jobs: int) -> Iterator[Resul
                 yield kind, number, Verdict("the fault itself", [f"{type(error).__name__}: {error}"])
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def part_of_its_kind(asked: tuple[Kind, int]) -> float:
+    kind, number = asked
+    return number % kind.count / kind.count
 
 
 def told(found: dict[int, Verdict]) -> int:

@@ -4,9 +4,11 @@ What was stored before stays, to the byte; what is stored is whole and there onc
 """
 
 import functools
+import os
 import shutil
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -48,7 +50,7 @@ EXPECTED = {  # exit statuses: by the signal, in order, or it was over already
     signal.SIGHUP: {-signal.SIGHUP},
     signal.SIGINT: {130, -signal.SIGINT},  # before Python hears any signal
 }
-OFTEN = ("verify", "time", "train", "report", "merge")  # each signal twice
+OFTEN = ("report", "merge")  # each signal twice
 NO_WORKERS = ("report", "merge")
 NO_FOLDER = ("check",)  # that stores nothing
 PLAN = [
@@ -69,7 +71,8 @@ def inflict(number: int, seed: int) -> Verdict:
         out = folder / "out"
         prepare(folder, out, command)
         before = measured(out)
-        started = Command([*words, *([] if command in NO_FOLDER else ["--out", str(out)])], folder)
+        words = [*words, *([] if command in NO_FOLDER else ["--out", str(out)])]
+        started = Command(words, folder, on_one_core(number) if number % 2 else None)  # with one worker, or with more
         time.sleep(moment)
         struck = strike(started, who, with_signal)
         ended = started.end()
@@ -79,8 +82,16 @@ def inflict(number: int, seed: int) -> Verdict:
         look(out, before, verdict)
         verdict.complaints += [f"{name} is cut short" for name in torn_files(folder) if name.startswith("mine")]
         if command == "verify" and number % 4 == 0 and verdict.survived:
-            go_on(folder, out, words, verdict)
+            go_on(folder, words, verdict)
     return verdict
+
+
+def on_one_core(number: int) -> Callable[[], None] | None:
+    """What keeps a command to one of the cores, where a system can."""
+    if not hasattr(os, "sched_setaffinity"):
+        return None
+    cores = sorted(os.sched_getaffinity(0))
+    return functools.partial(os.sched_setaffinity, 0, {cores[number // 2 % len(cores)]})
 
 
 def prepare(folder: Path, out: Path, command: str) -> None:
@@ -128,12 +139,12 @@ def look(out: Path, before: dict, verdict: Verdict) -> None:
         verdict.complaints.append(f"{name} is cut short")
 
 
-def go_on(folder: Path, out: Path, words: list[str], verdict: Verdict) -> None:
+def go_on(folder: Path, words: list[str], verdict: Verdict) -> None:
     """The same command with --resume measures the rest, and no command is in its way."""
     shutil.rmtree(folder / "tmp", ignore_errors=True)
-    ended = run([*words, "--out", str(out), "--resume"], folder)
+    ended = run([*words, "--resume"], folder)
     ended.judge(verdict, {0})
-    found = [key for key in measured(out) if key[0] == "claim" and key[1] in ("C6", "A4")]
+    found = [key for key in measured(folder / "out") if key[0] == "claim" and key[1] in ("C6", "A4")]
     verdict.complain_unless(bool(found), "nothing is measured after --resume")
 
 
