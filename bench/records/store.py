@@ -104,7 +104,27 @@ def read(path: Path, kind: str = "") -> tuple[list[Any], list[str]]:
 
     kind: leave out all others, before they are read.
     """
-    records, problems = [], []
+    problems: list[str] = []
+    return list(told(path, problems, kind)), problems
+
+
+def read_latest(path: Path) -> tuple[list[Any], list[str]]:
+    """The environments and the last record of each key, and the problems: what others replace need not be held."""
+    problems: list[str] = []
+    environments: list[Any] = []
+
+    def noted() -> Iterator[Any]:
+        for record in told(path, problems):
+            if isinstance(record, Environment):
+                environments.append(record)
+            yield record
+
+    found = latest(noted())
+    return [*environments, *found], problems
+
+
+def told(path: Path, problems: list[str], kind: str = "") -> Iterator[Any]:
+    """Yield the records of a file, and note in `problems` what is none."""
     places: dict[str, dict[str, Any]] = {}
     for number, line in lines(path):
         if kind and f'"kind":"{kind}"'.encode() not in line:
@@ -116,13 +136,12 @@ def read(path: Path, kind: str = "") -> tuple[list[Any], list[str]]:
             problems.append(f"{path}:{number}: not a record, left out: {first['msg']}")
             continue
         if isinstance(record, Environment):
-            told = record.model_dump(exclude={"time", "code"})
-            if places.setdefault(record.id, told) != told:
+            said = record.model_dump(exclude={"time", "code"})
+            if places.setdefault(record.id, said) != said:
                 problems.append(f"{path}:{number}: another environment with the id {record.id}, left out")
                 continue
         if not isinstance(record, Header):
-            records.append(record)
-    return records, problems
+            yield record
 
 
 def lines(path: Path) -> Iterator[tuple[int, bytes]]:

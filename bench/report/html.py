@@ -39,6 +39,7 @@ RECORDS = "records come here"
 FOLDED = r'<details class="topic"><summary>\1</summary>\2</details>\n'
 METADATA = re.compile(r"<metadata>.*?</metadata>", re.DOTALL)
 GZIP = 31  # zlib's word for a stream as gzip writes it
+MANY, PART = 2000, 20  # records of which a part, one of so many, is tried first
 LONGEST = (10**9, 64, 8, 0, -1)  # numbers of a list that are kept, until everything fits; at last no list at all
 FORMULA = "formula"  # the column that is set as one
 MEASURED = "data-records="  # of a cell that rests on records
@@ -281,9 +282,19 @@ def pack_records(records: Sequence[Any], places: Mapping[str, Any], room: int) -
     """The records with the commands that measure them again, compressed; long lists are cut where they do not fit."""
     for longest in LONGEST:
         last = longest == LONGEST[-1]
+        if not last and much_larger(records, places, longest, room):
+            continue
         if found := compress(write_json(records, places, longest), math.inf if last else room):
             break
     return found
+
+
+def much_larger(records: Sequence[Any], places: Mapping[str, Any], longest: int, room: int) -> bool:
+    """Whether a part of many records says that all of them have no room; it may compress half as well by itself."""
+    part = records[::PART]
+    return len(records) > MANY and len(compress(write_json(part, places, longest), math.inf)) * len(records) > (
+        2 * room * len(part)
+    )
 
 
 def write_json(records: Sequence[Any], places: Mapping[str, Any], longest: int) -> Iterator[str]:

@@ -14,7 +14,7 @@ from bench.places import PUBLISHED, ROOT
 from bench.records import block_statistics, files
 from bench.records.schema import DISTURBED, Environment
 from bench.records.staleness import Codes, stale
-from bench.records.store import FILES, Latest, latest, read
+from bench.records.store import FILES, Latest, latest, read_latest
 from bench.report import answers, ci, first_screen, history, html, markdown, readme
 from bench.report.curve_figures import curve_figures
 from bench.report.effect_figures import effect_figures
@@ -102,7 +102,7 @@ def load(path: Path) -> Machine:
     """A machine's records; a file that cannot be read at all is a problem, not an end."""
     name = path.parent.name
     try:
-        records, problems = read(path)
+        records, problems = read_latest(path)
     except (OSError, UnicodeError) as error:
         records, problems = [], [f"{path}: cannot be read: {error}"]
     problems = [problem.replace(str(path), f"{name}/{path.name}") for problem in problems]

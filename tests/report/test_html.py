@@ -7,6 +7,7 @@ import math
 import re
 import shlex
 
+import numpy as np
 import pytest
 
 from bench.places import ROOT
@@ -20,7 +21,7 @@ from bench.records.schema import (
     TrainingRecord,
     VariationRecord,
 )
-from bench.records.store import FILES, latest, read
+from bench.records.store import FILES, latest, read, read_latest
 from bench.report import html, page
 from bench.report.reproduce import command
 from bench.report.tables.entries import BAD, OPEN, Entry, framed, number
@@ -145,6 +146,17 @@ def test_long_lists_are_cut_where_they_do_not_fit():
     assert len(text) < len(whole)
 
 
+def test_of_many_records_a_part_says_how_far_lists_are_cut(monkeypatch):
+    """The same cut as without a look at a part, which alone compresses at most half as well."""
+    draws = np.random.default_rng(0)
+    many = [cost_record("fgm", steps=list(draws.normal(size=70))) for _ in range(60)]
+    room = len(html.pack_records(many, {}, 10**6)) // 4
+    tried = html.pack_records(many, {}, room)
+    monkeypatch.setattr(html, "MANY", 50)
+    assert html.much_larger(many, {}, html.LONGEST[0], room) and not html.much_larger(many, {}, 8, room)
+    assert html.pack_records(many, {}, room) == tried
+
+
 def test_what_has_no_room_at_all_keeps_its_facts():
     long = cost_record("fgm", steps=[0.5] * 1000)
     [record] = json.loads(gzip.decompress(base64.b64decode(html.pack_records([long], {}, 0))))["records"]
@@ -157,6 +169,9 @@ def test_a_folder_of_many_records_has_as_many(tmp_path):
     [path] = tmp_path.glob(FILES)
     records, problems = read(path)
     assert not problems and len(latest(records)) == everything + 500
+    last, again = read_latest(path)
+    kept = [each for each in records if each.kind == "environment"] + [*latest(records)]
+    assert [each.model_dump_json() for each in last] == [each.model_dump_json() for each in kept] and not again
 
 
 def test_json_has_no_word_for_what_is_no_number():
