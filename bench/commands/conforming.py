@@ -43,7 +43,7 @@ def published_command(
         [name] = arguments.known("report", [report], [name for each in chosen for name in adapters(each)])
         print(published.draft(arguments.only("--report", framework), name), end="")
         return
-    with prepared(json, out, resume=resume, memory_limit=arguments.for_others(memory_limit), wait=wait) as session:
+    with prepared(json, out, resume=resume, memory_limit=memory_limit, wait=wait) as session:
         records = []
         for name in chosen:
             for record in conformance(session, name, wanted, quick):

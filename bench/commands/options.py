@@ -37,7 +37,7 @@ MemoryLimit = Annotated[
     typer.Option(
         "--memory-limit",
         min=0.0,
-        help="GiB that a worker may hold; it is ended beyond. Of others' code: half of the machine's.",
+        help="GiB that a worker may hold; it is ended beyond. Of a file of yours: half of the machine's.",
     ),
 ]
 Wait = Annotated[

@@ -29,7 +29,8 @@ def trace(loss, x, *, how="hvp", probes=None, with_loss=False):
         estimate = stochtrace.estimator_monte_carlo(stochtrace.monte_carlo_trace(), lambda key: own)
         return estimate(product(loss, x, b), jax.random.key(0))
 
-    return jax.vmap(one)(jax.numpy.arange(len(x)), jax.numpy.moveaxis(probes, 1, 0))
+    # One sample after the other: each product is of the whole batch, and all of them at once take many gigabytes.
+    return jax.lax.map(lambda sample: one(*sample), (jax.numpy.arange(len(x)), jax.numpy.moveaxis(probes, 1, 0)))
 
 
 @PACKAGE.adapts(
@@ -54,7 +55,7 @@ def lanczos(loss, x, start, *, steps, how="power"):
         top = jax.numpy.abs(values).argmax()
         return values[top], vectors[top].reshape(first.shape)
 
-    return jax.lax.stop_gradient(jax.vmap(one)(jax.numpy.arange(len(x)), start))
+    return jax.lax.stop_gradient(jax.lax.map(lambda sample: one(*sample), (jax.numpy.arange(len(x)), start)))
 
 
 @PACKAGE.adapts(
