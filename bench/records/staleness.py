@@ -114,6 +114,7 @@ class Codes:
 
     def __init__(self) -> None:
         self.known: dict[Basis, str] = {}
+        self.looked_at: dict[int, tuple[Any, bool]] = {}  # by identity: many tables ask for one record
 
     @functools.cached_property
     def files(self) -> list[File]:
@@ -131,7 +132,12 @@ class Codes:
 
 def stale(record: Any, codes: Codes | None) -> bool:
     """Whether other code made the record; nothing is where no code is given to compare with."""
-    return codes is not None and record.code != codes.of(record)
+    if codes is None:
+        return False
+    if id(record) not in codes.looked_at:
+        # It is held, so that its identity stays its own.
+        codes.looked_at[id(record)] = record, record.code != codes.of(record)
+    return codes.looked_at[id(record)][1]
 
 
 def sources() -> list[File]:

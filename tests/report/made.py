@@ -1,6 +1,6 @@
 """Records made by hand, for tests of what is made from records."""
 
-from typing import NamedTuple
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -8,10 +8,12 @@ from bench.records.schema import AgreementRecord, CallRecord, ClaimRecord, ColdR
 from bench.report import figures
 
 
-class AllOf(NamedTuple):
+@dataclass
+class AllOf:
     """The code is the same for every record."""
 
     code: str
+    looked_at: dict = field(default_factory=dict)
 
     def of(self, record):
         return self.code

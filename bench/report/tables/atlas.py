@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -50,7 +50,8 @@ def operations_table(records: Iterable[Any], code: Codes | None = None, words: S
     groups = [group for group in by(found, "framework", "operation").values() if words_of(group) & set(words)]
     others = set(HURTS) - set(words)  # who looks for what is refused need not see again what is wrong
     groups = [group for group in groups if not words_of(group) & others]
-    rows = [operation_row(group, since(group[0], records), code) for group in sorted(groups, key=pain, reverse=True)]
+    every = by(records, "framework", "operation")
+    rows = [operation_row(group, since(group[0], every), code) for group in sorted(groups, key=pain, reverse=True)]
     return framed(rows, ("operation", "framework", "modes", *COMPOSITIONS, "other versions"))
 
 
@@ -128,9 +129,9 @@ def tell_size(off: float) -> str:
     return f"{off:.0%}" if off < 100 else f"{off:.0e} times"
 
 
-def since(record: AtlasRecord, records: Iterable[Any]) -> str:
-    """What other versions of the package say of the operation."""
-    found = by(records, "framework", "operation").get((record.framework, record.operation), [])
+def since(record: AtlasRecord, every: Mapping[tuple[str, ...], list[AtlasRecord]]) -> str:
+    """What other versions of the package say of the operation; every record is given by framework and operation."""
+    found = every.get((record.framework, record.operation), [])
     told = {
         each.version: "wrong" if words_of([r for r in found if r.version == each.version]) & set(HURTS) else "not wrong"
         for each in found
