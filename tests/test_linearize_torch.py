@@ -79,9 +79,15 @@ FUNCTIONS = {  # what stands for a kind of code
     "constant": lambda x: torch.ones(4, 2, dtype=torch.float64),
     "one of its own": lambda x: Doubled.apply(x).tanh(),
     "checkpointed": lambda x: checkpoint(lambda x: (x @ W).tanh(), x, use_reentrant=False),
+    "a model that is mapped": lambda x: torch.func.vmap(lambda row: (row @ W).tanh())(x),
+    "a gradient of its own": lambda x: torch.func.vmap(torch.func.grad(lambda row: (row @ W).tanh().square().sum()))(x),
+    "entries that are set": lambda x: torch.zeros_like(x).index_put((torch.arange(4),), x.sin()),
+    "complex numbers on its way": lambda x: torch.fft.rfft(x).abs(),
     "a product by scatter": lambda x: torch.ones_like(x).scatter_reduce(1, (x > 9).long(), x, "prod"),
 }
-WITHOUT_FORWARD_MODE = ["one of its own", "checkpointed", "a product by scatter", "a determinant of 0"]
+WITHOUT_FORWARD_MODE = [
+    "one of its own", "checkpointed", "a product by scatter", "a determinant of 0", "a model that is mapped"
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("kind", FUNCTIONS)
@@ -116,6 +122,17 @@ def test_forward_mode_is_taken_wherever_there_is_one(kind, monkeypatch):
     monkeypatch.setattr(derivatives, "transpose", lambda *given: calls.append(given))
     linearize(FUNCTIONS[kind], X, V)
     assert bool(calls) == (kind in WITHOUT_FORWARD_MODE)
+
+
+def test_a_scripted_model_is_pushed_by_the_transpose():
+    """From its second call on TorchScript runs a graph of its own, in which forward mode loses some derivatives."""
+    model = nn.Sequential(nn.Linear(6, 8), nn.Tanh(), nn.Linear(8, 3))
+    with pytest.warns(DeprecationWarning, match=r"torch\.jit\.script"):
+        scripted = torch.jit.script(model)
+    x, start = X.float(), V.float()
+    wanted = vat_perturbation(model, x, start, radius=1.0)
+    for _ in range(4):
+        torch.testing.assert_close(vat_perturbation(scripted, x, start, radius=1.0), wanted)
 
 
 def test_what_the_function_raises_is_said_as_it_is():

@@ -20,7 +20,8 @@ DEAD_ENDS = {"NotImplemented", "Error"} | {
 }
 # Operations whose higher derivatives are wrong, as nodes that formulas leave none of.
 UNSEEN = {"NativeLayerNorm", "NativeBatchNorm", "CudnnBatchNorm", "MiopenBatchNorm", "LinalgDet", "LinalgSlogdet"}
-UNSEEN |= {"LinalgSolveEx", "LinalgHouseholderProduct", "Logcumsumexp", "DifferentiableGraphBackward"}
+SCRIPTED = "DifferentiableGraphBackward"  # of TorchScript, whatever it has in it
+UNSEEN |= {"LinalgSolveEx", "LinalgHouseholderProduct", "Logcumsumexp", SCRIPTED}
 WRONG_TWICE = {"WeightNormInterfaceBackward0"}  # backward operations whose own derivatives in reverse mode are wrong
 WRONG_WHEN_MAPPED = {"CdistBackward0"}  # backward operations of which vmap computes something else
 
@@ -68,6 +69,8 @@ def _dual_pass(function, x, vector):
     hooks = torch.autograd.graph.disable_saved_tensors_hooks("saved tensors hooks")
     with torch.enable_grad(), forward_ad.dual_level(), DualFormulas(), hooks:
         outputs, change = forward_ad.unpack_dual(function(forward_ad.make_dual(watched.clone(), vector)))
+    if SCRIPTED in map(_operation, _nodes(outputs)):
+        raise RuntimeError("TorchScript drops derivatives in forward mode from its second call on")
     change = torch.zeros_like(outputs) if change is None else change
     return outputs.detach(), change.detach(), _pulling(outputs, watched, lasting=False)
 
@@ -286,9 +289,13 @@ def _check_twice(outputs, watched):
 def _check_formulas(*results):
     """Operations that have a formula were seen on their way: not so from TorchScript, or from code in C++."""
     for node in _nodes(*results):
-        name = node.name().rpartition(":")[2].removesuffix("Backward0")
-        if name in UNSEEN and getattr(node, "_saved_training", True):
+        if (name := _operation(node)) in UNSEEN and getattr(node, "_saved_training", True):
             raise RuntimeError(f"higher derivatives of {name} are wrong")
+
+
+def _operation(node):
+    """The name of the operation that a node of the graph goes back through."""
+    return node.name().rpartition(":")[2].removesuffix("Backward0")
 
 
 def _mapped(pull):

@@ -394,14 +394,15 @@ def _one_at_a_time(function):
         if len(args) < 2:
             return function(*args, **kwargs)
         values, changes = zip(*map(forward_ad.unpack_dual, args[:2]), strict=True)
-        (bias, *rest), named = args[2:] or [None], {**kwargs, **dict.fromkeys(kwargs.keys() & {"bias"})}
-        shift = kwargs.get("bias", bias)
-        if changes.count(None) != 1 or (shift is not None and forward_ad.unpack_dual(shift).tangent is not None):
+        bias = kwargs.get("bias", args[2] if len(args) > 2 else None)
+        if changes.count(None) != 1 or (bias is not None and forward_ad.unpack_dual(bias).tangent is not None):
             return function(*args, **kwargs)
         found = function(*values, *args[2:], **kwargs)
+        moving = (value if change is None else change for value, change in zip(values, changes, strict=True))
+        rest = [None if each is bias else each for each in args[2:]]
+        named = {name: None if each is bias else each for name, each in kwargs.items()}
         with torch.no_grad():
-            moving = (value if change is None else change for value, change in zip(values, changes, strict=True))
-            along = function(*moving, *[None][: len(args) - 2], *rest, **named)
+            along = function(*moving, *rest, **named)
         return forward_ad.make_dual(found, along)
 
     return dual
