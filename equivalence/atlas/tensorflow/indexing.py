@@ -22,14 +22,15 @@ for name in ("update", "add", "sub", "max", "min"):
     add(f"tf.tensor_scatter_nd_{name}", UPDATE.format(name), x=between(0.5, 2, 3), y=between(0.5, 2, 2))
 SEGMENTS = "tf.constant([0, 0, 1])"
 for name in ("sum", "mean", "prod", "max", "min"):
-    add(f"tf.math.segment_{name}", f"tf.math.segment_{name}(x, {SEGMENTS})", x=between(0.5, 2, 3))
+    # How many segments there are is seen in numbers alone: the size is said.
+    add(f"tf.math.segment_{name}", f"tf.reshape(tf.math.segment_{name}(x, {SEGMENTS}), [2])", x=between(0.5, 2, 3))
     add(
         f"tf.math.unsorted_segment_{name}",
         f"tf.math.unsorted_segment_{name}(x, tf.constant([1, 0, 1]), 2)",
         x=between(0.5, 2, 3),
     )
 add("tf.math.unsorted_segment_sqrt_n", "tf.math.unsorted_segment_sqrt_n(x, tf.constant([1, 0, 1]), 2)", x=normal(3))
-add("tf.dynamic_partition", "tf.concat(tf.dynamic_partition(x, [1, 0, 1], 2), 0) ** 2", x=normal(3))
+add("tf.dynamic_partition", "tf.reshape(tf.concat(tf.dynamic_partition(x, [1, 0, 1], 2), 0), [3]) ** 2", x=normal(3))
 add("tf.dynamic_stitch", "tf.dynamic_stitch([[0, 2], [1]], [x, y]) ** 2", x=normal(2), y=normal(1))
 for name, call, hand, shape in (
     ("tf.roll", "tf.roll(x, 1, 0) * x", "np.roll(x, 1) * x", (4,)),
@@ -53,7 +54,7 @@ SPARSE = "s = tf.sparse.from_dense(tf.constant([[3, 1], [2, 1]]))"
 for combiner in ("mean", "sum", "sqrtn"):
     add(
         f"tf.nn.embedding_lookup_sparse, {combiner}",
-        f"tf.nn.embedding_lookup_sparse(w, s, None, combiner='{combiner}')",
+        f"tf.reshape(tf.nn.embedding_lookup_sparse(w, s, None, combiner='{combiner}'), [2, 2])",
         setup=SPARSE,
         w=normal(4, 2),
     )

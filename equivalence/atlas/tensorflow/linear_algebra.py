@@ -7,15 +7,16 @@ add = ENTRIES.add
 
 SQUARE = f"np.eye(3) + {normal(3, 3, scale=0.3)}"
 POSITIVE, S = "(x @ tf.transpose(x))", "(x + tf.transpose(x))"
+MORE = " + tf.eye(3, dtype='float64')"  # a first call, in which layers make their variables, is of equal numbers
 VECTOR = normal(3)
 PARTS = "tf.concat([tf.reshape(part, [-1]) for part in {}], 0)"
 
 add("tf.linalg.det", "tf.linalg.det(x)", hand="hand.determinant(x)", x=SQUARE)
 add("tf.linalg.slogdet", "tf.linalg.slogdet(x)[1]", hand="np.log(abs(hand.determinant(x)))", x=SQUARE)
 add("tf.linalg.logdet", f"tf.linalg.logdet{POSITIVE}", hand="np.log(hand.determinant(x @ x.T))", x=SQUARE)
-add("tf.linalg.inv", "tf.linalg.inv(x)", x=SQUARE)
+add("tf.linalg.inv", f"tf.linalg.inv(x{MORE})", x=SQUARE)
 add("tf.linalg.pinv", "tf.linalg.pinv(x)", x=normal(3, 2))
-add("tf.linalg.solve", "tf.linalg.solve(a, b[:, None])", hand="hand.solve(a, b)", a=SQUARE, b=VECTOR)
+add("tf.linalg.solve", f"tf.linalg.solve(a{MORE}, b[:, None])", hand="hand.solve(a + np.eye(3), b)", a=SQUARE, b=VECTOR)
 add("tf.linalg.triangular_solve", "tf.linalg.triangular_solve(a, b)", a=SQUARE, b=normal(3, 2))
 add("tf.linalg.lstsq", "tf.linalg.lstsq(a, b)", a=normal(4, 2), b=normal(4, 1))
 add("tf.linalg.cholesky", f"tf.linalg.cholesky{POSITIVE}", x=SQUARE)
@@ -25,7 +26,7 @@ add(
     a=SQUARE,
     b=normal(3, 1),
 )
-add("tf.linalg.lu", "tf.linalg.lu(x)[0]", x=SQUARE)
+add("tf.linalg.lu", f"tf.linalg.lu(x{MORE})[0]", x=SQUARE)
 add("tf.linalg.qr", PARTS.format("tf.linalg.qr(x)"), x=normal(3, 2))
 add("tf.linalg.eigvalsh", f"tf.linalg.eigvalsh{S}", x=normal(3, 3))
 add("tf.linalg.eigh, projections", f"tf.linalg.eigh{S}[1] ** 2", x=normal(3, 3))
