@@ -1,4 +1,4 @@
-"""TensorFlow: layers that Keras makes of `tf.nn.moments` have the right second derivatives in our methods."""
+"""TensorFlow: layers of `tf.nn.moments` and of bilinear resizing have the right second derivatives in our methods."""
 
 import keras
 import numpy as np
@@ -7,7 +7,7 @@ import tensorflow as tf
 from keras import layers
 
 from equivalence.divided.tensorflow import in_double
-from impls.tensorflow.moments import exact_moments
+from impls.tensorflow.formulas import exact_derivatives
 from impls.tensorflow.training import gradient_penalty_objective
 from tests.quick import mostly_slow
 
@@ -90,6 +90,77 @@ def test_a_layer_is_the_same_by_hand(methods, method, name):
         np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-10 * np.abs(b).max())
 
 
+def upsampled_by_hand(images):
+    """From (B, 2, 3, 1) to (B, 4, 6, 1): new pixels' centres lie a quarter of an old pixel beside the old ones'."""
+    rows, columns = (
+        [np.interp((np.arange(2 * size) + 0.5) / 2 - 0.5, np.arange(size), unit) for unit in np.eye(size)]
+        for size in (2, 3)
+    )
+    return tf.einsum("hi,bhwc,wj->bijc", np.array(rows), images, np.array(columns))
+
+
+RESIZED = {
+    **{name: METHODS[name] for name in ("penalty", "penalty, forward over reverse", "hvp", "laplacian", "jacobian")},
+    "laplacian, forward": METHODS["laplacian, forward"],
+    "vat": lambda m, loss: m.vat_loss(
+        lambda x: loss(x)[:, None] * [1.0, -1.0], tf.constant(X), tf.ones((3, 6)), radius=1.0
+    ),
+}
+
+
+@pytest.mark.parametrize("method", RESIZED)
+def test_bilinear_resizing_is_the_same_by_hand(methods, method):
+    """Its kernel is of float32. TensorFlow's own second derivatives are 0, and VAT's direction with them."""
+
+    def around(resized):
+        return lambda h: tf.reshape(tf.tanh(tf.cast(resized(tf.reshape(h, (-1, 2, 3, 1))), tf.float64)), (-1, 4, 6))[
+            :, 1
+        ]
+
+    found = value_and_gradient(RESIZED[method], methods, around(layers.UpSampling2D(2, interpolation="bilinear")))
+    expected = value_and_gradient(RESIZED[method], methods, around(upsampled_by_hand))
+    for a, b in zip(found, expected, strict=True):
+        assert np.abs(b).max() > 1e-3
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5 * np.abs(b).max())
+
+
+@pytest.mark.parametrize("options", [{}, {"align_corners": True}])
+def test_resizing_in_our_methods_is_tensorflows(options):
+    images = tf.constant(RNG.standard_normal((2, 5, 4, 3)))
+    resize = tf.compat.v1.image.resize_bilinear if options else tf.image.resize
+    own = resize(images, (7, 3), **options)
+    with exact_derivatives():
+        ours = tf.function(lambda x: resize(x, (7, 3), **options))(images)
+    assert ours.dtype == own.dtype
+    np.testing.assert_allclose(ours, own, rtol=1e-5, atol=1e-6)
+
+
+def test_a_model_that_resizes_is_penalised_in_training():
+    """Keras's own step, against differences of the penalty: the first convolution and the last."""
+    model = keras.Sequential(
+        [
+            keras.Input((4, 4, 1)),
+            layers.Conv2D(2, 3, padding="same", activation="tanh"),
+            layers.UpSampling2D(2, interpolation="bilinear"),
+            layers.Conv2D(1, 3, activation="tanh"),
+            layers.GlobalAveragePooling2D(),
+        ]
+    )
+    x = tf.constant(RNG.standard_normal((2, 4, 4, 1)))
+    objective = gradient_penalty_objective(model, weight=1.0, loss=lambda y, y_pred: 10 * y_pred[:, 0] ** 2)
+    for kernel in (model.layers[0].kernel, model.layers[2].kernel):
+        along, start, step = tf.constant(RNG.standard_normal(kernel.shape)), tf.identity(kernel), 1e-2
+        with tf.GradientTape() as tape:
+            value = objective(x, tf.zeros(2))
+        slope = tf.reduce_sum(tape.gradient(value, kernel) * along)
+        ends = []
+        for sign in (1, -1):
+            kernel.assign(start + sign * step * along)
+            ends.append(objective(x, tf.zeros(2)))
+        kernel.assign(start)
+        np.testing.assert_allclose(slope, (ends[0] - ends[1]) / (2 * step), rtol=1e-2)
+
+
 def test_a_penalty_in_training():
     """With layers of a model, in a graph as well."""
 
@@ -128,7 +199,7 @@ def test_the_first_derivative_is_tensorflows_bit_for_bit(axes):
     found = []
     for exact in (False, True):
         x = tf.constant(X)
-        with exact_moments() if exact else tf.name_scope("own"), tf.GradientTape() as tape:
+        with exact_derivatives() if exact else tf.name_scope("own"), tf.GradientTape() as tape:
             tape.watch(x)
             mean, variance = tf.nn.moments(x, axes, keepdims=True)
             value = tf.reduce_sum(tf.tanh((x - mean) / tf.sqrt(variance + EPSILON)) ** 2)
@@ -138,11 +209,12 @@ def test_the_first_derivative_is_tensorflows_bit_for_bit(axes):
 
 def test_tensorflow_is_put_back_in_any_order():
     own = tf.compat.v1.nn.moments
-    from tensorflow.python.ops import nn_impl
+    from tensorflow.python.ops import gen_image_ops, nn_impl
 
-    one, two = exact_moments(), exact_moments()
+    resize = gen_image_ops.resize_bilinear
+    one, two = exact_derivatives(), exact_derivatives()
     one.__enter__(), two.__enter__()
     one.__exit__(None, None, None)
-    assert nn_impl.moments is not own
+    assert nn_impl.moments is not own and gen_image_ops.resize_bilinear is not resize
     two.__exit__(None, None, None)
-    assert nn_impl.moments is own
+    assert nn_impl.moments is own and gen_image_ops.resize_bilinear is resize

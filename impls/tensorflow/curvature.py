@@ -2,12 +2,12 @@ import numpy as np
 import tensorflow as tf
 
 from impls.checks import checked
-from impls.tensorflow.moments import exact_moments
+from impls.tensorflow.formulas import exact_derivatives
 from impls.tensorflow.norms import _wide, l2_norm, unit
 
 
 @checked
-@exact_moments()
+@exact_derivatives()
 def hvp(loss, x, vector):
     return _hessian(loss, x)[0](vector)
 
@@ -28,7 +28,7 @@ def _hessian(loss, x):  # reverse over reverse: TensorFlow's forward mode traces
 
 
 @checked
-@exact_moments()
+@exact_derivatives()
 def laplacian(loss, x, *, how="hvp", probes=None, with_loss=False):
     vectors = probes  # (K, B, *S)
     if probes is None:
@@ -70,7 +70,7 @@ def _forward_forms(loss, x, vectors):  # the same, forward over forward
 
 
 @checked
-@exact_moments()
+@exact_derivatives()
 def top_eigenpair(loss, x, start, *, steps, how="power"):
     multiply, _ = _hessian(loss, x)  # one forward pass and one gradient for all steps
 

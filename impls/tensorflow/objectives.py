@@ -11,8 +11,8 @@ import tensorflow as tf
 
 from impls.checks import check_classes, check_count, check_number, within
 from impls.contract.types import SEED, Interval
+from impls.tensorflow.formulas import exact_derivatives
 from impls.tensorflow.losses import entropy, kl_divergence
-from impls.tensorflow.moments import exact_moments
 from impls.tensorflow.norms import _number, l2_norm, unit
 from impls.tensorflow.passes import Batch, check_finite, unrecorded
 from impls.tensorflow.sites import Sites
@@ -266,7 +266,7 @@ class GradientPenalty(Objective):
     def is_off(self, zeros):
         return "weight" in zeros
 
-    @exact_moments()
+    @exact_derivatives()
     def value(self, batch):
         tape, factor = tf.GradientTape(watch_accessed_variables=False), 1 if self.sites.is_table else batch.size
         with tape:
@@ -309,6 +309,7 @@ class VirtualAdversarial(Objective):
     def is_off(self, zeros):
         return "weight" in zeros or ("radius" in zeros and is_zero(self.entropy_weight))
 
+    @exact_derivatives()
     def value(self, batch):
         here = Smoothness(batch, self.picked, self.logits_of, self.how, self.xi)
         direction = here.direction(batch.vectors.gaussian(self.seed, batch.number), self.powers)

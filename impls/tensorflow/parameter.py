@@ -1,11 +1,11 @@
 import tensorflow as tf
 
 from impls.checks import checked
-from impls.tensorflow.moments import exact_moments
+from impls.tensorflow.formulas import exact_derivatives
 
 
 @checked
-@exact_moments()
+@exact_derivatives()
 def parameter_gradient_penalty(loss, params, *, rate):
     params = {name: tf.identity(part) for name, part in params.items()}  # a tape watches names: the loss may hold these
     with tf.GradientTape(watch_accessed_variables=False) as tape:

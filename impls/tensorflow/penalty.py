@@ -1,12 +1,12 @@
 import tensorflow as tf
 
 from impls.checks import checked
-from impls.tensorflow.moments import exact_moments
+from impls.tensorflow.formulas import exact_derivatives
 from impls.tensorflow.norms import _step, _wide, l2_norm, unit
 
 
 @checked
-@exact_moments()
+@exact_derivatives()
 def input_gradient_penalty(loss, x, *, norm="l2_squared", how="double_backward", xi=None, with_loss=False):
     x = tf.identity(x)  # a tape watches a name: what the loss itself holds of x has another
     with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -52,7 +52,7 @@ def _along(loss, x, direction):
 
 
 @checked
-@exact_moments()
+@exact_derivatives()
 def jacobian_penalty(f, x, *, weights=None, probes=None, with_outputs=False):
     x = tf.identity(x)  # a tape watches a name: what f itself holds of x has another
     with tf.GradientTape(watch_accessed_variables=False, persistent=True) as tape:
@@ -83,7 +83,7 @@ def _squared_norms(vjp, rows):
 
 
 @checked
-@exact_moments()
+@exact_derivatives()
 def tikhonov_penalty(divergence, f, x, *, probes=None, with_outputs=False):
     x = tf.identity(x)  # a tape watches a name: what f itself holds of x has another
     with tf.GradientTape(watch_accessed_variables=False, persistent=True) as tape:
@@ -100,7 +100,7 @@ def tikhonov_penalty(divergence, f, x, *, probes=None, with_outputs=False):
 
 
 @checked
-@exact_moments()
+@exact_derivatives()
 def wgan_gradient_penalty(critic, real, fake, mix, *, target=1.0):
     mix = tf.reshape(mix, (-1, *[1] * (real.shape.rank - 1)))  # one weight a sample
     between = mix * real + (1 - mix) * fake

@@ -2,16 +2,19 @@ import tensorflow as tf
 
 from impls.checks import checked
 from impls.tensorflow.curvature import hvp
+from impls.tensorflow.formulas import exact_derivatives
 from impls.tensorflow.losses import entropy, kl_divergence
 from impls.tensorflow.norms import _number, _scaled, _step, _wide, unit
 
 
 @checked
+@exact_derivatives()
 def vat_perturbation(f, x, start, *, radius, xi=None, steps=1, how="fisher"):
     return _perturbation(f, x, None, start, radius, xi, steps, how)
 
 
 @checked
+@exact_derivatives()
 def vat_loss(f, x, start, *, radius, xi=None, steps=1, how="fisher", entropy_weight=0.0, logits=None):
     if logits is None and entropy_weight != 0:
         logits = f(x)
