@@ -4,9 +4,7 @@ A small tmpfs is the disk where one may be mounted; elsewhere a limit on the siz
 """
 
 import contextlib
-import functools
 import resource
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,13 +14,10 @@ from tests.faults.harness import (
     Verdict,
     a_folder,
     generator,
-    lines_of,
     measured,
-    reported,
     run,
-    some_records,
     torn_files,
-    write_store,
+    write_results,
 )
 
 SIZE = 8 * 2**20  # bytes of the disk
@@ -49,12 +44,9 @@ def inflict(number: int, seed: int) -> Verdict:
         kind = "tmpfs" if mounted else "ulimit -f"
         verdict = Verdict(f"{' '.join(words)}: {free} bytes left on the disk ({kind})")
         out = folder / "disk" / "out"
+        write_results(out, with_report=state == "reported")
         for place in (folder / "first", folder / "second"):
-            write_store(place, lines_of(real()))
-        if state == "reported":
-            shutil.copytree(reported(), out)
-        else:
-            write_store(out, lines_of(real()))
+            write_results(place, with_report=False)
         before, names = measured(out), {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
         words = [word.replace("DISK", str(folder / "disk")) for word in words]
         words += [] if words[0] == "compare" else ["--out", str(out)]
@@ -68,9 +60,6 @@ def inflict(number: int, seed: int) -> Verdict:
             verdict.complain_unless(any(word in ended.said for word in SENTENCE), f"no reason: {ended.said[-300:]}")
         look(out, before, names, ended.status == 2, verdict)
     return verdict
-
-
-real = functools.cache(some_records)
 
 
 @contextlib.contextmanager

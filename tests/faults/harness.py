@@ -201,12 +201,23 @@ def write_store(out: Path, lines: list[str] | bytes) -> Path:
     return path
 
 
+def write_results(out: Path, with_report: bool) -> None:
+    """A folder of real results, and where it is wanted their report."""
+    if with_report:
+        shutil.copytree(reported(), out)
+    else:
+        write_store(out, lines_of(real_records()))
+
+
+real_records = functools.cache(some_records)
+
+
 @functools.cache
 def reported() -> Path:
     """A folder of real results and their report, made once; it goes when this process ends."""
     folder = Path(tempfile.mkdtemp(prefix="faults-"))
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    write_store(folder / "out", lines_of(some_records()))
+    write_results(folder / "out", with_report=False)
     run(["report", "--out", str(folder / "out")], folder)
     return folder / "out"
 

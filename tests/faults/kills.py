@@ -21,13 +21,10 @@ from tests.faults.harness import (
     Verdict,
     a_folder,
     generator,
-    lines_of,
     measured,
-    reported,
     run,
-    some_records,
     torn_files,
-    write_store,
+    write_results,
 )
 
 FRAMEWORK = "torch"
@@ -96,19 +93,12 @@ def on_one_core(number: int) -> Callable[[], None] | None:
 
 def prepare(folder: Path, out: Path, command: str) -> None:
     """Results that are there before, and what a merge takes."""
-    lines = lines_of(real())
-    if command == "report":
-        shutil.copytree(reported(), out)
-    else:
-        write_store(out, lines)
+    write_results(out, with_report=command == "report")
     if command == "merge":
         for name in ("first", "second"):
-            write_store(folder / name, lines)
+            write_results(folder / name, with_report=False)
     if command == "check":
         (folder / "mine.py").write_text(TEMPLATES[FRAMEWORK])
-
-
-real = functools.cache(some_records)
 
 
 def strike(started: Command, who: str, with_signal: signal.Signals) -> bool:
