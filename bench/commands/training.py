@@ -1,6 +1,7 @@
 """The command that trains on real data."""
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -42,8 +43,8 @@ def train_command(
         bool, typer.Option("--curves", help="50 steps in float64 instead, to compare frameworks.")
     ] = False,
     dtype: Annotated[
-        str, typer.Option(help="bfloat16: each run in bfloat16, too, beside the same in float32.")
-    ] = study.FLOAT32,
+        str | None, typer.Option(help="bfloat16: each run in bfloat16, too, beside the same in float32.")
+    ] = None,
     plan: Annotated[
         str | None,
         typer.Option(help="What was planned before it was run: a name of `docs/training-study.md`, or a file."),
@@ -86,8 +87,8 @@ def train_command(
     grids, followed = arguments.strengths(strengths), arguments.plan(plan)
     if followed and (regimes or grids or quick or curves):
         raise arguments.refuse("--plan says what is trained: leave out --regime, --strengths, --quick and --curves")
-    (number,) = arguments.known("dtype", [dtype], study.DTYPES)
-    if curves and number != study.FLOAT32:
+    other = arguments.known("dtype", [dtype] if dtype else None, study.DTYPES)
+    if curves and other not in ([], [study.FLOAT32]):
         raise arguments.refuse("--dtype: curves compare frameworks in float64; leave out --curves, or --dtype")
     names += arguments.own_texts(source, labels or (), console)
     if {*names, *(followed.datasets if followed and not names else ())} & set(SHIPPED):
@@ -101,15 +102,15 @@ def train_command(
                 if followed
                 else study.planned(each, names, regimes, seeds, place, quick, source, curves, grids)
             )
-            records += trained(session, planned, curves, number)
+            records += trained(session, planned, curves, other)
     terminal.print_effects(console, records)
     finish(records, json)
 
 
-def trained(session: Session, planned: study.Study, curves: bool = False, dtype: str = study.FLOAT32) -> list[Any]:
+def trained(session: Session, planned: study.Study, curves: bool = False, dtypes: Sequence[str] = ()) -> list[Any]:
     """Search for strengths, train, judge; or the curves alone. The records of what the tables rest on.
 
-    In another dtype than float32 each run is made in both, with the strengths that float32 chose: they are pairs.
+    In another dtype than what is planned each run is made in both, with the strengths that were chosen: they are pairs.
     """
     # The search is a data set's own.
     planned = replace(planned, datasets=tuple(session.shard.of(planned.datasets)))
@@ -139,8 +140,8 @@ def trained(session: Session, planned: study.Study, curves: bool = False, dtype:
     while further := study.beyond(planned, tried):
         tried += done(further, "validation")
     tasks = study.final(planned, tried)
-    other = [] if dtype == planned.dtype else done(tasks, "test", replace(planned, dtype=dtype))
-    return done(tasks, "test") + other
+    done_by = list(dict.fromkeys([planned.dtype, *dtypes]))
+    return [record for each in done_by for record in done(tasks, "test", replace(planned, dtype=each))]
 
 
 def keeping(session: Session, planned: study.Study, part: study.Part) -> dict[str, Any] | None:

@@ -46,6 +46,7 @@ class Plan(BaseModel):
     datasets: tuple[str, ...] = ()
     seeds: Annotated[int, Field(ge=2)]  # that judge: 0, 1, ...
     tuning_seeds: Annotated[tuple[int, ...], Field(min_length=1)]  # that choose strengths
+    dtype: Literal["float32", "bfloat16"] = "float32"  # that all of it computes in; parameters stay in float32
     extensions: Annotated[int, Field(ge=0)] = 0  # strengths that are tried beyond an edge of a grid that was chosen
     attacked: Annotated[int, Field(ge=0)] | None = None  # seeds whose models are attacked; none given: every
     strengths: dict[str, tuple[float, ...]]  # a grid a regime

@@ -1,8 +1,8 @@
 """Which runs a study is made of, in which processes, and records of what came back.
 
-First every strength of a regime is tried on the validation part, with seeds of its own; the best one is then trained
-with the study's seeds and judged on the test part. The best is the one with the least mean negative log-likelihood, for
-500 samples say little about half a point of accuracy; a plan has another one for accuracy, where that is judged.
+First every strength of a regime is tried on the validation part, with seeds of its own; the best ones are then trained
+with the study's seeds and judged on the test part: the most accurate for accuracy, the one with the least mean negative
+log-likelihood for likelihood, confidence and calibration. What is chosen by one measure says little about another.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,7 +13,7 @@ from typing import Any, Literal
 from bench.records.schema import TrainingRecord
 from bench.running import allocator, caches
 from bench.running.job import Job, Outcome
-from bench.train.datasets import USUAL
+from bench.train.datasets import SHIPPED, USUAL
 from bench.train.finetuning import Source
 from bench.train.plan import CHOSEN_BY, Plan
 from bench.train.regimes import REGIMES
@@ -21,7 +21,10 @@ from bench.train.regimes import REGIMES
 FLOAT32 = "float32"
 DTYPES = (FLOAT32, "bfloat16")  # float16 needs a loss that is scaled step by step, which is not a regime's matter
 SEEDS = 5
-TUNING_SEEDS = (1000, 1001)  # none of the study's own
+TUNING_SEEDS = (1000, 1001, 1002, 1003)  # none of the study's own
+COSTLY_TUNING_SEEDS = TUNING_SEEDS[:2]  # where a run fine-tunes an encoder, and takes minutes
+EXTENSIONS = 3  # of a grid of the usual study
+SHARES = ("dropout", "label smoothing")  # regimes whose strength is less than 1
 NLL = "nll"
 RUN_LIMIT = 3600.0  # seconds a run
 QUICK_DATASET, QUICK_REGIMES, QUICK_SEEDS = "digits-100", ("plain", "fgm", "gradient penalty"), 2
@@ -74,11 +77,12 @@ def planned(
     curves: bool,
     grids: Mapping[str, tuple[float, ...]] | None = None,
 ) -> Study:
-    """What was asked for, the rest as it usually is: every data set and regime, quick: a few."""
+    """What was asked for, the rest as it usually is: every data set and regime, quick: a few. A grid of yours is kept."""
     if source:
         usual: Sequence[str] = [source.name]
     else:
         usual = [CURVE_DATASET] if curves else [QUICK_DATASET] if quick else USUAL
+    costly = source is not None or bool(set(datasets) & set(SHIPPED))
     return Study(
         framework,
         tuple(datasets or usual),
@@ -90,6 +94,9 @@ def planned(
         quick=quick,
         source=source,
         grids=grids or {},
+        tuning_seeds=COSTLY_TUNING_SEEDS if costly else TUNING_SEEDS,
+        by=CHOSEN_BY,
+        extensions=0 if grids else EXTENSIONS,
     )
 
 
@@ -100,6 +107,7 @@ def following(plan: Plan, framework: str, datasets: Sequence[str], device: str, 
         tuple(datasets or plan.datasets),
         tuple(plan.strengths),
         plan.seeds,
+        dtype=plan.dtype,
         device=device,
         source=source,
         grids=plan.strengths,
@@ -129,7 +137,10 @@ def tuning(study: Study) -> list[Task]:
 
 
 def beyond(study: Study, tried: Iterable[TrainingRecord]) -> list[Task]:
-    """One more strength for each choice at an edge of what was tried, as far beyond as the next one is within."""
+    """One more strength for each choice at an edge of what was tried, as far beyond as the next one is within.
+
+    A share comes as much nearer to 1 as the last one did.
+    """
     found: list[Task] = []
     for measure in study.by:
         for (data, regime), strength in chosen(study, tried, measure).items():
@@ -138,7 +149,9 @@ def beyond(study: Study, tried: Iterable[TrainingRecord]) -> list[Task]:
             if len(known) < 2 or strength not in (known[0], known[-1]) or len(known) >= len(grid) + study.extensions:
                 continue
             inner = known[1] if strength == known[0] else known[-2]
-            further = float(f"{strength**2 / inner:.2g}")
+            shrinking = regime in SHARES and strength > inner
+            further = 1 - (1 - strength) ** 2 / (1 - inner) if shrinking else strength**2 / inner
+            further = float(f"{further:.2g}")
             found += [(data, regime, further, seed) for seed in study.tuning_seeds]
     return list(dict.fromkeys(found))
 
@@ -148,17 +161,22 @@ def chosen(study: Study, tried: Iterable[TrainingRecord], measure: str = NLL) ->
 
     Of several that did as well the smallest.
     """
-    found: dict[tuple[str, str], dict[float, list[float]]] = {}
-    sign = 1 if measure == NLL else -1
+    found: dict[tuple[str, str], list[TrainingRecord]] = {}
+    for record in tried:
+        found.setdefault((record.dataset, record.regime), []).append(record)
+    choices = {pair: best(found.get(pair, ()), measure) for pair in study.pairs}
+    return {pair: study.middle(pair[1]) if strength is None else strength for pair, strength in choices.items()}
+
+
+def best(tried: Iterable[TrainingRecord], measure: str) -> float | None:
+    """The strength that did best on average, the smallest of several; None where all diverged, or none was tried."""
+    sign, losses = 1 if measure == NLL else -1, dict[float, list[float]]()
     for record in sorted(tried, key=lambda record: record.strength):
-        losses = found.setdefault((record.dataset, record.regime), {}).setdefault(record.strength, [])
-        losses.append(sign * getattr(record, measure) if record.status == "ok" else float("inf"))
-    strengths = {}
-    for data, regime in study.pairs:
-        means = {strength: mean(values) for strength, values in found.get((data, regime), {}).items()}
-        finite = {strength: value for strength, value in means.items() if value < float("inf")}
-        strengths[data, regime] = min(finite, key=finite.__getitem__) if finite else study.middle(regime)
-    return strengths
+        loss = sign * getattr(record, measure) if record.status == "ok" else float("inf")
+        losses.setdefault(record.strength, []).append(loss)
+    means = {strength: mean(values) for strength, values in losses.items()}
+    finite = {strength: value for strength, value in means.items() if value < float("inf")}
+    return min(finite, key=finite.__getitem__) if finite else None
 
 
 def final(study: Study, tried: Sequence[TrainingRecord]) -> list[Task]:
