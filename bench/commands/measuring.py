@@ -94,6 +94,8 @@ def measured(
     reused = bool(records)
     if reused:
         console.print(f"{len(records)} records are there already", highlight=False)
+    if session.store:
+        session.store.codes.prepare()
     outcomes: list[Outcome] = []
     what = TextColumn("{task.description:42.42}", markup=False)
     inside = TextColumn("{task.fields[inside]}", markup=False)

@@ -77,7 +77,10 @@ def planned(
     curves: bool,
     grids: Mapping[str, tuple[float, ...]] | None = None,
 ) -> Study:
-    """What was asked for, the rest as it usually is: every data set and regime, quick: a few. A grid of yours is kept."""
+    """What was asked for, the rest as it usually is: every data set and regime, quick: a few.
+
+    Where grids are given, they are kept as they are.
+    """
     if source:
         usual: Sequence[str] = [source.name]
     else:

@@ -121,6 +121,15 @@ def test_names_of_methods_that_a_claim_calls_are_not_unused():
     assert "laplacian" in without and not {"vat_loss", "kl_divergence", "unit"} & without
 
 
+def test_no_source_is_read_while_a_run_measures(monkeypatch):
+    """Reading it takes seconds, beside the first step that is timed, on the same core where there is but one."""
+    codes = Codes()
+    codes.prepare()
+    for name in ("parse", "walk"):
+        monkeypatch.setattr(f"bench.records.source.ast.{name}", lambda *_: pytest.fail("source is read"))
+    assert codes.of(claim_record()) and codes.of(cost_record("plain", 1.0))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", WORKERS)
 def test_what_a_worker_loads_is_what_its_record_rests_on(kind, framework):
