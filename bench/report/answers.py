@@ -15,6 +15,7 @@ from bench.report.tables.agreement import agreements, differences, largest_entry
 from bench.report.tables.effects import PLAIN
 from bench.report.tables.entries import BAD, GOOD, NEUTRAL, NONE, NOT_MEASURED, OPEN, STALE, Entry, framed
 from bench.report.tables.outcomes import DTYPES
+from bench.report.tables.paired import UNDECIDED
 from equivalence.claim import claims
 from equivalence.mutant import mutants
 from equivalence.published.package import WORDS, WRONG
@@ -28,6 +29,8 @@ PRICED = {  # methods whose cost is told first: name in the tables, as people sa
     "pgd-10": "PGD-10",
 }
 HOLDS, NOTICED, AGREE = "Does it hold?", "Would a mistake be noticed?", "Do the frameworks agree?"
+BY = {"by accuracy": "verdict", "by likelihood": "NLL verdict"}
+HEADLINES = "fgm", "gradient penalty", "vat"  # regimes that the articles are about
 COST, BRINGS = "What does it cost?", "What does it bring?"
 
 
@@ -172,19 +175,26 @@ def state_costs(table: pd.DataFrame) -> Finding:
 
 
 def state_effects(table: pd.DataFrame) -> Finding:
-    """How many regimes did better than plain training, and worse."""
+    """How many regimes did better than plain training, and worse, by accuracy and by likelihood.
+
+    No regime is the headline: the best of so many would be, by chance, too.
+    """
     table = table[table["regime"] != PLAIN]
     if table.empty:
         return Finding(BRINGS, NOT_MEASURED, "")
-    words = table["verdict"].value_counts()
-    said = ", ".join(f"{words[word]} {word}" for word in ("better", "worse", "no difference shown") if word in words)
-    better = table[table["verdict"].map(lambda entry: entry.state == GOOD).astype(bool)]
-    gains = better["beside plain"].map(lambda entry: entry.number).astype(float)
-    best = better.loc[gains.groupby([better["data set"], better["framework"]], sort=False).idxmax()]
-    found = [f"{row['regime']} on {row['data set']} {row['beside plain']}" for _, row in best.iterrows()]
-    shown = f"most accuracy, in points: {'; '.join(found)}" if found else ""
-    answer = f"Of {len(table)} comparisons with plain training: {said}"
-    return Finding(BRINGS, answer, shown, collect_records(table))
+    said = [f"{name} {count_words(table[column])}" for name, column in BY.items()]
+    shown = [
+        f"{regime} {count_words(rows['verdict'])}"
+        for regime in HEADLINES
+        if not (rows := table[table["regime"] == regime]).empty
+    ]
+    answer = f"Of {len(table)} comparisons with plain training: {'; '.join(said)}"
+    return Finding(BRINGS, answer, f"accuracy of {'; '.join(shown)}" if shown else "", collect_records(table))
+
+
+def count_words(words: pd.Series) -> str:
+    counts = words.astype(str).value_counts()
+    return ", ".join(f"{counts[word]} {word}" for word in ("better", "worse", UNDECIDED) if word in counts)
 
 
 def state_plans(table: pd.DataFrame) -> list[Finding]:

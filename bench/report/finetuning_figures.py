@@ -7,7 +7,8 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from bench.report.figures import CASE_LOOKS, INK, svg
-from bench.report.tables.finetuning import IN_NATS, WORDS, Measured, measured
+from bench.report.tables.finetuning import WORDS, Measured, measured
+from bench.report.tables.paired import IN_NATS
 from bench.train.statistics import estimate
 
 SCATTER = 0.06  # of a row, between one seed and the next: points of one difference would hide each other

@@ -21,11 +21,12 @@ from bench.report.answers import Answer
 from bench.report.figures import CASE_LOOKS, INK, draw_order, is_curve, tile
 from bench.report.tables import mistakes
 from bench.report.tables.claims import main_case
-from bench.report.tables.effects import PLAIN, Runs, differences, effects_table, judged
-from bench.report.tables.entries import BAD, NONE, Entry, framed
+from bench.report.tables.effects import ACCURACY, PLAIN, compared, effects_table, judged
+from bench.report.tables.entries import BAD, GOOD, NONE, Entry, framed
 from bench.report.tables.outcomes import frameworks, of_kind
+from bench.report.tables.paired import Compared, Runs, difference, differences, verdict
 from bench.train.regimes import REGIMES
-from bench.train.statistics import Estimate, estimate, holm, judge_difference
+from bench.train.statistics import CONFIDENCE, Estimate, estimate, holm
 from impls import FRAMEWORKS
 
 JUDGED = {  # tables in which a bad entry is ours, and the heading that they stand below
@@ -218,20 +219,23 @@ def count_bad(table: pd.DataFrame) -> int:
 def candidates(records: Sequence[Any]) -> pd.DataFrame:
     """For each data set what to try: what gains most, and of what cannot be told apart from it what costs least."""
     found = judged(records)
+    gains: dict[tuple[str, str], dict[str, Compared]] = {}
+    for each in compared(records):
+        if (each.comparison.beside, each.comparison.measure) == (PLAIN, ACCURACY):
+            gains.setdefault((each.dataset, each.framework), {})[each.comparison.regime] = each
     known = effects_table(records)
     prices = {tuple(row[:3]): row[3] for row in known[["data set", "framework", "regime", "× plain"]].values}
     rows = []
-    for (data, measured), regimes in found.items():
-        chosen, alike = choose(regimes, {name: prices.get((data, measured, name), NONE) for name in regimes})
+    for (data, measured), own in gains.items():
+        regimes = found[data, measured]
+        chosen, alike = choose(own, regimes, {name: prices.get((data, measured, name), NONE) for name in regimes})
         for framework in FRAMEWORKS:
             for regime in chosen:
-                gain = estimate(differences(regimes[regime], regimes[PLAIN]))
                 strength = next(iter(regimes[regime].values())).strength
-                shown = Entry(f"{100 * gain.mean:+.2f} ({100 * gain.low:+.2f} to {100 * gain.high:+.2f})")
                 others = ", ".join(name for name in alike if name != regime) or NONE
                 cost = Entry(f"{prices.get((data, measured, regime), NONE)} in {measured}")
                 pasted = write_line(framework, regime, strength, data)
-                rows.append((name_data(data), framework, regime, shown, cost, pasted, others))
+                rows.append((name_data(data), framework, regime, difference(own[regime]), cost, pasted, others))
     return framed(rows, CANDIDATE_COLUMNS)
 
 
@@ -241,17 +245,16 @@ def name_data(data: str) -> str:
     return f"{count} {KINDS[kind]} ({kind})" if kind in KINDS and count else data
 
 
-def choose(regimes: Mapping[str, Runs], prices: Mapping[str, Entry]) -> tuple[list[str], list[str]]:
+def choose(
+    gains: Mapping[str, Compared], regimes: Mapping[str, Runs], prices: Mapping[str, Entry]
+) -> tuple[list[str], list[str]]:
     """The candidates, and everything that no difference to the first is shown of; nothing where nothing is better."""
-    gains = {name: estimate(differences(runs, regimes.get(PLAIN, {}))) for name, runs in regimes.items()}
-    gains.pop(PLAIN, None)
-    allowed = holm({name: gain.p for name, gain in gains.items()})
-    better = [name for name, gain in gains.items() if judge_difference(gain, allowed[name]) == "better"]
+    better = [name for name, gain in gains.items() if verdict(gain).state == GOOD]
     if not better:
         return [], []
-    best = max(better, key=lambda name: gains[name].mean)
-    apart = {name: estimate(differences(regimes[name], regimes[best])) for name in better if name != best}
-    alike = [name for name, found in apart.items() if found.low <= 0 <= found.high]
+    best = max(better, key=lambda name: gains[name].found.mean)
+    apart = holm({n: estimate(differences(regimes[n], regimes[best])).p for n in better if n != best})
+    alike = [name for name, p in apart.items() if not p <= 1 - CONFIDENCE]
     cheap = sorted(alike, key=lambda name: prices[name].number)
     return [best, *cheap[: CANDIDATES - 1]], [best, *alike]
 

@@ -16,7 +16,10 @@ Measure = Literal[
     "accuracy", "nll", "confidence", "calibration_error", "elsewhere_accuracy", "elsewhere_nll", "pgd_accuracy",
     "noise_accuracy",
 ]  # fmt: skip
-JUDGED_BY = {"accuracy": "accuracy", "elsewhere_accuracy": "accuracy"}  # what strengths are chosen by; others: by NLL
+JUDGED_BY: dict[Measure, Measure] = {
+    "accuracy": "accuracy",
+    "elsewhere_accuracy": "accuracy",
+}  # what strengths are chosen by; others: by NLL
 CHOSEN_BY = "accuracy", "nll"
 
 

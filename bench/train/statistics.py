@@ -2,14 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import scipy  # which imports scipy.stats where it is first used: that takes a second
 
 CONFIDENCE = 0.95
 MARGIN = 0.01  # of accuracy: regimes nearer than that are equal for whoever chooses one
-Word = Literal["better", "worse", "no difference shown", "no data"]
 
 
 @dataclass(frozen=True)
@@ -48,15 +46,6 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
     return adjusted
 
 
-def judge_difference(difference: Estimate, p: float) -> Word:
-    """Judge a difference in something that is better when larger, by the p-value that is to be believed."""
-    if p != p:
-        return "no data"
-    if p > 1 - CONFIDENCE:
-        return "no difference shown"
-    return "better" if difference.mean > 0 else "worse"
-
-
 def equivalence(differences: Sequence[float], margin: float = MARGIN) -> float:
     """The p-value of two one-sided tests that the mean difference lies within ± margin (Schuirmann 1987)."""
     found = np.asarray(differences, float)
@@ -64,9 +53,3 @@ def equivalence(differences: Sequence[float], margin: float = MARGIN) -> float:
         return float("nan")
     distance, error = margin - abs(float(found.mean())), float(found.std(ddof=1) / len(found) ** 0.5)
     return float(scipy.stats.t.sf(distance / error, len(found) - 1)) if error else float(distance <= 0)
-
-
-def equivalent(differences: Sequence[float], margin: float = MARGIN) -> bool:
-    """Whether two one-sided tests at 5 % show the mean difference within ± margin (Schuirmann 1987)."""
-    found = estimate(differences, confidence=0.9)
-    return -margin < found.low and found.high < margin

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from bench.records.schema import (
     VariationRecord,
 )
 from bench.report import compare
+from bench.report.compare import changes, quantities
 from equivalence.precision import DEFAULT
 from tests.report.made import (
     agreement_record,
@@ -262,6 +264,34 @@ def test_rounds_that_were_timed_in_turns_are_pairs(tmp_path):
     assert compare.compare(base, slower).changes == [], "who does not know that they are pairs cannot tell"
     confirmed = compare.compare(base, slower, [(base, slower)] * 2, in_turns=True)
     assert confirmed.regressions == 1 and not confirmed.passes
+
+
+@pytest.mark.parametrize(("spread", "power"), [(0.03, 0.99), (0.06, 0.65)])
+def test_in_turns_a_method_that_is_a_seventh_slower_is_seen(tmp_path, spread, power):
+    """Three sittings of six rounds whose ratios differ by so much, as on a shared machine; no change never."""
+    rng, seen = np.random.default_rng(4), Counter()
+
+    def sitting(change):
+        pair = []
+        for scale in (1.0, 1 + change):
+            own = {block: float(spread / 2 * rng.standard_normal()) for block in range(6)}
+            ratios = {block: math.log(2 * scale) + spread * rng.standard_normal() for block in range(6)}
+            noise = max(map(abs, own.values()))
+            pair.append(quantities.Quantity(quantities.COST, ratios, "", noise, tuple(own.values())))
+        return tuple(pair)
+
+    for change in (0.0, 0.15):
+        for _ in range(200):
+            first, *fresh = (sitting(change) for _ in range(1 + changes.FRESH))
+            seen[change] += all(changes.judge_in_turns(first, fresh[:many])[0] for many in range(1 + changes.FRESH))
+    assert seen[0.15] >= power * 200 and not seen[0.0]
+
+
+def test_the_sitting_that_suspects_is_no_part_of_what_decides(tmp_path):
+    suspicious = [quantities.Quantity(quantities.COST, {0: x, 1: x + 0.01}, "", 0.01, (0.0, 0.01)) for x in (0.0, 0.5)]
+    calm = [quantities.Quantity(quantities.COST, {0: 0.0, 1: 0.01}, "", 0.01, (0.0, 0.01))] * 2
+    assert changes.judge_in_turns(tuple(suspicious), [])[0]
+    assert not changes.judge_in_turns(tuple(suspicious), [tuple(calm)] * 2)[0]
 
 
 def test_a_busy_machine_is_the_same_machine_in_turns(tmp_path):

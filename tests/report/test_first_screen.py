@@ -1,5 +1,7 @@
 """The first screen: what it counts as wrong, what it says to train with, and pictures only of what was measured."""
 
+import math
+
 import pytest
 
 from bench.records.schema import TrainingRecord
@@ -7,7 +9,7 @@ from bench.records.store import latest
 from bench.report import first_screen, page
 from bench.report.answers import choose_newest
 from bench.report.page import make_tables
-from bench.report.tables.entries import NONE, Entry
+from bench.report.tables.entries import NONE
 from tests.report.made import claim_record, cost_records, of_every_kind, power_law
 
 PRICES = {"plain": 1.0, "fgm": 2.0, "pgd-3": 4.0, "noise": 1.1, "vat": 3.0}
@@ -105,5 +107,6 @@ def test_what_to_train_with_is_said_by_the_machine_that_trained():
 
 
 def test_a_price_that_is_not_known_is_said_so():
-    regimes = {"plain": {}, "fgm": {}}
-    assert first_screen.choose(regimes, {"plain": NONE, "fgm": Entry("2", 2.0)}) == ([], [])
+    untimed = [run.model_copy(update={"step": math.nan}) for run in runs({"plain": 0.0, "fgm": 3.0})]
+    found = first_screen.candidates(untimed)
+    assert set(found["candidate"]) == {"fgm"} and set(found["time of a step, × plain"]) == {f"{NONE} in torch"}

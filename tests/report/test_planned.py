@@ -4,12 +4,13 @@ import math
 
 import numpy as np
 import pytest
+import scipy.stats
 
 from bench.records.schema import TrainingRecord
 from bench.report import finetuning_figures, page
 from bench.report.tables import effects, finetuning
 from bench.train.plan import Plan, plans
-from bench.train.statistics import equivalence, equivalent, estimate
+from bench.train.statistics import equivalence, estimate
 
 FGM, PENALTY = "fgm articles", "gradient penalty table"
 PLAN = Plan(
@@ -168,7 +169,9 @@ def test_figures_have_a_point_a_seed_and_a_curve_over_labels():
 @pytest.mark.parametrize(("shift", "margin"), [(0.0, 0.01), (0.004, 0.01), (0.02, 0.01)])
 def test_equivalence_is_two_one_sided_tests(shift, margin):
     values = shift + np.random.default_rng(3).normal(0, 0.004, 10)
-    assert (equivalence(values, margin) < 0.05) == equivalent(values, margin)
+    above = scipy.stats.ttest_1samp(values, -margin, alternative="greater").pvalue
+    below = scipy.stats.ttest_1samp(values, margin, alternative="less").pvalue
+    assert equivalence(values, margin) == pytest.approx(max(above, below))
 
 
 def test_equivalence_of_too_few_is_no_number():

@@ -6,14 +6,16 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
+from bench.records.block_statistics import LEVEL
 from bench.records.schema import as_fast
-from bench.report.compare.quantities import Quantity, moved, tell_difference
+from bench.report.compare.quantities import SUSPICION, Quantity, moved, pooled, tell_difference
 from bench.report.compare.sides import Results
 from bench.report.tables.outcomes import SHOWS_NOTHING
 
 FRESH = 2  # runs that must find again what one has found
 FAILING, HOLDING, ADDED, VANISHED, DAMAGED = "started to fail", "holds again", "added", "vanished", "damaged"
 SUSPECTED = ", not confirmed"
+Pair = tuple[Quantity, Quantity]  # of one sitting: before, after
 SLOWER, HEAVIER = ("slower", "compiles longer"), ("more memory", "more work")
 REGRESSIONS = (FAILING, VANISHED, DAMAGED, *SLOWER, *HEAVIER, "less accurate", "trains worse")
 GOOD = ("holds", "ok", "unsupported")
@@ -159,20 +161,35 @@ def compare_quantities(
             else:
                 found.compared[old.rule.topic] += 1
                 again = [(a.quantities.get(machine, {}), b.quantities.get(machine, {})) for a, b in fresh]
-                rounds = [(a[name], b[name]) for a, b in again if name in a and name in b]
-                yield from changed(name, machine, [(old, now), *rounds], in_turns)
+                more = [(a[name], b[name]) for a, b in again if name in a and name in b]
+                yield from changed(name, machine, [(old, now), *more], in_turns)
 
 
-def changed(name: str, machine: str, rounds: Sequence[tuple[Quantity, Quantity]], in_turns: bool) -> Iterator[Change]:
-    """Yield the change in one thing, if every round finds it; what needs confirming says whether it is confirmed."""
-    (old, now), rule = rounds[0], rounds[0][0].rule
-    words = {moved(*each, in_turns) for each in rounds}
-    shown = old.shown, now.shown, tell_difference(old, now, in_turns)
-    if words == {"worse"}:
-        confirmed = not rule.confirmed or len(rounds) > FRESH
+def changed(name: str, machine: str, sittings: Sequence[Pair], in_turns: bool) -> Iterator[Change]:
+    """Yield the change in one thing; what needs confirming says whether it is confirmed."""
+    first, *fresh = sittings
+    rule = first[0].rule
+    if in_turns and rule.confirmed:
+        worse, decides = judge_in_turns(first, fresh)
+    else:
+        worse, decides = {moved(*each, in_turns) for each in sittings} == {"worse"}, first
+    confirmed = not rule.confirmed or len(fresh) >= FRESH
+    shown = decides[0].shown, decides[1].shown, tell_difference(*decides, in_turns)
+    if worse:
         yield Change(rule.worse if confirmed else rule.worse + SUSPECTED, name, *shown, machine)
-    elif moved(old, now, in_turns) == "better":
+    elif moved(*first, in_turns) == "better":
         yield Change(rule.better, name, *shown, machine)
+
+
+def judge_in_turns(first: Pair, fresh: Sequence[Pair]) -> tuple[bool, Pair]:
+    """Whether it got worse, as far as is known, and what says so: the first sitting suspects, the fresh ones decide.
+
+    The first has chosen what is timed again, so it is no part of what decides, which is all fresh ones together.
+    """
+    if not fresh:
+        return moved(*first, True, SUSPICION) == "worse", first
+    old, now = (pooled(side) for side in zip(*fresh, strict=True))
+    return moved(old, now, True, LEVEL if len(fresh) >= FRESH else SUSPICION) == "worse", (old, now)
 
 
 def suspects(found: Comparison) -> list[str]:

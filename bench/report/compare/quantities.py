@@ -6,13 +6,13 @@ numbers without an interval, one a side, the difference must exceed `alone`.
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 import scipy  # which imports scipy.stats where it is first used: that takes a second
 
-from bench.records.block_statistics import LEVEL, Effect, noise_floor
+from bench.records.block_statistics import LEVEL, Effect, effect, noise_floor
 from bench.records.schema import (
     QUICK,
     AgreementRecord,
@@ -44,8 +44,11 @@ class Rule:
     unit: str = ""
 
 
-TENTH = math.log(1.1)
-COST = Rule("cost of a method", 0.0, TENTH, "slower", "faster", of_machine=True, confirmed=True, unit="× plain")
+TENTH, LITTLE = math.log(1.1), math.log(1.03)
+SUSPICION = 0.8  # of an interval that says what is timed again; what is said to be slower has one of LEVEL
+COST = Rule(
+    "cost of a method", math.log(1.03), TENTH, "slower", "faster", of_machine=True, confirmed=True, unit="× plain"
+)
 PLAIN = Rule("plain step", math.log(1.05), TENTH, "slower", "faster", of_machine=True, confirmed=True, unit="ms")
 MEMORY = Rule("memory", TENTH, TENTH, "more memory", "less memory", of_machine=True, unit="MiB")
 COMPILING = Rule("compiling", math.log(1.5), math.log(1.5), "compiles longer", "compiles faster", True, unit="s")
@@ -67,13 +70,19 @@ class Quantity:
     rule: Rule
     numbers: dict[Any, float]
     shown: str
-    noise: float = 0.0  # by how much it differs from itself, where that was measured
+    noise: float = 0.0  # by how much it differs from itself in one block, where that was measured
+    own: tuple[float, ...] = ()  # by how much it did, block by block
     block: Block | None = None  # one of those timed, to see which code measured it
     cell: tuple[str, ...] = ()  # to measure it again: method, framework, mode, workload, dtype, device
 
-    @property
-    def margin(self) -> float:
-        return max(self.noise, self.rule.margin)
+    def margin(self, paired: bool = False) -> float:
+        """What a difference must exceed: the rule's margin, and what the plain step differs from itself.
+
+        In one block, or where pairs of blocks take the machine's moods out, on average over them, at most.
+        """
+        mean = effect(self.own)
+        bias = max(abs(mean.low), abs(mean.high)) if math.isfinite(mean.low) else self.noise
+        return max(bias if paired else self.noise, self.rule.margin)
 
 
 def quantities(records: Sequence[Any]) -> dict[str, Quantity]:
@@ -91,7 +100,7 @@ def costs(records: Sequence[Any]) -> dict[str, Quantity]:
         groups.setdefault(called(record), []).append(record)
     groups = {name: measured_last(blocks) for name, blocks in groups.items()}
     plain = [blocks for blocks in groups.values() if blocks[0].method == "plain"]
-    noise = {(*blocks[0].place(), blocks[0].quick): noise_floor(effects(blocks)) for blocks in plain}
+    own = {(*blocks[0].place(), blocks[0].quick): tuple(effects(blocks)) for blocks in plain}
     found = {}
     for name, blocks in groups.items():
         if any(block.status != "ok" for block in blocks) or not (good := select_undisturbed(blocks)):
@@ -103,8 +112,9 @@ def costs(records: Sequence[Any]) -> dict[str, Quantity]:
             found[name] = Quantity(PLAIN, numbers, f"{1e3 * geometric(numbers):.3g} ms", block=first, cell=cell)
         else:
             numbers = {block.block: block.effect for block in good}
-            floor = noise.get((*first.place(), first.quick), TENTH)
-            found[name] = Quantity(COST, numbers, f"{geometric(numbers):.3g} × plain", floor, first, cell)
+            itself = own.get((*first.place(), first.quick), ())
+            floor = noise_floor(itself) if itself else TENTH
+            found[name] = Quantity(COST, numbers, f"{geometric(numbers):.3g} × plain", floor, itself, first, cell)
     return found
 
 
@@ -179,7 +189,15 @@ def geometric(numbers: dict[Any, float]) -> float:
     return math.exp(float(np.mean(list(numbers.values()))))
 
 
-def difference(old: Quantity, new: Quantity, paired: bool = False) -> Effect:
+def pooled(sittings: Sequence[Quantity]) -> Quantity:
+    """What several sittings measured of one thing, as if it had been one."""
+    numbers = {(sitting, key): value for sitting, each in enumerate(sittings) for key, value in each.numbers.items()}
+    own = tuple(value for each in sittings for value in each.own)
+    noise = max(each.noise for each in sittings)
+    return replace(sittings[0], numbers=numbers, own=own, noise=noise, shown=sittings[-1].shown)
+
+
+def difference(old: Quantity, new: Quantity, paired: bool = False, level: float = LEVEL) -> Effect:
     """The difference of the means with its interval: Student's over pairs where there are some, else Welch's.
 
     Seeds are pairs always, blocks where both sides were timed in turns.
@@ -187,7 +205,7 @@ def difference(old: Quantity, new: Quantity, paired: bool = False) -> Effect:
     shared = [key for key in old.numbers if key in new.numbers]
     if (paired or not old.rule.of_machine) and len(shared) > 1:
         found = np.array([new.numbers[key] - old.numbers[key] for key in shared])
-        return with_half(found.mean(), found.std(ddof=1) / found.size**0.5, found.size - 1, found.size)
+        return with_half(found.mean(), found.std(ddof=1) / found.size**0.5, found.size - 1, found.size, level)
     a, b = (np.array(list(each.numbers.values())) for each in (old, new))
     mean, least = float(b.mean() - a.mean()), min(a.size, b.size)
     if least < 2:
@@ -195,17 +213,17 @@ def difference(old: Quantity, new: Quantity, paired: bool = False) -> Effect:
     parts = a.var(ddof=1) / a.size, b.var(ddof=1) / b.size
     error = sum(parts) ** 0.5
     weights = parts[0] ** 2 / (a.size - 1) + parts[1] ** 2 / (b.size - 1)
-    return with_half(mean, error, error**4 / weights if weights else math.inf, least)
+    return with_half(mean, error, error**4 / weights if weights else math.inf, least, level)
 
 
-def with_half(mean: float, error: float, freedom: float, count: int) -> Effect:
-    half = float(scipy.stats.t.ppf((1 + LEVEL) / 2, freedom) * error) if error else 0.0
+def with_half(mean: float, error: float, freedom: float, count: int, level: float) -> Effect:
+    half = float(scipy.stats.t.ppf((1 + level) / 2, freedom) * error) if error else 0.0
     return Effect(float(mean), float(mean) - half, float(mean) + half, int(count))
 
 
-def moved(old: Quantity, new: Quantity, paired: bool = False) -> Direction:
+def moved(old: Quantity, new: Quantity, paired: bool = False, level: float = LEVEL) -> Direction:
     """Which way, by more than the rule's margin and than either side differs from itself."""
-    found, margin = difference(old, new, paired), max(old.margin, new.margin)
+    found, margin = difference(old, new, paired, level), max(old.margin(paired), new.margin(paired))
     low, high = found.low, found.high
     if math.isnan(low):  # one number a side
         low = high = found.mean

@@ -1,6 +1,6 @@
 """What regimes do for a model: measures over seeds, paired differences to plain training, and the articles' claims."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,15 +11,25 @@ from bench.records.schema import TrainingRecord
 from bench.records.staleness import Codes
 from bench.records.store import latest
 from bench.report.tables.costs import estimate_effect, group_blocks
-from bench.report.tables.entries import BAD, GOOD, NEUTRAL, NONE, Entry, count, framed, mark, number
+from bench.report.tables.entries import NONE, NOT_MEASURED, Entry, count, framed, mark, number
 from bench.report.tables.outcomes import of_kind
-from bench.train.statistics import Estimate, equivalent, estimate, holm, judge_difference
+from bench.report.tables.paired import Compared, Runs, allow, difference, differences, last, points, verdict
+from bench.train import study
+from bench.train.plan import JUDGED_BY, Comparison, Measure
+from bench.train.statistics import MARGIN, estimate
 
 PLAIN = "plain"
+ACCURACY: Measure = "accuracy"
+NLL: Measure = "nll"
 EFFECT_COLUMNS = (
-    "data set", "framework", "regime", "strength", "accuracy %", "beside plain", "verdict", "NLL", "calibration %",
-    "confidence %", "PGD-20 %", "noise %", "× plain", "cost table", "seeds",
+    "data set", "framework", "regime", "strength", "accuracy %", "beside plain", "verdict", "NLL", "NLL beside plain",
+    "NLL verdict", "calibration %", "confidence %", "PGD-20 %", "noise %", "× plain", "cost table", "seeds",
 )  # fmt: skip
+MEASURES: tuple[Measure, ...] = (ACCURACY, NLL)  # that every regime is compared with plain training by
+ARTICLES_MEASURES: dict[str, tuple[Measure, ...]] = {
+    "fgm": ("noise_accuracy", "confidence", "calibration_error")
+}  # that they speak of besides
+ALIKE = "fgm", "gradient penalty"  # that they call basically the same
 TIMED = {  # the method of the cost tables that a regime's step is
     "noise": "noise",
     "dropout": "dropout",
@@ -42,47 +52,91 @@ HALF_COLUMNS = (
     "data set", "framework", "regime", "bfloat16 beside float32", "gain in float32", "gain in bfloat16", "seeds",
 )  # fmt: skip
 BFLOAT16 = "bfloat16"
-Runs = dict[int, TrainingRecord]  # by seed
+Place = tuple[str, str]  # data set, framework
 
 
-def judged(records: Iterable[Any], dtype: str = FLOAT32) -> dict[tuple[str, str], dict[str, Runs]]:
-    """Runs on the test part by data set and framework, regime and seed: those of the strength that was judged last.
+def judged(records: Iterable[Any], dtype: str = FLOAT32, by: str = ACCURACY) -> dict[Place, dict[str, Runs]]:
+    """Runs on the test part by data set and framework, regime and seed: at the strength that a measure chose.
 
-    Of one dtype.
+    Of one dtype; strengths are chosen in float32 for all.
     """
-    found: dict[tuple[str, str], dict[str, list[TrainingRecord]]] = {}
+    records = list(records)
+    tried, found = searched(records), dict[Place, dict[str, Runs]]()
+    for (place, regime), runs in by_regime(records, "test").items():
+        if own := [run for run in runs if run.dtype == dtype]:
+            strength = study.best(tried.get((place, regime), []), by)
+            found.setdefault(place, {})[regime] = last([run for run in own if run.strength == strength] or own)
+    return found
+
+
+def searched(records: Iterable[Any]) -> dict[tuple[Place, str], list[TrainingRecord]]:
+    """What the last search has tried: what other code did says nothing of which strength is best now."""
+    found = {}
+    for key, runs in by_regime(records, "validation").items():
+        code = max(runs, key=lambda run: run.time).code
+        found[key] = [run for run in runs if run.code == code]
+    return found
+
+
+def by_regime(records: Iterable[Any], part: str) -> dict[tuple[Place, str], list[TrainingRecord]]:
+    """The runs that are judged on a part of the data, by data set and framework, and regime."""
+    found: dict[tuple[Place, str], list[TrainingRecord]] = {}
     for record in of_kind(records, TrainingRecord):
-        if record.part == "test" and record.dtype == dtype:
-            regimes = found.setdefault((record.dataset, record.framework), {})
-            regimes.setdefault(record.regime, []).append(record)
-    return {place: {name: last(runs) for name, runs in regimes.items()} for place, regimes in found.items()}
+        if record.part == part:
+            found.setdefault(((record.dataset, record.framework), record.regime), []).append(record)
+    return found
 
 
-def last(runs: Sequence[TrainingRecord]) -> Runs:
-    """Another search may have chosen another strength: its seeds are no part of the same mean."""
-    newest = max(runs, key=lambda run: run.time)
-    return {run.seed: run for run in runs if (run.strength, run.code) == (newest.strength, newest.code)}
+def compared(records: Iterable[Any]) -> list[Compared]:
+    """Every comparison that the tables show, each at strengths of its own measure; a framework's are one family."""
+    records = list(records)
+    by = {measure: judged(records, by=measure) for measure in MEASURES}
+    families: dict[str, list[Compared]] = {}
+    for place, regimes in by[ACCURACY].items():
+        for comparison in comparisons(regimes):
+            runs = by[JUDGED_BY.get(comparison.measure, NLL)][place]
+            each = Compared(
+                comparison=comparison,
+                dataset=place[0],
+                framework=place[1],
+                runs=runs[comparison.regime],
+                beside=runs[comparison.beside],
+            )
+            families.setdefault(place[1], []).append(each)
+    return [each for family in families.values() for each in allow(family)]
 
 
-def differences(runs: Runs, plain: Runs, measure: str = "accuracy") -> list[float]:
-    """Subtract plain training's measure, for the seeds that both have and neither diverged with."""
-    shared = [seed for seed in runs if seed in plain and {runs[seed].status, plain[seed].status} == {"ok"}]
-    return [getattr(runs[seed], measure) - getattr(plain[seed], measure) for seed in sorted(shared)]
+def comparisons(regimes: Iterable[str]) -> list[Comparison]:
+    """What is compared of these regimes: each with plain training, and what the articles say besides."""
+    regimes = list(regimes)
+    found = [
+        Comparison(regime=name, beside=PLAIN, measure=measure)
+        for name in regimes
+        for measure in (*MEASURES, *ARTICLES_MEASURES.get(name, ()))
+        if name != PLAIN and PLAIN in regimes
+    ]
+    alike = set(ALIKE) <= set(regimes)
+    return found + [Comparison(regime=ALIKE[0], beside=ALIKE[1], measure=ACCURACY, margin=MARGIN)] * alike
 
 
 def effects_table(records: Iterable[Any], code: Codes | None = None) -> pd.DataFrame:
-    """One row a data set, framework and regime."""
+    """One row a data set, framework and regime: accuracy at the strength that accuracy chose, the rest at NLL's."""
     rows, records = [], latest(records)
-    costs = promised(records)
-    for place, regimes in judged(records).items():
-        plain = regimes.get(PLAIN, {})
-        beside = {name: estimate(differences(runs, plain)) for name, runs in regimes.items() if name != PLAIN}
-        allowed = holm({name: each.p for name, each in beside.items()})
+    costs, tried = promised(records), searched(records)
+    by = {measure: judged(records, by=measure) for measure in MEASURES}
+    found: dict[tuple[str, ...], Compared] = {
+        (each.dataset, each.framework, each.comparison.regime, each.comparison.measure): each
+        for each in compared(records)
+        if each.comparison.beside == PLAIN
+    }
+    for place, regimes in by[ACCURACY].items():
+        plain = list(regimes.get(PLAIN, {}).values())
         for name, runs in regimes.items():
-            word = judge(beside[name], allowed[name]) if name in beside else NONE
-            shown = points(beside[name]) if name in beside else NONE
+            gains = [found.get((*place, name, measure)) for measure in MEASURES]
+            likely = list(by[NLL][place][name].values())
+            known = {run.strength for run in tried.get((place, name), [])}
             price = costs.get((place[0].partition("-")[0], place[1], name), NONE)
-            rows.append((*place, name, *row(list(runs.values()), list(plain.values()), shown, word, price, code)))
+            rows.append((*place, name, *row(list(runs.values()), likely, plain, known, gains, price, code)))
     return framed(rows, EFFECT_COLUMNS)
 
 
@@ -107,11 +161,6 @@ def same_run(one: TrainingRecord, other: TrainingRecord | None) -> bool:
     return other is not None and one.strength == other.strength
 
 
-def judge(found: Estimate, allowed: float) -> Entry:
-    word = judge_difference(found, allowed)
-    return Entry(word, state={"better": GOOD, "worse": BAD}.get(word, NEUTRAL))
-
-
 def promised(records: Iterable[Any]) -> dict[tuple[str, str, str], Entry]:
     """What the cost tables say of a regime's step on the same model; by kind of data, framework, regime."""
     known = {
@@ -131,101 +180,89 @@ def promised(records: Iterable[Any]) -> dict[tuple[str, str, str], Entry]:
 
 def row(
     runs: Sequence[TrainingRecord],
+    likely: Sequence[TrainingRecord],
     plain: Sequence[TrainingRecord],
-    beside: str,
-    word: str,
+    tried: Collection[float],
+    gains: Sequence[Compared | None],
     price: str,
     code: Codes | None,
 ) -> tuple[str, ...]:
-    good = [run for run in runs if run.status == "ok"]
-
-    def of(measure: str, scale: float = 100, digits: int = 1) -> Entry:
-        found = estimate([getattr(run, measure) for run in good])
-        half = f" ± {scale * (found.high - found.mean):.{digits}f}" if found.high == found.high else ""
-        mean = scale * found.mean
-        return Entry(f"{mean:.{digits}f}{half}", mean) if found.seeds else NONE
-
-    measures = (of("nll", 1, 3), of("calibration_error"), of("confidence"), of("pgd_accuracy"), of("noise_accuracy"))
+    """The entries of one regime: its runs at the strength of accuracy, and those at the strength of likelihood."""
+    good, sure = ([run for run in each if run.status == "ok"] for each in (runs, likely))
+    (gain, word), (nats, told) = ((difference(each), verdict(each)) if each else (NONE, NONE) for each in gains)
     steps, base = (pd.Series([run.step for run in each if run.status == "ok"]).median() for each in (good, plain))
     times = number(steps / base, ".2f") if steps == steps and base == base else NONE
     lost = [run.status for run in runs if run.status != "ok"]
     said = f"{len(good)}" + "".join(f", {lost.count(status)} {status}" for status in dict.fromkeys(lost))
-    seeds = mark(Entry(said, len(good)), runs, code)
-    return (number(runs[0].strength, "g"), of("accuracy"), beside, word, *measures, times, price, seeds)
+    seeds = mark(Entry(said, len(good)), [*runs, *likely], code)
+    strengths = " / ".join(dict.fromkeys(chosen(each[0].strength, tried) for each in (runs, likely)))
+    accuracy = mean(good, "accuracy"), gain, word
+    likelihood = mean(sure, "nll", 1, 3), nats, told, mean(sure, "calibration_error"), mean(sure, "confidence")
+    robust = mean(sure, "pgd_accuracy"), mean(sure, "noise_accuracy")
+    return (Entry(strengths, runs[0].strength), *accuracy, *likelihood, *robust, times, price, seeds)
 
 
-def points(found: Estimate) -> Entry:
-    """A difference of accuracy in points, with its interval."""
-    if not found.seeds:
-        return NONE
-    known = found.high == found.high
-    interval = f" ({100 * found.low:+.2f} to {100 * found.high:+.2f})" if known else ""
-    return Entry(f"{100 * found.mean:+.2f}{interval}", 100 * found.mean)
+def chosen(strength: float, tried: Collection[float]) -> str:
+    """A strength, and whether it has no worse neighbour on one side: a better one may lie beyond what was tried."""
+    return f"{strength:g}" + (", at an edge" if len(tried) > 1 and strength in (min(tried), max(tried)) else "")
+
+
+def mean(runs: Sequence[TrainingRecord], measure: str, scale: float = 100, digits: int = 1) -> Entry:
+    """A measure over seeds, and half its interval."""
+    found = estimate([getattr(run, measure) for run in runs])
+    half = f" ± {scale * (found.high - found.mean):.{digits}f}" if found.high == found.high else ""
+    return Entry(f"{scale * found.mean:.{digits}f}{half}", scale * found.mean) if found.seeds else NONE
 
 
 @dataclass(frozen=True)
 class Said:
-    """What an article says, with its figures, and what decides it here, data set by data set."""
+    """What an article says, with its figures, and which comparison decides it here, in which direction."""
 
     claim: str
     article: str
     iflytek: str
     tnews: str
-    decide: Callable[[dict[str, Runs]], tuple[str, bool] | None]  # figures and whether it holds
+    regime: str
+    measure: Measure = ACCURACY
+    rises: bool | None = True  # None: it says that two are the same
 
-
-def moves(
-    regime: str, measure: str = "accuracy", upwards: bool = True
-) -> Callable[[dict[str, Runs]], tuple[str, bool] | None]:
-    """Whether a regime's measure is above plain training's, or below it."""
-
-    def decide(regimes: dict[str, Runs]) -> tuple[str, bool] | None:
-        found = estimate(differences(regimes.get(regime, {}), regimes.get(PLAIN, {}), measure))
-        return (points(found), found.low > 0 if upwards else found.high < 0) if found.seeds > 1 else None
-
-    return decide
-
-
-def same(first: str, second: str) -> Callable[[dict[str, Runs]], tuple[str, bool] | None]:
-    """Whether two regimes' accuracies are within the margin of each other."""
-
-    def decide(regimes: dict[str, Runs]) -> tuple[str, bool] | None:
-        between = differences(regimes.get(first, {}), regimes.get(second, {}))
-        return (points(estimate(between)), equivalent(between)) if len(between) > 1 else None
-
-    return decide
+    def holds(self, each: Compared) -> bool:
+        """Whether it is shown, all that is compared allowed for."""
+        return each.shown and (self.rises is None or self.rises == (each.found.mean > 0))
 
 
 SU, DSXIANGLI = "Su, 对抗训练浅谈", "小样本利器2 (DSXiangLi)"
 UNTOLD = "no figure", "no figure"  # of either task
 SAID = (
-    Said("FGM raises accuracy", SU, "60.29 → 62.46", "56.58 → 57.66", moves("fgm table")),
-    Said("A gradient penalty raises accuracy", SU, "60.29 → 62.31", "56.58 → 57.81", moves("gradient penalty")),
-    Said("FGM and the penalty do basically the same", SU, "+0.15", "-0.15", same("fgm", "gradient penalty")),
-    Said(
-        "FGM helps on what is unlike the training data (here: noise)",
-        DSXIANGLI,
-        *UNTOLD,
-        moves("fgm", "noise_accuracy"),
-    ),
-    Said("FGM lowers the confidence of predictions", DSXIANGLI, *UNTOLD, moves("fgm", "confidence", upwards=False)),
+    Said("FGM raises accuracy", SU, "60.29 → 62.46", "56.58 → 57.66", "fgm table"),
+    Said("A gradient penalty raises accuracy", SU, "60.29 → 62.31", "56.58 → 57.81", "gradient penalty"),
+    Said("FGM and the penalty do basically the same", SU, "+0.15", "-0.15", "fgm", rises=None),
+    Said("FGM helps on what is unlike the training data (here: noise)", DSXIANGLI, *UNTOLD, "fgm", "noise_accuracy"),
+    Said("FGM lowers the confidence of predictions", DSXIANGLI, *UNTOLD, "fgm", "confidence", False),
     Said(
         "With FGM probabilities are more reasonable (here: calibration error)",
         DSXIANGLI,
         *UNTOLD,
-        moves("fgm", "calibration_error", upwards=False),
+        "fgm",
+        "calibration_error",
+        False,
     ),
-    Said("VAT gains from text without labels", DSXIANGLI, *UNTOLD, moves("vat")),
+    Said("VAT gains from text without labels", DSXIANGLI, *UNTOLD, "vat"),
 )
 
 
 def articles_table(records: Iterable[Any]) -> pd.DataFrame:
     """What the articles say beside what was measured here; each claim on every data set, differences in points."""
-    rows, found = [], judged(records)
+    rows, found = [], compared(latest(records))
     for said in SAID if found else ():
-        decided = {place[0]: said.decide(regimes) for place, regimes in found.items()}
-        here = [f"{name}: {shown[0]}" for name, shown in decided.items() if shown]
-        held = [name for name, shown in decided.items() if shown and shown[1]]
-        word = f"on {len(held)} of {len(here)}" if here else "not measured"
+        own = [each for each in found if decides(each.comparison, said) and each.found.seeds > 1]
+        here = [f"{each.dataset}: {difference(each)}" for each in own]
+        word = f"on {sum(map(said.holds, own))} of {len(own)}" if own else NOT_MEASURED
         rows.append((said.claim, said.article, said.iflytek, said.tnews, "; ".join(here) or NONE, word))
     return framed(rows, ARTICLE_COLUMNS)
+
+
+def decides(comparison: Comparison, said: Said) -> bool:
+    """Whether it is this comparison that the statement is about."""
+    same = comparison.margin is not None
+    return (comparison.regime, comparison.measure, same) == (said.regime, said.measure, said.rises is None)

@@ -2,31 +2,37 @@
 
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
 import pandas as pd
 
-from bench.costs.cells import FLOAT32
 from bench.records.schema import TrainingRecord
 from bench.records.staleness import Codes
 from bench.records.store import latest
-from bench.report.tables.effects import Runs, differences, last, points
-from bench.report.tables.entries import BAD, GOOD, NEUTRAL, NONE, NOT_MEASURED, Entry, framed, mark, number
+from bench.report.tables.entries import BAD, GOOD, NONE, NOT_MEASURED, Entry, framed, mark, number
+from bench.report.tables.paired import (
+    LOWER_IS_BETTER,
+    NEITHER_IS_BETTER,
+    Compared,
+    Runs,
+    allow,
+    difference,
+    ended,
+    last,
+    verdict,
+)
 from bench.train import study
 from bench.train.datasets import DATASETS
-from bench.train.plan import Comparison, Plan, plans
-from bench.train.statistics import CONFIDENCE, Estimate, equivalence, estimate, holm
+from bench.train.plan import Plan, plans
+from bench.train.statistics import Estimate, estimate
 
 PLANNED_COLUMNS = (
     "plan", "data set", "framework", "compared", "measure", "strengths", "difference", "p", "verdict",
     "better in one run", "seeds",
 )  # fmt: skip
 STATED_COLUMNS = "claim", "article", "IFLYTEK", "TNEWS", "here", "p", "verdict"
-LOWER_IS_BETTER = ("nll", "calibration_error", "elsewhere_nll")
-NEITHER_IS_BETTER = ("confidence",)
-IN_NATS = ("nll", "elsewhere_nll")
 WORDS = {
     "accuracy": "accuracy",
     "nll": "NLL",
@@ -39,33 +45,12 @@ WORDS = {
 }
 
 
-@dataclass(frozen=True)
-class Measured:
-    """One planned comparison on one data set, in one framework: the runs of both regimes, and what they say."""
+@dataclass(frozen=True, kw_only=True)
+class Measured(Compared):
+    """A comparison that a plan asked for."""
 
     plan: str
     planned: Plan
-    comparison: Comparison
-    dataset: str
-    framework: str
-    runs: Runs
-    beside: Runs
-    at_edge: bool  # whether the best of the strengths that were tried has no worse neighbour on one side
-    allowed: float = float("nan")  # the p-value, for all that the plan compares
-
-    @property
-    def differences(self) -> list[float]:
-        return differences(self.runs, self.beside, self.comparison.measure)
-
-    @property
-    def found(self) -> Estimate:
-        return estimate(self.differences)
-
-    @property
-    def p(self) -> float:
-        """Of no difference, or where equivalence is to be shown of a difference beyond the margin."""
-        margin = self.comparison.margin
-        return equivalence(self.differences, margin) if margin else self.found.p
 
 
 def measured(records: Iterable[Any]) -> list[Measured]:
@@ -73,25 +58,21 @@ def measured(records: Iterable[Any]) -> list[Measured]:
 
     A plan's comparisons are one family from its first run on: what is not measured yet counts as if it showed nothing.
     """
-    records = [record for record in latest(records) if record.kind == "training" and record.dtype == FLOAT32]
-    found = []
+    records = [record for record in latest(records) if record.kind == "training"]
+    found: list[Measured] = []
     for name, plan in plans().items():
         for framework in dict.fromkeys(record.framework for record in records):
-            own = [record for record in records if record.framework == framework]
+            own = [r for r in records if (r.framework, r.dtype) == (framework, plan.dtype)]
             datasets = plan.datasets or dict.fromkeys(r.dataset for r in own if r.dataset not in DATASETS)
             family = [each for data in datasets for each in compared(name, plan, data, framework, own)]
-            waiting = len(plan.comparisons) * len(datasets) - len(family)
-            allowed = holm(
-                {str(place): each.p for place, each in enumerate(family)} | {f"-{n}": 1.0 for n in range(waiting)}
-            )
-            found += [replace(each, allowed=allowed[str(place)]) for place, each in enumerate(family)]
+            found += allow(family, waiting=len(plan.comparisons) * len(datasets) - len(family))
     return found
 
 
 def compared(name: str, plan: Plan, data: str, framework: str, records: Sequence[TrainingRecord]) -> list[Measured]:
     """The plan's comparisons on one data set, if it has begun: each of its regimes has a run that judges."""
     own = [record for record in records if record.dataset == data]
-    if not set(plan.strengths) <= {r.regime for r in own if r.part == "test" and r.status in ("ok", "diverged")}:
+    if not set(plan.strengths) <= {r.regime for r in ended(own, "test")}:
         return []
     asked = study.following(plan, framework, (data,), "cpu", None)
     tried = [r for r in own if r.part == "validation" and r.seed in plan.tuning_seeds]
@@ -105,14 +86,24 @@ def compared(name: str, plan: Plan, data: str, framework: str, records: Sequence
         known = [r.strength for r in tried if r.regime == comparison.regime]
         at_edge = bool(known) and strengths[data, comparison.regime] in (min(known), max(known))
         if all(pair):
-            found.append(Measured(name, plan, comparison, data, framework, pair[0], pair[1], at_edge))
+            found.append(
+                Measured(
+                    plan=name,
+                    planned=plan,
+                    comparison=comparison,
+                    dataset=data,
+                    framework=framework,
+                    runs=pair[0],
+                    beside=pair[1],
+                    at_edge=at_edge,
+                )
+            )
     return found
 
 
 def judged(records: Iterable[TrainingRecord], regime: str, strength: float, seeds: int) -> Runs:
     """The runs of a regime at the strength that was chosen."""
-    ended = [r for r in records if r.part == "test" and r.status in ("ok", "diverged")]
-    runs = [r for r in ended if (r.regime, r.strength) == (regime, strength) and r.seed < seeds]
+    runs = [r for r in ended(records, "test") if (r.regime, r.strength) == (regime, strength) and r.seed < seeds]
     return last(runs) if runs else {}
 
 
@@ -137,7 +128,7 @@ def row(each: Measured, code: Codes | None) -> tuple[str, ...]:
         f"{comparison.regime} – {comparison.beside}",
         WORDS[comparison.measure] + (f", within ± {100 * comparison.margin:g} points" if comparison.margin else ""),
         strengths + (", at an edge" if each.at_edge else ""),
-        shown(each),
+        difference(each),
         number(each.allowed, ".2g"),
         verdict(each),
         in_one_run(each),
@@ -148,31 +139,6 @@ def row(each: Measured, code: Codes | None) -> tuple[str, ...]:
 def done(each: Measured) -> Entry:
     """How many of the planned seeds are there; as a number, their share."""
     return Entry(f"{each.found.seeds} of {each.planned.seeds}", each.found.seeds / each.planned.seeds)
-
-
-def shown(each: Measured) -> Entry:
-    """The mean difference and its interval, in points or in nats."""
-    if each.comparison.measure not in IN_NATS:
-        return points(each.found)
-    found = each.found
-    interval = f" ({found.low:+.3f} to {found.high:+.3f})" if found.high == found.high else ""
-    return Entry(f"{found.mean:+.3f}{interval}", found.mean) if found.seeds else NONE
-
-
-def verdict(each: Measured) -> Entry:
-    """What may be said, all that is shown allowed for."""
-    if each.allowed != each.allowed:
-        return NOT_MEASURED
-    surely = each.allowed <= 1 - CONFIDENCE
-    if each.comparison.margin:
-        return Entry("equivalent" if surely else "not shown to be equivalent")
-    if not surely:
-        return Entry("no difference shown")
-    rises, measure = each.found.mean > 0, each.comparison.measure
-    if measure in NEITHER_IS_BETTER:
-        return Entry("higher" if rises else "lower", state=NEUTRAL)
-    good = rises != (measure in LOWER_IS_BETTER)
-    return Entry("better" if good else "worse", state=GOOD if good else BAD)
 
 
 def in_one_run(each: Measured) -> Entry:
@@ -230,7 +196,7 @@ def stated_table(records: Iterable[Any]) -> pd.DataFrame:
         for each in found:
             compared = each.comparison
             if (compared.regime, compared.beside, compared.measure) == (stated.regime, stated.beside, stated.measure):
-                here = f"{place(each)}: {shown(each)}"
+                here = f"{place(each)}: {difference(each)}"
                 said = number(each.allowed, ".2g")
                 figures = stated.iflytek, stated.tnews
                 rows.append((stated.claim, stated.article, *figures, here, said, confirmed(stated, each)))
@@ -249,7 +215,7 @@ def confirmed(stated: Stated, each: Measured) -> Entry:
     """Whether the statement is shown here, or its opposite, or neither."""
     if each.allowed != each.allowed:
         return NOT_MEASURED
-    if each.allowed > 1 - CONFIDENCE:
+    if not each.shown:
         return Entry("not shown here")
     if stated.rises is None or stated.rises == (each.found.mean > 0):
         return Entry("confirmed here", state=GOOD)
