@@ -45,7 +45,9 @@ def block_effect(steps: Sequence[float], base: Sequence[float]) -> float:
     a, b = np.asarray(base, float), np.asarray(steps, float)
     if not a.size or a.shape != b.shape or not ((a > 0).all() and (b > 0).all()):
         return float("nan")
-    return float(scipy.stats.trim_mean(np.log(b / a), 0.25))
+    logs = np.sort(np.log(b / a))
+    cut = logs.size // 4
+    return float(logs[cut : logs.size - cut].mean())  # scipy.stats.trim_mean checks for a millisecond each time
 
 
 def effect(blocks: Sequence[float]) -> Effect:

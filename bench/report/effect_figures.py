@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
+from bench.records.store import latest
 from bench.report.figures import CASE_LOOKS, INK, svg
 from bench.report.tables.effects import ACCURACY, MEASURES, NLL, PLAIN, judged
 from bench.report.tables.paired import Runs, differences
@@ -25,7 +26,7 @@ APART = 0.2  # of a row, between frameworks
 
 def effect_figures(records: Iterable[Any]) -> dict[str, str]:
     """SVG by file name, one a data set with something beside plain training."""
-    records = list(records)
+    records = latest(records)
     by = {measure: judged(records, by=measure) for measure in MEASURES}
     found: dict[str, dict[str, Mapping[str, Regimes]]] = {}
     for place, regimes in by[ACCURACY].items():

@@ -1,5 +1,6 @@
 """What is written below a folder of results, from the records of every machine: two pages, figures, a job's summary."""
 
+import functools
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -70,6 +71,11 @@ class Machine:
     figures: dict[str, str] = field(default_factory=dict)  # SVG by file name
     history: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=history.COLUMNS))
 
+    @functools.cached_property
+    def measured(self) -> Latest:
+        """The last record of each key."""
+        return latest(self.records)
+
     def last(self) -> str:
         """When its newest record was made; nothing where there is none."""
         return max((getattr(record, "time", "") for record in self.records), default="")
@@ -84,7 +90,7 @@ def write(out: Path) -> list[str]:
     code = Codes()
     shown = sections(machines, code)
     newest = answers.choose_newest(shown, code)
-    everything = [record for machine in machines for record in latest(machine.records)]
+    everything = [record for machine in machines for record in machine.measured]
     written = {
         "README.md": markdown.render(shown, answers=answers.newest_table(newest), **FACTS),
         "index.html": html.render(shown, first_screen.first_screen(shown, newest), **FACTS),
@@ -125,7 +131,7 @@ def sections(machines: Sequence[Machine], code: Codes | None) -> list[dict[str, 
 
 def section(machine: Machine, code: Codes | None) -> dict[str, Any]:
     """Everything of one machine that is shown. The same records and the same code give the same."""
-    records = latest(machine.records)
+    records = machine.measured
     places = {record.id: record for record in machine.records if isinstance(record, Environment)}
     drawn = {
         f"{kind}_figures": {name: svg for name, svg in machine.figures.items() if name.startswith(f"{kind}-")}

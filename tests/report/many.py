@@ -1,6 +1,6 @@
 """A folder with many records that differ in their keys, made of those in results/; and what the page of them takes.
 
-`python -m tests.report.many 100000` says so: seconds, memory, bytes.
+`python -m tests.report.many 100000` says so: seconds of processor time, memory, bytes.
 """
 
 import json
@@ -21,7 +21,7 @@ from bench.report import page
 OTHERWISE = {  # the field in which a copy differs from its record, by kind
     "claim": "case",
     "agreement": "case",
-    "call": "method",
+    "call": "dtype",
     "atlas": "operation",
     "conformance": "function",
     "precision": "case",
@@ -61,9 +61,9 @@ def main(many: int) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         fill(folder, many)
-        began = time.perf_counter()
+        began = time.process_time()
         page.write(folder)
-        seconds, size = time.perf_counter() - began, (folder / "index.html").stat().st_size
+        seconds, size = time.process_time() - began, (folder / "index.html").stat().st_size
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
     print(f"{many:,} records: {seconds:.1f} s, at most {most:.0f} MiB, a page of {size / 1e6:.1f} MB")
 

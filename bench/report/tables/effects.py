@@ -60,7 +60,7 @@ def judged(records: Iterable[Any], dtype: str = FLOAT32, by: str = ACCURACY) -> 
 
     Of one dtype; strengths are chosen in float32 for all.
     """
-    records = list(records)
+    records = latest(records)
     tried, found = searched(records), dict[Place, dict[str, Runs]]()
     for (place, regime), runs in by_regime(records, "test").items():
         if own := [run for run in runs if run.dtype == dtype]:
@@ -89,7 +89,7 @@ def by_regime(records: Iterable[Any], part: str) -> dict[tuple[Place, str], list
 
 def compared(records: Iterable[Any]) -> list[Compared]:
     """Every comparison that the tables show, each at strengths of its own measure; a framework's are one family."""
-    records = list(records)
+    records = latest(records)
     by = {measure: judged(records, by=measure) for measure in MEASURES}
     families: dict[str, list[Compared]] = {}
     for place, regimes in by[ACCURACY].items():

@@ -10,8 +10,9 @@ import pandas as pd
 
 from bench.records.schema import TrainingRecord
 from bench.records.staleness import Codes
-from bench.records.store import latest
+from bench.records.store import Latest, latest
 from bench.report.tables.entries import BAD, GOOD, NONE, NOT_MEASURED, Entry, framed, mark, number
+from bench.report.tables.outcomes import of_kind
 from bench.report.tables.paired import (
     LOWER_IS_BETTER,
     NEITHER_IS_BETTER,
@@ -58,7 +59,7 @@ def measured(records: Iterable[Any]) -> list[Measured]:
 
     A plan's comparisons are one family from its first run on: what is not measured yet counts as if it showed nothing.
     """
-    records = [record for record in latest(records) if record.kind == "training"]
+    records = of_kind(records, TrainingRecord)
     found: list[Measured] = []
     for name, plan in plans().items():
         for framework in dict.fromkeys(record.framework for record in records):
@@ -107,10 +108,14 @@ def judged(records: Iterable[TrainingRecord], regime: str, strength: float, seed
     return last(runs) if runs else {}
 
 
-def unplanned(records: Iterable[Any]) -> list[Any]:
+def unplanned(records: Iterable[Any]) -> Latest:
     """Records without the trainings of data sets that a plan is about."""
-    planned = {data for plan in plans().values() for data in plan.datasets}
-    return [record for record in records if record.kind != "training" or record.dataset not in planned]
+    records = latest(records)
+    if UNPLANNED not in records.remembered:
+        planned = {data for plan in plans().values() for data in plan.datasets}
+        records.remembered[UNPLANNED] = latest(r for r in records if r.kind != "training" or r.dataset not in planned)
+    found: Latest = records.remembered[UNPLANNED]
+    return found
 
 
 def planned_table(records: Iterable[Any], code: Codes | None = None) -> pd.DataFrame:
@@ -184,6 +189,7 @@ STATED = (
         "With FGM probabilities are more reasonable", DSXIANGLI, UNTOLD, UNTOLD, FGM, PLAIN, "calibration_error", False
     ),
 )
+UNPLANNED = "unplanned"  # what is remembered of records
 NEARLY = 1.25  # a factor that is no other time
 VARIED = 1.5  # a factor between the ends of an interval: the runs shared their cores with other work
 TWICE = "FGM takes twice the time of a step"
