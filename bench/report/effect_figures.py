@@ -10,11 +10,11 @@ from bench.records.store import latest
 from bench.report.figures import CASE_LOOKS, INK, svg
 from bench.report.tables.effects import ACCURACY, MEASURES, NLL, PLAIN, judged
 from bench.report.tables.paired import Runs, differences
-from bench.train.plan import JUDGED_BY
+from bench.train.plan import JUDGED_BY, Measure
 from bench.train.regimes import REGIMES
 from bench.train.statistics import estimate
 
-PANELS = {  # measure: what the axis says, in which scale
+PANELS: dict[Measure, tuple[str, int]] = {  # measure: what the axis says, in which scale
     "accuracy": ("accuracy, points", 100),
     "nll": ("NLL, nats", 1),
     "calibration_error": ("calibration error, points", 100),
