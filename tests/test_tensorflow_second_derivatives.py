@@ -1,4 +1,4 @@
-"""TensorFlow: layers of `tf.nn.moments` and of bilinear resizing have the right second derivatives in our methods."""
+"""TensorFlow: what `impls/tensorflow/formulas.py` names has the right second derivatives in our methods."""
 
 import keras
 import numpy as np
@@ -132,6 +132,47 @@ def test_resizing_in_our_methods_is_tensorflows(options):
         ours = tf.function(lambda x: resize(x, (7, 3), **options))(images)
     assert ours.dtype == own.dtype
     np.testing.assert_allclose(ours, own, rtol=1e-5, atol=1e-6)
+
+
+RANGE = np.float32([-0.5, -1.0, -2.0, -0.4, -1.5, -3.0]), np.float32([0.6, 1.0, 2.5, 0.5, 1.5, 3.0])
+QUANTISED = {
+    "args": (lambda h: tf.quantization.fake_quant_with_min_max_args(h, -1.5, 1.5), (-1.5, 1.5)),
+    "vars": (lambda h: tf.quantization.fake_quant_with_min_max_vars(h, -1.5, 1.5), (-1.5, 1.5)),
+    "a channel": (lambda h: tf.quantization.fake_quant_with_min_max_vars_per_channel(h, *RANGE), RANGE),
+}
+
+
+@pytest.mark.parametrize("method", ["penalty", "jacobian", "vat"])
+@pytest.mark.parametrize("name", QUANTISED)
+def test_fake_quantisation_is_the_same_by_hand(methods, name, method):
+    """Straight through where it clips nothing. TensorFlow's own penalty has no gradient of what is before it."""
+    quantise, (low, high) = QUANTISED[name]
+
+    def as_it_is(h):
+        return tf.tanh(tf.cast(quantise(tf.cast(h, tf.float32)), tf.float64))
+
+    def by_hand(h):
+        clipped = tf.clip_by_value(tf.cast(h, tf.float32), low, high)
+        rounded = clipped + tf.stop_gradient(quantise(tf.cast(h, tf.float32)) - clipped)
+        return tf.tanh(tf.cast(rounded, tf.float64))
+
+    found, expected = (value_and_gradient(RESIZED[method], methods, each) for each in (as_it_is, by_hand))
+    for a, b in zip(found, expected, strict=True):
+        assert np.abs(b).max() > 1e-3
+        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5 * np.abs(b).max())
+
+
+def test_a_learned_range_keeps_tensorflows_derivatives():
+    h, low, high = (tf.constant(each, tf.float32) for each in (X, *RANGE))
+    found = []
+    for exact in (False, True):
+        with exact_derivatives() if exact else tf.name_scope("own"), tf.GradientTape() as tape:
+            tape.watch([h, low, high])
+            value = tf.reduce_sum(tf.tanh(tf.quantization.fake_quant_with_min_max_vars_per_channel(h, low, high)))
+        found.append(tape.gradient(value, [h, low, high]))
+    for own, ours in zip(*found, strict=True):
+        assert np.abs(own).max() > 0
+        np.testing.assert_allclose(ours, own, rtol=1e-6)
 
 
 def test_a_model_that_resizes_is_penalised_in_training():

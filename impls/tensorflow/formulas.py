@@ -5,6 +5,8 @@
   Keras are made of it: LayerNormalization, GroupNormalization, BatchNormalization in training.
 - Bilinear resizing, as in Keras' UpSampling2D and Resizing, has a gradient that TensorFlow calls constant, and no
   derivative in forward mode: whatever is differentiated through it twice is 0.
+- Fake quantisation, as models are trained with that will compute in integers, has gradients that TensorFlow calls
+  constant, too. They depend on what they are multiplied by.
 
 Within `exact_derivatives` they are right: tests/test_tensorflow_second_derivatives.py writes the same layers out.
 """
@@ -68,5 +70,51 @@ def _resize_bilinear(images, size, align_corners=False, half_pixel_centers=False
     return tf.einsum("hi,bhwc,wj->bijc", rows[:, :, 0, 0], images, columns[:, 0, :, 0], name=name)
 
 
-_FORMULAS = {(nn_impl, "moments"): _moments, (gen_image_ops, "resize_bilinear"): _resize_bilinear}
+def _quantised(inputs, min=-6, max=6, num_bits=8, narrow_range=False, name=None):
+    options = {"min": min, "max": max, "num_bits": num_bits, "narrow_range": narrow_range}
+
+    @tf.custom_gradient
+    def quantised(x):
+        found = _ORIGINALS[tf.quantization, "fake_quant_with_min_max_args"](x, **options, name=name)
+        inside = tf.quantization.fake_quant_with_min_max_args_gradient(tf.ones_like(x), x, **options)
+        return found, lambda upstream: upstream * inside
+
+    return quantised(tf.convert_to_tensor(inputs))
+
+
+def _quantised_to_a_learned_range(function, derivatives, of_a_channel):
+    """That function of tf.quantization: a range for all, or one a channel, which is the last axis."""
+
+    def formula(inputs, min, max, num_bits=8, narrow_range=False, name=None):
+        options = {"num_bits": num_bits, "narrow_range": narrow_range}
+
+        @tf.custom_gradient
+        def quantised(x, low, high):
+            found = _ORIGINALS[tf.quantization, function](x, low, high, **options, name=name)
+            inside = derivatives(tf.ones_like(x), x, low, high, **options)[0]
+            below = (1.0 - inside) * tf.cast(2.0 * x < low + high, x.dtype)
+            axes = tf.range(tf.rank(x) - 1) if of_a_channel else None
+
+            def gradient(upstream):
+                beyond = (tf.reduce_sum(upstream * part, axes) for part in (below, 1.0 - inside - below))
+                return upstream * inside, *beyond
+
+            return found, gradient
+
+        return quantised(*map(tf.convert_to_tensor, (inputs, min, max)))
+
+    return formula
+
+
+_FORMULAS = {
+    (nn_impl, "moments"): _moments,
+    (gen_image_ops, "resize_bilinear"): _resize_bilinear,
+    (tf.quantization, "fake_quant_with_min_max_args"): _quantised,
+    **{
+        (tf.quantization, function): _quantised_to_a_learned_range(
+            function, getattr(tf.quantization, f"{function}_gradient"), function.endswith("per_channel")
+        )
+        for function in ("fake_quant_with_min_max_vars", "fake_quant_with_min_max_vars_per_channel")
+    },
+}
 _ORIGINALS = {place: getattr(*place) for place in _FORMULAS}
