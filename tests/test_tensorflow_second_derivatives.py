@@ -162,6 +162,27 @@ def test_fake_quantisation_is_the_same_by_hand(methods, name, method):
         np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5 * np.abs(b).max())
 
 
+@pytest.mark.parametrize("method", ["penalty", "jacobian", "vat", "penalty, forward over reverse"])
+def test_a_sum_of_sparse_tensors_is_the_same_by_hand(methods, method):
+    """Of places that one tensor has alone, that both have, and that cancel; TensorFlow's penalty lacks a part."""
+    places, others = [[0, 0], [0, 4], [1, 1], [2, 2]], [[0, 4], [1, 3], [2, 2]]
+
+    def added(dense):
+        def layer(h):
+            one = tf.gather_nd(h, places)
+            two = tf.stack([tf.ones([], tf.float64), h[1, 3], -h[2, 2]])
+            if dense:
+                return tf.scatter_nd(places, one, [3, 6]) + tf.scatter_nd(others, two, [3, 6])
+            found = tf.sparse.add(*(tf.SparseTensor(*each, [3, 6]) for each in ((places, one), (others, two))))
+            return tf.scatter_nd(found.indices, found.values, [3, 6])
+
+        return lambda h: layer(tf.tanh(h))
+
+    found, expected = (value_and_gradient(RESIZED[method], methods, added(dense)) for dense in (False, True))
+    for a, b in zip(found, expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-10 * np.abs(b).max())
+
+
 def test_a_learned_range_keeps_tensorflows_derivatives():
     h, low, high = (tf.constant(each, tf.float32) for each in (X, *RANGE))
     found = []

@@ -5,8 +5,8 @@
   Keras are made of it: LayerNormalization, GroupNormalization, BatchNormalization in training.
 - Bilinear resizing, as in Keras' UpSampling2D and Resizing, has a gradient that TensorFlow calls constant, and no
   derivative in forward mode: whatever is differentiated through it twice is 0.
-- Fake quantisation, as models are trained with that will compute in integers, has gradients that TensorFlow calls
-  constant, too. They depend on what they are multiplied by.
+- Fake quantisation, as models are trained with that will compute in integers, and sums of sparse tensors have gradients
+  that TensorFlow calls constant, too. They depend on what they are multiplied by.
 
 Within `exact_derivatives` they are right: tests/test_tensorflow_second_derivatives.py writes the same layers out.
 """
@@ -15,7 +15,7 @@ import contextlib
 import threading
 
 import tensorflow as tf
-from tensorflow.python.ops import gen_image_ops, nn_impl
+from tensorflow.python.ops import gen_image_ops, gen_sparse_ops, nn_impl
 
 _LOCK, _DEPTH = threading.Lock(), [0]
 
@@ -70,6 +70,26 @@ def _resize_bilinear(images, size, align_corners=False, half_pixel_centers=False
     return tf.einsum("hi,bhwc,wj->bijc", rows[:, :, 0, 0], images, columns[:, 0, :, 0], name=name)
 
 
+def _sparse_add(a_indices, a_values, a_shape, b_indices, b_values, b_shape, thresh, name=None):
+    """Each value goes to a place of the sum, or to none: to which, the gradient of numbered places tells."""
+    found = _ORIGINALS[gen_sparse_ops, "sparse_add"](
+        a_indices,
+        tf.stop_gradient(a_values),
+        a_shape,
+        b_indices,
+        tf.stop_gradient(b_values),
+        b_shape,
+        thresh,
+        name=name,
+    )
+    many = tf.shape(found.sum_values)[0]
+    numbered = tf.range(1, many + 1, dtype=tf.float64)
+    places = gen_sparse_ops.sparse_add_grad(numbered, a_indices, b_indices, found.sum_indices)
+    places = tf.cast(tf.concat(places, 0), tf.int32) - 1
+    values = tf.math.unsorted_segment_sum(tf.concat([a_values, b_values], 0), places, many)
+    return found._replace(sum_values=values)
+
+
 def _quantised(inputs, min=-6, max=6, num_bits=8, narrow_range=False, name=None):
     options = {"min": min, "max": max, "num_bits": num_bits, "narrow_range": narrow_range}
 
@@ -109,6 +129,7 @@ def _quantised_to_a_learned_range(function, derivatives, of_a_channel):
 _FORMULAS = {
     (nn_impl, "moments"): _moments,
     (gen_image_ops, "resize_bilinear"): _resize_bilinear,
+    (gen_sparse_ops, "sparse_add"): _sparse_add,
     (tf.quantization, "fake_quant_with_min_max_args"): _quantised,
     **{
         (tf.quantization, function): _quantised_to_a_learned_range(
