@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from bench.commands.app import app
 from bench.records.schema import TrainingRecord
+from bench.records.staleness import Codes
 from bench.records.store import read
 from bench.running.job import Outcome
 from bench.running.local import Local
@@ -73,6 +74,13 @@ def test_a_study_searches_and_then_judges(tmp_path, told):
     assert {task[3] for task in judged if task[2] == "fgm"} == {beyond[0]}
     assert {(task[2], task[4]) for task in judged} == {(name, seed) for name in ("plain", "fgm") for seed in range(3)}
     assert "fgm" in said.output and len(stored(tmp_path)) == len(told.tasks)
+
+
+def test_source_is_read_before_anything_is_measured(tmp_path, told, monkeypatch):
+    read = []
+    monkeypatch.setattr(Codes, "prepare", lambda self: read.append(len(told.tasks)))
+    assert invoke(*ASK, "--out", tmp_path).exit_code == 0
+    assert read[0] == 0 and told.tasks
 
 
 def test_what_was_interrupted_goes_on(tmp_path, told):
