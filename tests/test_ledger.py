@@ -49,6 +49,21 @@ def torch_differentiates_layer_norm_and_determinants_wrongly():
     assert abs(log_det + 4) > 0.1
 
 
+def torch_loses_a_part_behind_sparse_tensors_of_values():
+    """So closures make them by two functions of ours, each of which is the other's derivative."""
+    torch = importlib.import_module("torch")
+
+    def second(made):  # of t⁶, at 1: 30
+        leaf = torch.ones(1, dtype=torch.float64, requires_grad=True)
+        value = made(leaf**2).sum() ** 3
+        first = torch.autograd.grad(value, leaf, create_graph=True)[0]
+        return float(torch.autograd.grad(first.sum(), leaf)[0])
+
+    place = torch.tensor([[0]])
+    assert second(lambda values: values) == 30
+    assert second(lambda values: torch.sparse_coo_tensor(place, values, (2,)).to_dense()) != 30
+
+
 def tensorflow_tapes_misread_nested_accumulators():
     """So the forward Laplacian runs in a tf.function of its own, which is one operation to the tapes around it."""
     tf = importlib.import_module("tensorflow")
@@ -120,7 +135,11 @@ def folx_knows_functions_by_their_names():
 
 
 LEDGER = {
-    "torch": [torch_compiles_no_double_backward, torch_differentiates_layer_norm_and_determinants_wrongly],
+    "torch": [
+        torch_compiles_no_double_backward,
+        torch_differentiates_layer_norm_and_determinants_wrongly,
+        torch_loses_a_part_behind_sparse_tensors_of_values,
+    ],
     "jax": [folx_knows_functions_by_their_names, xla_fuses_some_reductions_wrongly_on_a_cpu],
     "tensorflow": [tensorflow_tapes_misread_nested_accumulators],
 }

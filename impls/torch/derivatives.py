@@ -13,6 +13,7 @@ from torch.fx.experimental.proxy_tensor import get_proxy_mode
 
 from impls.torch.formulas import DualFormulas, Formulas, ModuleFormulas
 from impls.torch.refusals import explained
+from impls.torch.sparse import mend
 
 # What a graph holds where a backward operation has no derivative: a later backward pass will raise there.
 DEAD_ENDS = {"NotImplemented", "Error"} | {
@@ -27,8 +28,11 @@ WRONG_WHEN_MAPPED = {"CdistBackward0"}  # backward operations of which vmap comp
 
 
 @explained
-def vjp(function, x):
-    """Outputs of the function, and pull(cotangent) -> ∇ₓ⟨outputs, cotangent⟩; pull(K of them, many=True) -> K."""
+def vjp(function, x, *, transposed=False):
+    """Outputs of the function, and pull(cotangent) -> ∇ₓ⟨outputs, cotangent⟩; pull(K of them, many=True) -> K.
+
+    transposed: pull is going to be differentiated in the cotangent, by `transpose`.
+    """
     if _transformed():
         outputs, pull = torch.func.vjp(_by_formulas(function), x)
         return outputs, _mapped(lambda cotangent: pull(cotangent)[0])
@@ -36,6 +40,8 @@ def vjp(function, x):
     lasting = torch.is_grad_enabled() and _reaches_beyond(outputs, watched)
     if lasting:
         _check_twice(outputs, watched)
+    elif transposed:
+        prepare_twice(outputs)
     return outputs if lasting else outputs.detach(), _pulling(outputs, watched, lasting)
 
 
@@ -53,7 +59,7 @@ def linearize(function, x, only=None):
             return outputs, lambda _: along, pull
         except RuntimeError:  # what the function itself raises comes again below
             pass
-    outputs, pull = vjp(function, x)
+    outputs, pull = vjp(function, x, transposed=True)
     return outputs, transpose(pull, outputs), pull
 
 
@@ -113,6 +119,7 @@ def hessian(loss, x):
     if lasting:
         _check_formulas(values)
     gradient = _gradient(values, watched, torch.ones_like(values), again=True)
+    prepare_twice(gradient)
     return values if lasting else values.detach(), _pulling(gradient, watched, lasting)
 
 
@@ -154,6 +161,11 @@ def gradient_of_mean(loss, params):
         found = gradients(total, watched.values(), again)
     _check_differentiable(*found)
     return dict(zip(params, found if again else [part.detach() for part in found], strict=True))
+
+
+def prepare_twice(*results):
+    """What stands behind results gets the derivatives of its backward pass that PyTorch leaves out."""
+    mend(_nodes(*results))
 
 
 def watch(tensor):
@@ -280,7 +292,8 @@ def _check_differentiable(*gradients):
 
 
 def _check_twice(outputs, watched):
-    """No operation on what is watched has a backward operation whose own derivatives are wrong."""
+    """No operation on what is watched has a backward operation whose own derivatives are wrong, once it is prepared."""
+    prepare_twice(outputs)
     for wrong in (node for node in _nodes(outputs) if type(node).__name__ in WRONG_TWICE):
         if any(node is watched.grad_fn or getattr(node, "variable", None) is watched for node in _behind([wrong])):
             raise RuntimeError("second derivatives of weight normalisation are wrong")

@@ -10,6 +10,7 @@ float64, and its formula is held against differences; tests/test_ledger.py fails
   sin(πx)/(πx) at 0 in forward mode over forward mode.
 - Products with a factor 0, cumulative sums of exponentials: NaN in third derivatives (#196701).
 - Bessel's functions and Airy's: 0 wherever torch.func takes a derivative, where torch.autograd refuses.
+- Sparse tensors made of values that are differentiated, in reverse mode over reverse mode.
 - Gated linear units, norms and standard deviations, SiLU and Mish: refused in some order of modes.
 """
 
@@ -20,6 +21,8 @@ import torch
 import torch.nn.functional as F
 from torch.autograd import forward_ad
 from torch.overrides import TorchFunctionMode
+
+from impls.torch.sparse import from_values
 
 FORMULAS: dict[Any, Any] = {}  # by function of PyTorch
 FORWARD_FORMULAS: dict[Any, Any] = {}  # needed in forward mode alone
@@ -331,6 +334,13 @@ def sinc(input):
         term = -term * square / (k * (k + 1))
         series = series + term
     return torch.where(near, series, far.sin() / far)
+
+
+@_formula(torch.sparse_coo_tensor)
+def sparse_coo_tensor(indices, values, *size, **options):
+    if isinstance(values, torch.Tensor) and values.requires_grad:
+        return from_values(indices, values, *size, **options)
+    return torch.sparse_coo_tensor(indices, values, *size, **options)
 
 
 @_formula(F.glu)

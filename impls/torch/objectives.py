@@ -21,7 +21,7 @@ from impls import checks
 from impls.checks import checked, within
 from impls.contract.types import Count, Interval
 from impls.torch.batches import Batch, arguments_of
-from impls.torch.derivatives import _check_differentiable
+from impls.torch.derivatives import _check_differentiable, prepare_twice
 from impls.torch.norms import l2_norm, project, steepest, unit
 from impls.torch.outcomes import Reader, divergence, uncertainty
 from impls.torch.passes import State, undone_on_failure
@@ -354,6 +354,7 @@ def penalty_by_double_backward(batch, norm, xi):
     if compiled_parts(batch.model):  # said before anything is compiled for a backward pass that cannot be
         raise RuntimeError(f"model: {COMPILED}")
     losses, shifts = batch.losses(watched=True)
+    prepare_twice(losses.total)
     with explaining("model"):
         gradient = penalised(batch, losses, shifts, create_graph=True)
         if batch.is_first:

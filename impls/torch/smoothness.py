@@ -10,7 +10,7 @@ import contextlib
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from impls.torch.derivatives import _check_differentiable, transpose
+from impls.torch.derivatives import _check_differentiable, prepare_twice, transpose
 from impls.torch.norms import _step, _wide, unit
 from impls.torch.outcomes import shares
 from impls.torch.refusals import explaining
@@ -55,6 +55,8 @@ class Smoothness:
         if self.apart:
             with torch.enable_grad(), torch.compiler.set_stance("force_eager"), plain_attention():
                 logits, shifts = batch.logits(watched=True, parameters=False)
+
+        prepare_twice(logits)
 
         def pull(cotangents):
             again = torch.is_grad_enabled()
