@@ -61,7 +61,7 @@ def torch_loses_a_part_behind_sparse_tensors_of_values():
 
     place = torch.tensor([[0]])
     assert second(lambda values: values) == 30
-    assert second(lambda values: torch.sparse_coo_tensor(place, values, (2,)).to_dense()) != 30
+    assert second(lambda values: torch.sparse_coo_tensor(place, values, (2,), check_invariants=True).to_dense()) != 30
 
 
 def tensorflow_tapes_misread_nested_accumulators():
