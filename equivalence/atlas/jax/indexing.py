@@ -83,3 +83,35 @@ add(
     table=normal(3, 2),
 )
 add("jax.nn.one_hot product", "nn.one_hot(jnp.array([2, 0]), 3) @ table", hand="table[[2, 0]]", table=normal(3, 2))
+
+# Sparse tensors, made of values that are differentiated.
+IMPORT_SPARSE = "from jax.experimental import sparse"
+WHERE = "jnp.array([[0, 0], [0, 2], [1, 1], [2, 0]])"
+SAME_DENSE = "np.array([[x[0], 0, x[1]], [0, x[2], 0], [x[3], 0, 0]])"
+SPARSE_OF = {
+    "BCOO": f"sparse.BCOO((x, {WHERE}), shape=(3, 3))",
+    "COO": f"sparse.COO((x, *{WHERE}.T), shape=(3, 3))",
+    "BCSR": "sparse.BCSR((x, jnp.array([0, 2, 1, 0]), jnp.array([0, 2, 3, 4])), shape=(3, 3))",
+    "CSR": "sparse.CSR((x, jnp.array([0, 2, 1, 0]), jnp.array([0, 2, 3, 4])), shape=(3, 3))",
+}
+STORED, FACTOR = normal(4), normal(3, 2)
+
+for name, made in SPARSE_OF.items():
+    add(f"sparse.{name}.todense", f"{made}.todense()", setup=IMPORT_SPARSE, hand=SAME_DENSE, x=STORED)
+    add(f"sparse.{name}, product", f"{made} @ y", setup=IMPORT_SPARSE, hand=f"{SAME_DENSE} @ y", x=STORED, y=FACTOR)
+    add(
+        f"sparse.{name}, product with a vector",
+        f"{made} @ y",
+        setup=IMPORT_SPARSE,
+        hand=f"{SAME_DENSE} @ y",
+        x=STORED,
+        y=normal(3),
+    )
+add(
+    "sparse.BCOO.fromdense, product",
+    "sparse.BCOO.fromdense(jnp.outer(x, x), nse=9) @ y",
+    setup=IMPORT_SPARSE,
+    hand="np.outer(x, x) @ y",
+    x=normal(3),
+    y=FACTOR,
+)

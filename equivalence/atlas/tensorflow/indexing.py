@@ -85,3 +85,44 @@ TRANSFORM = (
     " output_shape=[3, 3], fill_value=0.0, interpolation='BILINEAR') ** 2"
 )
 add("tf.raw_ops.ImageProjectiveTransformV3", TRANSFORM, dtype="float32", x=normal(1, 3, 3, 1))
+
+# Sparse tensors, made of values that are differentiated.
+SPARSE_OF = "tf.sparse.SparseTensor([[0, 0], [0, 2], [1, 1], [2, 0]], {}, [3, 3])"
+ANOTHER = "tf.sparse.SparseTensor([[0, 2], [1, 0]], y, [3, 3])"
+SAME_DENSE = "np.array([[x[0], 0, x[1]], [0, x[2], 0], [x[3], 0, 0]])"
+SPARSE_X, STORED = SPARSE_OF.format("x"), normal(4)
+
+add("tf.sparse.to_dense", f"tf.sparse.to_dense({SPARSE_X})", hand=SAME_DENSE, x=STORED)
+add(
+    "tf.sparse.add",
+    f"tf.sparse.add({SPARSE_X}, {ANOTHER}).values * (tf.reduce_sum(x) + tf.reduce_sum(y))",
+    x=STORED,
+    y=normal(2),
+)
+add("tf.sparse.add, dense", f"tf.sparse.add({SPARSE_X}, y)", hand=f"{SAME_DENSE} + y", x=STORED, y=normal(3, 3))
+add("tf.sparse.reduce_sum", f"tf.sparse.reduce_sum({SPARSE_X}, 1)", hand=f"{SAME_DENSE}.sum(1)", x=STORED)
+add(
+    "tf.sparse.softmax",
+    f"tf.sparse.softmax({SPARSE_X}).values[:2]",
+    hand="np.exp(x[:2]) / np.exp(x[:2]).sum()",
+    x=STORED,
+)
+add("tf.sparse.transpose", f"tf.sparse.to_dense(tf.sparse.transpose({SPARSE_X}))", hand=f"{SAME_DENSE}.T", x=STORED)
+add(
+    "tf.sparse.reshape",
+    f"tf.sparse.to_dense(tf.sparse.reshape({SPARSE_X}, [9, 1]))",
+    hand=f"{SAME_DENSE}.reshape(9, 1)",
+    x=STORED,
+)
+add("tf.sparse.reorder", f"tf.sparse.reorder({SPARSE_X}).values", hand="x", x=STORED)
+add("tf.sparse.slice", f"tf.sparse.slice({SPARSE_X}, [0, 0], [2, 3]).values", hand="x[:3]", x=STORED)
+add("tf.sparse.fill_empty_rows", f"tf.sparse.fill_empty_rows({SPARSE_X}, x[0])[0].values", hand="x", x=STORED)
+add("tf.sparse times dense", f"({SPARSE_X} * y).values", hand="x * np.array([y[0, 0], y[0, 2], y[1, 1], y[2, 0]])",
+    x=STORED, y=normal(3, 3))  # fmt: skip
+add("tf.sparse.from_dense", "tf.sparse.from_dense(x).values", hand="x.reshape(-1)", x=normal(3, 2))
+add(
+    "tf.IndexedSlices",
+    "tf.convert_to_tensor(tf.IndexedSlices(x, tf.constant([0, 1, 1, 2]), tf.constant([3])))",
+    hand="np.array([x[0], x[1] + x[2], x[3]])",
+    x=STORED,
+)

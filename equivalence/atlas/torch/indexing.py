@@ -1,4 +1,4 @@
-"""Gathering, scattering, and moving numbers about."""
+"""Gathering, scattering, and moving numbers about, and sparse tensors."""
 
 from equivalence.atlas.entry import Entries, between, normal
 
@@ -100,3 +100,36 @@ for mode in ("constant", "reflect", "replicate", "circular"):
 add("F.pad, reflect, 2d", "F.pad(x, (1, 1, 1, 1), 'reflect')", also=("nn.ReflectionPad2d",), x=normal(1, 1, 3, 3))
 add("F.pixel_shuffle", "F.pixel_shuffle(x, 2)", also=("nn.PixelShuffle",), x=normal(1, 4, 2, 1))
 add("F.channel_shuffle", "F.channel_shuffle(x, 2)", also=("nn.ChannelShuffle",), x=normal(1, 4, 2, 1))
+
+# Sparse tensors, made of values that are differentiated.
+SPARSE_OF = "torch.sparse_coo_tensor(torch.tensor([[0, 0, 1, 2], [0, 2, 1, 0]]), x, (3, 3), check_invariants=True)"
+SAME_DENSE = "np.array([[x[0], 0, x[1]], [0, x[2], 0], [x[3], 0, 0]])"
+STORED, FACTOR = normal(4), normal(3, 2)
+
+add("torch.sparse_coo_tensor", f"{SPARSE_OF}.to_dense()", hand=SAME_DENSE, x=STORED)
+add("torch.sparse_coo_tensor, product", f"{SPARSE_OF} @ y", hand=f"{SAME_DENSE} @ y", x=STORED, y=FACTOR)
+add(
+    "torch.sparse_coo_tensor, torch.sparse.mm",
+    f"torch.sparse.mm({SPARSE_OF}, y)",
+    hand=f"{SAME_DENSE} @ y",
+    x=STORED,
+    y=FACTOR,
+)
+add(
+    "torch.sparse_coo_tensor, sum",
+    f"({SPARSE_OF} + {SPARSE_OF} * x.sum()).to_dense()",
+    hand=f"{SAME_DENSE} * (1 + x.sum())",
+    x=STORED,
+)
+add("torch.sparse_coo_tensor, values", f"{SPARSE_OF}.coalesce().values()", hand="x", x=STORED)
+add("torch.sparse.sum", f"torch.sparse.sum({SPARSE_OF}, 1).to_dense()", hand=f"{SAME_DENSE}.sum(1)", x=STORED)
+add("torch.sparse.softmax", f"torch.sparse.softmax({SPARSE_OF}, 1).to_dense()[0, ::2]", x=STORED)
+add(
+    "torch.sparse_csr_tensor, product",
+    "torch.sparse_csr_tensor(torch.tensor([0, 2, 3, 4]), torch.tensor([0, 2, 1, 0]), x, (3, 3)) @ y",
+    hand=f"{SAME_DENSE} @ y",
+    x=STORED,
+    y=FACTOR,
+)
+add("Tensor.to_sparse, product", "torch.sparse.mm(torch.outer(x, x).to_sparse(), y)", hand="np.outer(x, x) @ y",
+    x=normal(3), y=FACTOR)  # fmt: skip

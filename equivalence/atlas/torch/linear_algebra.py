@@ -67,13 +67,6 @@ add(
 add("torch.einsum", "torch.einsum('ij,jk,kl->il', a, b, a)", hand="a @ b @ a", a=SQUARE, b=SQUARE)
 add("torch.kron", "torch.kron(a, b)", hand="np.kron(a, b)", a=normal(2, 2), b=normal(2, 2))
 add("torch.trace", "torch.trace(x @ x)", hand="np.trace(x @ x)", x=SQUARE)
-add(
-    "torch.sparse_coo_tensor",
-    "torch.sparse_coo_tensor(torch.tensor([[0, 0, 1, 2], [0, 2, 1, 0]]), a, (3, 3)) @ b",
-    hand="np.array([[a[0], 0, a[1]], [0, a[2], 0], [a[3], 0, 0]]) @ b",
-    a=normal(4),
-    b=normal(3, 2),
-)
 add("torch.sparse.mm", "torch.sparse.mm(a.to_sparse(), b)", hand="a @ b", a=SQUARE, b=normal(3, 2))
 add(
     "torch.linalg.vector_norm",
