@@ -19,7 +19,11 @@ WITNESSES = f"{PUBLISHED}/witnesses/"  # scripts, which nothing imports
 ATLAS = "equivalence/atlas"  # has a folder a framework, of which one file alone imports it
 BRIDGE_CONSTANTS = {"MODES", "SWEEP_MODE", "ONCE_MODE", "COMPARED_MODES", "SETTINGS", "INTEGERS", "TRACED_SEEDS"}
 # What one framework's methods share: where derivatives, graphs and loops come from, what it gets wrong.
-ALONE = {"torch": {"derivatives", "formulas", "graphs", "refusals"}, "jax": {"iterations"}, "tensorflow": {"formulas"}}
+ALONE = {
+    "torch": {"derivatives", "formulas", "graphs", "refusals", "sparse"},
+    "jax": {"iterations"},
+    "tensorflow": {"formulas"},
+}
 # What training is built of, in each ecosystem's own terms.
 TRAINING = {"batches", "kept", "objectives", "outcomes", "passes", "replicas", "sites", "smoothness", "vectors"}
 # What belongs to a framework and may be imported in its folder alone.

@@ -34,9 +34,7 @@ from impls.frameworks import FRAMEWORKS
 WIDTHS = {"what it says": 24, "mistakes rejected": 9, "measured": 16, "planted mistake": 46}  # of 100; others share
 AGREEMENT_COLUMNS = ["usage", "largest error", "between frameworks", "verdict"]
 COST_COLUMNS = ["step", "ms a step", "× plain", "interval", "ideal ratio", "of machine", "blocks", "status"]
-EFFECTS_COLUMNS = [
-    "regime", "strength", "accuracy %", "beside plain", "verdict", "NLL", "NLL verdict", "× plain", "seeds",
-]  # fmt: skip
+EFFECTS_COLUMNS = ["regime", "strength", "accuracy %", "beside plain", "verdict", "NLL", "× plain", "seeds"]
 COLOURS: dict[State, str] = {BAD: "red", OPEN: "yellow"}
 
 
