@@ -16,6 +16,7 @@ from bench.report.tables.effects import PLAIN
 from bench.report.tables.entries import BAD, GOOD, NEUTRAL, NONE, NOT_MEASURED, OPEN, STALE, Entry, framed
 from bench.report.tables.outcomes import DTYPES
 from bench.report.tables.paired import UNDECIDED
+from bench.train.datasets import USUAL
 from equivalence.claim import claims
 from equivalence.mutant import mutants
 from equivalence.published.package import WORDS, WRONG
@@ -42,6 +43,13 @@ class Finding:
     answer: str
     detail: str
     records: tuple[Any, ...] = ()
+    whole: bool = True  # whether it is all that is asked; a part answers where no machine has the whole
+
+    def better_than(self, other: "Finding") -> bool:
+        """Whether it answers what the other one, of a newer machine, does not, or the whole of it."""
+        if NOT_MEASURED in (self.answer, other.answer):
+            return bool(self.answer != NOT_MEASURED)
+        return self.whole and not other.whole
 
 
 @dataclass(frozen=True)
@@ -72,12 +80,15 @@ def table(found: Sequence[Finding]) -> pd.DataFrame:
 
 
 def choose_newest(machines: Sequence[Mapping[str, Any]], code: Codes | None) -> list[Answer]:
-    """Answer each question by the first machine that has an answer; machines come newest first (`page.sections`)."""
+    """Answer each question by the first machine that has a whole answer, or else by the first that has one.
+
+    Machines come newest first (`page.sections`).
+    """
     chosen: dict[str, Answer] = {}
     for place, machine in enumerate(machines):
         for found in machine["found"]:
             known = chosen.get(found.question)
-            if known is None or known.finding.answer == NOT_MEASURED != found.answer:
+            if known is None or found.better_than(known.finding):
                 chosen[found.question] = Answer(found, place, tell_origin(machine["name"], found.records, code))
     return list(chosen.values())
 
@@ -189,7 +200,9 @@ def state_effects(table: pd.DataFrame) -> Finding:
         if not (rows := table[table["regime"] == regime]).empty
     ]
     answer = f"Of {len(table)} comparisons with plain training: {'; '.join(said)}"
-    return Finding(BRINGS, answer, f"accuracy of {'; '.join(shown)}" if shown else "", collect_records(table))
+    detail = f"accuracy of {'; '.join(shown)}" if shown else ""
+    whole = set(USUAL) <= set(map(str, table["data set"]))
+    return Finding(BRINGS, answer, detail, collect_records(table), whole)
 
 
 def count_words(words: pd.Series) -> str:

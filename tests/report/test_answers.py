@@ -7,6 +7,7 @@ import pytest
 from bench.records.schema import ConformanceRecord, TrainingRecord
 from bench.records.store import latest
 from bench.report import answers, ci, page, readme
+from bench.train.datasets import USUAL
 from equivalence.claim import claims
 from impls import FRAMEWORKS
 from tests.report.made import AllOf, agreement_record, claim_record, cost_records, of_every_kind, power_law
@@ -150,6 +151,27 @@ def test_what_a_model_gains_is_counted_and_the_best_of_many_is_no_headline():
         "Of 2 comparisons with plain training: by accuracy 2 better; by likelihood 1 better, 1 no difference shown"
     )
     assert said.detail == "accuracy of fgm 1 better", "of what the articles are about, not of what did best"
+
+
+def test_a_part_of_the_study_answers_where_no_machine_has_the_whole():
+    def runs(data, time):
+        facts = {"framework": "torch", "strength": 1.0, "part": "test", "status": "ok", "nll": 0.5, "time": time}
+        return [
+            TrainingRecord(dataset=data, regime=regime, seed=seed, accuracy=0.7 + gain + 0.001 * seed, **facts)
+            for regime, gain in (("plain", 0.0), ("fgm", 0.01))
+            for seed in range(3)
+        ]
+
+    old = page.Machine("old", [run for data in USUAL for run in runs(data, "2026-01-01")], [])
+    new = page.Machine("new", runs("reviews-1000", "2026-02-01"), [])
+
+    def measured_on(machines):
+        chosen = answers.choose_newest(page.sections(machines, None), None)
+        return next(each.measured for each in chosen if each.finding.question == "What does it bring?")
+
+    assert measured_on([old, new]).startswith("old, ")
+    part = page.Machine("old", runs("digits-100", "2026-01-01"), [])
+    assert measured_on([part, new]).startswith("new, ")
 
 
 def test_published_functions_are_counted_by_their_words():
