@@ -23,6 +23,7 @@ from bench.report.tables import mistakes
 from bench.report.tables.claims import main_case
 from bench.report.tables.effects import ACCURACY, PLAIN, compared, effects_table, judged
 from bench.report.tables.entries import BAD, GOOD, NONE, Entry, framed
+from bench.report.tables.finetuning import unplanned
 from bench.report.tables.outcomes import frameworks, of_kind
 from bench.report.tables.paired import Compared, Runs, difference, differences, verdict
 from bench.train.regimes import REGIMES
@@ -217,7 +218,11 @@ def count_bad(table: pd.DataFrame) -> int:
 
 
 def candidates(records: Sequence[Any]) -> pd.DataFrame:
-    """For each data set what to try: what gains most, and of what cannot be told apart from it what costs least."""
+    """For each data set what to try: what gains most, and of what cannot be told apart from it what costs least.
+
+    Of the study whose table is shown: what a plan compares is a family of its own.
+    """
+    records = unplanned(records)
     found = judged(records)
     gains: dict[tuple[str, str], dict[str, Compared]] = {}
     for each in compared(records):

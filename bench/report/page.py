@@ -116,11 +116,12 @@ def load(path: Path) -> Machine:
         trend = history.update(path.parent, records)
     except history.Damaged as error:
         trend, problems = history.lines(records), [*problems, f"{name}/{error}"]
-    found = latest(records)
+    machine = Machine(name, records, problems, history=trend)
+    found = machine.measured
     drawn = figures(found) | growth_figures(found) | effect_figures(finetuning.unplanned(found)) | curve_figures(found)
     drawn |= precision_figures(found) | finetuning_figures(found)
-    drawn |= history.trend_figures(trend)
-    return Machine(name, records, problems, drawn, trend)
+    machine.figures.update(drawn | history.trend_figures(trend))
+    return machine
 
 
 def sections(machines: Sequence[Machine], code: Codes | None) -> list[dict[str, Any]]:

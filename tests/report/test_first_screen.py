@@ -37,6 +37,14 @@ def test_the_best_comes_first_and_then_the_cheapest_of_its_equals():
     assert set(found["framework"]) == {"torch", "jax", "tensorflow"} and set(found["labels"]) == {"200 texts (reviews)"}
 
 
+def test_what_a_plan_compares_is_no_part_of_the_advice():
+    """Nor of its family of p-values, so that it says what the table of effects says."""
+    own = runs({"plain": 0.0, "fgm": 3.0})
+    planned = runs({"plain": 0.0, "fgm": 9.0, "noise": 0.0}, data="airlines-100")
+    found = first_screen.candidates(latest([*own, *planned]))
+    assert len(found) and found.equals(first_screen.candidates(own))
+
+
 def test_nothing_is_advised_where_nothing_is_better():
     assert first_screen.candidates(runs({"plain": 0.0, "fgm": -2.0, "noise": 0.0})).empty
 

@@ -29,6 +29,7 @@ MEASURES: tuple[Measure, ...] = (ACCURACY, NLL)  # that every regime is compared
 ARTICLES_MEASURES: dict[str, tuple[Measure, ...]] = {
     "fgm": ("noise_accuracy", "confidence", "calibration_error")
 }  # that they speak of besides
+COMPARED = "compared"  # what is remembered of records
 ALIKE = "fgm", "gradient penalty"  # that they call basically the same
 TIMED = {  # the method of the cost tables that a regime's step is
     "noise": "noise",
@@ -88,8 +89,16 @@ def by_regime(records: Iterable[Any], part: str) -> dict[tuple[Place, str], list
 
 
 def compared(records: Iterable[Any]) -> list[Compared]:
-    """Every comparison that the tables show, each at strengths of its own measure; a framework's are one family."""
+    """Every comparison that the tables show; made once for all tables of the same records."""
     records = latest(records)
+    if COMPARED not in records.remembered:
+        records.remembered[COMPARED] = compare(records)
+    found: list[Compared] = records.remembered[COMPARED]
+    return found
+
+
+def compare(records: Iterable[Any]) -> list[Compared]:
+    """Compare regimes, each at strengths of its own measure; a framework's comparisons are one family."""
     by = {measure: judged(records, by=measure) for measure in MEASURES}
     families: dict[str, list[Compared]] = {}
     for place, regimes in by[ACCURACY].items():
